@@ -1,0 +1,75 @@
+"""interp: why a language model answered as it did, what it has learnt, and how far to trust both.
+
+Every public name is resolved on first use (PEP 562), so `import interp_core` imports neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOME = {
+    "Activations": "activations",
+    "Attribution": "attribution",
+    "ConceptSpace": "concepts",
+    "Example": "interpretation",
+    "Importance": "importance",
+    "InterpError": "errors",
+    "Interpretation": "interpretation",
+    "InterpWarning": "errors",
+    "LabelledConcept": "interpretation",
+    "MadeBy": "provenance",
+    "Method": "plugin",
+    "Question": "question",
+    "Score": "metrics",
+    "SplitModel": "split",
+    "Target": "targets",
+    "TextModel": "model",
+    "Unit": "text",
+    "attribute": "attribution",
+    "contrast": "targets",
+    "fit_concepts": "concepts",
+    "hookimpl": "plugin",
+    "importance": "importance",
+    "interpret": "interpretation",
+    "load": "model",
+    "measure": "metrics",
+    "method": "registry",
+    "methods": "registry",
+    "plot_attributions": "report",
+    "plot_concepts": "report",
+    "register": "registry",
+    "report": "report",
+}
+
+__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+
+if TYPE_CHECKING:
+    from interp_core.activations import Activations
+    from interp_core.attribution import Attribution, attribute
+    from interp_core.concepts import ConceptSpace, fit_concepts
+    from interp_core.errors import InterpError, InterpWarning
+    from interp_core.importance import Importance, importance
+    from interp_core.interpretation import Example, Interpretation, LabelledConcept, interpret
+    from interp_core.metrics import Score, measure
+    from interp_core.model import TextModel, load
+    from interp_core.plugin import Method, hookimpl
+    from interp_core.provenance import MadeBy
+    from interp_core.question import Question
+    from interp_core.registry import method, methods, register
+    from interp_core.report import plot_attributions, plot_concepts, report
+    from interp_core.split import SplitModel
+    from interp_core.targets import Target, contrast
+    from interp_core.text import Unit
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'interp_core' has no attribute {name!r}")
+    value = getattr(import_module(f"interp_core.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,262 @@
+"""From texts and what a caller wants to know about them to questions, many of them in flight together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from interp_core.builders import about_layer, about_text
+from interp_core.errors import InputError, TargetError, UnsupportedError
+from interp_core.evaluate import Evaluator
+from interp_core.generation import continued, next_token_targets, token_targets
+from interp_core.granularity import Granularity, divide
+from interp_core.model import TextModel
+from interp_core.provenance import Cost
+from interp_core.question import Question
+from interp_core.removal import Absence, Removal, absence
+from interp_core.rendezvous import Rendezvous
+from interp_core.rows import Answer, Block, Request
+from interp_core.split import SplitModel
+from interp_core.targets import Contrast, Readout, Space, Target, check_space, class_targets
+from interp_core.text import Encoded
+
+T = TypeVar("T")
+MOST_IN_FLIGHT = 48
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a question is put to a model.
+
+    Attributes:
+        removal: what an absent unit is, see `interp_core.removal.absence`.
+        score: `"auto"` (logit for classifiers, log-probability for generators), `"logit"`, `"probability"` or `"log-probability"`.
+        layer: explain through the hidden states of this layer instead of the embeddings; a block number or a module path.
+        max_new_tokens: the most tokens of a continuation that the model is asked for.
+        progress: show a bar on a terminal or notebook.
+    """
+
+    removal: Removal = "auto"
+    score: str = "auto"
+    layer: int | str | None = None
+    max_new_tokens: int = 12
+    progress: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """One text ready to be asked about: in units, with its targets, the score space, and the intact scores if known."""
+
+    encoded: Encoded
+    readout: Readout
+    removal: str
+    intact: Tensor | None = None
+
+    @property
+    def space(self) -> Space:
+        return self.readout.space
+
+    @property
+    def prompt_stop(self) -> int:
+        """The character where the continuation begins, or -1."""
+        generated = self.encoded.prompt < len(self.encoded)
+        return int(self.encoded.offsets[self.encoded.prompt][0]) if generated else -1
+
+
+def take_options(given: dict[str, Any]) -> tuple[Options, dict[str, Any]]:
+    """The fields of `Options` among keyword arguments, and the rest, which are parameters of the method."""
+    names = {f.name for f in dataclasses.fields(Options)}
+    return Options(**{k: v for k, v in given.items() if k in names}), {k: v for k, v in given.items() if k not in names}
+
+
+class Session:
+    """One run over texts of one model: what it costs is counted, and texts share passes."""
+
+    def __init__(self, model: TextModel, options: Options | None = None) -> None:
+        if isinstance(model, SplitModel):
+            raise InputError("a TextModel was expected; for a layer of a split model, give its .model and layer=….")
+        if not isinstance(model, TextModel):
+            raise InputError(f"the model is {type(model).__name__}; wrap it first: interp.TextModel(model, tokenizer).")
+        self.model, self.options = model, options or Options()
+        self.cost = Cost()
+        self.evaluator = Evaluator(model, self.cost)
+        self.split = model.split(self.options.layer) if self.options.layer is not None else None
+
+    def settings(self, granularity: Granularity) -> dict[str, Any]:
+        """What was asked, for the record."""
+        name = granularity if isinstance(granularity, str) else "spans"
+        return {"granularity": name, "layer": self.split.path if self.split else "embeddings"}
+
+    def prepare(self, texts: Sequence[str], targets: Any, granularity: Granularity) -> list[Prepared]:
+        """Texts in units with their targets.
+
+        Raises:
+            InputError: no texts, or a text or target that cannot be used.
+        """
+        if not texts:
+            raise InputError("there are no texts to explain; give at least one.")
+        head = self.model.head
+        if head == "other":
+            raise UnsupportedError(f"{self.model.name} is neither a sequence classifier nor a causal generator.")
+        space = check_space(self.options.score, head)
+        with self.cost.timed():
+            if head == "causal":
+                found = [self._generated(t, want) for t, want in zip(texts, _one_each(targets, texts), strict=True)]
+                pairs: list[tuple[Encoded, tuple[Target, ...], Tensor | None]] = [(e, t, None) for e, t in found]
+            else:
+                pairs = self._classified(texts, targets)
+        prepared = []
+        for encoded, found_targets, logits in pairs:
+            readout = Readout(found_targets, space, head)
+            divided = divide(encoded, granularity)
+            name = self._absence(divided).name
+            intact = readout(logits[None])[0] if logits is not None else None
+            prepared.append(Prepared(divided, readout, name, intact))
+        return prepared
+
+    def each(self, prepared: Sequence[Prepared], work: Callable[[Question], T], description: str) -> list[T]:
+        """The results of `work` on the question of each text, in order; what the texts ask of the model is put together."""
+        if self.split:
+            states = self.split.states(self.evaluator, [p.encoded for p in prepared])
+            empty = self._emptied_states(prepared)
+        else:
+            states = empty = [torch.empty(0)] * len(prepared)
+
+        def build(i: int, ask: Callable[[Request], Answer]) -> Callable[[], T]:
+            return lambda: work(self.question(prepared[i], (states[i], empty[i]), ask))
+
+        return self.run(len(prepared), build, description, max(len(p.encoded) for p in prepared))
+
+    def run(
+        self,
+        count: int,
+        build: Callable[[int, Callable[[Request], Answer]], Callable[[], T]],
+        description: str,
+        longest: int,
+    ) -> list[T]:
+        """The results of `count` jobs that share passes; one alone runs on this thread."""
+        width = max(1, min(MOST_IN_FLIGHT, count, self.model.tokens_per_batch // max(1, longest)))
+        bar = tqdm(total=count, desc=description, unit="text", disable=None if self.options.progress else True, leave=False)
+        with bar, self.cost.timed():
+            if width == 1:
+                results = [self._alone(build(i, self._ask)) for i in _counted(count, bar)]
+            else:
+                meeting = Rendezvous(self.evaluator.run)
+                jobs = [build(i, meeting.ask) for i in range(count)]
+                results = []
+                for result in meeting.each(jobs, width):
+                    results.append(result)
+                    bar.update()
+        return results
+
+    def question(
+        self,
+        prepared: Prepared,
+        states: tuple[Tensor, Tensor] | None = None,
+        ask: Callable[[Request], Answer] | None = None,
+    ) -> Question:
+        """The question about one text.
+
+        Args:
+            prepared: the text.
+            states: for a layer, the hidden states of the text and those of the text with every unit removed.
+            ask: how requests reach the evaluator; alone by default.
+        """
+        if self.split is None:
+            question = about_text(self.evaluator, prepared.encoded, prepared.readout, self.options.removal, ask)
+        else:
+            assert states is not None
+            layer = (self.split.entry, states[0], Absence(f"{prepared.removal} at the input", "features", states[1]))
+            question = about_layer(self.evaluator, prepared.encoded, prepared.readout, layer, ask)
+        if prepared.intact is not None:
+            question.remember(prepared.intact)
+        return question
+
+    def _ask(self, request: Request) -> Answer:
+        return self.evaluator.run([request])[0]
+
+    def _alone(self, job: Callable[[], T]) -> T:
+        return job()
+
+    def _absence(self, encoded: Encoded) -> Absence:
+        return absence(self.model, encoded, self.model.embed(encoded.ids), self.options.removal)
+
+    def _emptied_states(self, prepared: Sequence[Prepared]) -> list[Tensor]:
+        """The hidden states of each text with all of its units removed at the input."""
+        assert self.split is not None
+        requests = []
+        for item in prepared:
+            absent = self._absence(item.encoded)
+            if absent.mode != "features":
+                raise UnsupportedError(f"removal={absent.name!r} takes tokens away, which a layer cannot; use 'mask', 'mean' or 'zero'.")
+            block = Block(
+                item.encoded.ids[None], torch.ones(1, len(item.encoded), dtype=torch.bool), absent.baseline[None].to(self.model.dtype)
+            )
+            entry = self.model.embedding_entry
+            requests.append(
+                Request(torch.tensor([len(item.encoded)]), lambda _, b=block: b, None, entry, read=self.split.path, stop=True)  # type: ignore[misc]
+            )
+        return [answer.hidden[0] for answer in self.evaluator.run(requests)]
+
+    def _classified(self, texts: Sequence[str], targets: Any) -> list[tuple[Encoded, tuple[Target, ...], Tensor | None]]:
+        labels, head = self.model.labels, self.model.head
+        wanted = _per_text(targets, texts)
+        encoded = [self.model.encoder(text) for text in texts]
+        known = [None] * len(texts) if not _asks_prediction(wanted) else self._logits(encoded)
+        return [
+            (e, class_targets(want, labels, head, logits), logits)
+            for e, want, logits in zip(encoded, wanted, known, strict=True)
+        ]
+
+    def _logits(self, encoded: Sequence[Encoded]) -> list[Tensor]:
+        requests = [
+            Request(
+                torch.tensor([len(e)]),
+                lambda _, e=e: Block(e.ids[None], torch.ones(1, len(e), dtype=torch.bool)),  # type: ignore[misc]
+            )
+            for e in encoded
+        ]
+        return [answer.logits[0].float().cpu() for answer in self.evaluator.run(requests)]
+
+    def _generated(self, prompt: str, want: Any) -> tuple[Encoded, tuple[Target, ...]]:
+        if isinstance(want, Contrast | Target):
+            return next_token_targets(self.model, prompt, want)
+        if want is not None and not isinstance(want, str):
+            raise TargetError(f"target {want!r}: for a generator give None, a continuation, or interp.contrast of two next tokens.")
+        encoded = continued(self.model, prompt, want, self.options.max_new_tokens, self.cost)
+        return encoded, token_targets(self.model, encoded)
+
+
+def _counted(count: int, bar: Any) -> Iterator[int]:
+    for i in range(count):
+        yield i
+        bar.update()
+
+
+def _asks_prediction(wanted: Sequence[Any]) -> bool:
+    return any(want is None or (isinstance(want, str) and want == "predicted") for want in wanted)
+
+
+def _per_text(targets: Any, texts: Sequence[str]) -> list[Any]:
+    """Classifier targets for each text: the same for all, or one list a text when a list of lists (or 2-D tensor) is given."""
+    rows = targets.tolist() if isinstance(targets, Tensor) else targets
+    if isinstance(rows, list | tuple) and rows and all(isinstance(row, list | tuple) for row in rows):
+        if len(rows) != len(texts):
+            raise TargetError(f"{len(rows)} lists of targets were given for {len(texts)} texts; one each was expected.")
+        return list(rows)
+    return [rows] * len(texts)
+
+
+def _one_each(targets: Any, texts: Sequence[str]) -> list[Any]:
+    """Generator targets for each text: the same for all, or one a text."""
+    if isinstance(targets, list | tuple):
+        if len(targets) != len(texts):
+            raise TargetError(f"{len(targets)} continuations were given for {len(texts)} prompts; one each was expected.")
+        return list(targets)
+    return [targets] * len(texts)

@@ -1,0 +1,200 @@
+"""Which words made the model answer so: the `Attribution` value and the `attribute` driver."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from interp_core import registry, storage
+from interp_core.asking import Options, Session, take_options
+from interp_core.errors import InputError, InterpWarning, ModelError, UnsupportedError
+from interp_core.granularity import Granularity
+from interp_core.model import TextModel
+from interp_core.provenance import MadeBy, made_by
+from interp_core.question import Question
+from interp_core.targets import Target
+from interp_core.text import Unit
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """How much each unit of a text counts for each target.
+
+    Attributes:
+        text: the text, with its continuation when something generated is explained.
+        units: u units.
+        targets: k targets.
+        scores: (k, u) signed where the method claims it; exactly zero where not applicable. In the unit of the score space.
+        made_by: method, parameters, model and cost.
+        error: (k, u) standard error, for methods that sample.
+        applicable: (k, u) False for units that come after what is explained.
+        intact: (k) the scores of the text as it is.
+        score_space: `"logit"`, `"probability"` or `"log-probability"`.
+        notes: what a reader should know.
+    """
+
+    text: str
+    units: tuple[Unit, ...]
+    targets: tuple[Target, ...]
+    scores: Float[Tensor, "k u"]
+    made_by: MadeBy
+    error: Float[Tensor, "k u"] | None = None
+    applicable: Bool[Tensor, "k u"] | None = None
+    intact: Float[Tensor, " k"] | None = None
+    score_space: str = "logit"
+    notes: tuple[str, ...] = ()
+    prompt_stop: int = field(default=-1)
+
+    @property
+    def words(self) -> list[str]:
+        """The texts of the units."""
+        return [unit.text for unit in self.units]
+
+    def top(self, target: int = 0, count: int = 5) -> list[tuple[str, float]]:
+        """The units that count most for a target, with their scores, by size of the score."""
+        order = self.scores[target].abs().argsort(descending=True)[:count]
+        return [(self.units[i].text, float(self.scores[target, i])) for i in order.tolist()]
+
+    def save(self, path: str | Path) -> Path:
+        """Write to one safetensors file. Targets that are functions keep their label alone."""
+        tensors = {"scores": self.scores, "error": self.error, "applicable": self.applicable, "intact": self.intact}
+        data = {
+            "text": self.text,
+            "units": [[u.start, u.stop, u.text] for u in self.units],
+            "targets": [[t.label, t.index, t.position, t.against] for t in self.targets],
+            "score_space": self.score_space,
+            "notes": self.notes,
+            "prompt_stop": self.prompt_stop,
+            "made_by": self.made_by.to_json(),
+        }
+        return storage.save(path, "attribution", {k: v for k, v in tensors.items() if v is not None}, data)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Attribution:
+        """Read what `save` wrote."""
+        tensors, data = storage.load(path, "attribution")
+        return cls(
+            text=data["text"],
+            units=tuple(Unit(text, start, stop) for start, stop, text in data["units"]),
+            targets=tuple(Target(*fields) for fields in data["targets"]),
+            made_by=MadeBy.from_json(data["made_by"]),
+            score_space=data["score_space"],
+            notes=tuple(data["notes"]),
+            prompt_stop=data["prompt_stop"],
+            **tensors,
+        )
+
+    def _repr_html_(self) -> str:
+        from interp_core.report import fragment
+
+        return fragment(self)
+
+
+def attribute(
+    model: TextModel,
+    texts: str | Sequence[str],
+    *,
+    by: Any,
+    targets: Any = None,
+    granularity: Granularity = "word",
+    **options: Any,
+) -> list[Attribution]:
+    """Score the units of texts for what the model answers.
+
+    Args:
+        model: the model.
+        texts: one text or several; for a generator, the prompts.
+        by: the name of an attribution method, or an instance of one.
+        targets: for a classifier None (the predicted class), `"all"`, a class by name or number, `interp.contrast(a, b)`, a
+            function of the logits, a list of these, or one list a text. For a generator None (the tokens of the model's own greedy
+            continuation), the continuation to explain, one continuation a text, or a contrast of two next tokens.
+        granularity: the units, see `interp_core.granularity.divide`.
+        **options: fields of `interp_core.asking.Options` (`removal`, `score`, `layer`, `max_new_tokens`, `progress`);
+            anything else is a parameter of the method, when `by` is a name.
+
+    Returns:
+        One `Attribution` for each text, in order.
+
+    Raises:
+        InputError: a text, target or parameter that cannot be used; nothing is computed then.
+        UnsupportedError: the method needs what this question does not offer.
+    """
+    chosen, parameters = take_options(options)
+    method = registry.resolve(by, "attribution", parameters)
+    corpus = [texts] if isinstance(texts, str) else list(texts)
+    session = Session(model, chosen)
+    prepared = session.prepare(corpus, targets, granularity)
+    results = session.each(prepared, lambda question: explain(method, question), f"attribute by {_name(method)}")
+    made = made_by(method, session.cost, model.name, session.settings(granularity))
+    attributions = [
+        replace(
+            result,
+            made_by=replace(made, settings={**made.settings, "removal": item.removal}),
+            score_space=item.space,
+            prompt_stop=item.prompt_stop,
+        )
+        for item, result in zip(prepared, results, strict=True)
+    ]
+    for note in sorted({note for a in attributions for note in a.notes}):
+        warnings.warn(note, InterpWarning, stacklevel=2)
+    return attributions
+
+
+def explain(method: Any, question: Question) -> Attribution:
+    """One method on one question, its answer checked: the smallest whole use of a method.
+
+    Raises:
+        UnsupportedError: the method needs what the question does not offer.
+        ModelError: the method gave something else than finite (k, u) scores.
+    """
+    check_needs(method, question)
+    found = method.attribute(question)
+    scores, error = found if isinstance(found, tuple) else (found, None)
+    expected = (len(question.targets), len(question.units))
+    if not isinstance(scores, Tensor) or tuple(scores.shape) != expected:
+        shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise ModelError(f"{_name(method)} gave {shape}; {expected} (targets, units) was expected.")
+    scores = scores.detach().float().cpu()
+    if not torch.isfinite(scores).all():
+        raise ModelError(f"{_name(method)} gave NaN or infinity; its other answers may be right, this one is not.")
+    return Attribution(
+        text=question.text,
+        units=question.units,
+        targets=question.targets,
+        scores=scores * question.applicable,
+        made_by=MadeBy(_name(method)),
+        error=None if error is None else error.detach().float().cpu() * question.applicable,
+        applicable=question.applicable,
+        intact=question.intact(),
+        notes=question.notes,
+    )
+
+
+def check_needs(method: Any, question: Question) -> None:
+    """Refuse before any computation what cannot work, and name what would.
+
+    Raises:
+        UnsupportedError: something is missing.
+    """
+    declared = registry.declaration_of(method)
+    missing = sorted((declared.needs if declared else frozenset()) - question.offers)
+    if missing:
+        able = [m.name for m in registry.methods("attribution") if m.needs <= question.offers]
+        raise UnsupportedError(
+            f"{_name(method)} needs {', '.join(missing)}, which this question does not offer. These would work: {', '.join(able)}."
+        )
+
+
+def _name(method: Any) -> str:
+    declared = registry.declaration_of(method)
+    return declared.name if declared else type(method).__name__
+
+
+

@@ -1,0 +1,234 @@
+"""The three ways to build a question about a model: from a text, from a hidden layer, from the concepts of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from threading import RLock
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from interp_core.evaluate import Evaluator
+from interp_core.question import Question, removed
+from interp_core.removal import Absence, Removal, absence
+from interp_core.rows import Answer, Block, Entry, PositionedBlock, Request, pieces_of
+from interp_core.targets import Readout
+from interp_core.text import Encoded, Unit
+
+Insert = Callable[[Float[Tensor, "p f d"]], Float[Tensor, "p t w"]]
+
+
+@dataclass
+class ModelRunner:
+    """Computes the scores of one text of a model.
+
+    Attributes:
+        evaluator: where the model is called.
+        encoded: the text.
+        readout: from logits to scores.
+        entry: where the features enter.
+        insert: from features (p, f, d) to the values (p, t, w) that enter.
+        ask: how a request reaches the evaluator; other texts may share its passes.
+    """
+
+    evaluator: Evaluator
+    encoded: Encoded
+    readout: Readout
+    entry: Entry
+    insert: Insert
+    x: Tensor
+    absent: Absence
+    owners: Tensor
+    ask: Callable[[Request], Answer]
+    lock: RLock = field(default_factory=RLock)
+
+    def at(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
+        if x.requires_grad and torch.is_grad_enabled():
+            return self._differentiable(x)
+        return self._scores(len(x), lambda rows: self._block(x[rows.to(x.device)]))
+
+    def masked(self, keep: Bool[Tensor, "p u"]) -> Float[Tensor, "p k"]:
+        if self.absent.mode == "features":
+            base, owners = self.absent.baseline, self.owners
+            return self._scores(len(keep), lambda rows: self._block(removed(keep[rows], self.x, base, owners)))
+        stays = torch.cat([keep, keep.new_ones(len(keep), 1)], dim=1)[:, self.owners.cpu()]
+        if self.absent.mode == "attention":
+            return self._scores(len(keep), lambda rows: self._block(None, len(rows), attention=stays[rows]))
+        lengths = stays.sum(1).clamp(min=1)
+        return self._scores(len(keep), lambda rows: self._shortened(stays[rows]), lengths)
+
+    def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:
+        for piece in pieces_of(len(x), self.evaluator.budget // max(1, len(self.encoded))):
+            yield from self._slopes(x[piece])
+
+    def _slopes(self, x: Float[Tensor, "p f d"]) -> list[Tensor]:
+        def build(rows: Tensor) -> Block:
+            leaf = x[rows.to(x.device)].detach().clone().requires_grad_()
+            block = self._block(leaf)
+            block.leaf = leaf
+            return block
+
+        lengths = torch.full((len(x),), len(self.encoded))
+        return self.ask(Request(lengths, build, self.readout, self.entry, gradients=True)).gradients
+
+    def _scores(self, count: int, build: Callable[[Tensor], Block], lengths: Tensor | None = None) -> Tensor:
+        if not count:
+            return torch.zeros(0, len(self.readout.targets))
+        entry = self.entry if self.absent.mode == "features" else None
+        rows = lengths if lengths is not None else torch.full((count,), len(self.encoded))
+        return torch.stack(self.ask(Request(rows, build, self.readout, entry)).scores)
+
+    def _block(self, x: Tensor | None, count: int = 0, attention: Tensor | None = None) -> Block:
+        values = None if x is None else self.insert(x)
+        rows = count if x is None else len(x)
+        ids = self.encoded.ids.expand(rows, -1)
+        mask = torch.ones_like(ids, dtype=torch.bool) if attention is None else attention
+        if self.readout.positions:
+            return PositionedBlock(ids, mask, values, positions=self.readout.positions)
+        return Block(ids, mask, values)
+
+    def _shortened(self, stays: Bool[Tensor, "p t"]) -> Block:
+        """Rows with tokens taken out, padded at the right; a row with nothing left keeps its first token."""
+        lengths = stays.sum(1).clamp(min=1)
+        order = torch.argsort((~stays).to(torch.int8), dim=1, stable=True)[:, : int(lengths.max())]
+        inside = torch.arange(order.shape[1]) < lengths[:, None]
+        ids = torch.where(inside, self.encoded.ids[order], self.evaluator.model.pad_id)
+        return Block(ids, inside)
+
+    def _differentiable(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
+        """Scores with their graph: not shared with other texts, in batches within the token budget."""
+        request = Request(torch.tensor([]), self._block, self.readout, self.entry)
+        parts = []
+        with self.lock:
+            for piece in pieces_of(len(x), self.evaluator.budget // max(1, len(self.encoded))):
+                output, _, _ = self.evaluator.forward([self._block(x[piece])], request)
+                parts.append(self.readout(output["logits"]))
+        return torch.cat(parts)
+
+
+def about_text(
+    evaluator: Evaluator, encoded: Encoded, readout: Readout, removal: Removal, ask: Callable[[Request], Answer] | None = None
+) -> Question:
+    """A question whose features are the token embeddings of a text (f = t)."""
+    model = evaluator.model
+    x = model.embed(encoded.ids)
+    absent = absence(model, encoded, x, removal)
+    return _question(evaluator, encoded, readout, (model.embedding_entry, x, absent), ask)
+
+
+def about_layer(
+    evaluator: Evaluator,
+    encoded: Encoded,
+    readout: Readout,
+    layer: tuple[Entry, Tensor, Absence],
+    ask: Callable[[Request], Answer] | None = None,
+) -> Question:
+    """A question whose features are the hidden states of a text at a layer (f = t).
+
+    Args:
+        evaluator: where the model is called.
+        encoded: the text in units.
+        readout: the targets.
+        layer: where the states enter, what they are for this text (t, d), and what stands for absent ones.
+        ask: how requests reach the evaluator.
+    """
+    return _question(evaluator, encoded, readout, layer, ask)
+
+
+def about_concepts(
+    evaluator: Evaluator,
+    encoded: Encoded,
+    readout: Readout,
+    concepts: ConceptInput,
+    ask: Callable[[Request], Answer] | None = None,
+) -> Question:
+    """A question whose features are the concepts of a text: x is (c, r), what each concept is worth in each of r rows.
+
+    The score is that of `context + decode(codes) - decode(codes of the text)`: what the concepts do not explain stays as it
+    is, so importance measures concepts and not reconstruction error. An absent concept is 0.
+    """
+    codes = concepts.codes
+    units = _named_units(concepts.names)
+    absent = Absence("zero", "features", torch.zeros_like(codes))
+    runner = ModelRunner(
+        evaluator, encoded, readout, concepts.entry, concepts.insert, codes, absent, torch.arange(len(codes)), _asker(evaluator, ask)
+    )
+    question = Question(runner, codes, absent.baseline, runner.owners, units, readout.targets)
+    question.text = encoded.text
+    question.removal = "zero"
+    return question
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptInput:
+    """The concepts of one text, ready to be put back into the model.
+
+    Attributes:
+        entry: where the hidden states enter.
+        codes: (c, r) the activation of each concept in each row of the text.
+        context: (t, d) the hidden states of the text.
+        row_of: (t) which row each token takes part in, -1 for none.
+        decode: from codes (n, c) to activations (n, d).
+        names: the names of the concepts.
+    """
+
+    entry: Entry
+    codes: Float[Tensor, "c r"]
+    context: Float[Tensor, "t d"]
+    row_of: Tensor
+    decode: Callable[[Tensor], Tensor]
+    names: Sequence[str]
+
+    def insert(self, codes: Float[Tensor, "p c r"]) -> Float[Tensor, "p t d"]:
+        """The hidden states with the concepts at these values."""
+        p, c, r = codes.shape
+        change = self.decode(codes.transpose(1, 2).reshape(p * r, c)) - self.decode(self.codes.T).repeat(p, 1)
+        moved = torch.cat([change.reshape(p, r, -1), change.new_zeros(p, 1, change.shape[1])], dim=1)
+        return self.context + moved[:, self.row_of.to(moved.device)].to(self.context.dtype)
+
+
+def _question(
+    evaluator: Evaluator,
+    encoded: Encoded,
+    readout: Readout,
+    features: tuple[Entry, Tensor, Absence],
+    ask: Callable[[Request], Answer] | None,
+) -> Question:
+    entry, x, absent = features
+    assert encoded.unit_of is not None
+    model = evaluator.model
+    runner = ModelRunner(
+        evaluator, encoded, readout, entry, lambda v: v.to(model.dtype), x, absent, encoded.unit_of, _asker(evaluator, ask)
+    )
+    question = Question(runner, x, absent.baseline, encoded.unit_of, encoded.units, readout.targets)
+    question.text, question.removal = encoded.text, absent.name
+    question.applicable = _applicable(encoded, readout)
+    question.notes = _notes(encoded)
+    return question
+
+
+def _asker(evaluator: Evaluator, ask: Callable[[Request], Answer] | None) -> Callable[[Request], Answer]:
+    return ask if ask is not None else lambda request: evaluator.run([request])[0]
+
+
+def _applicable(encoded: Encoded, readout: Readout) -> Bool[Tensor, "k u"]:
+    """A unit matters to a token only if one of its own tokens comes before it."""
+    assert encoded.unit_of is not None
+    first = [int((encoded.unit_of == u).nonzero()[0]) for u in range(len(encoded.units))]
+    rows = [[t.position is None or start < t.position for start in first] for t in readout.targets]
+    return torch.tensor(rows, dtype=torch.bool)
+
+
+def _notes(encoded: Encoded) -> tuple[str, ...]:
+    if not encoded.cut:
+        return ()
+    total = len(encoded) + encoded.cut
+    return (f"The text was cut to {len(encoded)} of {total} tokens, all that the model takes; the rest was not seen.",)
+
+
+def _named_units(names: Sequence[str]) -> list[Unit]:
+    starts = [sum(len(n) + 1 for n in names[:i]) for i in range(len(names))]
+    return [Unit(name, start, start + len(name)) for name, start in zip(names, starts, strict=True)]
+

@@ -1,0 +1,177 @@
+"""The one place that calls the model: rows of many texts in, their hidden states, scores or gradients out.
+
+Requests of several texts are sorted by length, filled into batches up to a token budget, and taken apart again; when memory
+runs out the budget is halved and the batch tried again. The answers are the same whatever the neighbours were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from interp_core.errors import ModelError, UnsupportedError
+from interp_core.hooks import at_rest, tap
+from interp_core.model import TextModel
+from interp_core.provenance import Cost
+from interp_core.rows import Answer, Block, PositionedBlock, Request, collected, padded, repeated_positions
+
+
+class Evaluator:
+    """Runs requests on a model and counts what they cost."""
+
+    def __init__(self, model: TextModel, cost: Cost | None = None) -> None:
+        self.model = model
+        self.cost = cost if cost is not None else Cost()
+        self.budget = model.tokens_per_batch
+
+    def run(self, requests: Sequence[Request]) -> list[Answer]:
+        """The answers, one for each request.
+
+        Raises:
+            ModelError: the model gave NaN or infinity, or one single row does not fit into memory.
+        """
+        answers: list[dict[int, tuple[Tensor | None, ...]]] = [{} for _ in requests]
+        for route in dict.fromkeys(r.route for r in requests):
+            todo = self._rows(requests, route)
+            while todo:
+                batch, todo = self._fill(todo)
+                try:
+                    results = self._pass(requests, batch)
+                except (torch.OutOfMemoryError, RuntimeError) as error:
+                    if not _out_of_memory(error):
+                        raise
+                    todo = self._smaller(batch, todo, error)
+                    continue
+                for (which, row, _), result in zip(batch, results, strict=True):
+                    answers[which][row] = result
+        return [collected(answer) for answer in answers]
+
+    def forward(self, blocks: Sequence[Block], request: Request) -> tuple[Any, Tensor | None, Tensor]:
+        """One pass over several blocks, padded to the longest: the model's output, what was read, and the mask.
+
+        `request` stands for all of them, since their routes are equal. Gradients flow when they are enabled.
+        """
+        ids, attention, values = padded(blocks, self.model.pad_id)
+        self.cost.forwards += 1
+        self.cost.rows += len(ids)
+        self.cost.tokens += ids.numel()
+        output: Any = None
+        with ExitStack() as stack:
+            stack.enter_context(at_rest(self.model.model))
+            seen = stack.enter_context(tap(self.model.model, request.read, stop=request.stop)) if request.read else None
+            if values is not None and request.entry is not None:
+                stack.enter_context(request.entry.open(values))
+            stack.enter_context(self._only_positions(blocks, request))
+            output = self.model.forward(ids, attention)
+        return output, seen.read() if seen else None, attention
+
+    def _rows(self, requests: Sequence[Request], route: Any) -> list[tuple[int, int, int]]:
+        rows = [
+            (which, row, length)
+            for which, request in enumerate(requests)
+            if request.route == route
+            for row, length in enumerate(request.lengths.tolist())
+        ]
+        return sorted(rows, key=lambda r: (-r[2], r[0], r[1]))
+
+    def _fill(self, todo: list[tuple[int, int, int]]) -> tuple[list[Any], list[Any]]:
+        longest = max(1, todo[0][2])
+        count = 1 if self.model.one_row_a_pass else max(1, self.budget // longest)
+        return todo[:count], todo[count:]
+
+    def _smaller(self, batch: list[Any], todo: list[Any], error: Exception) -> list[Any]:
+        if len(batch) == 1:
+            raise ModelError(f"one row of {batch[0][2]} tokens does not fit into memory: {error}") from error
+        self.budget = max(1, len(batch) // 2 * batch[0][2])
+        if self.model.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return batch + todo
+
+    def _pass(self, requests: Sequence[Request], batch: list[tuple[int, int, int]]) -> list[tuple[Tensor | None, ...]]:
+        """Results for the rows of one batch, in its order: (scores, gradients, hidden, logits)."""
+        pieces: dict[int, list[int]] = {}
+        for which, row, _ in batch:
+            pieces.setdefault(which, []).append(row)
+        asked = [requests[which] for which in pieces]
+        first = asked[0]
+        with torch.set_grad_enabled(first.gradients):
+            blocks = [requests[which].build(torch.tensor(rows)) for which, rows in pieces.items()]
+            output, hidden, attention = self.forward(blocks, first)
+            found = self._scored(asked, blocks, output) if not first.stop else None
+        slopes = self._slopes(blocks, found[0]) if found and first.gradients else None
+        results: dict[tuple[int, int], tuple[Tensor | None, ...]] = {}
+        start = 0
+        for i, (which, rows) in enumerate(pieces.items()):
+            for j, row in enumerate(rows):
+                inside = attention[start + j].to(hidden.device) if hidden is not None else None
+                results[which, row] = (
+                    found[0][i][j].detach() if found and asked[i].readout else None,
+                    slopes[i][j] if slopes else None,
+                    hidden[start + j][inside].detach() if hidden is not None else None,
+                    found[1][i][j].detach() if found and found[1] is not None else None,
+                )
+            start += len(rows)
+        return [results[which, row] for which, row, _ in batch]
+
+    def _scored(
+        self, asked: Sequence[Request], blocks: Sequence[Block], output: Any
+    ) -> tuple[list[Tensor], list[Tensor] | None]:
+        """The scores of each block and, of a classifier, its logits."""
+        found = output.get("logits") if hasattr(output, "get") else None
+        if not isinstance(found, Tensor):
+            return [torch.empty(len(b.ids), 0) for b in blocks], None
+        parts = list(found.split([len(b.ids) for b in blocks]))
+        scores = []
+        for request, part in zip(asked, parts, strict=True):
+            needed = len(request.readout.positions) if request.readout else 0
+            scores.append(request.readout(part[:, :needed] if needed else part) if request.readout else part[:, :0])
+        for score in scores:
+            if not torch.isfinite(score).all():
+                raise ModelError(f"the model gave NaN or infinity for this input.{self.model.non_finite()}")
+        return scores, parts if found.ndim == 2 else None
+
+    def _slopes(self, blocks: Sequence[Block], scores: Sequence[Tensor]) -> list[Tensor]:
+        """d score / d leaf for each block, (p, k, f, d): one backward for each target index, since rows are independent."""
+        leaves = [block.leaf for block in blocks]
+        most = max(score.shape[1] for score in scores)
+        columns: list[list[Tensor]] = [[] for _ in blocks]
+        for k in range(most):
+            having = [i for i, score in enumerate(scores) if score.shape[1] > k]
+            total = torch.stack([scores[i][:, k].sum() for i in having]).sum()
+            inputs = [leaf for i in having if (leaf := leaves[i]) is not None]
+            found = torch.autograd.grad(total, inputs, retain_graph=k + 1 < most, allow_unused=True)
+            self.cost.backwards += 1
+            for i, leaf, slope in zip(having, inputs, found, strict=True):
+                columns[i].append(torch.zeros_like(leaf) if slope is None else slope)
+        return [torch.stack(column, dim=1) for column in columns]
+
+    def _only_positions(self, blocks: Sequence[Block], request: Request) -> AbstractContextManager[Any]:
+        """For generators: hand the vocabulary head only the positions whose logits are read, not the whole sequence."""
+        if not any(isinstance(b, PositionedBlock) for b in blocks):
+            return nullcontext()
+        most = max(len(b.positions) for b in blocks if isinstance(b, PositionedBlock))
+        index = torch.cat([repeated_positions(b, most) for b in blocks if isinstance(b, PositionedBlock)])
+        return _gathering(self.model.model.get_output_embeddings(), index)
+
+
+def _gathering(head: Any, index: Tensor) -> AbstractContextManager[Any]:
+    if head is None:
+        raise UnsupportedError("this generator does not say where its vocabulary head is (get_output_embeddings).")
+
+    def pick(_module: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        states = inputs[0]
+        where = index.to(states.device)[:, :, None].expand(-1, -1, states.shape[-1])
+        return (states.gather(1, where), *inputs[1:])
+
+    stack = ExitStack()
+    stack.callback(head.register_forward_pre_hook(pick).remove)
+    return stack
+
+
+def _out_of_memory(error: Exception) -> bool:
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text

@@ -1,0 +1,181 @@
+"""Reading and replacing the output of one module, and leaving no trace of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from interp_core.errors import LayerError
+
+Replacement = Tensor | Callable[[Tensor], Tensor]
+
+
+@dataclass
+class Tap:
+    """What one module gave in one pass of the model: `value` is (p, t, d), None while it has not run."""
+
+    path: str
+    value: Tensor | None = None
+
+    def read(self) -> Tensor:
+        """The output.
+
+        Raises:
+            LayerError: the module did not run.
+        """
+        if self.value is None:
+            raise LayerError(f"layer {self.path!r} did not run in this pass, so it has no output to read.")
+        return self.value
+
+
+class _StopPass(Exception):  # noqa: N818 - a signal, not an error
+    """Unwinds the model's forward once all that was asked for has been read."""
+
+
+def module_at(model: nn.Module, path: str) -> nn.Module:
+    """The module of that name.
+
+    Raises:
+        LayerError: there is none; the message lists near ones.
+    """
+    named = dict(model.named_modules())
+    if path not in named or not path:
+        import difflib
+
+        near = difflib.get_close_matches(path, named, n=4, cutoff=0.4)
+        raise LayerError(f"there is no module {path!r} in {type(model).__name__}. Near: {', '.join(near) or 'none'}.")
+    return named[path]
+
+
+@contextmanager
+def tap(
+    model: nn.Module, path: str, *, replace: Replacement | None = None, stop: bool = False, hidden: bool = True
+) -> Iterator[Tap]:
+    """Read or replace the output of one module during one pass of the model inside the `with` block.
+
+    Args:
+        model: the model; its hooks are the same before and after.
+        path: module name, as in `model.named_modules()`.
+        replace: a tensor, or a function of the output, that goes on in its place.
+        stop: leave the pass once the module has run; the block ends there.
+        hidden: insist on an output (p, t, d).
+
+    Raises:
+        LayerError: the module does not exist, ran twice in one pass, or gives something else than (p, t, d).
+    """
+    module = module_at(model, path)
+    seen = Tap(path)
+    signal = _StopPass()
+
+    def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        if seen.value is not None:
+            raise LayerError(
+                f"layer {path!r} ran twice in one pass, so its output is not one thing. Choose a module that runs once."
+            )
+        value = _checked(output, path, hidden)
+        seen.value = value if replace is None else replace(value) if callable(replace) else replace
+        if stop:
+            raise signal
+        return output if replace is None else repack(output, seen.value)
+
+    handle = module.register_forward_hook(hook)
+    try:
+        yield seen
+    except _StopPass as raised:
+        if raised is not signal:
+            raise
+    finally:
+        handle.remove()
+
+
+def _checked(output: Any, path: str, hidden: bool) -> Tensor:
+    value = output[0] if isinstance(output, tuple | list) and output else output
+    if not isinstance(value, Tensor) or (hidden and value.ndim != 3):
+        shape = tuple(value.shape) if isinstance(value, Tensor) else type(output).__name__
+        raise LayerError(
+            f"layer {path!r} gives {shape}; a row for each token, (texts, tokens, width), was expected. "
+            "Choose a block or a module inside one."
+        )
+    return value
+
+
+def repack(output: Any, value: Tensor) -> Any:
+    """The output of a module with its first tensor exchanged."""
+    if isinstance(output, tuple):
+        return (value, *output[1:])
+    return [value, *output[1:]] if isinstance(output, list) else value
+
+
+@dataclass(frozen=True, eq=False)
+class TapEntry:
+    """A place where values enter a model by replacing the output of one module; all of the model runs."""
+
+    model: nn.Module
+    path: str
+
+    def open(self, values: Tensor) -> AbstractContextManager[Tap]:
+        """Within it one pass goes on from these values (p, t, d)."""
+        return tap(self.model, self.path, replace=values)
+
+
+@dataclass(frozen=True, eq=False)
+class ShortEntry:
+    """Values enter at a block and the blocks up to it do not run: they hand the values on.
+
+    Attributes:
+        path: the last block that is skipped.
+        modules: the blocks up to it.
+        outputs: a sample of what each returns, for its form.
+    """
+
+    path: str
+    modules: tuple[nn.Module, ...]
+    outputs: tuple[Any, ...]
+
+    def open(self, values: Tensor) -> AbstractContextManager[None]:
+        """Within it one pass goes on from these values (p, t, d)."""
+        return passing_through(self.modules, self.outputs, values)
+
+
+@contextmanager
+def passing_through(modules: Sequence[nn.Module], outputs: Sequence[Any], value: Tensor) -> Iterator[None]:
+    """Within it these modules hand `value` (p, t, d) on instead of computing; `outputs` are samples of what each returns."""
+    with ExitStack() as stack:
+        for module, output in zip(modules, outputs, strict=True):
+            had = module.__dict__.get("forward")
+            stack.callback(_restore, module, had)
+            module.forward = _hand_on(output, value)  # type: ignore[method-assign]
+        yield
+
+
+def _hand_on(output: Any, value: Tensor) -> Callable[..., Any]:
+    return lambda *_args, **_kwargs: repack(output, value)
+
+
+def _restore(module: nn.Module, had: Any) -> None:
+    if had is None:
+        module.__dict__.pop("forward", None)
+    else:
+        module.forward = had  # type: ignore[method-assign]
+
+
+@contextmanager
+def at_rest(model: nn.Module) -> Iterator[None]:
+    """Within it the model is in evaluation mode with frozen weights; every flag is put back after."""
+    training = [module for module in model.modules() if module.training]
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        for module in training:
+            module.training = False
+        for parameter in trained:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for module in training:
+            module.training = True
+        for parameter in trained:
+            parameter.requires_grad_(True)

@@ -1,0 +1,171 @@
+"""One question: units a person can read, targets, features, a baseline, and one function from features to scores.
+
+Tokens, a hidden layer, or the concepts of a text are three ways to build a `Question` (see `builders`); a method sees no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from interp_core.errors import InputError
+from interp_core.targets import Target
+from interp_core.text import NO_UNIT, Unit
+
+Offer = str
+
+
+class Runner(Protocol):
+    """What computes the scores of a question."""
+
+    def at(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]: ...
+
+    def masked(self, keep: Bool[Tensor, "p u"]) -> Float[Tensor, "p k"]: ...
+
+    def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]: ...
+
+
+class Question:
+    """Why does the model give these scores to these units?
+
+    Attributes:
+        text: what the units are pieces of.
+        units: u units.
+        targets: k targets.
+        x: the features (f, d), float32, on the device where they are computed.
+        baseline: what stands for an absent feature (f, d).
+        unit_of: the unit of each feature (f), -1 for one that is never removed.
+        applicable: (k, u) False where a unit cannot matter to a target, such as text after the token that is explained.
+        offers: what a method may ask for: `gradients`, `internals`.
+        removal: how an absent unit is made absent, for the record.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        x: Float[Tensor, "f d"],
+        baseline: Float[Tensor, "f d"],
+        unit_of: Int[Tensor, " f"],
+        units: Sequence[Unit],
+        targets: Sequence[Target],
+    ) -> None:
+        if not units:
+            raise InputError("a question needs at least one unit.")
+        self._runner = runner
+        self._known: dict[bytes, Tensor] = {}
+        self.x, self.baseline, self.unit_of = x, baseline, unit_of
+        self.units, self.targets = tuple(units), tuple(targets)
+        self.text = ""
+        self.applicable = torch.ones(len(self.targets), len(self.units), dtype=torch.bool)
+        self.offers: frozenset[Offer] = frozenset({"gradients"})
+        self.removal = "baseline"
+        self.notes: tuple[str, ...] = ()
+
+    def at(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
+        """The scores of p variants of the features; differentiable where `x` requires a gradient."""
+        return self._runner.at(x.to(self.x.device))
+
+    def masked(self, keep: Bool[Tensor, "p u"]) -> Float[Tensor, "p k"]:
+        """The scores of p variants in which the units not kept are removed. No variant is evaluated twice.
+
+        Returns:
+            On the CPU, float32, detached.
+        """
+        if keep.shape[1] != len(self.units):
+            raise InputError(f"keep has {keep.shape[1]} columns; this question has {len(self.units)} units.")
+        keys = [row.tobytes() for row in keep.cpu().numpy()]
+        new = {key: i for i, key in enumerate(keys) if key not in self._known}
+        if new:
+            scores = self._runner.masked(keep[list(new.values())]).detach().float().cpu()
+            self._known.update(zip(new, scores, strict=True))
+        return torch.stack([self._known[key] for key in keys]) if keys else torch.zeros(0, len(self.targets))
+
+    def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:
+        """For each of p variants the slopes of all scores; streamed, so that memory does not grow with p."""
+        return self._runner.gradients(x.to(self.x.device))
+
+    def pool(self, scores: Float[Tensor, "k f"]) -> Float[Tensor, "k u"]:
+        """Scores of features added up to scores of units."""
+        inside = self.unit_of != NO_UNIT
+        total = scores.new_zeros(scores.shape[0], len(self.units))
+        where = self.unit_of[inside].to(scores.device)
+        return total.index_add_(1, where, scores[:, inside.to(scores.device)])
+
+    def intact(self) -> Float[Tensor, " k"]:
+        """The scores of the text as it is."""
+        return self.masked(torch.ones(1, len(self.units), dtype=torch.bool))[0]
+
+    def emptied(self) -> Float[Tensor, " k"]:
+        """The scores with every unit removed."""
+        return self.masked(torch.zeros(1, len(self.units), dtype=torch.bool))[0]
+
+    def remember(self, scores: Float[Tensor, " k"]) -> None:
+        """Take the scores of the intact text from a pass that has been made already."""
+        key = torch.ones(len(self.units), dtype=torch.bool).numpy().tobytes()
+        self._known[key] = scores.detach().float().cpu()
+
+
+class FunctionRunner:
+    """A question about any differentiable function of features, without a model: planted worlds and plain mathematics."""
+
+    def __init__(
+        self,
+        function: Callable[[Float[Tensor, "p f d"]], Float[Tensor, "p k"]],
+        x: Float[Tensor, "f d"],
+        baseline: Float[Tensor, "f d"],
+        unit_of: Int[Tensor, " f"],
+    ) -> None:
+        self.function, self.x, self.baseline, self.unit_of = function, x, baseline, unit_of
+        self.rows = 0
+
+    def at(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
+        self.rows += len(x)
+        return self.function(x)
+
+    def masked(self, keep: Bool[Tensor, "p u"]) -> Float[Tensor, "p k"]:
+        return self.at(removed(keep, self.x, self.baseline, self.unit_of))
+
+    def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:
+        for row in x:
+            leaf = row.detach().clone().requires_grad_()
+            scores = self.at(leaf[None])[0]
+            yield torch.stack([torch.autograd.grad(s, leaf, retain_graph=True)[0] for s in scores])
+
+
+def removed(
+    keep: Bool[Tensor, "p u"], x: Float[Tensor, "f d"], baseline: Float[Tensor, "f d"], unit_of: Int[Tensor, " f"]
+) -> Float[Tensor, "p f d"]:
+    """The features with those of the units not kept replaced by the baseline."""
+    stays = torch.cat([keep, keep.new_ones(len(keep), 1)], dim=1)[:, unit_of.to(keep.device)]  # -1 reads the added column
+    return torch.where(stays[:, :, None].to(x.device), x, baseline)
+
+
+def ask(
+    function: Callable[[Float[Tensor, "p f d"]], Float[Tensor, "p k"]],
+    x: Float[Tensor, "f d"],
+    baseline: Float[Tensor, "f d"] | None = None,
+    names: Sequence[str] | None = None,
+) -> Question:
+    """A question about a plain function: each feature is a unit, each column of scores a target.
+
+    Args:
+        function: from features (p, f, d) to scores (p, k), differentiable.
+        x: the features.
+        baseline: what stands for an absent feature; zeros by default.
+        names: the words of the units.
+    """
+    absent = torch.zeros_like(x) if baseline is None else baseline
+    words = list(names) if names is not None else [f"x{i}" for i in range(len(x))]
+    starts = [sum(len(w) + 1 for w in words[:i]) for i in range(len(words))]
+    units = [Unit(word, start, start + len(word)) for word, start in zip(words, starts, strict=True)]
+    owners = torch.arange(len(x))
+    with torch.no_grad():
+        count = function(x[None]).shape[1]
+    targets = [Target(f"y{k}", k) for k in range(count)]
+    question = Question(FunctionRunner(function, x, absent, owners), x, absent, owners, units, targets)
+    question.text = " ".join(words)
+    return question

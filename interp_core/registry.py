@@ -1,0 +1,236 @@
+"""Finding methods: discovery through entry points, isolation of broken plugins, late import, messages that help.
+
+Nothing here imports torch or numpy: an implementation is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from typing import Any
+
+import pluggy
+
+from interp_core import hookspecs
+from interp_core.errors import BrokenPluginError, DuplicateMethodError, InputError, PluginError, UnknownMethodError
+from interp_core.plugin import GROUP, VERBS, Kind, Method
+
+PROGRAM = "program"  # the package name of methods registered by a program rather than by a distribution
+_PACKAGE_OF = {  # the project's names that `interp-<name>` does not lead to; a test compares this with plugins/
+    "insertion": "interp-insertion-deletion",
+    "deletion": "interp-insertion-deletion",
+    "mse": "interp-reconstruction",
+    "explained-variance": "interp-reconstruction",
+    "frechet-distance": "interp-reconstruction",
+    "wasserstein-1d": "interp-reconstruction",
+    "sparsity-ratio": "interp-sparsity",
+    "l0": "interp-sparsity",
+    "dead-concepts": "interp-sparsity",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Plugin:
+    """One installed package: what it declares, or why it could not be read."""
+
+    package: str
+    version: str
+    methods: tuple[Method, ...] = ()
+    failure: str | None = None
+
+
+_registered: list[Method] = []
+_only: list[tuple[Plugin, ...]] = []
+
+
+def plugins() -> tuple[Plugin, ...]:
+    """All installed plugins, broken ones included, then what programs registered."""
+    if _only:
+        return _only[-1]
+    program = (Plugin(PROGRAM, "", tuple(_registered)),) if _registered else ()
+    return (*_installed(), *program)
+
+
+def methods(kind: Kind | None = None) -> tuple[Method, ...]:
+    """All declared methods, of one kind if given, by kind and name."""
+    found = [m for plugin in plugins() for m in plugin.methods if kind in (None, m.kind)]
+    return tuple(sorted(found, key=lambda m: (list(VERBS).index(m.kind), m.name)))
+
+
+def failures() -> tuple[Plugin, ...]:
+    """The plugins that were found and could not be read."""
+    return tuple(plugin for plugin in plugins() if plugin.failure)
+
+
+def get(name: str, kind: Kind | None = None) -> Method:
+    """The declaration of a method.
+
+    Args:
+        name: `"lime"`, or `"acme-lime/lime"` where two packages declare the same name.
+        kind: what it must be.
+
+    Raises:
+        UnknownMethodError: nobody declares it; the message suggests the nearest name and the package to install.
+        DuplicateMethodError: several packages declare it.
+        PluginError: it exists and is of another kind.
+    """
+    package, _, short = name.rpartition("/")
+    named = [(p, m) for p in plugins() for m in p.methods if m.name == short and package in ("", p.package)]
+    found = [(p, m) for p, m in named if kind in (None, m.kind)]
+    if len(found) == 1:
+        return found[0][1]
+    if found:
+        full = " or ".join(f"'{p.package}/{short}'" for p, _ in found)
+        raise DuplicateMethodError(f"{len(found)} packages declare {short!r}. Ask for {full}.")
+    if named:
+        other = named[0][1].kind
+        raise PluginError(f"{name!r} is of kind {other!r}; a method of kind {kind!r} was expected here.")
+    raise UnknownMethodError(_unknown(name, short, kind))
+
+
+def implementation(method: Method) -> type[Any]:
+    """The class behind a declaration, imported now.
+
+    Raises:
+        BrokenPluginError: it cannot be imported; the message says what is missing and how to mend it.
+    """
+    module, _, attribute = method.target.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (Exception, SystemExit) as error:
+        package = package_of(method)
+        advice = _requirements(package) if package != PROGRAM else ""
+        raise BrokenPluginError(
+            f"{method.name!r} ({package}) is declared but {method.target!r} cannot be imported: "
+            f"{type(error).__name__}: {error}. {advice}".rstrip()
+        ) from error
+    verb = VERBS[method.kind]
+    if not (isinstance(found, type) and callable(getattr(found, verb, None))):
+        raise BrokenPluginError(f"{method.target!r} must be a class with a method {verb}(); {method.name!r} needs it.")
+    return found
+
+
+def method(name: str, kind: Kind | None = None, /, **parameters: Any) -> Any:
+    """An instance of a method with the given hyperparameters.
+
+    Raises:
+        InputError: a parameter that the method does not have, or a value that it refuses.
+    """
+    made = implementation(get(name, kind))
+    fields = [f.name for f in dataclasses.fields(made)] if dataclasses.is_dataclass(made) else list(parameters)
+    strange = [key for key in parameters if key not in fields]
+    if strange:
+        raise InputError(f"{name!r} has no parameter {strange[0]!r}; its parameters are {', '.join(fields) or 'none'}.")
+    return made(**parameters)
+
+
+def resolve(by: Any, kind: Kind, parameters: dict[str, Any] | None = None) -> Any:
+    """The instance a caller means by `by=`: a name with parameters, or an instance that has them already."""
+    if isinstance(by, str):
+        return method(by, kind, **(parameters or {}))
+    if isinstance(by, type):
+        raise InputError(f"by={by.__name__} is a class; give an instance, such as by={by.__name__}().")
+    if not callable(getattr(by, VERBS[kind], None)):
+        raise InputError(f"{by!r} has no method {VERBS[kind]}(), so it is not a method of kind {kind!r}.")
+    if parameters:
+        raise InputError(f"{sorted(parameters)} cannot be given beside an instance; put them into {type(by).__name__}(…).")
+    return by
+
+
+def declaration_of(instance: object) -> Method | None:
+    """The declaration an instance belongs to, or None for a method that a program wrote for itself."""
+    target = f"{type(instance).__module__}:{type(instance).__qualname__}"
+    return next((m for m in methods() if m.target == target), None)
+
+
+def package_of(method: Method) -> str:
+    """The distribution that declares a method."""
+    return next((p.package for p in plugins() if method in p.methods), PROGRAM)
+
+
+def version_of(method: Method) -> str:
+    """The version of the distribution that declares a method; empty for a program's own."""
+    return next((p.version for p in plugins() if method in p.methods), "")
+
+
+def register(method: Method) -> Method:
+    """Make a method of this program known by name, without a package."""
+    if method not in _registered:
+        _registered.append(method)
+    return method
+
+
+@contextmanager
+def only(*declared: Method) -> Iterator[None]:
+    """Within it, exactly these methods are known. For tests."""
+    _only.append((Plugin(PROGRAM, "", declared),))
+    try:
+        yield
+    finally:
+        _only.pop()
+
+
+@cache
+def _installed() -> tuple[Plugin, ...]:
+    return tuple(_read(entry) for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name))
+
+
+def _read(entry: EntryPoint) -> Plugin:
+    package, release = (entry.dist.name, entry.dist.version) if entry.dist else (entry.name, "")
+    try:
+        return Plugin(package, release, tuple(_declared(entry.load())))
+    except (Exception, SystemExit) as error:
+        reason = f"{type(error).__name__}: {error}"
+        advice = _requirements(package) if isinstance(error, ImportError) else ""
+        return Plugin(package, release, failure=" ".join(f"{reason} {advice}".split()))
+
+
+def _declared(plugin: object) -> Iterator[Method]:
+    """Validate and call one plugin's own hook. A manager for each plugin: one that fails can take no other down."""
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    manager.register(plugin)
+    manager.check_pending()
+    results: list[Iterable[Method]] = manager.hook.interp_methods()
+    if not results:
+        raise BrokenPluginError("no function interp_methods() marked with @hookimpl was found; add one.")
+    for found in results[0]:
+        if not isinstance(found, Method):
+            raise BrokenPluginError(f"interp_methods() gave {found!r}; it must yield interp_core.plugin.Method values.")
+        yield found
+
+
+def _requirements(package: str) -> str:
+    """What a distribution requires beside what is installed, and the command that mends it."""
+    from importlib.metadata import requires
+
+    try:
+        needed = [line for line in requires(package) or () if "extra ==" not in line]
+    except PackageNotFoundError:
+        return ""
+    missing = []
+    for line in needed:
+        name = re.split(r"[^\w.-]", line, maxsplit=1)[0]
+        try:
+            version(name)
+        except PackageNotFoundError:
+            missing.append(line)
+    return f"It needs {', '.join(missing)}: pip install '{package}'." if missing else ""
+
+
+def _unknown(name: str, short: str, kind: Kind | None) -> str:
+    known = sorted({m.name for m in methods(kind)})
+    near = difflib.get_close_matches(short, known, n=1, cutoff=0.7)
+    broken = [p for p in failures() if short in p.package]
+    hints = [f"Did you mean {near[0]!r}?"] if near else []
+    hints += [f"The package {p.package} is installed and broken: {p.failure}" for p in broken]
+    if not broken:
+        package = _PACKAGE_OF.get(short, f"interp-{short}")
+        hints.append(f"If it has a package of its own: pip install {package}.")
+    return f"No installed method is called {name!r}. {' '.join(hints)} Installed: {', '.join(known) or 'none'}."
