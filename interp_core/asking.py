@@ -62,12 +62,6 @@ class Prepared:
     def space(self) -> Space:
         return self.readout.space
 
-    @property
-    def prompt_stop(self) -> int:
-        """The character where the continuation begins, or -1."""
-        generated = self.encoded.prompt < len(self.encoded)
-        return int(self.encoded.offsets[self.encoded.prompt][0]) if generated else -1
-
 
 def take_options(given: dict[str, Any]) -> tuple[Options, dict[str, Any]]:
     """The fields of `Options` among keyword arguments, and the rest, which are parameters of the method."""
@@ -115,7 +109,7 @@ class Session:
         for encoded, found_targets, logits in pairs:
             readout = Readout(found_targets, space, head)
             divided = divide(encoded, granularity)
-            name = self._absence(divided).name
+            name = self.removal_name(divided)
             intact = readout(logits[None])[0] if logits is not None else None
             prepared.append(Prepared(divided, readout, name, intact))
         return prepared
@@ -177,6 +171,10 @@ class Session:
         if prepared.intact is not None:
             question.remember(prepared.intact)
         return question
+
+    def removal_name(self, encoded: Encoded) -> str:
+        """What an absent unit of this text is, for the record."""
+        return self._absence(encoded).name
 
     def _ask(self, request: Request) -> Answer:
         return self.evaluator.run([request])[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,16 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interp_core import registry, storage
-from interp_core.asking import Options, Session, take_options
-from interp_core.errors import InputError, InterpWarning, ModelError, UnsupportedError
+from interp_core.asking import Session, take_options
+from interp_core.errors import InterpWarning, ModelError, UnsupportedError
 from interp_core.granularity import Granularity
 from interp_core.model import TextModel
 from interp_core.provenance import MadeBy, made_by
 from interp_core.question import Question
 from interp_core.targets import Target
-from interp_core.text import Unit
+from interp_core.text import Encoded, Unit
+
+ENCODED = ("ids", "offsets", "special", "unit_of")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,14 @@ class Attribution:
     intact: Float[Tensor, " k"] | None = None
     score_space: str = "logit"
     notes: tuple[str, ...] = ()
-    prompt_stop: int = field(default=-1)
+    encoded: Encoded | None = None
+
+    @property
+    def prompt_stop(self) -> int:
+        """The character where an explained continuation begins; -1 if there is none."""
+        if self.encoded is None or self.encoded.prompt >= len(self.encoded):
+            return -1
+        return int(self.encoded.offsets[self.encoded.prompt][0])
 
     @property
     def words(self) -> list[str]:
@@ -65,13 +74,15 @@ class Attribution:
     def save(self, path: str | Path) -> Path:
         """Write to one safetensors file. Targets that are functions keep their label alone."""
         tensors = {"scores": self.scores, "error": self.error, "applicable": self.applicable, "intact": self.intact}
+        if self.encoded is not None:
+            tensors |= {name: getattr(self.encoded, name) for name in ENCODED}
         data = {
             "text": self.text,
             "units": [[u.start, u.stop, u.text] for u in self.units],
             "targets": [[t.label, t.index, t.position, t.against] for t in self.targets],
             "score_space": self.score_space,
             "notes": self.notes,
-            "prompt_stop": self.prompt_stop,
+            "encoded": None if self.encoded is None else [self.encoded.prompt, self.encoded.cut],
             "made_by": self.made_by.to_json(),
         }
         return storage.save(path, "attribution", {k: v for k, v in tensors.items() if v is not None}, data)
@@ -80,14 +91,19 @@ class Attribution:
     def load(cls, path: str | Path) -> Attribution:
         """Read what `save` wrote."""
         tensors, data = storage.load(path, "attribution")
+        units = tuple(Unit(text, start, stop) for start, stop, text in data["units"])
+        encoded = None
+        if data["encoded"] is not None:
+            prompt, cut = data["encoded"]
+            encoded = Encoded(data["text"], **{n: tensors.pop(n) for n in ENCODED}, units=units, prompt=prompt, cut=cut)
         return cls(
             text=data["text"],
-            units=tuple(Unit(text, start, stop) for start, stop, text in data["units"]),
+            units=units,
+            encoded=encoded,
             targets=tuple(Target(*fields) for fields in data["targets"]),
             made_by=MadeBy.from_json(data["made_by"]),
             score_space=data["score_space"],
             notes=tuple(data["notes"]),
-            prompt_stop=data["prompt_stop"],
             **tensors,
         )
 
@@ -138,7 +154,7 @@ def attribute(
             result,
             made_by=replace(made, settings={**made.settings, "removal": item.removal}),
             score_space=item.space,
-            prompt_stop=item.prompt_stop,
+            encoded=item.encoded,
         )
         for item, result in zip(prepared, results, strict=True)
     ]
@@ -195,6 +211,3 @@ def check_needs(method: Any, question: Question) -> None:
 def _name(method: Any) -> str:
     declared = registry.declaration_of(method)
     return declared.name if declared else type(method).__name__
-
-
-

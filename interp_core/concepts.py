@@ -1,0 +1,182 @@
+"""What a layer has learnt: the `ConceptSpace` value and the `fit_concepts` driver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from interp_core import registry, storage
+from interp_core.activations import Activations
+from interp_core.errors import BrokenPluginError, InputError, ModelError, UnsupportedError
+from interp_core.provenance import Cost, MadeBy, made_by
+
+
+class ConceptSpace(nn.Module):
+    """A dictionary of c directions in activations of width d, with a way in and a way back. The one base class.
+
+    A subclass takes its tensors and JSON values as keyword arguments, registers the tensors as buffers of the same names, and
+    overrides `encode` (and `decode` unless a row is its codes times the dictionary). That is all that saving and
+    loading need. Encoding is deterministic and each row is encoded by itself.
+
+    Args:
+        dictionary: (c, d), a row for each concept.
+    """
+
+    dictionary: Tensor
+
+    def __init__(self, dictionary: Float[Tensor, "c d"]) -> None:
+        super().__init__()
+        if dictionary.ndim != 2:
+            raise InputError(f"the dictionary is {tuple(dictionary.shape)}; (concepts, width) was expected.")
+        self.register_buffer("dictionary", dictionary.detach().float())
+        self.made_by = MadeBy("given")
+        self.layer = ""
+        self.notes: tuple[str, ...] = ()
+
+    @property
+    def concepts(self) -> int:
+        """The number of concepts c."""
+        return int(self.dictionary.shape[0])
+
+    @property
+    def width(self) -> int:
+        """The width d of an activation."""
+        return int(self.dictionary.shape[1])
+
+    @property
+    def names(self) -> list[str]:
+        """What the concepts are called before they are interpreted."""
+        return [f"concept {i}" for i in range(self.concepts)]
+
+    def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
+        """How active each concept is in each row."""
+        raise UnsupportedError(f"{type(self).__name__} does not say how to encode.")
+
+    def decode(self, codes: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
+        """Activations made of these codes; differentiable."""
+        return codes @ self.dictionary
+
+    def forward(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        """The reconstruction of activations."""
+        return self.decode(self.encode(values))
+
+    def config(self) -> dict[str, Any]:
+        """The JSON values that the constructor takes beside the tensors."""
+        return {}
+
+    def only(self, chosen: Sequence[int]) -> ConceptSpace:
+        """The same space seen through some of its concepts, for looking at them; it is not made to decode."""
+        return _Chosen(self, chosen)
+
+    def save(self, path: str | Path) -> Path:
+        """Write to one safetensors file."""
+        data = {
+            "space": f"{type(self).__module__}:{type(self).__qualname__}",
+            "config": self.config(),
+            "layer": self.layer,
+            "notes": self.notes,
+            "made_by": self.made_by.to_json(),
+        }
+        return storage.save(path, "concepts", dict(self.state_dict()), data)
+
+    @staticmethod
+    def load(path: str | Path) -> ConceptSpace:
+        """Read what `save` wrote. The class must come from an installed package that declares methods, or from the core.
+
+        Raises:
+            InputError: no such file, or a class that is not installed.
+        """
+        tensors, data = storage.load(path, "concepts")
+        space = _class_of(data["space"])(**tensors, **data["config"])
+        space.made_by = MadeBy.from_json(data["made_by"])
+        space.layer, space.notes = data["layer"], tuple(data["notes"])
+        return space.eval()
+
+    def _repr_html_(self) -> str:
+        from interp_core.report import fragment
+
+        return fragment(self)
+
+
+class _Chosen(ConceptSpace):
+    """Some concepts of a space."""
+
+    def __init__(self, space: ConceptSpace, chosen: Sequence[int]) -> None:
+        strange = [i for i in chosen if not 0 <= i < space.concepts]
+        if strange or not len(chosen):
+            raise InputError(f"concepts {strange or 'none'} were asked for; this space has 0 to {space.concepts - 1}.")
+        super().__init__(space.dictionary[list(chosen)])
+        self.space, self.chosen = space, list(chosen)
+        self.made_by, self.layer = space.made_by, space.layer
+
+    def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
+        return self.space.encode(values)[:, self.chosen]
+
+
+def fit_concepts(activations: Activations, *, by: Any, **parameters: Any) -> ConceptSpace:
+    """Learn concepts from activations.
+
+    Args:
+        activations: what `split.activations` gave.
+        by: the name of a method of kind `concepts`, or an instance.
+        **parameters: parameters of the method when `by` is a name, such as `concepts=20`.
+
+    Returns:
+        The space: frozen, float32, on the CPU, with its provenance.
+
+    Raises:
+        InputError: more concepts than rows, or parameters the method does not have.
+        UnsupportedError: the method needs what the activations do not offer (non-negative values, labels).
+    """
+    method = registry.resolve(by, "concepts", parameters)
+    _check(method, activations)
+    cost = Cost()
+    with cost.timed():
+        space = method.fit(activations)
+    if not isinstance(space, ConceptSpace):
+        raise ModelError(f"{type(method).__name__}.fit gave {type(space).__name__}; a ConceptSpace was expected.")
+    space = space.to("cpu").requires_grad_(False).eval()
+    if space.width != activations.values.shape[1] or not torch.isfinite(space.dictionary).all():
+        raise ModelError(f"{type(method).__name__} gave a dictionary {tuple(space.dictionary.shape)} that is not finite or of another width.")
+    model = activations.made_by.model
+    settings = {"rows": len(activations), "granularity": activations.granularity, "layer": activations.layer}
+    space.made_by = made_by(method, cost, model, settings)
+    space.layer = activations.layer
+    return space
+
+
+def _check(method: Any, activations: Activations) -> None:
+    declared = registry.declaration_of(method)
+    needs = declared.needs if declared else frozenset()
+    name = declared.name if declared else type(method).__name__
+    rows, lowest = len(activations), float(activations.values.min())
+    wanted = getattr(method, "concepts", 0)
+    if isinstance(wanted, int) and wanted > rows:
+        raise InputError(f"{name} was asked for {wanted} concepts of {rows} rows; ask for at most {rows}, or give more texts.")
+    if isinstance(wanted, int) and hasattr(method, "concepts") and wanted < 1:
+        raise InputError(f"{name} was asked for {wanted} concepts; at least 1 is needed.")
+    if "nonnegative" in needs and lowest < 0:
+        raise UnsupportedError(
+            f"{name} needs non-negative activations; {activations.layer!r} goes down to {lowest:.3g}. "
+            "Split after an activation function, or use semi-nmf."
+        )
+    if "labels" in needs and activations.labels is None:
+        raise UnsupportedError(f"{name} needs labels; make the activations with split.activations(…, labels=…).")
+
+
+def _class_of(name: str) -> type[Any]:
+    module = name.partition(":")[0]
+    known = {m.target.partition(":")[0].split(".")[0] for m in registry.methods("concepts")} | {"interp_core"}
+    if module.split(".")[0] not in known:
+        raise InputError(f"the space is of {name!r}, which no installed package declares; install the package it came from.")
+    from importlib import import_module
+
+    found = getattr(import_module(module), name.partition(":")[2], None)
+    if not (isinstance(found, type) and issubclass(found, ConceptSpace)):
+        raise BrokenPluginError(f"{name!r} is not a ConceptSpace; the file was written by another version of its package.")
+    return found

@@ -1,0 +1,146 @@
+"""What concepts mean: the `Interpretation` value and the `interpret` driver."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from interp_core import registry
+from interp_core.activations import Activations
+from interp_core.concepts import ConceptSpace
+from interp_core.errors import InputError, ModelError
+from interp_core.provenance import Cost, MadeBy, made_by
+
+
+@dataclass(frozen=True)
+class Example:
+    """Where a concept is active: characters [start, stop) of a text, and how active it is there."""
+
+    text: str
+    start: int
+    stop: int
+    value: float
+
+
+@dataclass(frozen=True)
+class LabelledConcept:
+    """One concept in words.
+
+    Attributes:
+        concept: its number in the space.
+        label: what to call it; None when no words were found or a language model failed.
+        words: the words that speak for it, with their strengths, strongest first.
+        examples: units of the corpus where it is most active.
+        score: how far the label is to be trusted, if the method says so.
+        note: why there is no label, or what else a reader should know.
+    """
+
+    concept: int
+    label: str | None
+    words: tuple[tuple[str, float], ...] = ()
+    examples: tuple[Example, ...] = ()
+    score: float | None = None
+    note: str = ""
+
+    @property
+    def title(self) -> str:
+        """The label, or the number of the concept."""
+        return self.label or f"concept {self.concept}"
+
+
+@dataclass(frozen=True, eq=False)
+class Interpretation:
+    """The words for the concepts of a space."""
+
+    concepts: tuple[LabelledConcept, ...]
+    made_by: MadeBy = MadeBy("given")  # noqa: RUF009 - frozen
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, concept: int) -> LabelledConcept:
+        """The words for the concept of that number."""
+        found = next((c for c in self.concepts if c.concept == concept), None)
+        if found is None:
+            raise InputError(f"concept {concept} was not interpreted; {[c.concept for c in self.concepts]} were.")
+        return found
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """The label of each concept."""
+        return {c.concept: c.title for c in self.concepts}
+
+    def save(self, path: str | Path) -> Path:
+        """Write as JSON."""
+        data = {"kind": "interpretation", **asdict(self)}
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+        return target
+
+    @classmethod
+    def load(cls, path: str | Path) -> Interpretation:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: no such file, or one that holds something else.
+        """
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            if data.pop("kind") != "interpretation":
+                raise KeyError("kind")
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            raise InputError(f"{str(path)!r} holds no interpretation: {type(error).__name__}: {error}") from error
+        concepts = tuple(
+            LabelledConcept(
+                **{
+                    **c,
+                    "words": tuple((w, s) for w, s in c["words"]),
+                    "examples": tuple(Example(**e) for e in c["examples"]),
+                }
+            )
+            for c in data["concepts"]
+        )
+        return cls(concepts, MadeBy.from_json(data["made_by"]), tuple(data["notes"]))
+
+    def _repr_html_(self) -> str:
+        from interp_core.report import fragment
+
+        return fragment(self)
+
+
+def interpret(
+    space: ConceptSpace,
+    activations: Activations,
+    *,
+    by: Any = "top-inputs",
+    concepts: Literal["all"] | Sequence[int] = "all",
+    **parameters: Any,
+) -> Interpretation:
+    """Words for concepts.
+
+    Args:
+        space: the concepts.
+        activations: the corpus they are looked up in; it need not be the one they were learnt from.
+        by: the name of an interpretation method, or an instance.
+        concepts: which concepts; all by default.
+        **parameters: parameters of the method when `by` is a name.
+
+    Raises:
+        InputError: activations of another width, or concepts that are not there.
+    """
+    method = registry.resolve(by, "interpretation", parameters)
+    if space.width != activations.values.shape[1]:
+        raise InputError(f"the space has width {space.width}, the activations {activations.values.shape[1]}.")
+    chosen = list(range(space.concepts)) if isinstance(concepts, str) else [int(i) for i in concepts]
+    seen = space if isinstance(concepts, str) else space.only(chosen)
+    cost = Cost()
+    with cost.timed():
+        found = method.interpret(seen, activations)
+    if not isinstance(found, Interpretation) or [c.concept for c in found.concepts] != list(range(len(chosen))):
+        raise ModelError(f"{type(method).__name__}.interpret must give one entry for each concept, in order.")
+    numbered = tuple(replace(c, concept=chosen[c.concept]) for c in found.concepts)
+    settings = {"rows": len(activations), "granularity": activations.granularity, "layer": activations.layer}
+    made = made_by(method, cost, activations.made_by.model, settings)
+    return Interpretation(numbered, made, found.notes)
