@@ -1,0 +1,19 @@
+"""Integrated gradients."""
+
+from collections.abc import Iterable
+
+from interp_core.plugin import Method, hookimpl
+
+
+@hookimpl
+def interp_methods() -> Iterable[Method]:
+    """Declare integrated gradients."""
+    yield Method(
+        name="integrated-gradients",
+        kind="attribution",
+        target="interp_integrated_gradients.integrated_gradients:IntegratedGradients",
+        summary="gradients averaged on the way from the baseline, times the way",
+        source="Sundararajan, Taly, Yan 2017, arXiv:1703.01365",
+        needs=frozenset({"gradients"}),
+        claims=frozenset({"complete", "signed"}),
+    )
