@@ -1,0 +1,89 @@
+"""Reading a column of texts from a file, or through `datasets` from a folder or hub id."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from interp_core.errors import InputError
+
+
+def read_column(source: str | Path, column: str = "text", split: str = "train") -> list[str]:
+    """The values of one column.
+
+    Args:
+        source: a `.csv`, `.tsv`, `.jsonl` or `.txt` file (one text a line), plain or `.gz`; or a folder or hub id that
+            `datasets.load_dataset` reads.
+        column: its name; not used for `.txt`.
+        split: which split of a data set.
+
+    Raises:
+        InputError: no such file or column; the message lists the columns.
+    """
+    path = Path(source)
+    if path.is_file():
+        with _opened(path) as file:
+            return [_value(row, column, path) for row in _rows(file, path)]
+    if path.suffix or path.is_absolute() and not path.is_dir():
+        raise InputError(f"there is no file {str(source)!r}.")
+    return _from_datasets(str(source), column, split)
+
+
+def _opened(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", newline="")
+    return path.open(encoding="utf-8", newline="")
+
+
+def _rows(file: TextIO, path: Path) -> Iterator[dict[str, Any] | str]:
+    kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    if kind in (".csv", ".tsv"):
+        yield from csv.DictReader(file, delimiter="\t" if kind == ".tsv" else ",")
+    elif kind == ".jsonl":
+        yield from (json.loads(line) for line in file if line.strip())
+    elif kind == ".txt":
+        yield from (line.rstrip("\r\n") for line in file if line.strip())
+    else:
+        raise InputError(f"{str(path)!r} is no .csv, .tsv, .jsonl or .txt file (plain or .gz).")
+
+
+def _value(row: dict[str, Any] | str, column: str, path: Path) -> str:
+    if isinstance(row, str):
+        return row
+    if column not in row:
+        raise InputError(f"{path.name} has no column {column!r}; its columns are {', '.join(map(str, row))}.")
+    return str(row[column])
+
+
+def _from_datasets(source: str, column: str, split: str) -> list[str]:
+    try:
+        import datasets
+    except ImportError as error:
+        raise InputError(f"{source!r} is no file; to read a data set by name, pip install datasets.") from error
+    try:
+        table: Any = datasets.load_dataset(source, split=split)
+    except (OSError, ValueError) as error:
+        raise InputError(f"no data set could be read from {source!r}: {str(error).splitlines()[0]}") from error
+    if column not in table.column_names:
+        raise InputError(f"{source!r} has no column {column!r}; its columns are {', '.join(table.column_names)}.")
+    values: Iterable[Any] = table[column]
+    return [str(value) for value in values]
+
+
+def class_numbers(values: Iterable[str], names: Iterable[str]) -> list[int]:
+    """Labels given by name or number as numbers of classes.
+
+    Raises:
+        InputError: a label that is no class.
+    """
+    known = {name: i for i, name in enumerate(names)}
+    numbers = []
+    for value in values:
+        if value not in known and not value.isdigit():
+            raise InputError(f"label {value!r} is none of the classes {', '.join(known)}.")
+        numbers.append(known.get(value, -1) if value in known else int(value))
+    return numbers

@@ -1,0 +1,9 @@
+"""What was found, as one page that opens offline: values in, HTML out. No model is ever called here."""
+
+from __future__ import annotations
+
+from interp_core.report.contents import ClassConcepts
+from interp_core.report.document import Report, fragment, report
+from interp_core.report.plots import plot_attributions, plot_concepts
+
+__all__ = ["ClassConcepts", "Report", "fragment", "plot_attributions", "plot_concepts", "report"]

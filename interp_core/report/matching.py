@@ -1,0 +1,47 @@
+"""Which words and which importance belong to which concepts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from interp_core.importance import Importance
+from interp_core.interpretation import Interpretation
+from interp_core.report.contents import Contents
+from interp_core.report.learnt import Group, Weights, class_group, group_of
+
+
+def groups_of(contents: Contents) -> list[Group]:
+    """The concepts of a report. An importance is joined with the first space and words of as many concepts not yet taken, or
+    else with those taken already; what is left over stands alone."""
+    spaces, words, groups = list(contents.spaces), list(contents.interpretations), []
+    taken: set[int] = set()
+    for one in contents.importances:
+        size = len(one.concepts)
+        space = _first([s for s in spaces if s.concepts == size], taken)
+        found = _first([w for w in words if _reach(w) <= size], taken)
+        groups.append(group_of(_title(space, found, one), space, found, Weights.of(one)))
+    for one_more in [w for w in words if id(w) not in taken]:
+        space = _first([s for s in spaces if s.concepts >= _reach(one_more)], taken)
+        groups.append(group_of(_title(space, one_more, None), space, one_more, None))
+    for left in [s for s in spaces if id(s) not in taken]:
+        groups.append(group_of(_title(left, None, None), left, None, None))
+    if contents.class_concepts:
+        groups.append(class_group(contents.class_concepts))
+    return groups
+
+
+def _reach(words: Interpretation) -> int:
+    return max((c.concept + 1 for c in words.concepts), default=0)
+
+
+def _first(fitting: list[Any], taken: set[int]) -> Any:
+    found = next((v for v in fitting if id(v) not in taken), fitting[0] if fitting else None)
+    taken |= {id(found)} if found is not None else set()
+    return found
+
+
+def _title(space: Any, words: Interpretation | None, importance: Importance | None) -> str:
+    parts = [f"learnt by {space.made_by.method}"] if space is not None else []
+    parts += [f"words by {words.made_by.method}"] if words is not None else []
+    parts += [f"importance by {importance.made_by.method}"] if importance is not None else []
+    return ", ".join(parts).capitalize()

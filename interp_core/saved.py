@@ -1,0 +1,76 @@
+"""Results on disk and back, whatever their kind: what `interp report` reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from interp_core.activations import Activations
+from interp_core.attribution import Attribution
+from interp_core.concepts import ConceptSpace
+from interp_core.errors import InputError
+from interp_core.importance import Importance
+from interp_core.interpretation import Interpretation
+from interp_core.metrics import Score
+
+_LOADERS: dict[str, Any] = {
+    "activations": Activations.load,
+    "attribution": Attribution.load,
+    "concepts": ConceptSpace.load,
+    "importance": Importance.load,
+}
+
+
+def save_results(folder: str | Path, results: Iterable[Any]) -> list[Path]:
+    """Write each result to a numbered file in a folder, in order."""
+    where = Path(folder)
+    where.mkdir(parents=True, exist_ok=True)
+    flat = [one for result in results for one in (result if isinstance(result, Sequence) else [result])]
+    written = []
+    for number, result in enumerate(flat):
+        stem = where / f"{number:04d}-{type(result).__name__.lower()}"
+        if isinstance(result, Score):
+            path = stem.with_suffix(".json")
+            path.write_text(json.dumps({"kind": "score", **result.to_json()}), encoding="utf-8")
+            written.append(path)
+        elif isinstance(result, Interpretation):
+            written.append(result.save(stem.with_suffix(".json")))
+        else:
+            written.append(result.save(stem.with_suffix(".safetensors")))
+    return written
+
+
+def load_result(path: str | Path) -> Any:
+    """Any one result that was saved.
+
+    Raises:
+        InputError: no such file, or nothing that the toolkit wrote.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"there is no file {str(path)!r}.")
+    if file.suffix == ".json":
+        return _from_json(file)
+    try:
+        with safe_open(file, framework="pt") as opened:
+            kind = (opened.metadata() or {}).get("kind", "")
+    except SafetensorError as error:
+        raise InputError(f"{str(path)!r} is not a safetensors file: {error}") from error
+    if kind not in _LOADERS:
+        raise InputError(f"{str(path)!r} holds {kind or 'no result'!r}; results are {', '.join(_LOADERS)}.")
+    return _LOADERS[kind](file)
+
+
+def _from_json(file: Path) -> Any:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        kind = data.pop("kind")
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise InputError(f"{str(file)!r} holds no result: {type(error).__name__}: {error}") from error
+    if kind == "score":
+        return Score.from_json(data)
+    return Interpretation.load(file)

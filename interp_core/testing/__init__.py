@@ -1,0 +1,35 @@
+"""The conformance kit: a promise is a check, on planted worlds with known answers. Nothing is downloaded.
+
+`test_contract = contract_tests("lime")` is the contract test of a plugin; `interp check lime` is the same without pytest.
+"""
+
+from interp_core.testing.contract import Check, Outcome, contract_tests, run_checks
+from interp_core.testing.worlds import (
+    PlantedSpace,
+    TopicLLM,
+    dictionary_world,
+    linear_world,
+    planted_model,
+    state_of,
+    tangled_world,
+    tiny_classifier,
+    tiny_generator,
+    topic_world,
+)
+
+__all__ = [
+    "Check",
+    "Outcome",
+    "PlantedSpace",
+    "TopicLLM",
+    "contract_tests",
+    "dictionary_world",
+    "linear_world",
+    "planted_model",
+    "run_checks",
+    "state_of",
+    "tangled_world",
+    "tiny_classifier",
+    "tiny_generator",
+    "topic_world",
+]

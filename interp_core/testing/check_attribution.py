@@ -1,0 +1,151 @@
+"""Checks of attribution methods, on worlds whose answers are known."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from interp_core.attribution import attribute, explain
+from interp_core.model import TextModel
+from interp_core.plugin import Claim, Method
+from interp_core.question import FunctionRunner, Question
+from interp_core.testing.contract import Check
+from interp_core.testing.worlds import linear_world, planted_model, state_of, tangled_world, tiny_classifier, tiny_generator
+
+TEXTS = ["i feel so happy today", "the old cat was never calm and always cold", "sad"]
+
+
+def _scores(method: Any, question: Question) -> Tensor:
+    return explain(method, question).scores
+
+
+def shapes_are_right(_method: Method, instance: Any) -> None:
+    """One unit, many units; one target, several."""
+    for units, targets in ((1, 1), (2, 3), (12, 2)):
+        scores = _scores(instance, linear_world(1, units, targets)[0])
+        assert tuple(scores.shape) == (targets, units), f"{units} units and {targets} targets gave {tuple(scores.shape)}"
+
+
+def linear_is_exact(_method: Method, instance: Any) -> None:
+    """On a linear score every signed method must find the contributions themselves."""
+    question, truth = linear_world(2, 8, 2)
+    worst = float((_scores(instance, question) - truth).abs().max())
+    assert worst < 1e-3, f"the contributions of a linear score are off by {worst:.2g}"
+
+
+def order_is_irrelevant(_method: Method, instance: Any) -> None:
+    """Units in another order get the same scores in that order."""
+    question, _ = linear_world(3, 8, 2)
+    order = torch.randperm(8, generator=torch.Generator().manual_seed(0))
+    runner = question._runner
+    assert isinstance(runner, FunctionRunner)
+    moved = FunctionRunner(lambda v: runner.function(v[:, order.argsort()]), question.x[order], question.baseline[order], question.unit_of)
+    other = Question(moved, moved.x, moved.baseline, moved.unit_of, [question.units[i] for i in order], question.targets)
+    worst = float((_scores(instance, other) - _scores(instance, question)[:, order]).abs().max())
+    assert worst < 1e-3, f"another order of the units moved scores by {worst:.2g}"
+
+
+def planted_word_is_first(_method: Method, instance: Any) -> None:
+    """The only word that is worth anything."""
+    model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+    (found,) = attribute(model, "the cat was so happy today", by=instance, targets=0, progress=False)
+    assert found.top()[0][0] == "happy", f"the planted word is not first: {found.top()}"
+
+
+def signs_are_kept(_method: Method, instance: Any) -> None:
+    """A word against the class has a negative score, one for it a positive."""
+    model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+    (found,) = attribute(model, "i was so sad but never happy", by=instance, targets="all", progress=False)
+    scores = dict(zip(found.words, found.scores.T.tolist(), strict=True))
+    assert scores["happy"][0] > 0 > scores["sad"][0], f"signs are lost: {scores}"
+    assert scores["sad"][1] > 0 > scores["happy"][1], f"signs are lost: {scores}"
+
+
+def company_is_irrelevant(_method: Method, instance: Any) -> None:
+    """Alone or among others, whatever side the tokenizer pads."""
+    for model in (tiny_classifier(), tiny_generator()):
+        alone = [attribute(model, text, by=instance, **_few(model))[0].scores for text in TEXTS]
+        for side in ("left", "right"):
+            padded = _padding(model, side)
+            together = attribute(padded, TEXTS, by=instance, **_few(model))
+            worst = max(float((a - t.scores).abs().max()) for a, t in zip(alone, together, strict=True))
+            assert worst < 1e-5, f"{type(model.model).__name__}: other texts beside it moved scores by {worst:.2g} ({side} padding)"
+
+
+def repeats_are_equal(_method: Method, instance: Any) -> None:
+    """The same call twice."""
+    first, second = (_scores(instance, tangled_world()) for _ in range(2))
+    assert torch.equal(first, second), "the same call twice gave different scores; draw from a generator seeded by `seed`"
+
+
+def nothing_is_changed(_method: Method, instance: Any) -> None:
+    """Model, tokenizer and random states after a call."""
+    for model in (tiny_classifier(), tiny_generator()):
+        model.model.train()
+        before = state_of(model)
+        attribute(model, TEXTS, by=instance, **_few(model))
+        assert state_of(model) == before, f"{type(model.model).__name__} or a global state is not what it was"
+
+
+def is_complete(_method: Method, instance: Any) -> None:
+    """The scores add up to the difference that is explained."""
+    question = tangled_world(4)
+    gap = question.at(question.x[None]) - question.at(question.baseline[None])
+    off = float((_scores(instance, question).sum(1) - gap[0]).abs().max() / gap.abs().max())
+    assert off < 0.01, f"the scores miss the difference to the baseline by {off:.1%}"
+
+
+def seed_matters(_method: Method, instance: Any) -> None:
+    """Another seed, another draw."""
+    other = dataclasses.replace(instance, seed=instance.seed + 1)
+    few = {"samples": 40} if hasattr(instance, "samples") else {}
+    one, two = (_scores(dataclasses.replace(m, **few), tangled_world()) for m in (instance, other))
+    assert not torch.equal(one, two), "another seed gave the same scores, so the seed is not used"
+
+
+def small_is_exact(_method: Method, instance: Any) -> None:
+    """When all subsets fit the budget the seed does not matter and no subset is evaluated twice."""
+    other = dataclasses.replace(instance, seed=instance.seed + 1)
+    question = tangled_world(5, units=5)
+    one, two = _scores(instance, question), _scores(other, tangled_world(5, units=5))
+    runner = question._runner
+    assert isinstance(runner, FunctionRunner)
+    assert torch.allclose(one, two, atol=1e-6), "all 32 subsets fit the budget, and yet the seed matters"
+    assert runner.rows <= 32, f"{runner.rows} rows were evaluated for 32 subsets"
+
+
+def _few(model: TextModel) -> dict[str, Any]:
+    return {"progress": False, "max_new_tokens": 3} if model.head == "causal" else {"progress": False, "targets": "all"}
+
+
+def _padding(model: TextModel, side: str) -> TextModel:
+    tokenizer = model.tokenizer
+    again = TextModel(model.model, tokenizer)
+    again.tokenizer.padding_side = side
+    return again
+
+
+def _kind(method: Method) -> bool:
+    return method.kind == "attribution"
+
+
+def _claims(claim: Claim) -> Any:
+    return lambda method: method.kind == "attribution" and claim in method.claims
+
+
+CHECKS = (
+    Check("scores are (targets, units) and finite", "Return one row a target, one column a unit.", _kind, shapes_are_right),
+    Check("a linear score is explained exactly", "Compare with weight · (x - baseline).", _claims("signed"), linear_is_exact),
+    Check("the order of units does not matter", "Treat units alike.", _claims("signed"), order_is_irrelevant),
+    Check("the planted word is first", "Is the score used, and are units matched with features?", _kind, planted_word_is_first),
+    Check("signs are kept", "Reduce by a sum, not by absolute values, or drop the claim 'signed'.", _claims("signed"), signs_are_kept),
+    Check("other texts beside it do not matter", "Use the question alone; keep no state.", _kind, company_is_irrelevant),
+    Check("the same call gives the same scores", "Draw from a generator seeded by `seed`.", _kind, repeats_are_equal),
+    Check("nothing of the user's is changed", "Use the question; never the global random state.", _kind, nothing_is_changed),
+    Check("scores add up to the difference explained", "More steps, or drop the claim 'complete'.", _claims("complete"), is_complete),
+    Check("another seed gives another draw", "Use the field `seed`, or drop the claim 'seeded'.", _claims("seeded"), seed_matters),
+    Check("small questions are answered exactly", "Take each subset once when all fit.", _claims("exact-when-small"), small_is_exact),
+)

@@ -1,0 +1,92 @@
+"""Which checks a method is held to, and running them with or without pytest."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from interp_core import registry
+from interp_core.plugin import Method
+
+Applies = Callable[[Method], bool]
+Run = Callable[[Method, Any], None]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One promise.
+
+    Attributes:
+        name: the promise as a sentence.
+        mend: how to keep it.
+        applies: to which declarations.
+        run: raises AssertionError, or any other error, when the promise is broken; takes the declaration and an instance.
+    """
+
+    name: str
+    mend: str
+    applies: Applies
+    run: Run
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one check."""
+
+    check: Check
+    passed: bool
+    message: str = ""
+
+
+def checks_for(method: Method) -> list[Check]:
+    """The checks that apply to a declaration, by its kind and claims; never by its name."""
+    from interp_core.testing import check_attribution, check_declaration, check_values
+
+    everything = (*check_declaration.CHECKS, *check_attribution.CHECKS, *check_values.CHECKS)
+    return [check for check in everything if check.applies(method)]
+
+
+def run_checks(name: str, **parameters: Any) -> Iterator[Outcome]:
+    """Every check of a method, one outcome each.
+
+    Args:
+        name: the method.
+        **parameters: hyperparameters for the checks, in place of the defaults.
+    """
+    method = registry.get(name)
+    for check in checks_for(method):
+        try:
+            check.run(method, _instance(method, parameters))
+        except Exception as error:  # any failure of the method under test is an outcome
+            yield Outcome(check, False, f"{type(error).__name__}: {error}")
+        else:
+            yield Outcome(check, True)
+
+
+def contract_tests(name: str, **parameters: Any) -> Callable[..., None]:
+    """A pytest test that runs each check of a method as a case of its own."""
+    import pytest
+
+    method = registry.get(name)
+    checks = checks_for(method)
+
+    @pytest.mark.parametrize("check", checks, ids=[check.name for check in checks])
+    def test_contract(check: Check) -> None:
+        try:
+            check.run(method, _instance(method, parameters))
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nHow to mend it: {check.mend}") from error
+
+    return test_contract
+
+
+def _instance(method: Method, parameters: dict[str, Any]) -> Any:
+    """An instance for the checks; one that asks a language model is given the one of the planted world."""
+    from interp_core.testing.worlds import TopicLLM
+
+    made = registry.implementation(method)
+    names = {f.name for f in dataclasses.fields(made)} if dataclasses.is_dataclass(made) else set()
+    planted = {"llm": TopicLLM()} if "llm" in names and "llm" not in parameters else {}
+    return made(**planted, **parameters)
