@@ -13,7 +13,7 @@ _HOME = {
     "Attribution": "attribution",
     "ConceptSpace": "concepts",
     "Example": "interpretation",
-    "Importance": "importance",
+    "Importance": "contribution",
     "InterpError": "errors",
     "Interpretation": "interpretation",
     "InterpWarning": "errors",
@@ -30,16 +30,16 @@ _HOME = {
     "contrast": "targets",
     "fit_concepts": "concepts",
     "hookimpl": "plugin",
-    "importance": "importance",
+    "importance": "contribution",
     "interpret": "interpretation",
     "load": "model",
     "measure": "metrics",
     "method": "registry",
     "methods": "registry",
-    "plot_attributions": "report",
-    "plot_concepts": "report",
+    "plot_attributions": "reporting",
+    "plot_concepts": "reporting",
     "register": "registry",
-    "report": "report",
+    "report": "reporting",
 }
 
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from interp_core.activations import Activations
     from interp_core.attribution import Attribution, attribute
     from interp_core.concepts import ConceptSpace, fit_concepts
+    from interp_core.contribution import Importance, importance
     from interp_core.errors import InterpError, InterpWarning
-    from interp_core.importance import Importance, importance
     from interp_core.interpretation import Example, Interpretation, LabelledConcept, interpret
     from interp_core.metrics import Score, measure
     from interp_core.model import TextModel, load
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from interp_core.provenance import MadeBy
     from interp_core.question import Question
     from interp_core.registry import method, methods, register
-    from interp_core.report import plot_attributions, plot_concepts, report
+    from interp_core.reporting import plot_attributions, plot_concepts, report
     from interp_core.split import SplitModel
     from interp_core.targets import Target, contrast
     from interp_core.text import Unit

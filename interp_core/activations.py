@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
-
 from interp_core import storage
 from interp_core.errors import InputError
 from interp_core.provenance import MadeBy
 from interp_core.targets import class_index
 from interp_core.text import Unit
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)

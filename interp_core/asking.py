@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
-from tqdm.auto import tqdm
-
 from interp_core.builders import about_layer, about_text
 from interp_core.errors import InputError, TargetError, UnsupportedError
 from interp_core.evaluate import Evaluator
@@ -21,12 +19,15 @@ from interp_core.provenance import Cost
 from interp_core.question import Question
 from interp_core.removal import Absence, Removal, absence
 from interp_core.rendezvous import Rendezvous
-from interp_core.rows import Answer, Block, Request
+from interp_core.rows import Answer, Request, whole_text
 from interp_core.split import SplitModel
 from interp_core.targets import Contrast, Readout, Space, Target, check_space, class_targets
 from interp_core.text import Encoded
+from torch import Tensor
+from tqdm.auto import tqdm
 
 T = TypeVar("T")
+Ask = Callable[[Request], Answer]
 MOST_IN_FLIGHT = 48
 
 
@@ -36,8 +37,10 @@ class Options:
 
     Attributes:
         removal: what an absent unit is, see `interp_core.removal.absence`.
-        score: `"auto"` (logit for classifiers, log-probability for generators), `"logit"`, `"probability"` or `"log-probability"`.
-        layer: explain through the hidden states of this layer instead of the embeddings; a block number or a module path.
+        score: `"auto"` (logit for classifiers, log-probability for generators), `"logit"`, `"probability"` or
+            `"log-probability"`.
+        layer: explain through the hidden states of this layer instead of the embeddings; a block number or a module
+            path.
         max_new_tokens: the most tokens of a continuation that the model is asked for.
         progress: show a bar on a terminal or notebook.
     """
@@ -115,45 +118,50 @@ class Session:
         return prepared
 
     def each(self, prepared: Sequence[Prepared], work: Callable[[Question], T], description: str) -> list[T]:
-        """The results of `work` on the question of each text, in order; what the texts ask of the model is put together."""
+        """The results of `work` on the question of each text, in order; what the texts ask of the model is put
+        together.
+        """
         if self.split:
             states = self.split.states(self.evaluator, [p.encoded for p in prepared])
             empty = self._emptied_states(prepared)
         else:
             states = empty = [torch.empty(0)] * len(prepared)
 
-        def build(i: int, ask: Callable[[Request], Answer]) -> Callable[[], T]:
-            return lambda: work(self.question(prepared[i], (states[i], empty[i]), ask))
+        def job(i: int, ask: Ask) -> T:
+            return work(self.question(prepared[i], (states[i], empty[i]), ask))
 
-        return self.run(len(prepared), build, description, max(len(p.encoded) for p in prepared))
+        jobs = [partial(job, i) for i in range(len(prepared))]
+        return self.run(jobs, description, max(len(p.encoded) for p in prepared))
 
-    def run(
-        self,
-        count: int,
-        build: Callable[[int, Callable[[Request], Answer]], Callable[[], T]],
-        description: str,
-        longest: int,
-    ) -> list[T]:
-        """The results of `count` jobs that share passes; one alone runs on this thread."""
-        width = max(1, min(MOST_IN_FLIGHT, count, self.model.tokens_per_batch // max(1, longest)))
-        bar = tqdm(total=count, desc=description, unit="text", disable=None if self.options.progress else True, leave=False)
+    def run(self, jobs: Sequence[Callable[[Ask], T]], description: str, longest: int) -> list[T]:
+        """The results of jobs that share passes; one alone runs on this thread.
+
+        Args:
+            jobs: each takes the way its requests reach the evaluator.
+            description: for the progress bar.
+            longest: the number of tokens of the longest text.
+        """
+        width = max(1, min(MOST_IN_FLIGHT, len(jobs), self.model.tokens_per_batch // max(1, longest)))
+        quiet = None if self.options.progress else True
+        bar = tqdm(total=len(jobs), desc=description, unit="text", disable=quiet, leave=False)
+        results = []
         with bar, self.cost.timed():
-            if width == 1:
-                results = [self._alone(build(i, self._ask)) for i in _counted(count, bar)]
-            else:
-                meeting = Rendezvous(self.evaluator.run)
-                jobs = [build(i, meeting.ask) for i in range(count)]
-                results = []
-                for result in meeting.each(jobs, width):
-                    results.append(result)
-                    bar.update()
+            for result in self._results(jobs, width):
+                results.append(result)
+                bar.update()
         return results
+
+    def _results(self, jobs: Sequence[Callable[[Ask], T]], width: int) -> Iterator[T]:
+        if width == 1:
+            return (job(lambda request: self.evaluator.run([request])[0]) for job in jobs)
+        meeting = Rendezvous(self.evaluator.run)
+        return meeting.each([partial(job, meeting.ask) for job in jobs], width)
 
     def question(
         self,
         prepared: Prepared,
         states: tuple[Tensor, Tensor] | None = None,
-        ask: Callable[[Request], Answer] | None = None,
+        ask: Ask | None = None,
     ) -> Question:
         """The question about one text.
 
@@ -176,12 +184,6 @@ class Session:
         """What an absent unit of this text is, for the record."""
         return self._absence(encoded).name
 
-    def _ask(self, request: Request) -> Answer:
-        return self.evaluator.run([request])[0]
-
-    def _alone(self, job: Callable[[], T]) -> T:
-        return job()
-
     def _absence(self, encoded: Encoded) -> Absence:
         return absence(self.model, encoded, self.model.embed(encoded.ids), self.options.removal)
 
@@ -192,17 +194,24 @@ class Session:
         for item in prepared:
             absent = self._absence(item.encoded)
             if absent.mode != "features":
-                raise UnsupportedError(f"removal={absent.name!r} takes tokens away, which a layer cannot; use 'mask', 'mean' or 'zero'.")
-            block = Block(
-                item.encoded.ids[None], torch.ones(1, len(item.encoded), dtype=torch.bool), absent.baseline[None].to(self.model.dtype)
-            )
-            entry = self.model.embedding_entry
+                raise UnsupportedError(
+                    f"removal={absent.name!r} takes tokens away, which a layer cannot; use 'mask', 'mean' or 'zero'."
+                )
+            values = absent.baseline[None].to(self.model.dtype)
             requests.append(
-                Request(torch.tensor([len(item.encoded)]), lambda _, b=block: b, None, entry, read=self.split.path, stop=True)  # type: ignore[misc]
+                Request(
+                    torch.tensor([len(item.encoded)]),
+                    whole_text(item.encoded, values),
+                    entry=self.model.embedding_entry,
+                    read=self.split.path,
+                    stop=True,
+                )
             )
         return [answer.hidden[0] for answer in self.evaluator.run(requests)]
 
-    def _classified(self, texts: Sequence[str], targets: Any) -> list[tuple[Encoded, tuple[Target, ...], Tensor | None]]:
+    def _classified(
+        self, texts: Sequence[str], targets: Any
+    ) -> list[tuple[Encoded, tuple[Target, ...], Tensor | None]]:
         labels, head = self.model.labels, self.model.head
         wanted = _per_text(targets, texts)
         encoded = [self.model.encoder(text) for text in texts]
@@ -213,28 +222,18 @@ class Session:
         ]
 
     def _logits(self, encoded: Sequence[Encoded]) -> list[Tensor]:
-        requests = [
-            Request(
-                torch.tensor([len(e)]),
-                lambda _, e=e: Block(e.ids[None], torch.ones(1, len(e), dtype=torch.bool)),  # type: ignore[misc]
-            )
-            for e in encoded
-        ]
+        requests = [Request(torch.tensor([len(e)]), whole_text(e)) for e in encoded]
         return [answer.logits[0].float().cpu() for answer in self.evaluator.run(requests)]
 
     def _generated(self, prompt: str, want: Any) -> tuple[Encoded, tuple[Target, ...]]:
         if isinstance(want, Contrast | Target):
             return next_token_targets(self.model, prompt, want)
         if want is not None and not isinstance(want, str):
-            raise TargetError(f"target {want!r}: for a generator give None, a continuation, or interp.contrast of two next tokens.")
+            raise TargetError(
+                f"target {want!r}: for a generator give None, a continuation, or interp.contrast of two next tokens."
+            )
         encoded = continued(self.model, prompt, want, self.options.max_new_tokens, self.cost)
         return encoded, token_targets(self.model, encoded)
-
-
-def _counted(count: int, bar: Any) -> Iterator[int]:
-    for i in range(count):
-        yield i
-        bar.update()
 
 
 def _asks_prediction(wanted: Sequence[Any]) -> bool:
@@ -242,7 +241,9 @@ def _asks_prediction(wanted: Sequence[Any]) -> bool:
 
 
 def _per_text(targets: Any, texts: Sequence[str]) -> list[Any]:
-    """Classifier targets for each text: the same for all, or one list a text when a list of lists (or 2-D tensor) is given."""
+    """Classifier targets for each text: the same for all, or one list a text when a list of lists (or 2-D tensor) is
+    given.
+    """
     rows = targets.tolist() if isinstance(targets, Tensor) else targets
     if isinstance(rows, list | tuple) and rows and all(isinstance(row, list | tuple) for row in rows):
         if len(rows) != len(texts):
@@ -255,6 +256,8 @@ def _one_each(targets: Any, texts: Sequence[str]) -> list[Any]:
     """Generator targets for each text: the same for all, or one a text."""
     if isinstance(targets, list | tuple):
         if len(targets) != len(texts):
-            raise TargetError(f"{len(targets)} continuations were given for {len(texts)} prompts; one each was expected.")
+            raise TargetError(
+                f"{len(targets)} continuations were given for {len(texts)} prompts; one each was expected."
+            )
         return list(targets)
     return [targets] * len(texts)

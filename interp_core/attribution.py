@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
-
 from interp_core import registry, storage
 from interp_core.asking import Session, take_options
 from interp_core.errors import InterpWarning, ModelError, UnsupportedError
@@ -21,6 +18,8 @@ from interp_core.provenance import MadeBy, made_by
 from interp_core.question import Question
 from interp_core.targets import Target
 from interp_core.text import Encoded, Unit
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 ENCODED = ("ids", "offsets", "special", "unit_of")
 
@@ -33,7 +32,8 @@ class Attribution:
         text: the text, with its continuation when something generated is explained.
         units: u units.
         targets: k targets.
-        scores: (k, u) signed where the method claims it; exactly zero where not applicable. In the unit of the score space.
+        scores: (k, u) signed where the method claims it; exactly zero where not applicable. In the unit of the score
+            space.
         made_by: method, parameters, model and cost.
         error: (k, u) standard error, for methods that sample.
         applicable: (k, u) False for units that come after what is explained.
@@ -128,9 +128,10 @@ def attribute(
         model: the model.
         texts: one text or several; for a generator, the prompts.
         by: the name of an attribution method, or an instance of one.
-        targets: for a classifier None (the predicted class), `"all"`, a class by name or number, `interp.contrast(a, b)`, a
-            function of the logits, a list of these, or one list a text. For a generator None (the tokens of the model's own greedy
-            continuation), the continuation to explain, one continuation a text, or a contrast of two next tokens.
+        targets: for a classifier None (the predicted class), `"all"`, a class by name or number, `interp.contrast(a,
+            b)`, a function of the logits, a list of these, or one list a text. For a generator None (the tokens of
+            the model's own greedy continuation), the continuation to explain, one continuation a text, or a contrast
+            of two next tokens.
         granularity: the units, see `interp_core.granularity.divide`.
         **options: fields of `interp_core.asking.Options` (`removal`, `score`, `layer`, `max_new_tokens`, `progress`);
             anything else is a parameter of the method, when `by` is a name.
@@ -204,7 +205,8 @@ def check_needs(method: Any, question: Question) -> None:
     if missing:
         able = [m.name for m in registry.methods("attribution") if m.needs <= question.offers]
         raise UnsupportedError(
-            f"{_name(method)} needs {', '.join(missing)}, which this question does not offer. These would work: {', '.join(able)}."
+            f"{_name(method)} needs {', '.join(missing)}, which this question does not offer. "
+            f"These would work: {', '.join(able)}."
         )
 
 

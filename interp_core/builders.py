@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from threading import RLock
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
-
 from interp_core.evaluate import Evaluator
 from interp_core.question import Question, removed
 from interp_core.removal import Absence, Removal, absence
 from interp_core.rows import Answer, Block, Entry, PositionedBlock, Request, pieces_of
 from interp_core.targets import Readout
 from interp_core.text import Encoded, Unit
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 Insert = Callable[[Float[Tensor, "p f d"]], Float[Tensor, "p t w"]]
 
@@ -109,7 +108,11 @@ class ModelRunner:
 
 
 def about_text(
-    evaluator: Evaluator, encoded: Encoded, readout: Readout, removal: Removal, ask: Callable[[Request], Answer] | None = None
+    evaluator: Evaluator,
+    encoded: Encoded,
+    readout: Readout,
+    removal: Removal,
+    ask: Callable[[Request], Answer] | None = None,
 ) -> Question:
     """A question whose features are the token embeddings of a text (f = t)."""
     model = evaluator.model
@@ -146,14 +149,22 @@ def about_concepts(
 ) -> Question:
     """A question whose features are the concepts of a text: x is (c, r), what each concept is worth in each of r rows.
 
-    The score is that of `context + decode(codes) - decode(codes of the text)`: what the concepts do not explain stays as it
-    is, so importance measures concepts and not reconstruction error. An absent concept is 0.
+    The score is that of `context + decode(codes) - decode(codes of the text)`: what the concepts do not explain stays
+    as it is, so importance measures concepts and not reconstruction error. An absent concept is 0.
     """
     codes = concepts.codes
     units = _named_units(concepts.names)
     absent = Absence("zero", "features", torch.zeros_like(codes))
     runner = ModelRunner(
-        evaluator, encoded, readout, concepts.entry, concepts.insert, codes, absent, torch.arange(len(codes)), _asker(evaluator, ask)
+        evaluator,
+        encoded,
+        readout,
+        concepts.entry,
+        concepts.insert,
+        codes,
+        absent,
+        torch.arange(len(codes)),
+        _asker(evaluator, ask),
     )
     question = Question(runner, codes, absent.baseline, runner.owners, units, readout.targets)
     question.text = encoded.text
@@ -200,7 +211,15 @@ def _question(
     assert encoded.unit_of is not None
     model = evaluator.model
     runner = ModelRunner(
-        evaluator, encoded, readout, entry, lambda v: v.to(model.dtype), x, absent, encoded.unit_of, _asker(evaluator, ask)
+        evaluator,
+        encoded,
+        readout,
+        entry,
+        lambda v: v.to(model.dtype),
+        x,
+        absent,
+        encoded.unit_of,
+        _asker(evaluator, ask),
     )
     question = Question(runner, x, absent.baseline, encoded.unit_of, encoded.units, readout.targets)
     question.text, question.removal = encoded.text, absent.name
@@ -231,4 +250,3 @@ def _notes(encoded: Encoded) -> tuple[str, ...]:
 def _named_units(names: Sequence[str]) -> list[Unit]:
     starts = [sum(len(n) + 1 for n in names[:i]) for i in range(len(names))]
     return [Unit(name, start, start + len(name)) for name, start in zip(names, starts, strict=True)]
-

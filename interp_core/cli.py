@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-
 from interp_core import registry
 from interp_core.errors import InterpError
 from interp_core.plugin import VERBS, Method
@@ -101,7 +100,9 @@ def check(name: str, pairs: tuple[str, ...], plain: bool) -> None:
                 click.echo(f"       {outcome.message}\n       How to mend it: {outcome.check.mend}")
     failed = sum(not o.passed for o in outcomes)
     if plain:
-        rows = [{"check": o.check.name, "passed": o.passed, "message": o.message, "mend": o.check.mend} for o in outcomes]
+        rows = [
+            {"check": o.check.name, "passed": o.passed, "message": o.message, "mend": o.check.mend} for o in outcomes
+        ]
         click.echo(json.dumps({"method": name, "checks": rows}, indent=1))
     else:
         click.echo(f"{name}: {len(outcomes) - failed} of {len(outcomes)} promises kept.")

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-
 from interp_core import registry
 from interp_core.errors import InputError
 
 model_option = click.option("--model", "path", required=True, metavar="PATH", help="Folder or hub id of the model.")
 html_option = click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a report.")
-save_option = click.option("--save", "folder", type=click.Path(file_okay=False, path_type=Path), help="Keep the results here.")
+save_option = click.option(
+    "--save", "folder", type=click.Path(file_okay=False, path_type=Path), help="Keep the results here."
+)
 set_option = click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter of the method.")
 json_option = click.option("--json", "plain", is_flag=True, help="Print JSON for programs.")
 
@@ -22,9 +23,15 @@ json_option = click.option("--json", "plain", is_flag=True, help="Print JSON for
 @click.command()
 @model_option
 @click.option("--by", default="lime", show_default=True, help="Attribution method.")
-@click.option("--targets", default=None, help="A class, 'all', or the continuation to explain; the model's own answer if left out.")
+@click.option(
+    "--targets",
+    default=None,
+    help="A class, 'all', or the continuation to explain; the model's own answer if left out.",
+)
 @click.option("--granularity", default="word", show_default=True)
-@click.option("--removal", default="auto", show_default=True, help="What an absent unit is: mask, mean, zero, drop, attention.")
+@click.option(
+    "--removal", default="auto", show_default=True, help="What an absent unit is: mask, mean, zero, drop, attention."
+)
 @click.option("--layer", default=None, help="Explain through this layer: a block's number or a module path.")
 @click.option("--measure", "metrics", multiple=True, metavar="METRIC", help="Also measure by this; may be repeated.")
 @set_option
@@ -36,13 +43,19 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
     """Say which words of TEXTS made the model answer so."""
     from interp_core import attribution, metrics
 
-    for name, kind in ((by, "attribution"), *((name, "metric") for name in options["metrics"])):
-        registry.get(name, kind)  # before the model is loaded, which may take long
+    registry.get(by, "attribution")  # before the model is loaded, which may take long
+    for name in options["metrics"]:
+        registry.get(name, "metric")
     model = _load(path)
     layer = options["layer"]
     asked = {key: options[key] for key in ("targets", "granularity", "removal")}
     found = attribution.attribute(
-        model, list(texts), by=by, **asked, layer=_layer(layer) if layer is not None else None, **_parameters(options["pairs"])
+        model,
+        list(texts),
+        by=by,
+        **asked,
+        layer=_layer(layer) if layer is not None else None,
+        **_parameters(options["pairs"]),
     )
     scores = [metrics.measure(found, model, by=name) for name in options["metrics"]]
     _written([found, *scores], options["html"], options["folder"], "Which words made the model answer so")
@@ -61,16 +74,25 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
 @click.command()
 @model_option
 @click.option("--layer", default="-1", show_default=True, help="Where to split: a block's number or a module path.")
-@click.option("--data", required=True, metavar="FILE", help="A .csv, .tsv, .jsonl or .txt file (or .gz), or a data set's name.")
+@click.option(
+    "--data", required=True, metavar="FILE", help="A .csv, .tsv, .jsonl or .txt file (or .gz), or a data set's name."
+)
 @click.option("--column", default="text", show_default=True)
 @click.option("--limit", type=int, default=None, help="Use only the first texts.")
-@click.option("--granularity", default=None, help="What a row is: cls (classifiers' default), word, token, sentence, sample.")
+@click.option(
+    "--granularity", default=None, help="What a row is: cls (classifiers' default), word, token, sentence, sample."
+)
 @click.option("--by", default="semi-nmf", show_default=True, help="Concept method.")
 @click.option("--concepts", default=20, show_default=True)
 @click.option("--words-by", default="top-inputs", show_default=True, help="Interpretation method.")
 @click.option("--top", default=5, show_default=True, help="Words a concept.")
 @click.option("--min-count", default=1, show_default=True, help="Only words that occur so often.")
-@click.option("--importance-by", default="input-x-gradient", show_default=True, help="Attribution method for importance; 'none' for no importance.")
+@click.option(
+    "--importance-by",
+    default="input-x-gradient",
+    show_default=True,
+    help="Attribution method for importance; 'none' for no importance.",
+)
 @set_option
 @html_option
 @save_option
@@ -79,8 +101,8 @@ def concepts(path: str, data: str, by: str, plain: bool, **options: Any) -> None
     """Say what the model has learnt at a layer, in words, and how much it matters to each class."""
     from interp_core.corpus import read_column
 
-    for name, kind in ((by, "concepts"), (options["words_by"], "interpretation")):
-        registry.get(name, kind)
+    registry.get(by, "concepts")
+    registry.get(options["words_by"], "interpretation")
     texts = read_column(data, options["column"])[: options["limit"]]
     model = _load(path)
     results = _concept_story(model, texts, by, options)
@@ -104,10 +126,12 @@ def concepts(path: str, data: str, by: str, plain: bool, **options: Any) -> None
 @click.option("--title", default="")
 def report(files: tuple[Path, ...], html: Path, title: str) -> None:
     """Make one offline HTML file of saved results (FILES, or folders of them)."""
-    from interp_core.report import report as render
+    from interp_core.reporting import report as render
     from interp_core.saved import load_result
 
-    paths = [p for f in files for p in (sorted(f.iterdir()) if f.is_dir() else [f]) if p.suffix in (".json", ".safetensors")]
+    paths = [
+        p for f in files for p in (sorted(f.iterdir()) if f.is_dir() else [f]) if p.suffix in (".json", ".safetensors")
+    ]
     if not paths:
         raise InputError("there are no results in the given folders; --save writes some.")
     click.echo(f"Wrote {render(*map(load_result, paths), title=title).save(html)}")
@@ -115,8 +139,16 @@ def report(files: tuple[Path, ...], html: Path, title: str) -> None:
 
 @click.command()
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"), show_default=True)
-@click.option("--llm", default=None, help="A language model that names the concepts, such as openai; top words if left out.")
-@click.option("--llm-set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter of the language model, such as base_url=….")
+@click.option(
+    "--llm", default=None, help="A language model that names the concepts, such as openai; top words if left out."
+)
+@click.option(
+    "--llm-set",
+    "pairs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A parameter of the language model, such as base_url=….",
+)
 def demo(html: Path, llm: str | None, pairs: tuple[str, ...]) -> None:
     """Tell the whole story on a small emotion classifier that comes with interp-demo, offline."""
     try:
@@ -129,26 +161,28 @@ def demo(html: Path, llm: str | None, pairs: tuple[str, ...]) -> None:
 
 def _concept_story(model: Any, texts: list[str], by: str, options: dict[str, Any]) -> list[Any]:
     """Activations, space, words, importance and quality, in this order; importance only where there are classes."""
-    from interp_core import concepts, importance, interpretation, metrics
+    from interp_core.concepts import fit_concepts
+    from interp_core.contribution import importance
+    from interp_core.interpretation import interpret
+    from interp_core.metrics import measure
 
     split = model.split(_layer(options["layer"]))
     granularity = options["granularity"] or ("cls" if model.labels else "word")
     held = split.activations(texts, granularity=granularity, predictions=bool(model.labels))
-    space = concepts.fit_concepts(held, by=by, concepts=options["concepts"], **_parameters(options["pairs"]))
+    space = fit_concepts(held, by=by, concepts=options["concepts"], **_parameters(options["pairs"]))
     wording = {"source": "unique-words", "top": options["top"], "min_count": options["min_count"]}
     chosen = wording if options["words_by"] == "top-inputs" else {}
-    words = interpretation.interpret(space, held, by=options["words_by"], **chosen)
+    words = interpret(space, held, by=options["words_by"], **chosen)
     results: list[Any] = [held, space, words]
     if model.labels and options["importance_by"] != "none":
-        results.append(importance.importance(split, space, held, by=options["importance_by"]))
+        results.append(importance(split, space, held, by=options["importance_by"]))
     known = {m.name for m in registry.methods("metric")}
     wanted = [name for name in ("explained-variance", "fid", "sparsity-ratio") if name in known]
-    return results + [metrics.measure(space, held, by=name) for name in wanted]
+    return results + [measure(space, held, by=name) for name in wanted]
 
 
 def _load(path: str) -> Any:
     import transformers
-
     from interp_core.model import load
 
     transformers.utils.logging.disable_progress_bar()
@@ -183,7 +217,7 @@ def _written(results: list[Any], html: Path | None, folder: Path | None, title: 
         save_results(folder, results)
         click.echo(f"Kept the results in {folder}", err=True)
     if html:
-        from interp_core.report import report as render
+        from interp_core.reporting import report as render
 
         click.echo(f"Wrote {render(*results, title=title).save(html)}", err=True)
 

@@ -7,21 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
-
 from interp_core import registry, storage
 from interp_core.activations import Activations
 from interp_core.errors import BrokenPluginError, InputError, ModelError, UnsupportedError
 from interp_core.provenance import Cost, MadeBy, made_by
+from jaxtyping import Float
+from torch import Tensor, nn
 
 
 class ConceptSpace(nn.Module):
     """A dictionary of c directions in activations of width d, with a way in and a way back. The one base class.
 
-    A subclass takes its tensors and JSON values as keyword arguments, registers the tensors as buffers of the same names, and
-    overrides `encode` (and `decode` unless a row is its codes times the dictionary). That is all that saving and
-    loading need. Encoding is deterministic and each row is encoded by itself.
+    A subclass takes its tensors and JSON values as keyword arguments, registers the tensors as buffers of the same
+    names, and overrides `encode` (and `decode` unless a row is its codes times the dictionary). That is all that
+    saving and loading need. Encoding is deterministic and each row is encoded by itself.
 
     Args:
         dictionary: (c, d), a row for each concept.
@@ -86,13 +85,14 @@ class ConceptSpace(nn.Module):
 
     @staticmethod
     def load(path: str | Path) -> ConceptSpace:
-        """Read what `save` wrote. The class must come from an installed package that declares methods, or from the core.
+        """Read what `save` wrote. The class must come from an installed package that declares methods, or from the
+        core.
 
         Raises:
             InputError: no such file, or a class that is not installed.
         """
         tensors, data = storage.load(path, "concepts")
-        space = _class_of(data["space"])(**tensors, **data["config"])
+        space: ConceptSpace = _class_of(data["space"])(**tensors, **data["config"])
         space.made_by = MadeBy.from_json(data["made_by"])
         space.layer, space.notes = data["layer"], tuple(data["notes"])
         return space.eval()
@@ -142,7 +142,10 @@ def fit_concepts(activations: Activations, *, by: Any, **parameters: Any) -> Con
         raise ModelError(f"{type(method).__name__}.fit gave {type(space).__name__}; a ConceptSpace was expected.")
     space = space.to("cpu").requires_grad_(False).eval()
     if space.width != activations.values.shape[1] or not torch.isfinite(space.dictionary).all():
-        raise ModelError(f"{type(method).__name__} gave a dictionary {tuple(space.dictionary.shape)} that is not finite or of another width.")
+        raise ModelError(
+            f"{type(method).__name__} gave a dictionary {tuple(space.dictionary.shape)} "
+            "that is not finite or of another width."
+        )
     model = activations.made_by.model
     settings = {"rows": len(activations), "granularity": activations.granularity, "layer": activations.layer}
     space.made_by = made_by(method, cost, model, settings)
@@ -157,7 +160,9 @@ def _check(method: Any, activations: Activations) -> None:
     rows, lowest = len(activations), float(activations.values.min())
     wanted = getattr(method, "concepts", 0)
     if isinstance(wanted, int) and wanted > rows:
-        raise InputError(f"{name} was asked for {wanted} concepts of {rows} rows; ask for at most {rows}, or give more texts.")
+        raise InputError(
+            f"{name} was asked for {wanted} concepts of {rows} rows; ask for at most {rows}, or give more texts."
+        )
     if isinstance(wanted, int) and hasattr(method, "concepts") and wanted < 1:
         raise InputError(f"{name} was asked for {wanted} concepts; at least 1 is needed.")
     if "nonnegative" in needs and lowest < 0:
@@ -173,10 +178,14 @@ def _class_of(name: str) -> type[Any]:
     module = name.partition(":")[0]
     known = {m.target.partition(":")[0].split(".")[0] for m in registry.methods("concepts")} | {"interp_core"}
     if module.split(".")[0] not in known:
-        raise InputError(f"the space is of {name!r}, which no installed package declares; install the package it came from.")
+        raise InputError(
+            f"the space is of {name!r}, which no installed package declares; install the package it came from."
+        )
     from importlib import import_module
 
     found = getattr(import_module(module), name.partition(":")[2], None)
     if not (isinstance(found, type) and issubclass(found, ConceptSpace)):
-        raise BrokenPluginError(f"{name!r} is not a ConceptSpace; the file was written by another version of its package.")
+        raise BrokenPluginError(
+            f"{name!r} is not a ConceptSpace; the file was written by another version of its package."
+        )
     return found

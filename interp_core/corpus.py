@@ -28,7 +28,7 @@ def read_column(source: str | Path, column: str = "text", split: str = "train") 
     if path.is_file():
         with _opened(path) as file:
             return [_value(row, column, path) for row in _rows(file, path)]
-    if path.suffix or path.is_absolute() and not path.is_dir():
+    if path.suffix or (path.is_absolute() and not path.is_dir()):
         raise InputError(f"there is no file {str(source)!r}.")
     return _from_datasets(str(source), column, split)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-
 from interp_core.errors import InputError
 from interp_core.text import Encoded
 

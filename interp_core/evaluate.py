@@ -1,7 +1,7 @@
 """The one place that calls the model: rows of many texts in, their hidden states, scores or gradients out.
 
-Requests of several texts are sorted by length, filled into batches up to a token budget, and taken apart again; when memory
-runs out the budget is halved and the batch tried again. The answers are the same whatever the neighbours were.
+Requests of several texts are sorted by length, filled into batches up to a token budget, and taken apart again; when
+memory runs out the budget is halved and the batch tried again. The answers are the same whatever the neighbours were.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from interp_core.errors import ModelError, UnsupportedError
 from interp_core.hooks import at_rest, tap
 from interp_core.model import TextModel
 from interp_core.provenance import Cost
 from interp_core.rows import Answer, Block, PositionedBlock, Request, collected, padded, repeated_positions
+from torch import Tensor
 
 
 class Evaluator:
@@ -135,7 +134,9 @@ class Evaluator:
         return scores, parts if found.ndim == 2 else None
 
     def _slopes(self, blocks: Sequence[Block], scores: Sequence[Tensor]) -> list[Tensor]:
-        """d score / d leaf for each block, (p, k, f, d): one backward for each target index, since rows are independent."""
+        """D score / d leaf for each block, (p, k, f, d): one backward for each target index, since rows are
+        independent.
+        """
         leaves = [block.leaf for block in blocks]
         most = max(score.shape[1] for score in scores)
         columns: list[list[Tensor]] = [[] for _ in blocks]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-
 from interp_core.encoding import Encoder
 from interp_core.errors import InputError, TargetError
 from interp_core.hooks import at_rest
@@ -26,7 +25,9 @@ def continued(model: TextModel, prompt: str, continuation: str | None, max_new_t
     ids = model.encoder.prompt_ids(prompt)
     room = min(max_new_tokens, model.max_tokens - len(ids))
     if room < 1:
-        raise InputError(f"the prompt has {len(ids)} tokens; this model takes {model.max_tokens}, so nothing can follow. Shorten it.")
+        raise InputError(
+            f"the prompt has {len(ids)} tokens; this model takes {model.max_tokens}, so nothing can follow. Shorten it."
+        )
     given = torch.tensor([ids], device=model.device)
     with torch.no_grad(), at_rest(model.model):
         found = model.model.generate(
@@ -51,11 +52,14 @@ def token_targets(model: TextModel, encoded: Encoded) -> tuple[Target, ...]:
     ids = encoded.ids.tolist()
     labels = [encoded.text[start:stop] for start, stop in encoded.offsets.tolist()]
     return tuple(
-        Target(labels[i] or model.tokenizer.decode([ids[i]]), ids[i], position=i) for i in range(encoded.prompt, len(encoded))
+        Target(labels[i] or model.tokenizer.decode([ids[i]]), ids[i], position=i)
+        for i in range(encoded.prompt, len(encoded))
     )
 
 
-def next_token_targets(model: TextModel, prompt: str, want: Contrast | Target | str) -> tuple[Encoded, tuple[Target, ...]]:
+def next_token_targets(
+    model: TextModel, prompt: str, want: Contrast | Target | str
+) -> tuple[Encoded, tuple[Target, ...]]:
     """A target for the token that follows the prompt: a word that is one token, or the contrast of two such."""
     encoded = model.encoder(prompt)
     ids = model.encoder.prompt_ids(prompt)
@@ -86,5 +90,7 @@ def _one_token(encoder: Encoder, word: str) -> int:
     found: Any = encoder.tokenizer(word, add_special_tokens=False, verbose=False)["input_ids"]
     if len(found) != 1:
         pieces = encoder.tokenizer.convert_ids_to_tokens(found)
-        raise TargetError(f"{word!r} is {len(found)} tokens ({pieces}); a next token is one. A leading space often makes it one.")
+        raise TargetError(
+            f"{word!r} is {len(found)} tokens ({pieces}); a next token is one. A leading space often makes it one."
+        )
     return int(found[0])

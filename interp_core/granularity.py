@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Literal, get_args
 
 import regex
 import torch
+from interp_core.errors import InputError
+from interp_core.text import NO_UNIT, Encoded
 from jaxtyping import Float, Int
 from sentencex import get_sentence_boundaries
 from torch import Tensor
-
-from interp_core.errors import InputError
-from interp_core.text import NO_UNIT, Encoded
 
 Name = Literal["token", "word", "clause", "sentence", "sample", "cls"]
 Spans = Sequence[tuple[int, int]]
@@ -28,9 +28,9 @@ def divide(encoded: Encoded, granularity: Granularity) -> Encoded:
     Args:
         encoded: the tokenised text.
         granularity: `"token"`; `"word"` (Unicode word boundaries, UAX 29; a punctuation mark is a unit of its own);
-            `"clause"` (a sentence cut at commas, semicolons, colons, dashes and brackets); `"sentence"`; `"sample"` (the whole
-            text); `"cls"` (the whole text, read at the position the classifier reads); or a function from the text
-            to character spans [start, stop).
+            `"clause"` (a sentence cut at commas, semicolons, colons, dashes and brackets); `"sentence"`; `"sample"`
+            (the whole text); `"cls"` (the whole text, read at the position the classifier reads); or a function from
+            the text to character spans [start, stop).
 
     Raises:
         InputError: an unknown name, or spans that do not fit the text.
@@ -50,7 +50,7 @@ def divide(encoded: Encoded, granularity: Granularity) -> Encoded:
 def word_spans(text: str) -> list[tuple[int, int]]:
     """Words and punctuation marks, without the white space between them (UAX 29)."""
     bounds = sorted({0, len(text), *(m.start() for m in regex.finditer(r"(?w)\b", text))})
-    return _trimmed(text, list(zip(bounds, bounds[1:], strict=False)))
+    return _trimmed(text, list(pairwise(bounds)))
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
@@ -64,7 +64,7 @@ def clause_spans(text: str) -> list[tuple[int, int]]:
     for start, stop in sentence_spans(text):
         ends = [m.end() for m in _CLAUSE_END.finditer(text, start, stop)]
         bounds = [start, *(end for end in ends if end < stop), stop]
-        spans += list(zip(bounds, bounds[1:], strict=False))
+        spans += list(pairwise(bounds))
     return _trimmed(text, spans)
 
 

@@ -7,9 +7,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor, nn
-
 from interp_core.errors import LayerError
+from torch import Tensor, nn
 
 Replacement = Tensor | Callable[[Tensor], Tensor]
 
@@ -48,7 +47,8 @@ def module_at(model: nn.Module, path: str) -> nn.Module:
 
         near = difflib.get_close_matches(path, named, n=4, cutoff=0.4)
         raise LayerError(f"there is no module {path!r} in {type(model).__name__}. Near: {', '.join(near) or 'none'}.")
-    return named[path]
+    found: nn.Module = named[path]
+    return found
 
 
 @contextmanager
@@ -143,12 +143,14 @@ class ShortEntry:
 
 @contextmanager
 def passing_through(modules: Sequence[nn.Module], outputs: Sequence[Any], value: Tensor) -> Iterator[None]:
-    """Within it these modules hand `value` (p, t, d) on instead of computing; `outputs` are samples of what each returns."""
+    """Within it these modules hand `value` (p, t, d) on instead of computing; `outputs` are samples of what each
+    returns.
+    """
     with ExitStack() as stack:
         for module, output in zip(modules, outputs, strict=True):
             had = module.__dict__.get("forward")
             stack.callback(_restore, module, had)
-            module.forward = _hand_on(output, value)  # type: ignore[method-assign]
+            module.forward = _hand_on(output, value)
         yield
 
 
@@ -160,7 +162,7 @@ def _restore(module: nn.Module, had: Any) -> None:
     if had is None:
         module.__dict__.pop("forward", None)
     else:
-        module.forward = had  # type: ignore[method-assign]
+        module.forward = had
 
 
 @contextmanager

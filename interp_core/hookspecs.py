@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pluggy
-
 from interp_core.plugin import GROUP, Method
 
 hookspec = pluggy.HookspecMarker(GROUP)

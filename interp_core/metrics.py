@@ -6,12 +6,10 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
-
 from interp_core import registry
 from interp_core.activations import Activations
 from interp_core.asking import Options, Prepared, Session, take_options
@@ -24,6 +22,8 @@ from interp_core.plugin import Kind
 from interp_core.provenance import Cost, MadeBy, made_by
 from interp_core.question import Question
 from interp_core.targets import Readout, check_space
+from jaxtyping import Float
+from torch import Tensor
 
 RANDOM_ORDERS = 30
 RESAMPLES = 2000
@@ -62,7 +62,11 @@ class Score:
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("values", "made_by")}
-        return {**plain, "values": None if self.values is None else self.values.tolist(), "made_by": self.made_by.to_json()}
+        return {
+            **plain,
+            "values": None if self.values is None else self.values.tolist(),
+            "made_by": self.made_by.to_json(),
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Score:
@@ -89,11 +93,11 @@ def measure(result: Any, *what_produced_it: Any, by: Any, **options: Any) -> Sco
 
     Args:
         result: an `Attribution` or a list of them, a `ConceptSpace`, or an `Interpretation`.
-        *what_produced_it: for attributions the `TextModel`; for a space the `Activations`; for an interpretation the space and
-            the activations.
+        *what_produced_it: for attributions the `TextModel`; for a space the `Activations`; for an interpretation the
+            space and the activations.
         by: the name of a metric, or an instance.
-        **options: for attributions, fields of `interp_core.asking.Options` (probability scores and the attribution's own
-            removal by default); the rest are parameters of the metric.
+        **options: for attributions, fields of `interp_core.asking.Options` (probability scores and the attribution's
+            own removal by default); the rest are parameters of the metric.
 
     Raises:
         InputError: nothing to measure, or not what produced it.
@@ -131,11 +135,13 @@ def _of_attributions(
     prepared = [_prepared(a, session) for a in attributions]
     draws = max(1, math.ceil(RANDOM_ORDERS / len(attributions)))
 
-    def build(i: int, ask: Any) -> Any:
-        return lambda: _one(metric, attributions[i], session.question(prepared[i], ask=ask), draws, i)
+    def job(i: int, ask: Any) -> tuple[Tensor, Tensor]:
+        return _one(metric, attributions[i], session.question(prepared[i], ask=ask), draws, i)
 
     longest = max(len(p.encoded) for p in prepared)
-    found = session.run(len(prepared), build, f"measure by {type(metric).__name__.lower()}", longest)
+    found = session.run(
+        [partial(job, i) for i in range(len(prepared))], f"measure by {type(metric).__name__.lower()}", longest
+    )
     values = torch.cat([v for v, _ in found])
     floor = float(torch.cat([f for _, f in found]).mean())
     means = torch.stack([v.mean() for v, _ in found])
@@ -224,13 +230,17 @@ def _kind(result: Any) -> Kind:
         return "interpretation"
     if isinstance(result, Sequence) and result and all(isinstance(a, Attribution) for a in result):
         return "attribution"
-    raise InputError(f"{type(result).__name__} cannot be measured; attributions, a ConceptSpace or an Interpretation can.")
+    raise InputError(
+        f"{type(result).__name__} cannot be measured; attributions, a ConceptSpace or an Interpretation can."
+    )
 
 
 def _expected(given: tuple[Any, ...], *types: type) -> tuple[Any, ...]:
     if len(given) != len(types) or not all(isinstance(g, t) for g, t in zip(given, types, strict=True)):
         wanted = ", ".join(t.__name__ for t in types)
-        raise InputError(f"this result is measured with ({wanted}); ({', '.join(type(g).__name__ for g in given)}) was given.")
+        raise InputError(
+            f"this result is measured with ({wanted}); ({', '.join(type(g).__name__ for g in given)}) was given."
+        )
     return given
 
 

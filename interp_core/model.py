@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
-
 from interp_core.encoding import Encoder
 from interp_core.errors import InputError, LayerError, ModelError
 from interp_core.hooks import TapEntry, at_rest, module_at
 from interp_core.targets import Head
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from interp_core.split import SplitModel
@@ -41,10 +40,12 @@ class TextModel:
         if isinstance(model, TextModel):
             raise InputError("the model is a TextModel already; give it as it is.")
         if not isinstance(model, nn.Module):
-            raise InputError(f"the model is {type(model).__name__}; a Hugging Face model was expected, or interp.load(path).")
+            raise InputError(
+                f"the model is {type(model).__name__}; a Hugging Face model was expected, or interp.load(path)."
+            )
         if not getattr(tokenizer, "is_fast", False):
             raise InputError(
-                f"{type(tokenizer).__name__} is not a fast tokenizer, so it cannot say which characters a token covers. "
+                f"{type(tokenizer).__name__} is not a fast tokenizer, so it cannot say which characters a token has. "
                 "Load it with AutoTokenizer.from_pretrained(…, use_fast=True)."
             )
         if tokens_per_batch < 1:
@@ -94,14 +95,19 @@ class TextModel:
     @property
     def max_tokens(self) -> int:
         """The most tokens the model takes: the least of what tokenizer and position table allow."""
-        limits = [getattr(self.tokenizer, "model_max_length", NO_LIMIT), getattr(self.config, "max_position_embeddings", None)]
+        limits = [
+            getattr(self.tokenizer, "model_max_length", NO_LIMIT),
+            getattr(self.config, "max_position_embeddings", None),
+        ]
         offset = 2 if getattr(self.config, "model_type", "") in ("roberta", "xlm-roberta", "camembert") else 0
         tables = [limits[1] - offset] if isinstance(limits[1], int) and limits[1] > 0 else []
         return min(limits[0] or NO_LIMIT, NO_LIMIT, *tables)
 
     @cached_property
     def head(self) -> Head:
-        """What kind of answer the model gives, told by the shape of its output and by its behaviour, not by its name."""
+        """What kind of answer the model gives, told by the shape of its output and by its behaviour, not by its
+        name.
+        """
         probe = self._probe
         if probe.ndim == 2:
             problem = getattr(self.config, "problem_type", None)
@@ -123,7 +129,9 @@ class TextModel:
             if isinstance(module, nn.ModuleList) and len({type(m) for m in module}) == 1 and len(module) == depth
         ]
         if not lists:
-            raise LayerError(f"the blocks of {type(self.model).__name__} were not found; give the split as a module path.")
+            raise LayerError(
+                f"the blocks of {type(self.model).__name__} were not found; give the split as a module path."
+            )
         name, found = lists[0]
         return tuple(f"{name}.{i}" for i in range(len(found)))
 
@@ -163,7 +171,7 @@ class TextModel:
     @cached_property
     def mean_embedding(self) -> Float[Tensor, " d"]:
         """The mean embedding of the vocabulary."""
-        count = int(self.embedding.weight.shape[0])
+        count = len(self.embedding.get_parameter("weight"))
         parts = [self.embed(piece).sum(0) for piece in torch.arange(count).split(8192)]
         return torch.stack(parts).sum(0) / count
 
@@ -228,7 +236,9 @@ class TextModel:
         if path is None:
             raise InputError(f"{type(self.model).__name__}.get_input_embeddings() is not one of its modules.")
         if any(p.is_meta for p in self.model.parameters()):
-            raise ModelError(f"weights of {type(self.model).__name__} are on the 'meta' device; load them before asking.")
+            raise ModelError(
+                f"weights of {type(self.model).__name__} are on the 'meta' device; load them before asking."
+            )
         return path
 
 
@@ -237,7 +247,8 @@ def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int = DEFAUL
 
     Args:
         path: a local folder or a hub id.
-        task: `"auto"` (the class its config names), or the `Auto` class to load with, such as `"SequenceClassification"`.
+        task: `"auto"` (the class its config names), or the `Auto` class to load with, such as
+            `"SequenceClassification"`.
         tokens_per_batch: see `TextModel`.
         options: given to `from_pretrained` of the model, such as `dtype` or `device_map`.
 
@@ -250,10 +261,14 @@ def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int = DEFAUL
         raise InputError(f"{str(path)!r} is not a folder with a model.")
     try:
         config = transformers.AutoConfig.from_pretrained(path)
-        names = [f"AutoModelFor{task}"] if task != "auto" else list(getattr(config, "architectures", None) or ["AutoModel"])
+        names = (
+            [f"AutoModelFor{task}"] if task != "auto" else list(getattr(config, "architectures", None) or ["AutoModel"])
+        )
         maker = getattr(transformers, names[0], None)
         if maker is None:
-            raise InputError(f"transformers has no class {names[0]!r}; name the task, such as task='SequenceClassification'.")
+            raise InputError(
+                f"transformers has no class {names[0]!r}; name the task, such as task='SequenceClassification'."
+            )
         model = maker.from_pretrained(path, **options)
         tokenizer = transformers.AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError) as error:

@@ -1,4 +1,6 @@
-"""All that a plugin's top module imports: `hookimpl`, `Method` and its vocabularies. Standard library and pluggy only."""
+"""All that a plugin's top module imports: `hookimpl`, `Method` and its vocabularies. Standard library and pluggy
+only.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,8 @@ class Method:
         target: where it is, `"package.module:Class"`; imported on first use.
         summary: one line of at most 80 characters for `interp list`.
         source: authors, year and identifier of the paper; goes into the references of every report.
-        needs: what the input must offer. For attributions: `gradients`, `internals`; for concepts: `nonnegative`, `labels`;
-            for interpretations and metrics: `model`.
+        needs: what the input must offer. For attributions: `gradients`, `internals`; for concepts: `nonnegative`,
+            `labels`; for interpretations and metrics: `model`.
         claims: what is promised. Each claim selects the conformance checks that are run on the method.
         tasks: empty (any task) but for the rare method tied to one head.
         measures: for metrics only, the kind of value that is measured.

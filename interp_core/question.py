@@ -1,6 +1,7 @@
 """One question: units a person can read, targets, features, a baseline, and one function from features to scores.
 
-Tokens, a hidden layer, or the concepts of a text are three ways to build a `Question` (see `builders`); a method sees no difference.
+Tokens, a hidden layer, or the concepts of a text are three ways to build a `Question` (see `builders`); a method sees
+no difference.
 """
 
 from __future__ import annotations
@@ -9,12 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
-
 from interp_core.errors import InputError
 from interp_core.targets import Target
 from interp_core.text import NO_UNIT, Unit
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 Offer = str
 
@@ -110,7 +110,9 @@ class Question:
 
 
 class FunctionRunner:
-    """A question about any differentiable function of features, without a model: planted worlds and plain mathematics."""
+    """A question about any differentiable function of features, without a model: planted worlds and plain
+    mathematics.
+    """
 
     def __init__(
         self,
@@ -140,7 +142,9 @@ def removed(
     keep: Bool[Tensor, "p u"], x: Float[Tensor, "f d"], baseline: Float[Tensor, "f d"], unit_of: Int[Tensor, " f"]
 ) -> Float[Tensor, "p f d"]:
     """The features with those of the units not kept replaced by the baseline."""
-    stays = torch.cat([keep, keep.new_ones(len(keep), 1)], dim=1)[:, unit_of.to(keep.device)]  # -1 reads the added column
+    stays = torch.cat([keep, keep.new_ones(len(keep), 1)], dim=1)[
+        :, unit_of.to(keep.device)
+    ]  # -1 reads the added column
     return torch.where(stays[:, :, None].to(x.device), x, baseline)
 
 

@@ -16,7 +16,6 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, v
 from typing import Any
 
 import pluggy
-
 from interp_core import hookspecs
 from interp_core.errors import BrokenPluginError, DuplicateMethodError, InputError, PluginError, UnknownMethodError
 from interp_core.plugin import GROUP, VERBS, Kind, Method
@@ -139,7 +138,9 @@ def resolve(by: Any, kind: Kind, parameters: dict[str, Any] | None = None) -> An
     if not callable(getattr(by, VERBS[kind], None)):
         raise InputError(f"{by!r} has no method {VERBS[kind]}(), so it is not a method of kind {kind!r}.")
     if parameters:
-        raise InputError(f"{sorted(parameters)} cannot be given beside an instance; put them into {type(by).__name__}(…).")
+        raise InputError(
+            f"{sorted(parameters)} cannot be given beside an instance; put them into {type(by).__name__}(…)."
+        )
     return by
 
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
-
 from interp_core.errors import InputError, UnsupportedError
 from interp_core.model import TextModel
 from interp_core.text import Encoded
+from jaxtyping import Float
+from torch import Tensor
 
 Mode = Literal["features", "drop", "attention"]
 Removal = Literal["auto", "mask", "mean", "zero", "drop", "attention"] | Tensor
@@ -40,9 +39,9 @@ def absence(model: TextModel, encoded: Encoded, x: Float[Tensor, "t d"], removal
         model: the model.
         encoded: the text in units.
         x: its embeddings.
-        removal: `"mask"` (the tokenizer's mask token), `"mean"` (the mean of all embeddings), `"zero"`, `"drop"` (tokens leave
-            the sequence), `"attention"` (tokens are hidden from attention), a tensor (d) or (t, d), or `"auto"`: mask if the
-            tokenizer has a mask token, else mean.
+        removal: `"mask"` (the tokenizer's mask token), `"mean"` (the mean of all embeddings), `"zero"`, `"drop"`
+            (tokens leave the sequence), `"attention"` (tokens are hidden from attention), a tensor (d) or (t, d), or
+            `"auto"`: mask if the tokenizer has a mask token, else mean.
 
     Raises:
         InputError: an unknown name, or a tensor of another shape.
@@ -77,6 +76,8 @@ def _vector(model: TextModel, removal: Removal, name: str, x: Float[Tensor, "t d
         return removal
     if name == "mask":
         if model.tokenizer.mask_token_id is None:
-            raise UnsupportedError("removal='mask' needs a mask token and this tokenizer has none; use 'mean' or 'zero'.")
+            raise UnsupportedError(
+                "removal='mask' needs a mask token and this tokenizer has none; use 'mean' or 'zero'."
+            )
         return model.embed(torch.tensor([model.tokenizer.mask_token_id]))[0]
     return model.mean_embedding if name == "mean" else torch.zeros_like(x)

@@ -1,7 +1,7 @@
 """Texts in flight wait for each other, so that what they ask of the model can share its passes.
 
-A method sees one text and is written as plain code. Each text runs on a thread of its own; when all of them wait for the model,
-the calling thread answers everything at once.
+A method sees one text and is written as plain code. Each text runs on a thread of its own; when all of them wait for
+the model, the calling thread answers everything at once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 Run = Callable[[Sequence[Request]], list[Answer]]
 
 
-class _Closed(InterpError):
+class _ClosedError(InterpError):
     """The run was ended by another text or by the user."""
 
 
@@ -41,7 +41,7 @@ class Rendezvous:
             self._turn.notify_all()
             self._turn.wait_for(lambda: slot or self._closed)
         if not slot:
-            raise _Closed("the run was ended.")
+            raise _ClosedError("the run was ended.")
         if isinstance(slot[0], BaseException):
             raise slot[0]
         answer: Answer = slot[0]

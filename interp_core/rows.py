@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
+from interp_core.targets import Readout
+from interp_core.text import Encoded
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-
-from interp_core.targets import Readout
 
 
 class Entry(Protocol):
@@ -81,6 +81,18 @@ class Answer:
     logits: list[Tensor] = field(default_factory=list)  # each (v), classifiers only
 
 
+def whole_text(encoded: Encoded, values: Tensor | None = None) -> Callable[[Tensor], Block]:
+    """Builds the rows of a text as it is, with `values` (1, t, d) entering, if given."""
+    ids = encoded.ids[None]
+
+    def build(rows: Tensor) -> Block:
+        mask = torch.ones(len(rows), len(encoded), dtype=torch.bool)
+        entering = None if values is None else values.expand(len(rows), -1, -1)
+        return Block(ids.expand(len(rows), -1), mask, entering)
+
+    return build
+
+
 def padded(blocks: Sequence[Block], pad_id: int) -> tuple[Tensor, Tensor, Tensor | None]:
     """Ids, mask and entering values of several blocks as one batch, padded at the right."""
     longest = max(block.ids.shape[1] for block in blocks)
@@ -100,13 +112,15 @@ def _right(values: Tensor, length: int, fill: int) -> Tensor:
     return torch.cat([values, values.new_full(shape, fill)], dim=1)
 
 
-def repeated_positions(block: PositionedBlock, most: int) -> Tensor:
+def repeated_positions(block: PositionedBlock, most: int) -> Int[Tensor, "p m"]:
+    """The positions of each row of a block, the last one repeated until there are `most`."""
     last = block.positions[-1]
     row = torch.tensor([*block.positions, *[last] * (most - len(block.positions))])
     return row.expand(len(block.ids), -1)
 
 
 def collected(rows: dict[int, tuple[Tensor | None, ...]]) -> Answer:
+    """The results of rows, by number, as one answer in their order."""
     answer = Answer()
     for row in range(len(rows)):
         for store, value in zip(

@@ -7,15 +7,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from interp_core.activations import Activations
 from interp_core.attribution import Attribution
 from interp_core.concepts import ConceptSpace
+from interp_core.contribution import Importance
 from interp_core.errors import InputError
-from interp_core.importance import Importance
 from interp_core.interpretation import Interpretation
 from interp_core.metrics import Score
+from safetensors import SafetensorError, safe_open
 
 _LOADERS: dict[str, Any] = {
     "activations": Activations.load,

@@ -1,4 +1,6 @@
-"""The files of a new plugin, from the templates in `scaffold/`. A test holds the project's own packages to the same ones."""
+"""The files of a new plugin, from the templates in `scaffold/`. A test holds the project's own packages to the same
+ones.
+"""
 
 from __future__ import annotations
 

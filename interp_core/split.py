@@ -8,10 +8,6 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
-from tqdm.auto import tqdm
-
 from interp_core.activations import Activations
 from interp_core.errors import InputError, LayerError, ModelError
 from interp_core.evaluate import Evaluator
@@ -19,8 +15,11 @@ from interp_core.granularity import Granularity, divide, pool
 from interp_core.hooks import ShortEntry, TapEntry, at_rest, module_at, passing_through, tap
 from interp_core.model import TextModel
 from interp_core.provenance import Cost, made_by
-from interp_core.rows import Answer, Block, Entry, Request
+from interp_core.rows import Answer, Block, Entry, Request, whole_text
 from interp_core.text import Encoded
+from jaxtyping import Float, Int
+from torch import Tensor
+from tqdm.auto import tqdm
 
 TEXTS_AT_A_TIME = 256
 
@@ -53,8 +52,8 @@ class SplitModel:
 
         Args:
             texts: the corpus: a list, or a column of a `datasets.Dataset`.
-            granularity: what a row stands for: the mean over the tokens of each unit, or for `"cls"` the one position that
-                the classifier reads.
+            granularity: what a row stands for: the mean over the tokens of each unit, or for `"cls"` the one position
+                that the classifier reads.
             predictions: also keep the class that the model gives to each text.
             labels: the class that each text is said to have, kept beside.
             progress: show a bar on a terminal or notebook.
@@ -110,7 +109,9 @@ class SplitModel:
 
     @cached_property
     def entry(self) -> Entry:
-        """Where states enter: past the blocks below when that is proven equal on a probe, else by replacing the output."""
+        """Where states enter: past the blocks below when that is proven equal on a probe, else by replacing the
+        output.
+        """
         return self._shortcut() or TapEntry(self.model.model, self.path)
 
     @cached_property
@@ -135,7 +136,9 @@ class SplitModel:
             return cls % length
         if self.model.labels:
             return length - 1
-        raise LayerError(f"{self.model.name} has no class token, so granularity 'cls' means nothing; use 'sample' or 'word'.")
+        raise LayerError(
+            f"{self.model.name} has no class token, so granularity 'cls' means nothing; use 'sample' or 'word'."
+        )
 
     def row_of(self, encoded: Encoded, granularity: str) -> Int[Tensor, " t"]:
         """The row, among those of this text, that each token takes part in; -1 for none."""
@@ -151,9 +154,7 @@ class SplitModel:
         with bar:
             for start in range(0, len(encoded), TEXTS_AT_A_TIME):
                 part = encoded[start : start + TEXTS_AT_A_TIME]
-                requests = [
-                    Request(torch.tensor([len(e)]), _plain(e), read=self.path, stop=stop) for e in part
-                ]
+                requests = [Request(torch.tensor([len(e)]), whole_text(e), read=self.path, stop=stop) for e in part]
                 yield from zip(part, evaluator.run(requests), strict=True)
                 bar.update(len(part))
 
@@ -198,16 +199,13 @@ class SplitModel:
         return logits.float().cpu()
 
 
-def _plain(encoded: Encoded) -> Callable[[Tensor], Block]:
-    ids = encoded.ids[None]
-    return lambda rows: Block(ids.expand(len(rows), -1), torch.ones(len(rows), len(encoded), dtype=torch.bool))
-
-
 def _outputs(model: Any, paths: Sequence[str], run: Callable[[], Any]) -> tuple[list[Any], Any]:
     found: dict[str, Any] = {}
     with ExitStack() as stack:
         for path in paths:
-            hook = module_at(model, path).register_forward_hook(lambda _m, _i, out, path=path: found.__setitem__(path, out))
+            hook = module_at(model, path).register_forward_hook(
+                lambda _m, _i, out, path=path: found.__setitem__(path, out)
+            )
             stack.callback(hook.remove)
         output = run()
     return [found[path] for path in paths], output
@@ -227,7 +225,9 @@ def _corpus(texts: Sequence[str]) -> list[str]:
         raise InputError("the corpus is empty; give at least one text.")
     empty = [i for i, text in enumerate(corpus) if not isinstance(text, str) or not text.strip()]
     if empty:
-        raise InputError(f"{len(empty)} of {len(corpus)} texts are empty or no strings, the first at {empty[0]}. Leave them out.")
+        raise InputError(
+            f"{len(empty)} of {len(corpus)} texts are empty or no strings, the first at {empty[0]}. Leave them out."
+        )
     return corpus
 
 

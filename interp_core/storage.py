@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from interp_core.errors import InputError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-
-from interp_core.errors import InputError
 
 
 def save(path: str | Path, kind: str, tensors: dict[str, Tensor], data: dict[str, Any]) -> Path:
@@ -28,8 +26,7 @@ def save(path: str | Path, kind: str, tensors: dict[str, Tensor], data: dict[str
     partial = target.with_name(target.name + ".part")
     solid = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     save_file(solid, partial, metadata={"kind": kind, "data": json.dumps(data)})
-    os.replace(partial, target)
-    return target
+    return partial.replace(target)
 
 
 def load(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from interp_core.errors import TargetError
 from jaxtyping import Float
 from torch import Tensor
-
-from interp_core.errors import TargetError
 
 Head = Literal["single-label", "multi-label", "regression", "causal", "other"]
 Space = Literal["logit", "probability", "log-probability"]
@@ -124,7 +123,9 @@ def check_space(space: str, head: Head) -> Space:
     return space
 
 
-def class_targets(asked: Any, labels: Sequence[str], head: Head, logits: Float[Tensor, " v"] | None) -> tuple[Target, ...]:
+def class_targets(
+    asked: Any, labels: Sequence[str], head: Head, logits: Float[Tensor, " v"] | None
+) -> tuple[Target, ...]:
     """The targets a caller means, for a classifier.
 
     Args:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from interp_core.errors import InputError
 from jaxtyping import Bool, Int
 from torch import Tensor
-
-from interp_core.errors import InputError
 
 NO_UNIT = -1
 

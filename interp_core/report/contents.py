@@ -101,7 +101,9 @@ def contents_of(results: Iterable[Any]) -> Contents:
             place.append(value)
         seen.add(id(value))
     if not seen:
-        raise InputError(f"there is nothing to show: give at least one value. A report shows {SHOWN}, and lists of these.")
+        raise InputError(
+            f"there is nothing to show: give at least one value. A report shows {SHOWN}, and lists of these."
+        )
     return found
 
 

@@ -182,7 +182,11 @@ def _card(key: str, place: int, concept: LabelledConcept | None, weights: Weight
 
 def _passage(example: Example) -> Passage:
     """The unit with at most `CONTEXT` characters on either side; a unit that is the whole text is cut at four times that."""
-    before, unit, after = example.text[: example.start], example.text[example.start : example.stop], example.text[example.stop :]
+    before, unit, after = (
+        example.text[: example.start],
+        example.text[example.start : example.stop],
+        example.text[example.stop :],
+    )
     if len(before) > CONTEXT:
         before = "…" + before[-CONTEXT:]
     if len(after) > CONTEXT:

@@ -12,7 +12,12 @@ from interp_core.provenance import Cost, MadeBy
 from interp_core.report.numerals import count, duration
 
 NO_PAPER = ("", "definition", PROGRAM_SOURCE)
-KINDS = {"Attribution": "attribution", "Importance": "importance", "Interpretation": "interpretation", "Score": "measure"}
+KINDS = {
+    "Attribution": "attribution",
+    "Importance": "importance",
+    "Interpretation": "interpretation",
+    "Score": "measure",
+}
 KINDS |= {"Activations": "activations"}
 
 
@@ -54,7 +59,10 @@ def records_of(values: Sequence[Any]) -> tuple[list[Record], list[str]]:
 def notes_of(values: Sequence[Any]) -> list[str]:
     """What a reader should know, each once; where only some of the values say so, how many do."""
     said = [n for value in values for n in dict.fromkeys(value.notes)]
-    return [n if said.count(n) in (1, len(values)) else f"{n} ({said.count(n)} of {len(values)})" for n in dict.fromkeys(said)]
+    return [
+        n if said.count(n) in (1, len(values)) else f"{n} ({said.count(n)} of {len(values)})"
+        for n in dict.fromkeys(said)
+    ]
 
 
 def cost_of(cost: Cost) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from interp_core.importance import Importance
@@ -15,10 +16,7 @@ def groups_of(contents: Contents) -> list[Group]:
     else with those taken already; what is left over stands alone."""
     spaces, words, groups = list(contents.spaces), list(contents.interpretations), []
     taken: set[int] = set()
-    for one in contents.importances:
-        size = len(one.concepts)
-        space = _first([s for s in spaces if s.concepts == size], taken)
-        found = _first([w for w in words if _reach(w) <= size], taken)
+    for one, space, found in _joined(contents, taken):
         groups.append(group_of(_title(space, found, one), space, found, Weights.of(one)))
     for one_more in [w for w in words if id(w) not in taken]:
         space = _first([s for s in spaces if s.concepts >= _reach(one_more)], taken)
@@ -28,6 +26,19 @@ def groups_of(contents: Contents) -> list[Group]:
     if contents.class_concepts:
         groups.append(class_group(contents.class_concepts))
     return groups
+
+
+def words_for(importance: Importance, contents: Contents) -> Interpretation | None:
+    """The words that a report shows beside an importance."""
+    return next((words for one, _, words in _joined(contents, set()) if one is importance), None)
+
+
+def _joined(contents: Contents, taken: set[int]) -> Iterator[tuple[Importance, Any, Any]]:
+    for one in contents.importances:
+        size = len(one.concepts)
+        space = _first([s for s in contents.spaces if s.concepts == size], taken)
+        words = _first([w for w in contents.interpretations if _reach(w) <= size], taken)
+        yield one, space, words
 
 
 def _reach(words: Interpretation) -> int:

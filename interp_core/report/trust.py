@@ -47,7 +47,9 @@ def score_view(score: Score) -> ScoreView:
         value=number(score.value),
         interval=interval,
         floor="\u2013" if score.floor is None else number(score.floor),
-        direction={True: "↑ higher is better", False: "↓ lower is better", None: "neither way is better"}[score.higher_is_better],
+        direction={True: "↑ higher is better", False: "↓ lower is better", None: "neither way is better"}[
+            score.higher_is_better
+        ],
         verdict=verdict,
         words=words,
         strip=_strip(score),

@@ -110,7 +110,9 @@ def _text_view(place: int, held: list[Attribution], shared_notes: frozenset[str]
     for one in held:
         if one.intact is not None:
             intact |= {t: number(float(v)) for t, v in zip(one.targets, one.intact, strict=True) if t not in intact}
-    choices = tuple(Choice(_visible(t.label), intact.get(t, ""), comparable and i == best) for i, t in enumerate(targets))
+    choices = tuple(
+        Choice(_visible(t.label), intact.get(t, ""), comparable and i == best) for i, t in enumerate(targets)
+    )
     methods = tuple(_method_view(one, targets, best, shared_notes) for one in held)
     return TextView(place, choices, best, first.prompt_stop >= 0, methods)
 

@@ -1,6 +1,7 @@
 """The conformance kit: a promise is a check, on planted worlds with known answers. Nothing is downloaded.
 
-`test_contract = contract_tests("lime")` is the contract test of a plugin; `interp check lime` is the same without pytest.
+`test_contract = contract_tests("lime")` is the contract test of a plugin; `interp check lime` is the same without
+pytest.
 """
 
 from interp_core.testing.contract import Check, Outcome, contract_tests, run_checks

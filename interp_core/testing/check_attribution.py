@@ -6,14 +6,20 @@ import dataclasses
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from interp_core.attribution import attribute, explain
 from interp_core.model import TextModel
 from interp_core.plugin import Claim, Method
 from interp_core.question import FunctionRunner, Question
 from interp_core.testing.contract import Check
-from interp_core.testing.worlds import linear_world, planted_model, state_of, tangled_world, tiny_classifier, tiny_generator
+from interp_core.testing.worlds import (
+    linear_world,
+    planted_model,
+    state_of,
+    tangled_world,
+    tiny_classifier,
+    tiny_generator,
+)
+from torch import Tensor
 
 TEXTS = ["i feel so happy today", "the old cat was never calm and always cold", "sad"]
 
@@ -26,7 +32,9 @@ def shapes_are_right(_method: Method, instance: Any) -> None:
     """One unit, many units; one target, several."""
     for units, targets in ((1, 1), (2, 3), (12, 2)):
         scores = _scores(instance, linear_world(1, units, targets)[0])
-        assert tuple(scores.shape) == (targets, units), f"{units} units and {targets} targets gave {tuple(scores.shape)}"
+        assert tuple(scores.shape) == (targets, units), (
+            f"{units} units and {targets} targets gave {tuple(scores.shape)}"
+        )
 
 
 def linear_is_exact(_method: Method, instance: Any) -> None:
@@ -42,8 +50,12 @@ def order_is_irrelevant(_method: Method, instance: Any) -> None:
     order = torch.randperm(8, generator=torch.Generator().manual_seed(0))
     runner = question._runner
     assert isinstance(runner, FunctionRunner)
-    moved = FunctionRunner(lambda v: runner.function(v[:, order.argsort()]), question.x[order], question.baseline[order], question.unit_of)
-    other = Question(moved, moved.x, moved.baseline, moved.unit_of, [question.units[i] for i in order], question.targets)
+    moved = FunctionRunner(
+        lambda v: runner.function(v[:, order.argsort()]), question.x[order], question.baseline[order], question.unit_of
+    )
+    other = Question(
+        moved, moved.x, moved.baseline, moved.unit_of, [question.units[i] for i in order], question.targets
+    )
     worst = float((_scores(instance, other) - _scores(instance, question)[:, order]).abs().max())
     assert worst < 1e-3, f"another order of the units moved scores by {worst:.2g}"
 
@@ -72,13 +84,17 @@ def company_is_irrelevant(_method: Method, instance: Any) -> None:
             padded = _padding(model, side)
             together = attribute(padded, TEXTS, by=instance, **_few(model))
             worst = max(float((a - t.scores).abs().max()) for a, t in zip(alone, together, strict=True))
-            assert worst < 1e-5, f"{type(model.model).__name__}: other texts beside it moved scores by {worst:.2g} ({side} padding)"
+            assert worst < 1e-5, (
+                f"{type(model.model).__name__}: other texts beside it moved scores by {worst:.2g} ({side} padding)"
+            )
 
 
 def repeats_are_equal(_method: Method, instance: Any) -> None:
     """The same call twice."""
     first, second = (_scores(instance, tangled_world()) for _ in range(2))
-    assert torch.equal(first, second), "the same call twice gave different scores; draw from a generator seeded by `seed`"
+    assert torch.equal(first, second), (
+        "the same call twice gave different scores; draw from a generator seeded by `seed`"
+    )
 
 
 def nothing_is_changed(_method: Method, instance: Any) -> None:
@@ -137,15 +153,54 @@ def _claims(claim: Claim) -> Any:
 
 
 CHECKS = (
-    Check("scores are (targets, units) and finite", "Return one row a target, one column a unit.", _kind, shapes_are_right),
-    Check("a linear score is explained exactly", "Compare with weight · (x - baseline).", _claims("signed"), linear_is_exact),
+    Check(
+        "scores are (targets, units) and finite", "Return one row a target, one column a unit.", _kind, shapes_are_right
+    ),
+    Check(
+        "a linear score is explained exactly",
+        "Compare with weight · (x - baseline).",
+        _claims("signed"),
+        linear_is_exact,
+    ),
     Check("the order of units does not matter", "Treat units alike.", _claims("signed"), order_is_irrelevant),
-    Check("the planted word is first", "Is the score used, and are units matched with features?", _kind, planted_word_is_first),
-    Check("signs are kept", "Reduce by a sum, not by absolute values, or drop the claim 'signed'.", _claims("signed"), signs_are_kept),
-    Check("other texts beside it do not matter", "Use the question alone; keep no state.", _kind, company_is_irrelevant),
+    Check(
+        "the planted word is first",
+        "Is the score used, and are units matched with features?",
+        _kind,
+        planted_word_is_first,
+    ),
+    Check(
+        "signs are kept",
+        "Reduce by a sum, not by absolute values, or drop the claim 'signed'.",
+        _claims("signed"),
+        signs_are_kept,
+    ),
+    Check(
+        "other texts beside it do not matter", "Use the question alone; keep no state.", _kind, company_is_irrelevant
+    ),
     Check("the same call gives the same scores", "Draw from a generator seeded by `seed`.", _kind, repeats_are_equal),
-    Check("nothing of the user's is changed", "Use the question; never the global random state.", _kind, nothing_is_changed),
-    Check("scores add up to the difference explained", "More steps, or drop the claim 'complete'.", _claims("complete"), is_complete),
-    Check("another seed gives another draw", "Use the field `seed`, or drop the claim 'seeded'.", _claims("seeded"), seed_matters),
-    Check("small questions are answered exactly", "Take each subset once when all fit.", _claims("exact-when-small"), small_is_exact),
+    Check(
+        "nothing of the user's is changed",
+        "Use the question; never the global random state.",
+        _kind,
+        nothing_is_changed,
+    ),
+    Check(
+        "scores add up to the difference explained",
+        "More steps, or drop the claim 'complete'.",
+        _claims("complete"),
+        is_complete,
+    ),
+    Check(
+        "another seed gives another draw",
+        "Use the field `seed`, or drop the claim 'seeded'.",
+        _claims("seeded"),
+        seed_matters,
+    ),
+    Check(
+        "small questions are answered exactly",
+        "Take each subset once when all fit.",
+        _claims("exact-when-small"),
+        small_is_exact,
+    ),
 )

@@ -78,7 +78,9 @@ def is_documented(method: Method, instance: Any) -> None:
     text = inspect.getdoc(type(instance)) or ""
     missing = [f.name for f in dataclasses.fields(instance) if not re.search(rf"^\s*{f.name}:", text, re.MULTILINE)]
     assert not missing, f"the docstring of {type(instance).__name__} does not explain {', '.join(missing)}"
-    assert "Source:" in text or "definition" in text.lower(), f"the docstring of {type(instance).__name__} names no source"
+    assert "Source:" in text or "definition" in text.lower(), (
+        f"the docstring of {type(instance).__name__} names no source"
+    )
 
 
 def _entry_modules(package: str) -> list[str]:
@@ -116,10 +118,25 @@ def _always(_method: Method) -> bool:
 
 
 CHECKS = (
-    Check("importing it loads nothing heavy", "Import only interp_core.plugin in the top module.", _packaged, imports_light),
-    Check("its target exists", "Correct `target` to 'package.module:Class' with the verb of its kind.", _always, target_exists),
+    Check(
+        "importing it loads nothing heavy",
+        "Import only interp_core.plugin in the top module.",
+        _packaged,
+        imports_light,
+    ),
+    Check(
+        "its target exists",
+        "Correct `target` to 'package.module:Class' with the verb of its kind.",
+        _always,
+        target_exists,
+    ),
     Check("what it imports it requires", "Add the package to `dependencies`.", _packaged, imports_are_declared),
-    Check("it is a frozen dataclass", "@dataclass(frozen=True), a default for each field.", _always, is_frozen_with_defaults),
+    Check(
+        "it is a frozen dataclass",
+        "@dataclass(frozen=True), a default for each field.",
+        _always,
+        is_frozen_with_defaults,
+    ),
     Check("its parameters survive JSON", "Use numbers, strings, booleans and lists as fields.", _always, survives_json),
     Check("its docstring explains it", "Give `Args:` for each field and a `Source:`.", _always, is_documented),
 )

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from interp_core.activations import Activations
 from interp_core.attribution import Attribution
 from interp_core.concepts import ConceptSpace, fit_concepts
@@ -19,6 +17,7 @@ from interp_core.plugin import Claim, Kind, Method
 from interp_core.provenance import MadeBy
 from interp_core.testing.contract import Check
 from interp_core.testing.worlds import TOPICS, MixedSpace, dictionary_world, linear_world, topic_world, unit_spans
+from torch import Tensor
 
 
 def _fitted(instance: Any, activations: Activations) -> ConceptSpace:
@@ -43,7 +42,10 @@ def planted_dictionary_is_found(_method: Method, instance: Any) -> None:
     """Each planted direction has a learnt one that points the same way."""
     activations, truth = dictionary_world()
     space = _fitted(instance, activations)
-    cosine = torch.nn.functional.normalize(truth.dictionary, dim=1) @ torch.nn.functional.normalize(space.dictionary, dim=1).T
+    cosine = (
+        torch.nn.functional.normalize(truth.dictionary, dim=1)
+        @ torch.nn.functional.normalize(space.dictionary, dim=1).T
+    )
     found = float(cosine.abs().max(dim=1).values.mean())
     assert found > 0.9, f"the mean cosine with the planted directions is {found:.2f}"
 
@@ -141,12 +143,39 @@ def _metric(method: Method) -> bool:
 
 
 CHECKS = (
-    Check("each row is encoded by itself", "encode (n, d) -> (n, c), row by row.", _of("concepts"), space_has_its_shapes),
-    Check("the planted dictionary is found", "Mean cosine above 0.9 on dictionary_world().", _of("concepts"), planted_dictionary_is_found),
+    Check(
+        "each row is encoded by itself", "encode (n, d) -> (n, c), row by row.", _of("concepts"), space_has_its_shapes
+    ),
+    Check(
+        "the planted dictionary is found",
+        "Mean cosine above 0.9 on dictionary_world().",
+        _of("concepts"),
+        planted_dictionary_is_found,
+    ),
     Check("it beats the mean", "Or drop the claim 'decodes'.", _of("concepts", "decodes"), space_beats_the_mean),
-    Check("codes are not negative", "Or drop the claim 'nonnegative'.", _of("concepts", "nonnegative"), codes_are_nonnegative),
-    Check("it survives saving", "Tensors as buffers named like the constructor's arguments.", _of("concepts"), space_survives_saving),
-    Check("the same seed gives the same space", "Draw from a generator seeded by `seed`.", _of("concepts"), same_seed_same_space),
-    Check("each concept is interpreted", "One LabelledConcept a concept, in order.", _of("interpretation"), each_concept_is_interpreted),
+    Check(
+        "codes are not negative",
+        "Or drop the claim 'nonnegative'.",
+        _of("concepts", "nonnegative"),
+        codes_are_nonnegative,
+    ),
+    Check(
+        "it survives saving",
+        "Tensors as buffers named like the constructor's arguments.",
+        _of("concepts"),
+        space_survives_saving,
+    ),
+    Check(
+        "the same seed gives the same space",
+        "Draw from a generator seeded by `seed`.",
+        _of("concepts"),
+        same_seed_same_space,
+    ),
+    Check(
+        "each concept is interpreted",
+        "One LabelledConcept a concept, in order.",
+        _of("interpretation"),
+        each_concept_is_interpreted,
+    ),
     Check("the truth beats a wrong answer", "Check the formula and higher_is_better.", _metric, truth_beats_error),
 )

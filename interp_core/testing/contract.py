@@ -22,7 +22,8 @@ class Check:
         name: the promise as a sentence.
         mend: how to keep it.
         applies: to which declarations.
-        run: raises AssertionError, or any other error, when the promise is broken; takes the declaration and an instance.
+        run: raises AssertionError, or any other error, when the promise is broken; takes the declaration and an
+            instance.
     """
 
     name: str

@@ -9,22 +9,62 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
-
 from interp_core.activations import Activations, of_rows
 from interp_core.concepts import ConceptSpace
 from interp_core.model import TextModel
 from interp_core.question import Question, ask
+from jaxtyping import Float
+from torch import Tensor, nn
 
 WORDS = tuple(
-    "i feel so very happy sad angry glad and or but today when the a day night sun rain cat dog house road tree was is not "
-    "never always good bad calm tired old new red blue warm cold".split()
+    [
+        "i",
+        "feel",
+        "so",
+        "very",
+        "happy",
+        "sad",
+        "angry",
+        "glad",
+        "and",
+        "or",
+        "but",
+        "today",
+        "when",
+        "the",
+        "a",
+        "day",
+        "night",
+        "sun",
+        "rain",
+        "cat",
+        "dog",
+        "house",
+        "road",
+        "tree",
+        "was",
+        "is",
+        "not",
+        "never",
+        "always",
+        "good",
+        "bad",
+        "calm",
+        "tired",
+        "old",
+        "new",
+        "red",
+        "blue",
+        "warm",
+        "cold",
+    ]
 )
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def linear_world(seed: int = 0, units: int = 8, targets: int = 2, width: int = 3) -> tuple[Question, Float[Tensor, "k u"]]:
+def linear_world(
+    seed: int = 0, units: int = 8, targets: int = 2, width: int = 3
+) -> tuple[Question, Float[Tensor, "k u"]]:
     """A question whose scores are linear in the features, and what each unit contributes to each target."""
     generator = torch.Generator().manual_seed(seed)
     weight = torch.randn(targets, units, width, generator=generator, dtype=torch.float64).float()
@@ -64,7 +104,9 @@ def tiny_classifier(seed: int = 0, labels: int = 3, **config: Any) -> TextModel:
 
     return _tiny(
         transformers.BertForSequenceClassification,
-        transformers.BertConfig(**{**_SIZES, "num_labels": labels, "pad_token_id": 0, "initializer_range": 0.5, **config}),
+        transformers.BertConfig(
+            **{**_SIZES, "num_labels": labels, "pad_token_id": 0, "initializer_range": 0.5, **config}
+        ),
         seed,
     )
 
@@ -105,10 +147,12 @@ class _BagOfWords(nn.Module):
 
     def get_input_embeddings(self) -> nn.Module:
         """Where the ids become vectors."""
-        return self.words
+        words: nn.Module = self.words
+        return words
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, return_dict: bool = True) -> dict[str, Tensor]:
-        return {"logits": (self.words(input_ids) * attention_mask[:, :, None]).sum(1)}
+        worth: Tensor = self.words(input_ids)
+        return {"logits": (worth * attention_mask[:, :, None]).sum(1)}
 
 
 class _Config:
@@ -129,7 +173,9 @@ def planted_model(worth: dict[str, tuple[float, ...]]) -> TextModel:
 
 
 class PlantedSpace(ConceptSpace):
-    """A dictionary of orthonormal directions with the codes that were planted: project, take off what is below the threshold."""
+    """A dictionary of orthonormal directions with the codes that were planted: project, take off what is below the
+    threshold.
+    """
 
     offset: Tensor
 
@@ -138,7 +184,7 @@ class PlantedSpace(ConceptSpace):
         self.register_buffer("offset", offset)
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
-        codes = (values - self.offset) @ self.dictionary.T
+        codes: Tensor = (values - self.offset) @ self.dictionary.T
         return torch.where(codes > 0.3, codes, torch.zeros_like(codes))
 
     def decode(self, codes: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
@@ -153,7 +199,9 @@ class MixedSpace(PlantedSpace):
         return super().encode(values) @ torch.linalg.qr(noise).Q
 
 
-def dictionary_world(seed: int = 0, rows: int = 800, concepts: int = 5, width: int = 12) -> tuple[Activations, PlantedSpace]:
+def dictionary_world(
+    seed: int = 0, rows: int = 800, concepts: int = 5, width: int = 12
+) -> tuple[Activations, PlantedSpace]:
     """Rows made of a few orthonormal directions, each active now and then by a positive amount, with a little noise.
 
     The directions differ in how strong they are, so that methods which order by variance can tell them apart as well.
@@ -164,7 +212,9 @@ def dictionary_world(seed: int = 0, rows: int = 800, concepts: int = 5, width: i
     codes = active * (0.6 + torch.rand(rows, concepts, generator=generator)) * torch.linspace(1.0, 3.0, concepts)
     noise = 0.02 * torch.randn(rows, width, generator=generator)
     labels = codes.argmax(1)
-    activations = of_rows(codes @ dictionary + noise, labels=labels, class_names=tuple(f"class {i}" for i in range(concepts)))
+    activations = of_rows(
+        codes @ dictionary + noise, labels=labels, class_names=tuple(f"class {i}" for i in range(concepts))
+    )
     return activations, PlantedSpace(dictionary, torch.zeros(width))
 
 
@@ -177,7 +227,14 @@ def topic_world(seed: int = 0, texts: int = 120) -> tuple[Activations, PlantedSp
     corpus, rows = [], []
     for i in range(texts):
         topic = i % len(TOPICS)
-        words = ["i", "feel", dice.choice(["so", "very"]), dice.choice(TOPICS[topic]), "and", dice.choice(["today", "a", "the"])]
+        words = [
+            "i",
+            "feel",
+            dice.choice(["so", "very"]),
+            dice.choice(TOPICS[topic]),
+            "and",
+            dice.choice(["today", "a", "the"]),
+        ]
         corpus.append(" ".join(words))
         rows.append([float(topic == j) * (1 + 0.1 * dice.random()) for j in range(len(TOPICS))])
     space = PlantedSpace(torch.eye(len(TOPICS)), torch.zeros(len(TOPICS)))
@@ -209,10 +266,16 @@ def state_of(model: TextModel) -> str:
     for name, module in model.model.named_modules():
         hooks = [len(module._forward_hooks), len(module._forward_pre_hooks), len(module._backward_hooks)]
         digest.update(f"{name} {module.training} {hooks} {'forward' in module.__dict__}".encode())
-    config = model.config.to_json_string(use_diff=False) if hasattr(model.config, "to_json_string") else str(vars(model.config))
+    config = (
+        model.config.to_json_string(use_diff=False)
+        if hasattr(model.config, "to_json_string")
+        else str(vars(model.config))
+    )
     digest.update(config.encode())
     digest.update(torch.get_rng_state().numpy().tobytes() + repr(random.getstate()).encode())
-    digest.update(repr(np.random.get_state()).encode() + f"{torch.is_grad_enabled()} {torch.get_default_dtype()}".encode())
+    digest.update(
+        repr(np.random.get_state()).encode() + f"{torch.is_grad_enabled()} {torch.get_default_dtype()}".encode()
+    )
     return digest.hexdigest()
 
 
@@ -220,5 +283,3 @@ def unit_spans(activations: Activations, text: str) -> set[tuple[int, int]]:
     """The characters of all units that the corpus has for a text."""
     pairs = zip(activations.texts, activations.units, strict=True)
     return {(unit.start, unit.stop) for own, units in pairs if own == text for unit in units}
-
-

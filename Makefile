@@ -1,0 +1,44 @@
+# make demo  writes report.html; make test  runs everything. Both make their own virtual environment and can be run twice.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+DECLARED := pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
+PLUGINS := $(foreach p,$(sort $(wildcard plugins/*/pyproject.toml)),--editable $(dir $(p)))
+
+.PHONY: demo test lint format docs bench clean
+
+demo: $(VENV)/.demo
+	$(BIN)/interp demo --html report.html
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.demo
+	$(BIN)/python docs/generate.py
+
+bench: $(VENV)/.test
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf $(VENV) report.html
+
+# torch first and alone: elsewhere its pin would be resolved after others have asked for any version of it
+$(VENV)/.demo: $(DECLARED)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) torch flit_core
+	$(PIP) --no-build-isolation --editable . $(PLUGINS)
+	touch $@
+
+$(VENV)/.test: $(VENV)/.demo tests/requirements.txt
+	$(PIP) --requirement tests/requirements.txt
+	touch $@

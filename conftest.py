@@ -1,0 +1,62 @@
+"""Shapes and types are checked while the tests run; `../shared` holds real models and texts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+ROOT = Path(__file__).parent
+PACKAGES = ["interp_core", *(p.name.replace("-", "_") for p in sorted((ROOT / "plugins").glob("interp-*")))]
+install_import_hook(PACKAGES, "beartype.beartype")
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real models and texts; where it is missing the test is skipped, but never in CI."""
+    folder = Path(os.environ.get("INTERP_SHARED", ROOT.parent / "shared"))
+    if not (folder / "models").is_dir():
+        message = f"real models and texts are not at {folder}; set INTERP_SHARED to where they are"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def device() -> str:
+    """Where the tests run their models: INTERP_TEST_DEVICE, or the CPU."""
+    return os.environ.get("INTERP_TEST_DEVICE", "cpu")
+
+
+@pytest.fixture(scope="session")
+def real_model(shared: Path, device: str) -> Callable[[str], object]:
+    """Loads one of the real models, once."""
+    from interp_core.model import TextModel, load
+
+    known: dict[str, TextModel] = {}
+
+    def get(name: str) -> TextModel:
+        if name not in known:
+            known[name] = load(shared / "models" / name)
+            known[name].model.to(device)
+        return known[name]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def real_texts(shared: Path) -> Callable[..., list[str]]:
+    """Reads a column of one of the real corpora."""
+    from interp_core.corpus import read_column
+
+    def get(name: str, split: str = "test", column: str = "text") -> list[str]:
+        return read_column(shared / "data" / name / f"{split}.csv.gz", column)
+
+    return get

@@ -1,0 +1,153 @@
+"""From values to HTML: one page that opens offline, or a fragment for a notebook."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html as markup
+import itertools
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from interp_core.report.contents import Contents, contents_of
+from interp_core.report.findings import asked, findings, models, title_for
+from interp_core.report.learnt import Group
+from interp_core.report.making import notes_of, records_of
+from interp_core.report.matching import groups_of
+from interp_core.report.trust import score_view
+from interp_core.report.words import text_views
+
+OPEN_TEXTS = 10
+STYLES = ("base.css", "words.css", "concepts.css", "tables.css", "print.css")
+_calls = itertools.count(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """A page. In a notebook it shows itself.
+
+    Attributes:
+        html: the whole page, with styles and script inside; it asks the network for nothing.
+        inline: what a notebook shows in place of a frame around the page.
+    """
+
+    html: str
+    inline: str = ""
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page to a file that opens in any browser."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(self.html, encoding="utf-8", newline="")
+        return target
+
+    def _repr_html_(self) -> str:
+        style = "width:100%;height:80vh;border:0"
+        frame = f'<iframe title="report" sandbox="allow-scripts" style="{style}" srcdoc="{markup.escape(self.html)}"></iframe>'
+        return self.inline or frame
+
+
+def report(*results: Any, title: str = "", text: str = "") -> Report:
+    """Everything that was found, on one page: which words, what concepts, how far to trust both, and how it was made.
+
+    Args:
+        *results: `Attribution`, `ConceptSpace`, `Interpretation`, `Importance`, `ClassConcepts`, `Activations`, `Score`, or lists
+            of these, in any order.
+        title: of the page; made from the results if empty.
+        text: what you wish to say at its top; plain text.
+
+    Raises:
+        InputError: something that cannot be shown, or nothing at all.
+    """
+    contents = contents_of(results)
+    return Report(page(contents, groups_of(contents), title or title_for(contents), text))
+
+
+def fragment(value: Any) -> str:
+    """One value as HTML that can stand in a notebook: styles inside and kept to itself, ids of its own at each call.
+
+    Raises:
+        InputError: a value that cannot be shown.
+    """
+    contents = contents_of([value])
+    return part(contents, groups_of(contents))
+
+
+def page(contents: Contents, groups: list[Group], title: str, text: str = "") -> str:
+    """The page of a report."""
+    digest = base64.b64encode(hashlib.sha256(_asset("report.js").encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    records, references = records_of(contents.values)
+    return _render(
+        "page.html",
+        **_sections(contents, groups),
+        id="ip",
+        title=title,
+        introduction=text,
+        policy=policy,
+        models=models(contents),
+        asked=asked(contents),
+        findings=findings(contents),
+        records=records,
+        references=references,
+    )
+
+
+def part(contents: Contents, groups: list[Group]) -> str:
+    """The same without heading and references, for a place inside another page."""
+    records, _ = records_of(contents.values)
+    return _render("fragment.html", **_sections(contents, groups), id=f"ip{next(_calls)}", records=records)
+
+
+def _sections(contents: Contents, groups: list[Group]) -> dict[str, Any]:
+    classwise = [part for one in contents.class_concepts for part in one.parts]
+    learnt = [*contents.activations, *contents.spaces, *contents.interpretations, *contents.importances, *classwise]
+    shared = _shared([a.notes for a in contents.attributions])
+    views = text_views(contents.attributions, shared)
+    return {
+        "texts": views,
+        "pages": [views[i : i + OPEN_TEXTS] for i in range(0, len(views), OPEN_TEXTS)],
+        "common": _common([[c.label for c in view.choices] for view in views]),
+        "word_notes": sorted(shared),
+        "groups": groups,
+        "corpora": contents.activations,
+        "concept_notes": notes_of(learnt),
+        "scores": [score_view(s) for s in contents.scores],
+        "style": Markup("\n".join(_asset(name) for name in STYLES)),
+        "script": Markup(_asset("report.js")),
+    }
+
+
+def _shared(notes: list[tuple[str, ...]]) -> frozenset[str]:
+    """The notes that all values carry; those of some are shown where they belong."""
+    return frozenset.intersection(*(frozenset(n) for n in notes)) if notes else frozenset()
+
+
+def _common(labels: list[list[str]]) -> list[str]:
+    """The targets that can be chosen for all texts at once."""
+    alike = len(labels) > 1 and len(labels[0]) > 1 and all(names == labels[0] for names in labels)
+    return labels[0] if alike else []
+
+
+def _render(template: str, **values: Any) -> str:
+    text = _environment().get_template(template).render(**values)
+    return text.encode("utf-8", "replace").decode()
+
+
+@cache
+def _environment() -> Environment:
+    loader = PackageLoader("interp_core.report")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+@cache
+def _asset(name: str) -> str:
+    """A style sheet or script of the package, its lines without indentation."""
+    text = resources.files("interp_core.report").joinpath("assets", name).read_text(encoding="utf-8")
+    return "\n".join(line.strip() for line in text.splitlines() if line.strip())
