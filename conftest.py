@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 ROOT = Path(__file__).parent
 PACKAGES = ["interp_core", *(p.name.replace("-", "_") for p in sorted((ROOT / "plugins").glob("interp-*")))]
-install_import_hook(PACKAGES, "beartype.beartype")
+
+# Deterministic, since the tests also check that nothing draws from the global random state.
+_checker = types.ModuleType("interp_typechecker")
+_checker.check = beartype(conf=BeartypeConf(is_random=False, is_pep484_tower=True))  # type: ignore[attr-defined]
+sys.modules[_checker.__name__] = _checker
+install_import_hook(PACKAGES, "interp_typechecker.check")
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 from interp_core import storage
@@ -51,7 +51,7 @@ class Activations:
     def __len__(self) -> int:
         return len(self.values)
 
-    def unit(self, row: int) -> Unit:
+    def unit(self, row: SupportsIndex) -> Unit:
         """The unit a row stands for."""
         return self.units[int(self.text_of[row])][int(self.unit_of[row])]
 

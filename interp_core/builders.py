@@ -98,7 +98,7 @@ class ModelRunner:
 
     def _differentiable(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
         """Scores with their graph: not shared with other texts, in batches within the token budget."""
-        request = Request(torch.tensor([]), self._block, self.readout, self.entry)
+        request = Request(torch.zeros(0, dtype=torch.long), self._block, self.readout, self.entry)
         parts = []
         with self.lock:
             for piece in pieces_of(len(x), self.evaluator.budget // max(1, len(self.encoded))):
@@ -224,6 +224,8 @@ def _question(
     question = Question(runner, x, absent.baseline, encoded.unit_of, encoded.units, readout.targets)
     question.text, question.removal = encoded.text, absent.name
     question.applicable = _applicable(encoded, readout)
+    if absent.mode != "features":  # taking tokens away is no point in the space of features, so no path leads there
+        question.offers = frozenset()
     question.notes = _notes(encoded)
     return question
 

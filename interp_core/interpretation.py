@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Literal
 from interp_core import registry
 from interp_core.activations import Activations
 from interp_core.concepts import ConceptSpace
-from interp_core.errors import InputError, ModelError
+from interp_core.errors import InputError, InterpWarning, ModelError
 from interp_core.provenance import Cost, MadeBy, made_by
 
 
@@ -141,6 +142,8 @@ def interpret(
     if not isinstance(found, Interpretation) or [c.concept for c in found.concepts] != list(range(len(chosen))):
         raise ModelError(f"{type(method).__name__}.interpret must give one entry for each concept, in order.")
     numbered = tuple(replace(c, concept=chosen[c.concept]) for c in found.concepts)
+    if not any(c.label for c in numbered):
+        warnings.warn(f"none of {len(numbered)} concepts got a label. {' '.join(found.notes)}", InterpWarning, stacklevel=2)
     settings = {"rows": len(activations), "granularity": activations.granularity, "layer": activations.layer}
     made = made_by(method, cost, activations.made_by.model, settings)
     return Interpretation(numbered, made, found.notes)

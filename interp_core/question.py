@@ -7,7 +7,7 @@ no difference.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from interp_core.errors import InputError
@@ -19,6 +19,7 @@ from torch import Tensor
 Offer = str
 
 
+@runtime_checkable
 class Runner(Protocol):
     """What computes the scores of a question."""
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Mode = Literal["features", "drop", "attention"]
-Removal = Literal["auto", "mask", "mean", "zero", "drop", "attention"] | Tensor
+Removal = str | Tensor  # one of NAMES, or a vector
 NAMES = ("auto", "mask", "mean", "zero", "drop", "attention")
 
 

@@ -64,7 +64,7 @@ class Encoded:
                 )
             previous = stop
         owners = [
-            NO_UNIT if special else _owner(start, stop, spans)
+            NO_UNIT if special else _owner(start, stop, spans, self.text)
             for (start, stop), special in zip(self.offsets.tolist(), self.special.tolist(), strict=True)
         ]
         kept = sorted(set(owners) - {NO_UNIT})  # a unit whose tokens were cut off is not in the input
@@ -74,8 +74,10 @@ class Encoded:
         return replace(self, units=units, unit_of=unit_of)
 
 
-def _owner(start: int, stop: int, spans: Sequence[tuple[int, int]]) -> int:
-    """The span that shares most characters with the token, the first of equals."""
+def _owner(start: int, stop: int, spans: Sequence[tuple[int, int]], text: str) -> int:
+    """The span that shares most characters with the token, the first of equals; white space belongs to what it leads to."""
+    if stop > start and not text[start:stop].strip():
+        return next((i for i, (first, _) in enumerate(spans) if first == stop), NO_UNIT)
     shared = [min(stop, b) - max(start, a) for a, b in spans]
     best = max(range(len(spans)), key=shared.__getitem__, default=NO_UNIT)
     return best if best != NO_UNIT and shared[best] > 0 else NO_UNIT

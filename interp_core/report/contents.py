@@ -9,8 +9,8 @@ from typing import Any
 from interp_core.activations import Activations
 from interp_core.attribution import Attribution
 from interp_core.concepts import ConceptSpace
+from interp_core.contribution import Importance
 from interp_core.errors import InputError
-from interp_core.importance import Importance
 from interp_core.interpretation import Interpretation
 from interp_core.metrics import Score
 

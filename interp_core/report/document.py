@@ -12,16 +12,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from interp_core.report.contents import Contents, contents_of
 from interp_core.report.findings import asked, findings, models, title_for
 from interp_core.report.learnt import Group
-from interp_core.report.making import notes_of, records_of
+from interp_core.report.making import notes_of, records_of, versions_of
 from interp_core.report.matching import groups_of
 from interp_core.report.trust import score_view
 from interp_core.report.words import text_views
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 OPEN_TEXTS = 10
 STYLES = ("base.css", "words.css", "concepts.css", "tables.css", "print.css")
@@ -48,17 +47,18 @@ class Report:
         return target
 
     def _repr_html_(self) -> str:
-        style = "width:100%;height:80vh;border:0"
-        frame = f'<iframe title="report" sandbox="allow-scripts" style="{style}" srcdoc="{markup.escape(self.html)}"></iframe>'
-        return self.inline or frame
+        if self.inline:
+            return self.inline
+        frame = 'title="report" sandbox="allow-scripts" style="width:100%;height:80vh;border:0"'
+        return f'<iframe {frame} srcdoc="{markup.escape(self.html)}"></iframe>'
 
 
 def report(*results: Any, title: str = "", text: str = "") -> Report:
     """Everything that was found, on one page: which words, what concepts, how far to trust both, and how it was made.
 
     Args:
-        *results: `Attribution`, `ConceptSpace`, `Interpretation`, `Importance`, `ClassConcepts`, `Activations`, `Score`, or lists
-            of these, in any order.
+        *results: `Attribution`, `ConceptSpace`, `Interpretation`, `Importance`, `ClassConcepts`, `Activations`,
+            `Score`, or lists of these, in any order.
         title: of the page; made from the results if empty.
         text: what you wish to say at its top; plain text.
 
@@ -81,8 +81,6 @@ def fragment(value: Any) -> str:
 
 def page(contents: Contents, groups: list[Group], title: str, text: str = "") -> str:
     """The page of a report."""
-    digest = base64.b64encode(hashlib.sha256(_asset("report.js").encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
     records, references = records_of(contents.values)
     return _render(
         "page.html",
@@ -90,19 +88,33 @@ def page(contents: Contents, groups: list[Group], title: str, text: str = "") ->
         id="ip",
         title=title,
         introduction=text,
-        policy=policy,
+        policy=_policy(),
         models=models(contents),
         asked=asked(contents),
         findings=findings(contents),
         records=records,
+        versions=versions_of(contents.values),
         references=references,
     )
+
+
+def _policy() -> str:
+    """What the page may load: nothing. What it may run: its own script, known by its hash."""
+    digest = base64.b64encode(hashlib.sha256(_asset("report.js").encode()).digest()).decode()
+    sources = f"style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:"
+    return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"
 
 
 def part(contents: Contents, groups: list[Group]) -> str:
     """The same without heading and references, for a place inside another page."""
     records, _ = records_of(contents.values)
-    return _render("fragment.html", **_sections(contents, groups), id=f"ip{next(_calls)}", records=records)
+    return _render(
+        "fragment.html",
+        **_sections(contents, groups),
+        id=f"ip{next(_calls)}",
+        records=records,
+        versions=versions_of(contents.values),
+    )
 
 
 def _sections(contents: Contents, groups: list[Group]) -> dict[str, Any]:
@@ -142,12 +154,12 @@ def _render(template: str, **values: Any) -> str:
 
 @cache
 def _environment() -> Environment:
-    loader = PackageLoader("interp_core.report")
+    loader = PackageLoader(__name__.rpartition(".")[0])
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 @cache
 def _asset(name: str) -> str:
     """A style sheet or script of the package, its lines without indentation."""
-    text = resources.files("interp_core.report").joinpath("assets", name).read_text(encoding="utf-8")
+    text = resources.files(__name__.rpartition(".")[0]).joinpath("assets", name).read_text(encoding="utf-8")
     return "\n".join(line.strip() for line in text.splitlines() if line.strip())

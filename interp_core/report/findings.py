@@ -8,7 +8,7 @@ from interp_core.report.learnt import Weights, title_of
 from interp_core.report.matching import words_for
 from interp_core.report.numerals import count, listed, number, shortened, signed
 from interp_core.report.trust import verdict_of
-from interp_core.report.words import best_target
+from interp_core.report.words import best_target, others, visible
 
 MOST = 5
 EACH = 2
@@ -30,7 +30,10 @@ def asked(contents: Contents) -> list[str]:
         methods = list(dict.fromkeys(a.made_by.method for a in contents.attributions))
         said.append(f"{count(texts, 'text')} explained by {listed(methods)}")
     for space in contents.spaces:
-        said.append(f"{count(space.concepts, 'concept')} learnt by {space.made_by.method}" + (f" at {space.layer}" * bool(space.layer)))
+        said.append(
+            f"{count(space.concepts, 'concept')} learnt by {space.made_by.method}"
+            + (f" at {space.layer}" * bool(space.layer))
+        )
     if contents.class_concepts:
         said.append(f"concepts of {count(len(contents.class_concepts), 'class', 'classes')}")
     for held in contents.activations:
@@ -61,8 +64,9 @@ def _words(contents: Contents) -> list[str]:
         if not one.scores.numel() or one.made_by.method != contents.attributions[0].made_by.method:
             continue
         target = best_target(one)
-        place, label = int(one.scores[target].argmax()), one.targets[target].label.strip()
-        score = float(one.scores[target, place])
+        scores, label = others(one, target), visible(one.targets[target].label)
+        place = int(scores.argmax())
+        score = float(scores[place])
         where = f", text {numbers[one.text]}" if len(numbers) > 1 else ""
         word = shortened(one.units[place].text.strip())
         line = f"“{word}” speaks most for “{label}” ({signed(score)}{where})."
@@ -82,13 +86,16 @@ def _concepts(contents: Contents) -> list[str]:
         weights = Weights.of(one)
         for k, name in enumerate(weights.targets if len(one.concepts) else ()):
             place = int(weights.scores[k].argmax())
-            title = title_of(known.get(place), place)
-            named = f"Concept {place}" + (f" ({shortened(title)})" if title != f"concept {place}" else "")
+            title = title_of(known.get(place))
+            named = f"Concept {place}" + (f" ({shortened(title)})" if title else "")
             lines.setdefault(named, []).append((float(weights.scores[k, place]), name))
     for each in contents.class_concepts:
         place = int(each.importance.scores[each.row].argmax())
-        concept = next((c for c in each.interpretation.concepts if c.concept == place), None) if each.interpretation else None
-        named = f"Its concept {place} ({shortened(title_of(concept, place))})"
+        concept = (
+            next((c for c in each.interpretation.concepts if c.concept == place), None) if each.interpretation else None
+        )
+        title = title_of(concept)
+        named = f"Its concept {place}" + (f" ({shortened(title)})" if title else "")
         lines.setdefault(named, []).append((float(each.importance.scores[each.row, place]), each.class_name))
     strongest = sorted(lines.items(), key=lambda item: -max(score for score, _ in item[1]))
     return [f"{named} matters most to {listed([f'“{c}”' for _, c in found])}." for named, found in strongest]

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from interp_core.concepts import ConceptSpace
-from interp_core.importance import Importance
+from interp_core.contribution import Importance
 from interp_core.interpretation import Example, Interpretation, LabelledConcept
 from interp_core.report.contents import ClassConcepts
 from interp_core.report.numerals import count, number, share
 
-RANKED = 20
+RANKED = 10
+MORE = 20
 CARDS = 200
 CONTEXT = 140
 BOTH_WAYS = 0.25  # below this part of its size, a direction is no direction
@@ -59,6 +60,7 @@ class Ranking:
 
     name: str
     rows: tuple[tuple[str, Bar], ...]
+    more: tuple[tuple[str, Bar], ...] = ()
     left_out: int = 0
 
 
@@ -74,6 +76,11 @@ class Group:
     measured: bool = True
     left_out: int = 0
 
+    @property
+    def directed(self) -> bool:
+        """Whether a bar says which way its concept pushes."""
+        return any(bar.way for ranking in self.rankings for _, bar in ranking.rows)
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -87,6 +94,11 @@ class Weights:
     def of(cls, importance: Importance) -> Weights:
         """Those of an `Importance`."""
         return cls(importance.targets, importance.scores, importance.direction)
+
+    def order(self, target: int, top: int) -> list[int]:
+        """The concepts that are ranked for a target, and some more that can be unfolded."""
+        order: list[int] = self.scores[target].argsort(descending=True, stable=True)[: top + MORE].tolist()
+        return order
 
     def way(self, target: int, concept: int) -> str:
         """`for`, `against`, `both`, or nothing where the direction is not known."""
@@ -110,14 +122,14 @@ def group_of(
     group = Group(title, facts=_facts(space), named=words is not None, measured=weights is not None)
     chosen: list[int] = []
     if weights is not None and weights.scores.numel():
-        for k, name in enumerate(weights.targets):
-            order = weights.scores[k].argsort(descending=True, stable=True)[:top].tolist()
-            group.rankings.append(_ranking(name, weights, k, order, known))
+        for k in range(len(weights.targets)):
+            order = weights.order(k, top)
+            group.rankings.append(_ranking(weights, k, order, known, top))
             chosen += [i for i in order if i not in chosen]
     if words is not None:
         chosen += [i for i in known if i not in chosen]
         if weights is None:
-            rows = tuple((str(i), Bar(title_of(known.get(i), i), "", "")) for i in chosen[:CARDS])
+            rows = tuple((str(i), Bar(title_of(known.get(i)), "", "")) for i in chosen[:CARDS])
             group.rankings.append(Ranking("", rows))
     group.left_out = total - min(len(chosen), CARDS)
     group.cards = [_card(str(i), i, known.get(i), weights) for i in chosen[:CARDS]]
@@ -137,26 +149,25 @@ def class_group(classes: Sequence[ClassConcepts], top: int = RANKED) -> Group:
 
 def add_class(group: Group, place: int, weights: Weights, known: dict[int, LabelledConcept], top: int) -> None:
     """One more class with concepts of its own."""
-    order = weights.scores[0].argsort(descending=True, stable=True)[:top].tolist()
-    ranking = _ranking(weights.targets[0], weights, 0, order, known, f"{place}-")
+    order = weights.order(0, top)
+    ranking = _ranking(weights, 0, order, known, top, f"{place}-")
     group.rankings.append(ranking)
     group.cards += [_card(f"{place}-{i}", i, known.get(i), weights) for i in order]
 
 
-def title_of(concept: LabelledConcept | None, place: int) -> str:
-    """The label; else the first words; else the number."""
+def title_of(concept: LabelledConcept | None) -> str:
+    """The label; else the first words; else nothing."""
     if concept is None:
-        return f"concept {place}"
-    words = ", ".join(word.strip() or word for word, _ in concept.words[:5])
-    return concept.label or words or f"concept {place}"
+        return ""
+    return concept.label or ", ".join(word.strip() or word for word, _ in concept.words[:5])
 
 
 def _ranking(
-    name: str, weights: Weights, target: int, order: list[int], known: dict[int, LabelledConcept], prefix: str = ""
+    weights: Weights, target: int, order: list[int], known: dict[int, LabelledConcept], top: int, prefix: str = ""
 ) -> Ranking:
     largest = float(weights.scores[target].max()) if weights.scores.shape[1] else 0.0
-    rows = tuple((f"{prefix}{i}", weights.bar(title_of(known.get(i), i), target, i, largest)) for i in order)
-    return Ranking(name, rows, weights.scores.shape[1] - len(order))
+    rows = tuple((f"{prefix}{i}", weights.bar(title_of(known.get(i)), target, i, largest)) for i in order)
+    return Ranking(weights.targets[target], rows[:top], rows[top:], weights.scores.shape[1] - len(order))
 
 
 def _card(key: str, place: int, concept: LabelledConcept | None, weights: Weights | None) -> Card:
@@ -170,7 +181,7 @@ def _card(key: str, place: int, concept: LabelledConcept | None, weights: Weight
     return Card(
         key=key,
         number=f"Concept {place}",
-        title=title_of(concept, place),
+        title=title_of(concept),
         labelled=found.label is not None,
         words=tuple(Bar(w, share(s, strongest), number(s) if counted else "") for w, s in found.words),
         passages=tuple(_passage(e) for e in found.examples),
@@ -181,7 +192,7 @@ def _card(key: str, place: int, concept: LabelledConcept | None, weights: Weight
 
 
 def _passage(example: Example) -> Passage:
-    """The unit with at most `CONTEXT` characters on either side; a unit that is the whole text is cut at four times that."""
+    """The unit with at most `CONTEXT` characters on either side; a unit longer than four times that is cut."""
     before, unit, after = (
         example.text[: example.start],
         example.text[example.start : example.stop],

@@ -57,12 +57,20 @@ def records_of(values: Sequence[Any]) -> tuple[list[Record], list[str]]:
 
 
 def notes_of(values: Sequence[Any]) -> list[str]:
-    """What a reader should know, each once; where only some of the values say so, how many do."""
-    said = [n for value in values for n in dict.fromkeys(value.notes)]
-    return [
-        n if said.count(n) in (1, len(values)) else f"{n} ({said.count(n)} of {len(values)})"
-        for n in dict.fromkeys(said)
-    ]
+    """What a reader should know, each once; where only some of the values of a kind say so, how many do."""
+    lines: list[str] = []
+    for kind in dict.fromkeys(type(v).__name__ for v in values):
+        held = [v.notes for v in values if type(v).__name__ == kind]
+        for note in dict.fromkeys(n for notes in held for n in notes):
+            saying = sum(note in notes for notes in held)
+            lines.append(note if saying == len(held) else f"{note} ({saying} of {len(held)})")
+    return list(dict.fromkeys(lines))
+
+
+def versions_of(values: Sequence[Any]) -> list[str]:
+    """The releases that the values were made with; several where they differ."""
+    said = [", ".join(f"{name} {number}" for name, number in v.made_by.versions.items()) for v in values]
+    return [one for one in dict.fromkeys(said) if one]
 
 
 def cost_of(cost: Cost) -> str:
@@ -81,7 +89,6 @@ def _facts(made: MadeBy) -> list[tuple[str, str]]:
         ("Parameters", pairs(made.parameters)),
         ("Settings", pairs(made.settings)),
         ("Cost", cost_of(made.cost)),
-        ("Versions", ", ".join(f"{name} {number}" for name, number in made.versions.items())),
     ]
     return [(name, text) for name, text in facts if text]
 

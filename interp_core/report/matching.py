@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from interp_core.importance import Importance
+from interp_core.contribution import Importance
 from interp_core.interpretation import Interpretation
 from interp_core.report.contents import Contents
 from interp_core.report.learnt import Group, Weights, class_group, group_of
 
 
 def groups_of(contents: Contents) -> list[Group]:
-    """The concepts of a report. An importance is joined with the first space and words of as many concepts not yet taken, or
-    else with those taken already; what is left over stands alone."""
+    """The concepts of a report.
+
+    An importance is joined with the first space and words of as many concepts not yet taken, or else with those taken
+    already; what is left over stands alone.
+    """
     spaces, words, groups = list(contents.spaces), list(contents.interpretations), []
     taken: set[int] = set()
     for one, space, found in _joined(contents, taken):
@@ -37,7 +40,8 @@ def _joined(contents: Contents, taken: set[int]) -> Iterator[tuple[Importance, A
     for one in contents.importances:
         size = len(one.concepts)
         space = _first([s for s in contents.spaces if s.concepts == size], taken)
-        words = _first([w for w in contents.interpretations if _reach(w) <= size], taken)
+        exact = [w for w in contents.interpretations if _reach(w) == size]
+        words = _first(exact or [w for w in contents.interpretations if _reach(w) < size], taken)
         yield one, space, words
 
 

@@ -7,10 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-
 from interp_core.attribution import Attribution
+from interp_core.contribution import Importance
 from interp_core.errors import InputError
-from interp_core.importance import Importance
 from interp_core.interpretation import Interpretation, LabelledConcept
 from interp_core.provenance import MadeBy
 from interp_core.report.contents import ClassConcepts, Contents, contents_of
@@ -42,7 +41,8 @@ def plot_concepts(importance: Any, interpretation: Any = None, class_names: Name
     """The concepts that matter most to each class, with a button for each class.
 
     Args:
-        importance: an `Importance`; a list of `ClassConcepts`; scores (classes, concepts); or a dict from class to scores (concepts).
+        importance: an `Importance`; a list of `ClassConcepts`; scores (classes, concepts); or a dict from class to
+            scores (concepts).
         interpretation: an `Interpretation`; or a dict from concept to its label, list of words, or dict from word to
             strength; or, where each class has concepts of its own, a dict from class to one of these.
         class_names: names of the classes by their number.
@@ -78,11 +78,15 @@ def _group(importance: Any, words: Any, names: Names, top: int) -> tuple[Group, 
 
 
 def _by_class(importance: Mapping[Any, Any], words: Any, names: Names, top: int) -> Group:
-    """A class for each entry, its concepts its own where the words are given by class."""
+    """A class for each entry; its concepts are its own where words are given by class, or their numbers differ."""
+    rows = {key: _tensor(values).reshape(1, -1) for key, values in importance.items()}
     own = isinstance(words, Mapping) and set(words) >= set(importance) and all(_nested(words[k]) for k in importance)
+    if rows and not own and len({row.shape for row in rows.values()}) == 1:
+        scores = torch.cat(list(rows.values()))
+        weights = Weights(tuple(_name(key, names) for key in rows), scores.abs(), _direction(scores))
+        return group_of("", None, _words(words), weights, top)
     group = Group("")
-    for place, (key, values) in enumerate(importance.items()):
-        scores = _tensor(values).reshape(1, -1)
+    for place, (key, scores) in enumerate(rows.items()):
         weights = Weights((_name(key, names),), scores.abs(), _direction(scores))
         given = _words(words[key] if own else words)
         add_class(group, place, weights, {c.concept: c for c in given.concepts} if given else {}, top)
@@ -92,7 +96,9 @@ def _by_class(importance: Mapping[Any, Any], words: Any, names: Names, top: int)
 
 def _nested(value: Any) -> bool:
     """Whether it names several concepts by number, rather than describes one."""
-    return isinstance(value, Interpretation) or (isinstance(value, Mapping) and all(isinstance(k, int) for k in value))
+    return isinstance(value, Interpretation) or (
+        isinstance(value, Mapping) and all(hasattr(k, "__index__") for k in value)
+    )
 
 
 def _words(given: Any) -> Interpretation | None:
@@ -101,7 +107,9 @@ def _words(given: Any) -> Interpretation | None:
     if isinstance(given, Sequence) and not isinstance(given, str):
         given = dict(enumerate(given))
     if not isinstance(given, Mapping):
-        raise InputError(f"the words are {type(given).__name__}; an Interpretation, or a dict from concept to words, was expected.")
+        raise InputError(
+            f"the words are {type(given).__name__}; an Interpretation, or a dict from concept to words, was expected."
+        )
     return Interpretation(tuple(_concept(int(place), label) for place, label in given.items()), MadeBy("given"))
 
 
@@ -114,14 +122,18 @@ def _concept(place: int, label: Any) -> LabelledConcept:
         return LabelledConcept(place, None, tuple((str(w), float(s)) for w, s in label.items()))
     if isinstance(label, Sequence):
         return LabelledConcept(place, None, tuple((str(w), 0.0) for w in label))
-    raise InputError(f"the words of concept {place} are {type(label).__name__}; a label, a list of words or a dict was expected.")
+    raise InputError(
+        f"the words of concept {place} are {type(label).__name__}; a label, a list of words or a dict was expected."
+    )
 
 
 def _tensor(values: Any) -> torch.Tensor:
     try:
         return torch.as_tensor(values).detach().float().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{type(values).__name__} is no scores: {error}. Give an Importance, or (classes, concepts).") from error
+        raise InputError(
+            f"{type(values).__name__} is no scores: {error}. Give an Importance, or (classes, concepts)."
+        ) from error
 
 
 def _direction(scores: torch.Tensor) -> torch.Tensor | None:
@@ -131,7 +143,7 @@ def _direction(scores: torch.Tensor) -> torch.Tensor | None:
 
 def _name(key: Any, names: Names, default: str = "") -> str:
     known = dict(names) if isinstance(names, Mapping) else dict(enumerate(names or ()))
-    return str(known.get(key, default or (f"class {key}" if isinstance(key, int) else key)))
+    return str(known.get(key, default or (f"class {key}" if hasattr(key, "__index__") else key)))
 
 
 def _renamed(one: Attribution, names: Names) -> Attribution:

@@ -61,8 +61,8 @@ def score_view(score: Score) -> ScoreView:
 def verdict_of(score: Score) -> tuple[str, str]:
     """`better`, `same`, `worse` or `none`, and the same in words.
 
-    A value is better than random when its whole 95 % interval lies on the good side of the floor; without an interval the
-    value itself must, and the words say so.
+    A value is better than random when its whole 95 % interval lies on the good side of the floor; without an interval
+    the value itself must, and the words say so.
     """
     if score.floor is None or score.higher_is_better is None:
         missing = "no direction" if score.floor is not None else "no random answer to compare with"
@@ -86,9 +86,7 @@ def _strip(score: Score) -> Strip | None:
         return None
     pad = MARGIN * (high - low) / (1 - 2 * MARGIN)
 
-    def place(value: float) -> float:
-        return 100 * (value - low + pad) / (high - low + 2 * pad)
-
-    start, stop = (place(v) for v in score.interval or (score.value, score.value))
-    floor = "" if score.floor is None else f"{place(score.floor):.1f}"
-    return Strip(f"{place(score.value):.1f}", floor, f"{start:.1f}", f"{stop - start:.1f}")
+    places = {v: 100 * (v - low + pad) / (high - low + 2 * pad) for v in known}
+    start, stop = (places[v] for v in score.interval or (score.value, score.value))
+    floor = "" if score.floor is None else f"{places[score.floor]:.1f}"
+    return Strip(f"{places[score.value]:.1f}", floor, f"{start:.1f}", f"{stop - start:.1f}")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jaxtyping import Float
+from torch import Tensor
+
 from interp_core.attribution import Attribution
 from interp_core.report.numerals import number, signed, step
 from interp_core.targets import Target
@@ -81,6 +84,16 @@ class TextView:
     generated: bool
     methods: tuple[MethodView, ...]
 
+    @property
+    def ranked(self) -> bool:
+        """Whether one of its answers has the highest score."""
+        return any(c.best for c in self.choices)
+
+    @property
+    def later(self) -> bool:
+        """Whether some units come after what is explained."""
+        return any(cell.colour == "na" for m in self.methods for _, row in m.rows for cell in row)
+
 
 def text_views(attributions: Sequence[Attribution], shared_notes: frozenset[str] = frozenset()) -> list[TextView]:
     """The texts in the order of their first attribution; those of one text are shown together."""
@@ -91,9 +104,22 @@ def text_views(attributions: Sequence[Attribution], shared_notes: frozenset[str]
 
 
 def best_target(one: Attribution) -> int:
-    """The target with the highest score of the intact text, the first where that is not known."""
-    comparable = one.intact is not None and len(one.targets) > 1 and not any(_apart(t) for t in one.targets)
-    return int(one.intact.argmax()) if comparable and one.intact is not None else 0
+    """The target to show first: the highest score of the intact text, or the token with the strongest unit."""
+    if one.intact is not None and _comparable(one):
+        return int(one.intact.argmax())
+    tokens = [i for i, t in enumerate(one.targets) if t.position is not None and t.label.strip()]
+    return max(tokens, key=lambda i: max(map(abs, others(one, i).tolist()), default=0.0), default=0)
+
+
+def others(one: Attribution, target: int) -> Float[Tensor, " u"]:
+    """The scores for a target, zero for the units that hold the very token explained: they say nothing a reader seeks."""
+    scores = one.scores[target].clone()
+    scores[list(own_units(one, one.targets[target]))] = 0
+    return scores
+
+
+def _comparable(one: Attribution) -> bool:
+    return one.intact is not None and len(one.targets) > 1 and not any(_apart(t) for t in one.targets)
 
 
 def _apart(target: Target) -> bool:
@@ -104,14 +130,14 @@ def _apart(target: Target) -> bool:
 def _text_view(place: int, held: list[Attribution], shared_notes: frozenset[str]) -> TextView:
     targets = list(dict.fromkeys(t for one in held for t in one.targets))
     first = held[0]
-    comparable = len(first.targets) > 1 and first.intact is not None and not any(_apart(t) for t in first.targets)
+    comparable = _comparable(first)
     best = targets.index(first.targets[best_target(first)]) if first.targets else 0
     intact: dict[Target, str] = {}
     for one in held:
         if one.intact is not None:
             intact |= {t: number(float(v)) for t, v in zip(one.targets, one.intact, strict=True) if t not in intact}
     choices = tuple(
-        Choice(_visible(t.label), intact.get(t, ""), comparable and i == best) for i, t in enumerate(targets)
+        Choice(visible(t.label), intact.get(t, ""), comparable and i == best) for i, t in enumerate(targets)
     )
     methods = tuple(_method_view(one, targets, best, shared_notes) for one in held)
     return TextView(place, choices, best, first.prompt_stop >= 0, methods)
@@ -120,7 +146,7 @@ def _text_view(place: int, held: list[Attribution], shared_notes: frozenset[str]
 def _method_view(one: Attribution, targets: list[Target], chosen: int, shared_notes: frozenset[str]) -> MethodView:
     largest = float(one.scores.abs().max()) if one.scores.numel() else 0.0
     cells = [_cells(one, j, largest) for j in range(len(one.units))]
-    columns = tuple(Column(targets.index(t), _visible(t.label), _own(one, t)) for t in one.targets)
+    columns = tuple(Column(targets.index(t), visible(t.label), own_units(one, t)) for t in one.targets)
     notes = [n for n in one.notes if n not in shared_notes]
     if one.encoded is not None and one.encoded.cut:
         notes.append(f"the model takes no more: the last {one.encoded.cut} tokens were not read.")
@@ -149,7 +175,7 @@ def _cells(one: Attribution, unit: int, largest: float) -> tuple[Cell, ...]:
     return tuple(row)
 
 
-def _own(one: Attribution, target: Target) -> tuple[int, ...]:
+def own_units(one: Attribution, target: Target) -> tuple[int, ...]:
     """The units that hold the generated token a target stands for."""
     if target.position is None or one.encoded is None or target.position >= len(one.encoded):
         return ()
@@ -180,6 +206,6 @@ def _pieces(text: str, units: Sequence[Unit], prompt_stop: int) -> tuple[tuple[P
     return tuple(p for p in given if p.text), tuple(p for p in after if p.text)
 
 
-def _visible(label: str) -> str:
-    """A token whose label is white space, made visible."""
-    return label if label.strip() else label.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥") or "∅"
+def visible(label: str) -> str:
+    """A label without the blanks around it; one that is blank itself is made visible."""
+    return label.strip() or label.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥") or "∅"

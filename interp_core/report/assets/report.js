@@ -79,5 +79,4 @@ for (const root of document.querySelectorAll(".ip:not([data-ready])")) {
     next.setAttribute("tabindex", "0");
     next.focus();
   });
-  addEventListener("beforeprint", () => all("details").forEach((fold) => { fold.open = true; }));
 }

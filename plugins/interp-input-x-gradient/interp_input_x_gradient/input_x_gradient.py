@@ -15,7 +15,8 @@ class InputXGradient:
 
     With a zero baseline, as for concepts, this is the plain product of the paper. It is exact for a linear score.
 
-    Source: Shrikumar et al. 2016, arXiv:1605.01713, section 2.3; measured from the baseline so that it is the first-order term
+    Source: Shrikumar et al. 2016, arXiv:1605.01713, section 2.3; measured from the baseline so that it is the
+        first-order term
     of what removing the unit does.
     """
 

@@ -17,10 +17,11 @@ from torch import Tensor
 class Insertion:
     """Area under the score (probability by default) as units come back into the empty text, highest attribution first.
 
-    The curve has a point for each number of units from none to all that matter to the target, joined by straight lines; the area is
-    over the share of units, so a constant score has its own value as area.
+    The curve has a point for each number of units from none to all that matter to the target, joined by straight
+    lines; the area is over the share of units, so a constant score has its own value as area.
 
-    Source: Petsiuk et al. 2018, arXiv:1806.07421, section 3.2, on units of text. Units that come after what is explained stay.
+    Source: Petsiuk et al. 2018, arXiv:1806.07421, section 3.2, on units of text. Units that come after what is
+        explained stay.
     """
 
     higher_is_better: ClassVar[bool] = True

@@ -22,7 +22,8 @@ class IntegratedGradients:
     Args:
         steps: nodes of the quadrature; each costs one forward and one backward row for each target.
 
-    Source: Sundararajan, Taly, Yan 2017, arXiv:1703.01365, equation 1, with Gauss-Legendre nodes in place of a Riemann sum.
+    Source: Sundararajan, Taly, Yan 2017, arXiv:1703.01365, equation 1, with Gauss-Legendre nodes in place of a
+        Riemann sum.
     """
 
     steps: int = 32

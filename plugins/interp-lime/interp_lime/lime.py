@@ -16,12 +16,12 @@ class Lime:
     """Fits scores = intercept + sum of the weights of the units kept, near the intact text.
 
     Variants are drawn as in the paper's code for text: how many units to remove uniformly from 1 to u, then which. Each
-    counts by its similarity to the intact text, exp(-(1 - cos)² / (2 width²)), where cos = sqrt(share kept): the intact text has
-    weight 1, the empty one the least.
+    counts by its similarity to the intact text, exp(-(1 - cos)² / (2 width²)), where cos = sqrt(share kept): the
+    intact text has weight 1, the empty one the least.
 
     Args:
-        samples: how many variants, the intact text included. When all 2^u fit, each is taken once, weighted by how often it
-            would be drawn: the answer is then that of infinitely many samples and does not depend on the seed.
+        samples: how many variants, the intact text included. When all 2^u fit, each is taken once, weighted by how
+            often it would be drawn: the answer is then that of infinitely many samples and does not depend on the seed.
         kernel_width: width of the similarity, in units of cosine distance.
         ridge: penalty on the squared weights; with few variants more than their number can be told apart only by it.
         seed: of the draws.
@@ -37,7 +37,9 @@ class Lime:
 
     def __post_init__(self) -> None:
         if self.samples < 2 or self.kernel_width <= 0 or self.ridge < 0:
-            raise InputError(f"{self}: at least 2 samples, a positive kernel_width and a ridge of at least 0 are needed.")
+            raise InputError(
+                f"{self}: at least 2 samples, a positive kernel_width and a ridge of at least 0 are needed."
+            )
 
     def attribute(self, question: Question) -> Float[Tensor, "k u"]:
         """The weights of the units."""
@@ -58,7 +60,9 @@ class Lime:
 
 
 def draw_probability(keep: Bool[Tensor, "p u"]) -> Float[Tensor, " p"]:
-    """How often each variant is drawn for every time that the intact one is taken: 1 / (u choose removed), times a constant."""
+    """How often each variant is drawn for every time that the intact one is taken: 1 / (u choose removed), times a
+    constant.
+    """
     u = torch.tensor(float(keep.shape[1]), dtype=torch.float64)
     gone = (~keep).sum(1).double()
     return torch.exp(torch.lgamma(gone + 1) + torch.lgamma(u - gone + 1) - torch.lgamma(u + 1))

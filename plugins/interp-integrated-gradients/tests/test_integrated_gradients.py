@@ -1,0 +1,54 @@
+"""Integrated gradients: the quadrature is exact where it should be, and a kink counts from where it is."""
+
+import numpy as np
+import pytest
+import torch
+from interp_integrated_gradients.integrated_gradients import IntegratedGradients, gauss_legendre
+
+from interp_core.errors import InputError
+from interp_core.question import ask
+from interp_core.testing import contract_tests, linear_world
+
+test_contract = contract_tests("integrated-gradients")
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 16])
+def test_nodes_integrate_polynomials_up_to_degree_2n_minus_1(steps: int) -> None:
+    nodes, weights = gauss_legendre(steps)
+    for degree in range(2 * steps):
+        assert np.isclose(float((weights * nodes**degree).sum()), 1 / (degree + 1), atol=1e-12)
+
+
+def test_a_polynomial_score_is_complete_with_the_fewest_steps() -> None:
+    question = ask(lambda v: (v.sum((1, 2), keepdim=False) ** 4)[:, None] / 100, torch.tensor([[1.0], [2.0], [-0.5]]))
+    scores = IntegratedGradients(steps=2).attribute(question)  # the path gradient has degree 3 = 2 · 2 - 1
+    gap = question.intact() - question.emptied()
+    assert torch.allclose(scores.sum(1), gap, atol=1e-5)
+    assert not torch.allclose(IntegratedGradients(steps=1).attribute(question).sum(1), gap, atol=1e-3)
+
+
+class BasicModel(torch.nn.Module):
+    """captum's BasicModel_MultiLayer, written from its description in captum's tests."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first = x  # identity weights
+        second = first @ torch.ones(3, 4) + torch.tensor([-10.0, 1.0, 1.0, 1.0])
+        return second.relu() @ torch.ones(4, 2) + torch.tensor([-1.0, 1.0])
+
+
+@pytest.mark.parametrize("x", [(20.0, 50.0, 30.0), (2.0, 10.0, 3.0)])
+def test_a_kink_on_the_path_counts_from_where_it_is(x: tuple[float, ...]) -> None:
+    """One of the four units opens once the sum passes 10, which is at 10 / sum of the way: x · (3 + 1 - 10 / sum)."""
+    question = ask(lambda v: BasicModel()(v[:, :, 0]), torch.tensor(x)[:, None])
+    scores = IntegratedGradients(steps=500).attribute(question)[0]
+    assert np.allclose(scores.tolist(), np.array(x) * (4 - 10 / sum(x)), rtol=1e-3)
+
+
+def test_a_linear_score_needs_one_step() -> None:
+    question, truth = linear_world(5, 7, 2)
+    assert torch.allclose(IntegratedGradients(steps=1).attribute(question), truth, atol=1e-6)
+
+
+def test_no_steps_are_refused() -> None:
+    with pytest.raises(InputError, match="at least 1"):
+        IntegratedGradients(steps=0)

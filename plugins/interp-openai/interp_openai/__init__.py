@@ -1,0 +1,17 @@
+"""A client for OpenAI and compatible servers."""
+
+from collections.abc import Iterable
+
+from interp_core.plugin import Method, hookimpl
+
+
+@hookimpl
+def interp_methods() -> Iterable[Method]:
+    """Declare the client."""
+    yield Method(
+        name="openai",
+        kind="llm",
+        target="interp_openai.client:OpenAI",
+        summary="OpenAI, or any server that speaks its chat completions",
+        source="OpenAI API reference, chat completions",
+    )

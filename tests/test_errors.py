@@ -1,0 +1,174 @@
+"""Bad input: each a clear error, raised before anything is computed, and nothing of the user's lost."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+
+import interp_core as interp
+from interp_core.corpus import read_column
+from interp_core.errors import InputError, InterpWarning, ModelError, TargetError, UnsupportedError
+from interp_core.testing import dictionary_world, state_of, tiny_classifier, tiny_generator
+
+TEXT = "i feel so happy today"
+
+
+def ask(model: interp.TextModel, text: object = TEXT, **options: object) -> list[interp.Attribution]:
+    return interp.attribute(model, text, **{"by": "lime", "progress": False, **options})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"text": ""}, InputError, "a text is empty"),
+        ({"text": [TEXT, "  "]}, InputError, "a text is empty"),
+        ({"text": []}, InputError, "no texts to explain"),
+        ({"targets": 7}, TargetError, r"target 7 is out of range: this classifier has 3 labels \(LABEL_0, LABEL_1"),
+        ({"targets": "LABEL_4"}, TargetError, "Did you mean"),
+        ({"targets": []}, TargetError, "list of targets is empty"),
+        ({"targets": [[0], [1]]}, TargetError, "2 lists of targets were given for 1 texts"),
+        ({"layer": 9}, InputError, "2 blocks, 0 to 1"),
+        ({"layer": "bert.encoder.layer.7"}, InputError, "no module"),
+        ({"granularity": "phrase"}, InputError, "granularity 'phrase' is unknown"),
+        ({"removal": "blank"}, InputError, "removal 'blank' is unknown"),
+        ({"removal": torch.zeros(5)}, InputError, r"\(5,\); \(16,\) or \(7, 16\) was expected"),
+        ({"score": "odds"}, TargetError, "score 'odds' is unknown"),
+        ({"samples": 1}, InputError, "at least 2 samples"),
+        ({"sample": 100}, InputError, "has no parameter 'sample'; its parameters are samples"),
+        ({"by": "lyme"}, interp.InterpError, "Did you mean 'lime'"),
+        ({"by": "insertion"}, interp.InterpError, "is of kind 'metric'"),
+        ({"by": "integrated-gradients", "removal": "drop"}, UnsupportedError, "needs gradients.*occlusion"),
+        ({"layer": 0, "removal": "drop"}, UnsupportedError, "which a layer cannot"),
+    ],
+)
+def test_bad_input_is_refused(options, error, message) -> None:  # type: ignore[no-untyped-def]
+    model = tiny_classifier()
+    before = state_of(model)
+    with pytest.raises(error, match=message):
+        ask(model, **options)
+    assert state_of(model) == before
+
+
+def test_probabilities_of_a_regression_are_refused() -> None:
+    with pytest.raises(TargetError, match="no probabilities"):
+        ask(tiny_classifier(labels=1), score="probability")
+
+
+def test_a_text_that_is_too_long_is_cut_with_a_warning_and_a_note() -> None:
+    with pytest.warns(InterpWarning, match="cut to 32 of 52 tokens"):
+        (found,) = ask(tiny_classifier(), "sad " * 50, by="occlusion")
+    assert "cut to 32 of 52" in found.notes[0] and len(found.units) == 30
+
+
+@pytest.mark.parametrize("make", [tiny_classifier, tiny_generator])
+def test_weights_that_are_nan_are_named(make) -> None:  # type: ignore[no-untyped-def]
+    model = make()
+    name = "bert.encoder.layer.1.output.dense.weight" if model.head != "causal" else "transformer.h.1.mlp.c_fc.weight"
+    with torch.no_grad():
+        model.model.get_parameter(name)[0, 0] = float("nan")
+    with pytest.raises(ModelError, match=name):
+        ask(model, targets=" cat" if model.head == "causal" else 0)
+    with pytest.raises(ModelError, match=name):
+        model.split(-1).activations([TEXT], progress=False)
+
+
+def test_a_model_on_the_meta_device_is_refused() -> None:
+    import transformers
+
+    from interp_core.testing.worlds import word_tokenizer
+
+    with torch.device("meta"):
+        model = transformers.BertModel(transformers.BertConfig(num_hidden_layers=1))
+    with pytest.raises(ModelError, match="'meta' device"):
+        interp.TextModel(model, word_tokenizer())
+
+
+def test_more_concepts_than_rows_and_other_needs_are_refused() -> None:
+    class Greedy:
+        concepts = 900
+
+        def fit(self, activations: interp.Activations) -> interp.ConceptSpace:
+            raise AssertionError("must not be reached")
+
+    with pytest.raises(InputError, match="900 concepts of 800 rows"):
+        interp.fit_concepts(dictionary_world()[0], by=Greedy())
+
+
+def test_a_file_or_column_that_does_not_exist_is_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    table = tmp_path / "table.csv"
+    table.write_text("text,label\nsad,1\n", encoding="utf-8")
+    assert read_column(table) == ["sad"]
+    with pytest.raises(InputError, match="no file"):
+        read_column(tmp_path / "missing.csv")
+    with pytest.raises(InputError, match=r"no column 'body'; its columns are text, label"):
+        read_column(table, "body")
+    (tmp_path / "table.xls").write_text("x", encoding="utf-8")
+    with pytest.raises(InputError, match=r"no \.csv"):
+        read_column(tmp_path / "table.xls")
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InputError, match="no model could be loaded"):
+        interp.load(tmp_path)
+    with pytest.raises(InputError, match="not a folder"):
+        interp.load(tmp_path / "missing")
+
+
+def test_a_result_that_cannot_be_measured_is_refused() -> None:
+    model = tiny_classifier()
+    found = ask(model)
+    activations, space = dictionary_world()
+    with pytest.raises(InputError, match=r"measured with \(TextModel\)"):
+        interp.measure(found, activations, by="insertion")
+    with pytest.raises(UnsupportedError, match="measures attribution; a result of kind 'concepts'"):
+        interp.measure(space, activations, by="insertion")
+    with pytest.raises(InputError, match="cannot be measured"):
+        interp.measure("text", model, by="insertion")
+
+
+def test_a_method_that_gives_nonsense_is_refused() -> None:
+    class Short:
+        def attribute(self, question: interp.Question) -> torch.Tensor:
+            return torch.zeros(1, 1)
+
+    class Endless(Short):
+        def attribute(self, question: interp.Question) -> torch.Tensor:
+            return torch.full((1, len(question.units)), float("inf"))
+
+    with pytest.raises(ModelError, match=r"\(1, 5\) \(targets, units\) was expected"):
+        ask(tiny_classifier(), by=Short())
+    with pytest.raises(ModelError, match="NaN or infinity"):
+        ask(tiny_classifier(), by=Endless())
+
+
+MISTAKES = {
+    "interp.attribute(model.model, 'sad', by='lime')": "wrap it first: interp.TextModel(model, tokenizer)",
+    "interp.attribute(model.split(0), 'sad', by='lime')": "give its .model and layer=",
+    "interp.attribute(model, [3], by='lime')": "a text is int; a string was expected",
+    "interp.attribute(model, 'sad', by='lime', targets=True)": "neither a class name nor a number",
+    "interp.attribute(model, 'sad', by=interp_lime.lime.Lime)": "is a class; give an instance",
+    "interp.attribute(model, 'sad', by=interp_lime.lime.Lime(), samples=3)": "beside an instance",
+    "interp.importance(model, None, None)": "importance needs a split model",
+    "interp.TextModel(model, model.tokenizer)": "is a TextModel already",
+    "interp.TextModel('bert', model.tokenizer)": "interp.load(path)",
+}
+
+
+def test_what_is_no_such_thing_at_all_is_refused_in_words() -> None:
+    """In an interpreter of its own: here types are checked at every call, for a user they are not."""
+    program = f"""
+        import interp_core as interp, interp_lime.lime
+        from interp_core.testing import tiny_classifier
+        model = tiny_classifier()
+        for line in {list(MISTAKES)!r}:
+            try:
+                exec(line)
+            except interp.InterpError as error:
+                print(line, "->", error)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False)
+    said = dict(line.split(" -> ", 1) for line in done.stdout.splitlines() if " -> " in line)
+    assert list(said) == list(MISTAKES), done.stderr
+    assert all(message in said[line] for line, message in MISTAKES.items()), said

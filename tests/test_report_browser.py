@@ -1,0 +1,248 @@
+"""The report in a browser: what a click changes, what is there without a script, and that a person can read it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from interp_core.attribution import Attribution
+from interp_core.concepts import ConceptSpace
+from interp_core.contribution import Importance
+from interp_core.interpretation import Example, Interpretation, LabelledConcept
+from interp_core.metrics import Score
+from interp_core.provenance import Cost, MadeBy
+from interp_core.report import fragment, report
+from interp_core.targets import Target
+from interp_core.text import Unit
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+QUIET = ("quic", "background-networking", "component-update", "sync")
+FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", *(f"--disable-{name}" for name in QUIET)]
+MEASURES = (Path(__file__).parent / "report_browser.js").read_text("utf-8")
+TEXT = "i am glad but averyveryverylongwordwithoutanybreak" + "x" * 60 + " hurts"
+SCORES = torch.tensor([[-0.3, 0.0, 2.0, -1.0, 0.5, -2.0], [0.3, 0.5, -2.0, 0.0, 1.0, 2.0]])
+NAMES = ("joy", "sadness")
+
+
+def page():
+    made = MadeBy(
+        "lime",
+        "interp-lime",
+        "0.1.0",
+        "Ribeiro 2016",
+        {"samples": 9},
+        "tiny",
+        {"layer": "a.b" * 30},
+        {"torch": "2"},
+        Cost(1),
+    )
+    units = tuple(Unit(m.group(), *m.span()) for m in re.finditer(r"\S+", TEXT))
+    targets = tuple(Target(name, i) for i, name in enumerate(NAMES))
+    one = Attribution(TEXT, units, targets, SCORES, made, intact=torch.tensor([2.0, 1.0]), notes=("take care",))
+    other = Attribution(
+        "so " + TEXT, (Unit("so", 0, 2),), targets, SCORES[:, 2:3], made, intact=torch.tensor([1.0, 2.0])
+    )
+    concepts = tuple(
+        LabelledConcept(
+            i, f"label {i}", ((f"word{i}", 2.0), ("and", 1.0)), (Example(f"an example{i} here", 3, 11, 1.5),)
+        )
+        for i in range(3)
+    )
+    weights = Importance(torch.tensor([[[3.0, 2.0, -1.0], [1.0, -2.0, 3.0]]]), NAMES, ("a", "b", "c"), made)
+    scores = [
+        Score(0.7, True, interval=(0.6, 0.8), floor=0.4, name="insertion"),
+        Score(0.3, True, floor=0.4, name="other"),
+    ]
+    return report(
+        one,
+        other,
+        ConceptSpace(torch.eye(3, 4)),
+        Interpretation(concepts, made),
+        weights,
+        scores,
+        text="An introduction.",
+    )
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory):
+    if not (CHROMIUM and DRIVER):
+        if os.environ.get("CI"):
+            pytest.fail("chromium and chromedriver are needed in CI")
+        pytest.skip("chromium and chromedriver are not installed")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory) -> Path:
+    return page().save(tmp_path_factory.mktemp("report") / "report.html")
+
+
+@pytest.fixture
+def show(chrome, file):
+    """Opens the report, or other HTML, as a person with these settings would see it."""
+
+    def opened(html="", width=1280, scheme="light", script=True):
+        settings = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        features = [
+            {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]
+        chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", settings)
+        chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not script})
+        target = file
+        if html:
+            target = file.with_name("other.html")
+            target.write_text(html, encoding="utf-8")
+        chrome.get(target.as_uri())
+        return chrome
+
+    yield opened
+    chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def find(driver, selector):
+    return driver.find_elements("css selector", selector)
+
+
+def measured(driver, expression):
+    return driver.execute_script(f"{MEASURES}; return {expression}")
+
+
+def colours(driver, text=0):
+    """How each word of a text looks: red less blue of its background (above zero: orange), and its underline."""
+    looks = measured(driver, f"looks({text})")
+    return [hue for hue, _ in looks], [line for _, line in looks]
+
+
+def test_choosing_an_answer_recolours_the_words_as_the_scores_say(show):
+    driver = show()
+    for place in (1, 0):
+        find(driver, "[data-text] [data-choice]")[place].click()
+        hues, lines = colours(driver)
+        scores = SCORES[place].tolist()
+        assert [h > 0 for h in hues] == [s > 0 for s in scores] and [h < 0 for h in hues] == [s < 0 for s in scores]
+        assert sorted(range(6), key=lambda i: scores[i]) == sorted(range(6), key=lambda i: hues[i])
+        assert [line for line, s in zip(lines, scores, strict=True) if s] == [
+            "solid" if s > 0 else "dotted" for s in scores if s
+        ]
+        assert find(driver, "[data-said]")[0].text == NAMES[place]
+        assert find(driver, "[data-text] [data-choice]")[place].get_attribute("aria-pressed") == "true"
+
+
+def test_one_button_recolours_all_texts_and_another_brings_back_the_highest(show):
+    driver = show()
+    assert [e.text for e in find(driver, "[data-said]")] == ["joy", "sadness"]
+    find(driver, "[data-all='0']")[0].click()
+    assert [e.text for e in find(driver, "[data-said]")] == ["joy", "joy"]
+    assert colours(driver, 1)[0][0] > 0
+    find(driver, "[data-all='best']")[0].click()
+    assert [e.text for e in find(driver, "[data-said]")] == ["joy", "sadness"]
+    assert colours(driver, 1)[0][0] < 0
+
+
+def test_a_word_shows_its_number_and_the_arrow_keys_walk_along_the_text(show):
+    driver = show()
+    number = "return getComputedStyle(document.activeElement, '::after').content"
+    words = find(driver, ".ip-words mark")
+    driver.execute_script("arguments[0].focus()", words[1])
+    driver.execute_script("arguments[0].focus()", words[0])
+    assert driver.execute_script(number) == "attr(data-s)" or "0.300" in driver.execute_script(number)
+    words[0].send_keys("\ue014")  # arrow right
+    driver.switch_to.active_element.send_keys("\ue014")
+    assert driver.switch_to.active_element.text == "glad"
+    assert driver.switch_to.active_element.get_attribute("data-s") == "+2.00"
+
+
+def test_choosing_a_class_and_a_concept_shows_its_words_and_examples(show):
+    driver = show()
+    find(driver, "[data-class='1']")[0].click()
+    ranked = [e for e in find(driver, "[data-concept]") if e.is_displayed()]
+    assert [e.get_attribute("data-concept") for e in ranked] == ["2", "1", "0"]
+    ranked[1].send_keys("\n")
+    (card,) = [e for e in find(driver, "[data-card]") if e.is_displayed()]
+    assert "label 1" in card.text and "word1" in card.text and "an example1 here" in card.text
+    assert ranked[1].get_attribute("aria-current") == "true"
+    assert find(driver, "[data-class='1']")[0].get_attribute("aria-pressed") == "true"
+
+
+def test_without_a_script_all_texts_concepts_and_numbers_can_be_read(show):
+    driver = show(script=False)
+    body = find(driver, "body")[0].text
+    for said in (
+        TEXT,
+        "label 0",
+        "label 1",
+        "label 2",
+        "word2",
+        "an example2 here",
+        "better than random",
+        "lime",
+        "take care",
+    ):
+        assert said in body
+    assert not [b for b in find(driver, "button") if b.is_displayed()]
+    find(driver, "[data-method] summary")[0].click()
+    assert [c.text for c in find(driver, "[data-scores] tr:nth-child(3) td")] == ["+2.00", "−2.00"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_stands_out_from_what_is_behind_it(show, scheme):
+    driver = show(scheme=scheme)
+    driver.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert not measured(driver, "weak()")
+    assert driver.execute_script("return document.querySelectorAll('.ip-words mark.p7, .ip-words mark.n7').length") >= 2
+
+
+def test_the_button_turns_light_to_dark_and_back(show):
+    driver = show()
+    paper = "return getComputedStyle(document.querySelector('.ip')).backgroundColor"
+    before = driver.execute_script(paper)
+    (button,) = find(driver, "[data-theme-button]")
+    button.click()
+    assert driver.execute_script(paper) != before and button.get_attribute("aria-pressed") == "true"
+    button.click()
+    assert driver.execute_script(paper) == before
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_the_page_never_scrolls_sideways(show, width):
+    driver = show(width=width)
+    driver.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+    assert not measured(driver, "beyond()")
+
+
+def test_nothing_is_loaded_and_nothing_is_reported(show):
+    driver = show()
+    driver.get_log("browser")
+    driver = show()
+    assert driver.get_log("browser") == []
+    assert driver.execute_script("return performance.getEntriesByType('resource').map(e => e.name)") == []
+
+
+def test_a_script_that_is_not_the_page_s_own_does_not_run(show, file):
+    driver = show(file.read_text("utf-8").replace("</body>", "<script>document.title = 'broken'</script></body>"))
+    assert driver.title != "broken"
+
+
+def test_a_fragment_leaves_the_rest_of_a_notebook_as_it_was(show):
+    plain = "<h2>a</h2><p>b <mark>c</mark></p><table><tr><td>d</td></tr></table><ol><li>e</li></ol><button>f</button>"
+    before = measured(show(f"<!doctype html><div id=mine>{plain}</div>"), "styles('#mine')")
+    score = fragment(Score(0.5, True, interval=(0.4, 0.6), floor=0.1))
+    after = measured(show(f"<!doctype html><div id=mine>{plain}</div>{score}{score}"), "styles('#mine')")
+    assert after == before

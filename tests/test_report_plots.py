@@ -1,0 +1,185 @@
+"""The two plots, the verdicts, what a report refuses, and how it holds when there is much or little to show."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import numpy as np
+import pytest
+import torch
+from interp_core.attribution import Attribution
+from interp_core.contribution import Importance
+from interp_core.errors import InputError
+from interp_core.interpretation import Interpretation, LabelledConcept
+from interp_core.metrics import Score
+from interp_core.provenance import Cost, MadeBy
+from interp_core.report import ClassConcepts, fragment, plot_attributions, plot_concepts, report
+from interp_core.targets import Target
+from interp_core.text import Unit
+
+NAMES = ["sadness", "joy"]
+MEAN = torch.tensor([[0.1, 0.3, 0.2], [0.6, 0.4, 0.5]])
+WORDS = {0: ["feel", "want"], 1: ["day"], 2: ["need"]}
+
+
+def attribution(text="so glad", classes=("0", "1"), **more):
+    units = tuple(Unit(m.group(), *m.span()) for m in re.finditer(r"\S+", text))
+    targets = tuple(Target(name, i) for i, name in enumerate(classes))
+    scores = torch.arange(1.0, len(units) + 1) * torch.tensor([[-1.0], [1.0]])[: len(classes)]
+    return Attribution(text, units, targets, scores, **{"made_by": MadeBy("lime"), **more})
+
+
+def rankings(html):
+    """For each class the concepts in order, as the page lists them."""
+    blocks = re.split(r'data-ranking="\d+"', html)[1:]
+    return {
+        re.search(r'ip-class">([^<]*)<', block)[1]: re.findall(r'data-concept="([\d-]+)".*?ip-name">([^<]*)<', block)
+        for block in blocks
+    }
+
+
+@pytest.mark.parametrize("kind", [torch.Tensor, np.ndarray, list, dict])
+def test_scores_and_lists_of_words_are_plotted_as_in_the_seed(kind):
+    scores = {torch.Tensor: MEAN, np.ndarray: MEAN.numpy(), list: MEAN.tolist(), dict: {0: MEAN[0], 1: MEAN[1]}}[kind]
+    shown = plot_concepts(scores, WORDS, class_names=NAMES)
+    assert rankings(shown.html) == {
+        "sadness": [("1", "day"), ("2", "need"), ("0", "feel, want")],
+        "joy": [("0", "feel, want"), ("2", "need"), ("1", "day")],
+    }
+    assert "▲" not in shown.html, "sizes alone do not say which way they push"
+
+
+def test_classes_with_labels_of_their_own_are_plotted_as_in_the_seed():
+    labels = {0: {0: "tired", 1: None, 2: "alone"}, 1: {0: "sure", 1: "safe"}}
+    shown = plot_concepts({0: MEAN[0], 1: MEAN[1, :2]}, labels, class_names=NAMES)
+    assert rankings(shown.html) == {
+        "sadness": [("0-1", "unnamed"), ("0-2", "alone"), ("0-0", "tired")],
+        "joy": [("1-0", "sure"), ("1-1", "safe")],
+    }
+    assert "This concept has no label." in shown.html
+
+
+def test_words_may_carry_strengths_or_be_an_interpretation():
+    by_strength = plot_concepts(MEAN, {0: {"feel": 2.0, "want": 1.0}, 1: {"day": 1.0}})
+    whole = plot_concepts(MEAN, Interpretation((LabelledConcept(0, None, (("feel", 2.0), ("want", 1.0))),)))
+    for shown in (by_strength, whole):
+        assert rankings(shown.html)["class 1"][0] == ("0", "feel, want")
+
+
+def test_scores_with_a_sign_and_an_importance_say_which_way_they_push():
+    signed = MEAN * torch.tensor([1.0, -1.0, 1.0])
+    for shown in (
+        plot_concepts(signed),
+        plot_concepts(Importance(signed[None], ("a", "b"), tuple("xyz"), MadeBy("m"))),
+    ):
+        assert re.findall(r'ip-fill (\w*)"', shown.html)[:3] == ["against", "for", "for"]
+
+
+def test_only_the_top_is_ranked_and_the_rest_can_be_unfolded():
+    html = plot_concepts(torch.arange(40.0).reshape(1, 40), top=3).html
+    assert "<summary>20 more</summary>" in html and "and 17 more that matter less" in html
+    assert rankings(html)["class 0"][0][0] == "39"
+
+
+def test_plotted_attributions_take_names_of_classes():
+    html = plot_attributions(attribution(), class_names=NAMES).html
+    assert re.findall(r'data-label="(\w+)"', html) == NAMES
+    assert 'data-label="0"' in plot_attributions([attribution()]).html
+    assert plot_attributions(attribution())._repr_html_().startswith("<style>")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: report(), "nothing to show"),
+        (lambda: report([]), "nothing to show"),
+        (lambda: report(attribution(), 3), "cannot show int"),
+        (lambda: fragment("text"), "cannot show str"),
+        (lambda: plot_attributions([Score(1.0, True)]), "shows attributions"),
+        (lambda: plot_concepts(MEAN[0]), r"\(3,\)"),
+        (lambda: plot_concepts("abc"), "no scores"),
+        (lambda: plot_concepts(MEAN, 3), "int"),
+        (lambda: plot_concepts(MEAN, {0: 3}), "concept 0"),
+        (lambda: plot_concepts(MEAN, top=0), "at least 1"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused_in_words(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("score", "verdict"),
+    [
+        (Score(0.7, True, interval=(0.6, 0.8), floor=0.4), "better than random"),
+        (
+            Score(0.7, True, interval=(0.3, 0.8), floor=0.4),
+            "no better than random: the interval holds the random answer",
+        ),
+        (Score(0.2, True, interval=(0.1, 0.3), floor=0.4), "worse than random"),
+        (Score(0.2, False, interval=(0.1, 0.3), floor=0.4), "better than random"),
+        (Score(0.7, False, interval=(0.6, 0.8), floor=0.4), "worse than random"),
+        (Score(0.2, False, floor=0.4), "better than random (a single number, no interval)"),
+        (Score(0.4, False, floor=0.4), "no better than random (a single number, no interval)"),
+        (Score(0.2, None, floor=0.4), "no verdict: no direction"),
+        (Score(0.2, True), "no verdict: no random answer to compare with"),
+    ],
+)
+def test_the_verdict_weighs_direction_interval_and_floor(score, verdict):
+    assert f">{verdict}</span>" in fragment(score)
+
+
+def test_empty_parts_are_shown_as_such():
+    nothing = Attribution("text", (), (Target("a", 0),), torch.zeros(1, 0), MadeBy("lime"))
+    blank = Interpretation((LabelledConcept(0, None, note="no unit activates it"),))
+    empty = Importance(torch.zeros(2, 1, 0), ("a",), (), MadeBy("m"))
+    html = report(nothing, blank, Interpretation(()), empty, Score(0.0, None)).html
+    assert "no unit activates it" in html and ">unnamed<" in html
+
+
+def test_notes_are_shown_with_how_many_values_carry_them():
+    some = [attribution(f"text {i}", notes=("cut short",) if i else ()) for i in range(3)]
+    labels = Interpretation((), notes=("the model was silent",)), Interpretation(())
+    html = report(some, labels).html
+    assert html.count("<li>cut short</li>") == 3, "at the two texts, and where it is said how they were made"
+    assert "the model was silent (1 of 2)" in html
+
+
+def test_how_it_was_made_is_said_once_for_each_run_and_papers_are_numbered():
+    made = MadeBy(
+        "lime", "interp-lime", "0.1.0", "Ribeiro 2016", {"samples": 9, "seed": 0}, "tiny", cost=Cost(2, 30, 90, 1, 3.0)
+    )
+    other = (
+        MadeBy("mine", source="defined by the program"),
+        MadeBy("again", source="Ribeiro 2016"),
+        MadeBy("x", source="Kim 2018"),
+    )
+    values = [attribution(f"text {i}", made_by=made) for i in range(3)] + [attribution(made_by=m) for m in other]
+    html = report(values).html
+    assert "attribution of 3 texts" in html and "samples = 9, seed = 0" in html
+    assert "2 forward passes, 30 rows, 1 backward pass, 3.0 s" in html
+    assert re.findall(r'<li id="ip-ref\d">([^<]+)</li>', html) == ["Ribeiro 2016", "Kim 2018"]
+    assert re.findall(r'class="ip-cite"[^>]*>\[(\d)\]', html) == ["1", "1", "2"]
+
+
+def test_a_thousand_texts_stay_small_and_quick():
+    text = " ".join(f"word{i}" for i in range(20))
+    many = [attribution(f"{i} {text}", intact=torch.tensor([1.0, 0.0])) for i in range(1000)]
+    start = time.perf_counter()
+    html = report(many).html
+    assert time.perf_counter() - start < 30, "a few seconds without the type checks of the tests"
+    assert len(html) < 4_000_000
+    assert html.count("<article") == 1001 and html.count('<details class="ip-fold ip-later">') == 99
+
+
+def test_many_concepts_stay_small():
+    weights = Importance(torch.rand(2, 3, 2000), ("a", "b", "c"), tuple(map(str, range(2000))), MadeBy("m"))
+    found = Interpretation(tuple(LabelledConcept(i, f"label {i}") for i in range(2000)))
+    html = report(weights, found).html
+    assert len(html) < 400_000 and "1800 concepts that matter less are not shown" in html
+
+
+def test_a_class_of_its_own_needs_no_words():
+    weights = Importance(torch.ones(1, 1, 2), ("only",), ("x", "y"), MadeBy("m"))
+    assert "joy" in plot_concepts([ClassConcepts("joy", None, None, weights)]).html

@@ -1,0 +1,148 @@
+"""A split model reads a layer, goes on from it, and takes a short cut only where that is proven equal."""
+
+import pytest
+import torch
+
+import interp_core as interp
+from interp_core.errors import InputError, LayerError
+from interp_core.hooks import ShortEntry, TapEntry, at_rest, tap
+from interp_core.testing import state_of, tiny_classifier, tiny_generator
+
+TEXTS = ["i feel so happy today", "the old dog was never calm", "sad"]
+
+
+def ran(model: interp.TextModel) -> list[str]:
+    """Names of the blocks that run from now on."""
+    seen: list[str] = []
+    for name in model.blocks:
+        block = model.model.get_submodule(name)
+        inner = block.forward
+        block.forward = lambda *a, name=name, inner=inner, **k: (seen.append(name), inner(*a, **k))[1]
+    return seen
+
+
+def test_activations_are_the_hidden_states_that_transformers_reports() -> None:
+    model = tiny_classifier()
+    found = model.split(0).activations(TEXTS, granularity="token", progress=False)
+    for i, text in enumerate(TEXTS):
+        ids = model.encoder(text).ids[None]
+        with torch.no_grad():
+            hidden = model.model(ids, output_hidden_states=True).hidden_states[1][0]
+        assert torch.allclose(found.values[found.rows_of(i)], hidden[1:-1], atol=1e-5)
+
+
+def test_cls_rows_are_read_where_the_classifier_reads() -> None:
+    model = tiny_classifier()
+    found = model.split(-1).activations(TEXTS, granularity="cls", predictions=True, progress=False)
+    with torch.no_grad():
+        logits = model.model.classifier(model.model.bert.pooler(found.values[:, None]))
+    assert found.values.shape == (3, 16)
+    assert found.predictions.tolist() == logits.argmax(1).tolist()
+
+
+def test_reading_a_layer_stops_the_pass_there() -> None:
+    model = tiny_classifier()
+    model.head  # noqa: B018 - the probe that finds the head is not part of the run
+    seen = ran(model)
+    model.split(0).activations(TEXTS, progress=False)
+    assert set(seen) == {model.blocks[0]}
+
+
+@pytest.mark.parametrize("make", [tiny_classifier, tiny_generator])
+def test_resuming_equals_the_full_pass_and_skips_the_blocks_below(make) -> None:  # type: ignore[no-untyped-def]
+    model = make()
+    split = model.split(0)
+    encoded = model.encoder(TEXTS[0])
+    states = torch.randn(2, len(encoded), 16, generator=torch.Generator().manual_seed(0))
+    assert isinstance(split.entry, ShortEntry)
+    ids = encoded.ids.expand(2, -1)
+    with torch.no_grad(), at_rest(model.model), tap(model.model, split.path, replace=states):
+        expected = model.forward(ids, torch.ones_like(ids))["logits"]
+    seen = ran(model)
+    found = split.resume(states, encoded)
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert set(seen) <= {model.blocks[1]} and model.blocks[1] in seen
+
+
+def test_a_split_inside_a_block_takes_no_short_cut() -> None:
+    model = tiny_classifier()
+    split = model.split("bert.encoder.layer.1.output")
+    assert isinstance(split.entry, TapEntry)
+    encoded = model.encoder(TEXTS[0])
+    (states,) = split.states(interp_evaluator(model), [encoded])
+    ids = encoded.ids[None]
+    with torch.no_grad(), at_rest(model.model):
+        expected = model.forward(ids, torch.ones_like(ids))["logits"]
+    assert torch.allclose(split.resume(states[None], encoded), expected, atol=1e-5)
+
+
+def test_only_the_last_block_of_a_classifier_is_read_at_one_row() -> None:
+    model = tiny_classifier()
+    assert model.split(-1).head_reads_one_row
+    assert not model.split(0).head_reads_one_row
+    assert not tiny_generator().split(-1).head_reads_one_row
+
+
+def test_resuming_leaves_no_trace() -> None:
+    model = tiny_classifier()
+    before = state_of(model)
+    split = model.split(1)
+    encoded = model.encoder(TEXTS[0])
+    split.resume(torch.zeros(1, len(encoded), 16), encoded)
+    assert state_of(model) == before
+
+
+def test_class_wise_selection_keeps_rows_with_their_texts() -> None:
+    model = tiny_classifier()
+    found = model.split(-1).activations(TEXTS * 2, granularity="word", labels=[0, 1, 2, 0, 1, 2], progress=False)
+    part = found.of_class("LABEL_1", by="labels")
+    assert part.texts == (TEXTS[1], TEXTS[1]) and part.labels.tolist() == [1, 1]
+    assert [part.unit(i).text for i in range(6)] == TEXTS[1].split()
+    assert torch.equal(part.values[:6], found.values[found.rows_of(1)])
+    with pytest.raises(InputError, match="carry no predictions"):
+        found.of_class(0)
+
+
+def test_activations_survive_saving(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    found = tiny_classifier().split(-1).activations(TEXTS, granularity="word", predictions=True, progress=False)
+    again = interp.Activations.load(found.save(tmp_path / "held.safetensors"))
+    assert torch.equal(again.values, found.values) and torch.equal(again.predictions, found.predictions)
+    assert again.units == found.units and again.texts == found.texts and again.made_by == found.made_by
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"), [([], "corpus is empty"), (["a", " "], "1 of 2 texts are empty"), ("sad", "Put it into a list")]
+)
+def test_a_corpus_that_cannot_be_read_is_refused(texts, message) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InputError, match=message):
+        tiny_classifier().split(0).activations(texts)
+
+
+def test_predictions_and_cls_rows_of_a_generator_are_refused() -> None:
+    split = tiny_generator().split(0)
+    with pytest.raises(InputError, match="no classifier"):
+        split.activations(TEXTS, predictions=True)
+    with pytest.raises(LayerError, match="no class token|classifier reads"):
+        tiny_generator_without_cls().split(0).activations(TEXTS, granularity="cls")
+
+
+def test_texts_that_are_cut_are_counted_in_the_notes() -> None:
+    found = tiny_classifier().split(0).activations(["sad " * 50, "happy"], progress=False)
+    assert found.notes == ("1 of 2 texts were cut to the 32 tokens that the model takes.",)
+
+
+def test_labels_of_another_length_are_refused() -> None:
+    with pytest.raises(InputError, match="2 labels were given for 3 texts"):
+        tiny_classifier().split(0).activations(TEXTS, labels=[0, 1])
+
+
+def interp_evaluator(model: interp.TextModel):  # type: ignore[no-untyped-def]
+    from interp_core.evaluate import Evaluator
+
+    return Evaluator(model)
+
+
+def tiny_generator_without_cls() -> interp.TextModel:
+    model = tiny_generator()
+    model.tokenizer.cls_token = None
+    return interp.TextModel(model.model, model.tokenizer)

@@ -1,0 +1,75 @@
+"""After any call every weight, buffer, flag, hook, tokenizer file and global random state is what it was."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+
+import interp_core as interp
+from interp_core.testing import PlantedSpace, TopicLLM, state_of, tiny_classifier, tiny_generator
+
+TEXTS = ["i feel so happy today", "the old dog was never calm", "sad"]
+
+
+def files_of(tokenizer, folder: Path) -> str:  # type: ignore[no-untyped-def]
+    """A digest of what the user's own tokenizer would be saved as."""
+    tokenizer.save_pretrained(folder)
+    return hashlib.sha256(b"".join(p.read_bytes() for p in sorted(folder.iterdir()))).hexdigest()
+
+
+def story(model: interp.TextModel) -> None:
+    """Every attribution method and every driver on one model."""
+    options = {"max_new_tokens": 3} if model.head == "causal" else {"targets": "all"}
+    for method in interp.methods("attribution"):
+        for layer in (None, 0):
+            found = interp.attribute(model, TEXTS, by=method.name, layer=layer, progress=False, **options)
+        for metric in interp.methods("metric"):
+            if metric.measures == "attribution":
+                interp.measure(found, model, by=metric.name, progress=False)
+    for removal in ("zero", "mean", "attention"):
+        interp.attribute(model, TEXTS, by="occlusion", removal=removal, progress=False, **options)
+    split = model.split(0)
+    held = split.activations(TEXTS, granularity="word", labels=[0, 1, 0], progress=False)
+    for method in interp.methods("concepts"):
+        if not method.needs & {"nonnegative"}:
+            interp.fit_concepts(held, by=method.name, concepts=2)
+    space = PlantedSpace(torch.eye(16)[:3], torch.zeros(16))
+    for method in interp.methods("interpretation"):
+        llm = {"llm": TopicLLM()} if method.name == "llm-labels" else {}
+        interp.interpret(space, held, by=method.name, **llm)
+    for metric in interp.methods("metric"):
+        if metric.measures == "concepts":
+            interp.measure(space, held, by=metric.name)
+    targets = ["good"] if model.head == "causal" else "all"
+    interp.importance(split, space, held, targets=targets, progress=False)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("make", [tiny_classifier, tiny_generator])
+def test_nothing_of_the_users_is_changed(make, training: bool, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    made = make()
+    made.model.train(training)
+    next(made.model.parameters()).requires_grad_(False)  # a flag of the user's own
+    tokenizer = made.tokenizer
+    model = interp.TextModel(made.model, tokenizer)
+    before, files = state_of(model), files_of(tokenizer, tmp_path / "before")
+    story(model)
+    assert state_of(model) == before
+    assert files_of(tokenizer, tmp_path / "after") == files
+
+
+def test_the_digest_sees_each_kind_of_change() -> None:
+    """The check above can fail: each of these is noticed."""
+    for change in (
+        lambda m: m.model.train(),
+        lambda m: m.model.classifier.weight.requires_grad_(False),
+        lambda m: m.model.classifier.weight.data.add_(1e-3),
+        lambda m: m.model.classifier.register_forward_hook(lambda *_: None),
+        lambda m: setattr(m.model.config, "use_cache", not m.model.config.use_cache),
+        lambda m: torch.rand(1),
+    ):
+        model = tiny_classifier()
+        before = state_of(model)
+        change(model)
+        assert state_of(model) != before
