@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 _HOME = {
     "Activations": "activations",
     "Attribution": "attribution",
+    "ClassConcepts": "reporting",
     "ConceptSpace": "concepts",
     "Example": "interpretation",
     "Importance": "contribution",
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     from interp_core.provenance import MadeBy
     from interp_core.question import Question
     from interp_core.registry import method, methods, register
-    from interp_core.reporting import plot_attributions, plot_concepts, report
+    from interp_core.reporting import ClassConcepts, plot_attributions, plot_concepts, report
     from interp_core.split import SplitModel
     from interp_core.targets import Target, contrast
     from interp_core.text import Unit

@@ -108,7 +108,7 @@ class Attribution:
         )
 
     def _repr_html_(self) -> str:
-        from interp_core.report import fragment
+        from interp_core.reporting import fragment
 
         return fragment(self)
 

@@ -98,7 +98,7 @@ class ConceptSpace(nn.Module):
         return space.eval()
 
     def _repr_html_(self) -> str:
-        from interp_core.report import fragment
+        from interp_core.reporting import fragment
 
         return fragment(self)
 

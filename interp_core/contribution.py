@@ -81,7 +81,7 @@ class Importance:
         return cls(tensors["per_text"], tuple(data["targets"]), tuple(data["concepts"]), made, tuple(data["notes"]))
 
     def _repr_html_(self) -> str:
-        from interp_core.report import fragment
+        from interp_core.reporting import fragment
 
         return fragment(self)
 

@@ -6,8 +6,9 @@ import csv
 import gzip
 import json
 from collections.abc import Iterable, Iterator
+from io import TextIOBase
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, cast
 
 from interp_core.errors import InputError
 
@@ -33,16 +34,16 @@ def read_column(source: str | Path, column: str = "text", split: str = "train") 
     return _from_datasets(str(source), column, split)
 
 
-def _opened(path: Path) -> TextIO:
+def _opened(path: Path) -> TextIOBase:
     if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
+        return cast(TextIOBase, gzip.open(path, "rt", encoding="utf-8", newline=""))
     return path.open(encoding="utf-8", newline="")
 
 
-def _rows(file: TextIO, path: Path) -> Iterator[dict[str, Any] | str]:
+def _rows(file: TextIOBase, path: Path) -> Iterator[dict[str, Any] | str]:
     kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
     if kind in (".csv", ".tsv"):
-        yield from csv.DictReader(file, delimiter="\t" if kind == ".tsv" else ",")
+        yield from csv.DictReader(iter(file), delimiter="\t" if kind == ".tsv" else ",")
     elif kind == ".jsonl":
         yield from (json.loads(line) for line in file if line.strip())
     elif kind == ".txt":

@@ -106,7 +106,7 @@ class Interpretation:
         return cls(concepts, MadeBy.from_json(data["made_by"]), tuple(data["notes"]))
 
     def _repr_html_(self) -> str:
-        from interp_core.report import fragment
+        from interp_core.reporting import fragment
 
         return fragment(self)
 

@@ -83,7 +83,7 @@ class Score:
         )
 
     def _repr_html_(self) -> str:
-        from interp_core.report import fragment
+        from interp_core.reporting import fragment
 
         return fragment(self)
 

@@ -18,7 +18,7 @@ from interp_core.errors import InputError
 from interp_core.interpretation import Example, Interpretation, LabelledConcept
 from interp_core.metrics import Score
 from interp_core.provenance import MadeBy
-from interp_core.report import ClassConcepts, fragment, report
+from interp_core.reporting import ClassConcepts, fragment, report
 from interp_core.targets import Target
 from interp_core.text import Encoded, Unit
 
@@ -184,12 +184,21 @@ def test_what_cannot_count_is_grey_and_the_continuation_is_set_apart():
     assert re.search(r'one</mark> ?<span class="ip-continuation"[^>]*> ?<mark', html)
 
 
+def test_a_token_is_not_explained_by_the_word_it_ends():
+    encoded = Encoded(
+        "one I'll", torch.arange(3), torch.tensor([[0, 3], [4, 5], [5, 8]]), torch.zeros(3).bool(), prompt=1
+    )
+    one = attribution("one I'll", ((2.0, 9.0),), (Target("'ll", 5, 2),), encoded=encoded, intact=None)
+    assert "“one” speaks most for “&#39;ll”" in report(one).html
+
+
 def test_several_methods_share_the_text_they_explain():
     other = attribution(made_by=MadeBy("occlusion"), targets=(JOY,), scores=((1.0, 2.0, 3.0),), intact=None)
     page = Page(report(attribution(), other, attribution("some other text")).html)
     assert len(page.all("article", **{"class": "ip-text"})) == 2
     assert len(page.all("div", **{"class": "ip-method"})) == 3
-    assert [m["class"] for m in page.all("mark")[3:6]] == ["z"] * 3  # it was not asked about anger
+    assert [m["class"] for m in page.all("mark")[3:6]] == ["z"] * 3, "it was not asked about anger"
+    assert ["hidden" in p for p in page.all("p") if "data-unasked" in p] == [True, False, True]
 
 
 def test_the_heading_says_what_the_values_say():

@@ -15,7 +15,7 @@ from interp_core.contribution import Importance
 from interp_core.interpretation import Example, Interpretation, LabelledConcept
 from interp_core.metrics import Score
 from interp_core.provenance import Cost, MadeBy
-from interp_core.report import fragment, report
+from interp_core.reporting import fragment, report
 from interp_core.targets import Target
 from interp_core.text import Unit
 

@@ -14,7 +14,7 @@ from interp_core.errors import InputError
 from interp_core.interpretation import Interpretation, LabelledConcept
 from interp_core.metrics import Score
 from interp_core.provenance import Cost, MadeBy
-from interp_core.report import ClassConcepts, fragment, plot_attributions, plot_concepts, report
+from interp_core.reporting import ClassConcepts, fragment, plot_attributions, plot_concepts, report
 from interp_core.targets import Target
 from interp_core.text import Unit
 
@@ -47,6 +47,7 @@ def test_scores_and_lists_of_words_are_plotted_as_in_the_seed(kind):
         "sadness": [("1", "day"), ("2", "need"), ("0", "feel, want")],
         "joy": [("0", "feel, want"), ("2", "need"), ("1", "day")],
     }
+    assert "How it was made" not in shown.html, "nothing is known of it"
     assert "▲" not in shown.html, "sizes alone do not say which way they push"
 
 
@@ -115,19 +116,20 @@ def test_what_cannot_be_shown_is_refused_in_words(call, message):
         (Score(0.7, True, interval=(0.6, 0.8), floor=0.4), "better than random"),
         (
             Score(0.7, True, interval=(0.3, 0.8), floor=0.4),
-            "no better than random: the interval holds the random answer",
+            "no better than random|the interval holds the random answer",
         ),
         (Score(0.2, True, interval=(0.1, 0.3), floor=0.4), "worse than random"),
         (Score(0.2, False, interval=(0.1, 0.3), floor=0.4), "better than random"),
         (Score(0.7, False, interval=(0.6, 0.8), floor=0.4), "worse than random"),
-        (Score(0.2, False, floor=0.4), "better than random (a single number, no interval)"),
-        (Score(0.4, False, floor=0.4), "no better than random (a single number, no interval)"),
-        (Score(0.2, None, floor=0.4), "no verdict: no direction"),
-        (Score(0.2, True), "no verdict: no random answer to compare with"),
+        (Score(0.2, False, floor=0.4), "better than random|a single number, without an interval"),
+        (Score(0.4, False, floor=0.4), "no better than random|a single number, without an interval"),
+        (Score(0.2, None, floor=0.4), "no verdict|no direction"),
+        (Score(0.2, True), "no verdict|no random answer to compare with"),
     ],
 )
 def test_the_verdict_weighs_direction_interval_and_floor(score, verdict):
-    assert f">{verdict}</span>" in fragment(score)
+    shown = re.findall(r'class="ip-(?:verdict \w+|aside)">([^<]+)<', fragment(score))
+    assert shown == verdict.split("|")
 
 
 def test_empty_parts_are_shown_as_such():

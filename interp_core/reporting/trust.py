@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from interp_core.metrics import Score
-from interp_core.report.numerals import number
+from interp_core.reporting.numerals import number
 
 MARGIN = 0.08  # of the width of the small plot, on either side
 
@@ -32,6 +32,7 @@ class ScoreView:
     direction: str
     verdict: str
     words: str
+    aside: str
     strip: Strip | None
     inputs: str
     notes: tuple[str, ...]
@@ -39,7 +40,7 @@ class ScoreView:
 
 def score_view(score: Score) -> ScoreView:
     """A score ready to be read."""
-    verdict, words = verdict_of(score)
+    verdict, words, aside = verdict_of(score)
     interval = f"{number(score.interval[0])} to {number(score.interval[1])}" if score.interval else "\u2013"
     return ScoreView(
         name=score.name or score.made_by.method,
@@ -52,30 +53,31 @@ def score_view(score: Score) -> ScoreView:
         ],
         verdict=verdict,
         words=words,
+        aside=aside,
         strip=_strip(score),
         inputs="" if score.values is None else str(len(score.values)),
         notes=score.notes,
     )
 
 
-def verdict_of(score: Score) -> tuple[str, str]:
-    """`better`, `same`, `worse` or `none`, and the same in words.
+def verdict_of(score: Score) -> tuple[str, str, str]:
+    """`better`, `same`, `worse` or `none`; the same in words; and what limits it.
 
     A value is better than random when its whole 95 % interval lies on the good side of the floor; without an interval
-    the value itself must, and the words say so.
+    the value itself must, and that is said.
     """
     if score.floor is None or score.higher_is_better is None:
         missing = "no direction" if score.floor is not None else "no random answer to compare with"
-        return "none", f"no verdict: {missing}"
+        return "none", "no verdict", missing
     sign = 1.0 if score.higher_is_better else -1.0
     low, high = sorted(sign * v for v in score.interval or (score.value, score.value))
     floor = sign * score.floor
-    caution = "" if score.interval else " (a single number, no interval)"
+    caution = "" if score.interval else "a single number, without an interval"
     if low > floor:
-        return "better", f"better than random{caution}"
+        return "better", "better than random", caution
     if high < floor:
-        return "worse", f"worse than random{caution}"
-    return "same", "no better than random" + (": the interval holds the random answer" if score.interval else caution)
+        return "worse", "worse than random", caution
+    return "same", "no better than random", caution or "the interval holds the random answer"
 
 
 def _strip(score: Score) -> Strip | None:

@@ -9,8 +9,8 @@ from typing import Any
 from interp_core.concepts import ConceptSpace
 from interp_core.contribution import Importance
 from interp_core.interpretation import Example, Interpretation, LabelledConcept
-from interp_core.report.contents import ClassConcepts
-from interp_core.report.numerals import count, number, share
+from interp_core.reporting.contents import ClassConcepts
+from interp_core.reporting.numerals import count, number, share
 
 RANKED = 10
 MORE = 20

@@ -12,13 +12,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from interp_core.report.contents import Contents, contents_of
-from interp_core.report.findings import asked, findings, models, title_for
-from interp_core.report.learnt import Group
-from interp_core.report.making import notes_of, records_of, versions_of
-from interp_core.report.matching import groups_of
-from interp_core.report.trust import score_view
-from interp_core.report.words import text_views
+from interp_core.reporting.contents import Contents, contents_of
+from interp_core.reporting.findings import asked, findings, models, title_for
+from interp_core.reporting.learnt import Group
+from interp_core.reporting.making import notes_of, records_of, versions_of
+from interp_core.reporting.matching import groups_of
+from interp_core.reporting.trust import score_view
+from interp_core.reporting.words import text_views
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 

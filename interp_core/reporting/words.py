@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jaxtyping import Float
-from torch import Tensor
-
 from interp_core.attribution import Attribution
-from interp_core.report.numerals import number, signed, step
+from interp_core.reporting.numerals import number, signed, step
 from interp_core.targets import Target
 from interp_core.text import Unit
+from jaxtyping import Float
+from torch import Tensor
 
 SPACES = {"logit": "logits", "probability": "probability", "log-probability": "log-probability"}
 
@@ -112,7 +111,7 @@ def best_target(one: Attribution) -> int:
 
 
 def others(one: Attribution, target: int) -> Float[Tensor, " u"]:
-    """The scores for a target, zero for the units that hold the very token explained: they say nothing a reader seeks."""
+    """The scores for a target, zero for the units that hold the very token explained: these say little."""
     scores = one.scores[target].clone()
     scores[list(own_units(one, one.targets[target]))] = 0
     return scores

@@ -12,9 +12,9 @@ from interp_core.contribution import Importance
 from interp_core.errors import InputError
 from interp_core.interpretation import Interpretation, LabelledConcept
 from interp_core.provenance import MadeBy
-from interp_core.report.contents import ClassConcepts, Contents, contents_of
-from interp_core.report.document import Report, page, part
-from interp_core.report.learnt import Group, Weights, add_class, class_group, group_of
+from interp_core.reporting.contents import ClassConcepts, Contents, contents_of
+from interp_core.reporting.document import Report, page, part
+from interp_core.reporting.learnt import Group, Weights, add_class, class_group, group_of
 from interp_core.targets import Target
 
 Names = Sequence[str] | Mapping[int, str] | None
@@ -54,7 +54,7 @@ def plot_concepts(importance: Any, interpretation: Any = None, class_names: Name
     if top < 1:
         raise InputError(f"top is {top}; at least 1 concept must be shown.")
     group, contents = _group(importance, interpretation, class_names, top)
-    return Report(page(contents, [group], "What the model has learnt"), part(contents, [group]))
+    return Report(page(contents, [group], "Concepts that matter most"), part(contents, [group]))
 
 
 def _group(importance: Any, words: Any, names: Names, top: int) -> tuple[Group, Contents]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from interp_core.report.contents import ClassConcepts
-from interp_core.report.document import Report, fragment, report
-from interp_core.report.plots import plot_attributions, plot_concepts
+from interp_core.reporting.contents import ClassConcepts
+from interp_core.reporting.document import Report, fragment, report
+from interp_core.reporting.plots import plot_attributions, plot_concepts
 
 __all__ = ["ClassConcepts", "Report", "fragment", "plot_attributions", "plot_concepts", "report"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from interp_core.metrics import Score
-from interp_core.report.contents import Contents
-from interp_core.report.learnt import Weights, title_of
-from interp_core.report.matching import words_for
-from interp_core.report.numerals import count, listed, number, shortened, signed
-from interp_core.report.trust import verdict_of
-from interp_core.report.words import best_target, others, visible
+from interp_core.reporting.contents import Contents
+from interp_core.reporting.learnt import Weights, title_of
+from interp_core.reporting.matching import words_for
+from interp_core.reporting.numerals import count, listed, number, shortened, signed
+from interp_core.reporting.trust import verdict_of
+from interp_core.reporting.words import best_target, others, visible
 
 MOST = 5
 EACH = 2
@@ -103,6 +103,6 @@ def _concepts(contents: Contents) -> list[str]:
 
 def _score(score: Score) -> str:
     floor = "" if score.floor is None else f", a random answer {number(score.floor)}"
-    verdict, words = verdict_of(score)
-    judged = f": {words.split(':')[0]}" if verdict != "none" else ""
+    verdict, words, _ = verdict_of(score)
+    judged = f": {words}" if verdict != "none" else ""
     return f"{(score.name or score.made_by.method).capitalize()} {number(score.value)}{floor}{judged}."

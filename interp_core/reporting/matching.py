@@ -7,8 +7,8 @@ from typing import Any
 
 from interp_core.contribution import Importance
 from interp_core.interpretation import Interpretation
-from interp_core.report.contents import Contents
-from interp_core.report.learnt import Group, Weights, class_group, group_of
+from interp_core.reporting.contents import Contents
+from interp_core.reporting.learnt import Group, Weights, class_group, group_of
 
 
 def groups_of(contents: Contents) -> list[Group]:

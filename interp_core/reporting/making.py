@@ -9,7 +9,7 @@ from typing import Any
 
 from interp_core.plugin import PROGRAM_SOURCE
 from interp_core.provenance import Cost, MadeBy
-from interp_core.report.numerals import count, duration
+from interp_core.reporting.numerals import count, duration
 
 NO_PAPER = ("", "definition", PROGRAM_SOURCE)
 KINDS = {

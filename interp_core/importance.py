@@ -1,1 +1,0 @@
-from interp_core.contribution import Importance, importance  # noqa
