@@ -46,7 +46,8 @@ def device() -> str:
 @pytest.fixture(scope="session")
 def real_model(shared: Path, device: str) -> Callable[[str], object]:
     """Loads one of the real models, once."""
-    from interp_core.model import TextModel, load
+    from interp_core.loading import load
+    from interp_core.model import TextModel
 
     known: dict[str, TextModel] = {}
 

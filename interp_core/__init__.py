@@ -33,7 +33,7 @@ _HOME = {
     "hookimpl": "plugin",
     "importance": "contribution",
     "interpret": "interpretation",
-    "load": "model",
+    "load": "loading",
     "measure": "metrics",
     "method": "registry",
     "methods": "registry",
@@ -52,8 +52,9 @@ if TYPE_CHECKING:
     from interp_core.contribution import Importance, importance
     from interp_core.errors import InterpError, InterpWarning
     from interp_core.interpretation import Example, Interpretation, LabelledConcept, interpret
+    from interp_core.loading import load
     from interp_core.metrics import Score, measure
-    from interp_core.model import TextModel, load
+    from interp_core.model import TextModel
     from interp_core.plugin import Method, hookimpl
     from interp_core.provenance import MadeBy
     from interp_core.question import Question

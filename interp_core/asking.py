@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +14,10 @@ from interp_core.evaluate import Evaluator
 from interp_core.generation import continued, next_token_targets, token_targets
 from interp_core.granularity import Granularity, divide
 from interp_core.model import TextModel
+from interp_core.options import Options
 from interp_core.provenance import Cost
 from interp_core.question import Question
-from interp_core.removal import Absence, Removal, absence
+from interp_core.removal import Absence, absence
 from interp_core.rendezvous import Rendezvous
 from interp_core.rows import Answer, Request, whole_text
 from interp_core.split import SplitModel
@@ -29,27 +29,6 @@ from tqdm.auto import tqdm
 T = TypeVar("T")
 Ask = Callable[[Request], Answer]
 MOST_IN_FLIGHT = 48
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """How a question is put to a model.
-
-    Attributes:
-        removal: what an absent unit is, see `interp_core.removal.absence`.
-        score: `"auto"` (logit for classifiers, log-probability for generators), `"logit"`, `"probability"` or
-            `"log-probability"`.
-        layer: explain through the hidden states of this layer instead of the embeddings; a block number or a module
-            path.
-        max_new_tokens: the most tokens of a continuation that the model is asked for.
-        progress: show a bar on a terminal or notebook.
-    """
-
-    removal: Removal = "auto"
-    score: str = "auto"
-    layer: int | str | None = None
-    max_new_tokens: int = 12
-    progress: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +43,6 @@ class Prepared:
     @property
     def space(self) -> Space:
         return self.readout.space
-
-
-def take_options(given: dict[str, Any]) -> tuple[Options, dict[str, Any]]:
-    """The fields of `Options` among keyword arguments, and the rest, which are parameters of the method."""
-    names = {f.name for f in dataclasses.fields(Options)}
-    return Options(**{k: v for k, v in given.items() if k in names}), {k: v for k, v in given.items() if k not in names}
 
 
 class Session:

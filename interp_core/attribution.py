@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 from interp_core import registry, storage
-from interp_core.asking import Session, take_options
+from interp_core.asking import Session
 from interp_core.errors import InterpWarning, ModelError, UnsupportedError
 from interp_core.granularity import Granularity
 from interp_core.model import TextModel
+from interp_core.options import take_options
 from interp_core.provenance import MadeBy, made_by
 from interp_core.question import Question
 from interp_core.targets import Target
@@ -133,7 +134,7 @@ def attribute(
             the model's own greedy continuation), the continuation to explain, one continuation a text, or a contrast
             of two next tokens.
         granularity: the units, see `interp_core.granularity.divide`.
-        **options: fields of `interp_core.asking.Options` (`removal`, `score`, `layer`, `max_new_tokens`, `progress`);
+        **options: fields of `interp_core.options.Options` (`removal`, `score`, `layer`, `max_new_tokens`, `progress`);
             anything else is a parameter of the method, when `by` is a name.
 
     Returns:

@@ -2,109 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from threading import RLock
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from interp_core.evaluate import Evaluator
-from interp_core.question import Question, removed
+from interp_core.question import Question
 from interp_core.removal import Absence, Removal, absence
-from interp_core.rows import Answer, Block, Entry, PositionedBlock, Request, pieces_of
+from interp_core.rows import Answer, Entry, Request
+from interp_core.runner import ModelRunner
 from interp_core.targets import Readout
 from interp_core.text import Encoded, Unit
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 Insert = Callable[[Float[Tensor, "p f d"]], Float[Tensor, "p t w"]]
-
-
-@dataclass
-class ModelRunner:
-    """Computes the scores of one text of a model.
-
-    Attributes:
-        evaluator: where the model is called.
-        encoded: the text.
-        readout: from logits to scores.
-        entry: where the features enter.
-        insert: from features (p, f, d) to the values (p, t, w) that enter.
-        ask: how a request reaches the evaluator; other texts may share its passes.
-    """
-
-    evaluator: Evaluator
-    encoded: Encoded
-    readout: Readout
-    entry: Entry
-    insert: Insert
-    x: Tensor
-    absent: Absence
-    owners: Tensor
-    ask: Callable[[Request], Answer]
-    lock: RLock = field(default_factory=RLock)
-
-    def at(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
-        if x.requires_grad and torch.is_grad_enabled():
-            return self._differentiable(x)
-        return self._scores(len(x), lambda rows: self._block(x[rows.to(x.device)]))
-
-    def masked(self, keep: Bool[Tensor, "p u"]) -> Float[Tensor, "p k"]:
-        if self.absent.mode == "features":
-            base, owners = self.absent.baseline, self.owners
-            return self._scores(len(keep), lambda rows: self._block(removed(keep[rows], self.x, base, owners)))
-        stays = torch.cat([keep, keep.new_ones(len(keep), 1)], dim=1)[:, self.owners.cpu()]
-        if self.absent.mode == "attention":
-            return self._scores(len(keep), lambda rows: self._block(None, len(rows), attention=stays[rows]))
-        lengths = stays.sum(1).clamp(min=1)
-        return self._scores(len(keep), lambda rows: self._shortened(stays[rows]), lengths)
-
-    def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:
-        for piece in pieces_of(len(x), self.evaluator.budget // max(1, len(self.encoded))):
-            yield from self._slopes(x[piece])
-
-    def _slopes(self, x: Float[Tensor, "p f d"]) -> list[Tensor]:
-        def build(rows: Tensor) -> Block:
-            leaf = x[rows.to(x.device)].detach().clone().requires_grad_()
-            block = self._block(leaf)
-            block.leaf = leaf
-            return block
-
-        lengths = torch.full((len(x),), len(self.encoded))
-        return self.ask(Request(lengths, build, self.readout, self.entry, gradients=True)).gradients
-
-    def _scores(self, count: int, build: Callable[[Tensor], Block], lengths: Tensor | None = None) -> Tensor:
-        if not count:
-            return torch.zeros(0, len(self.readout.targets))
-        entry = self.entry if self.absent.mode == "features" else None
-        rows = lengths if lengths is not None else torch.full((count,), len(self.encoded))
-        return torch.stack(self.ask(Request(rows, build, self.readout, entry)).scores)
-
-    def _block(self, x: Tensor | None, count: int = 0, attention: Tensor | None = None) -> Block:
-        values = None if x is None else self.insert(x)
-        rows = count if x is None else len(x)
-        ids = self.encoded.ids.expand(rows, -1)
-        mask = torch.ones_like(ids, dtype=torch.bool) if attention is None else attention
-        if self.readout.positions:
-            return PositionedBlock(ids, mask, values, positions=self.readout.positions)
-        return Block(ids, mask, values)
-
-    def _shortened(self, stays: Bool[Tensor, "p t"]) -> Block:
-        """Rows with tokens taken out, padded at the right; a row with nothing left keeps its first token."""
-        lengths = stays.sum(1).clamp(min=1)
-        order = torch.argsort((~stays).to(torch.int8), dim=1, stable=True)[:, : int(lengths.max())]
-        inside = torch.arange(order.shape[1]) < lengths[:, None]
-        ids = torch.where(inside, self.encoded.ids[order], self.evaluator.model.pad_id)
-        return Block(ids, inside)
-
-    def _differentiable(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
-        """Scores with their graph: not shared with other texts, in batches within the token budget."""
-        request = Request(torch.zeros(0, dtype=torch.long), self._block, self.readout, self.entry)
-        parts = []
-        with self.lock:
-            for piece in pieces_of(len(x), self.evaluator.budget // max(1, len(self.encoded))):
-                output, _, _ = self.evaluator.forward([self._block(x[piece])], request)
-                parts.append(self.readout(output["logits"]))
-        return torch.cat(parts)
 
 
 def about_text(

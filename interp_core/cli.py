@@ -6,11 +6,13 @@ import dataclasses
 import inspect
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import click
 from interp_core import registry
+from interp_core.cli_work import COMMANDS, parameters
 from interp_core.errors import InterpError
 from interp_core.plugin import VERBS, Method
 
@@ -45,11 +47,13 @@ def list_methods(kind: Any, plain: bool) -> None:
         failures = [{"package": p.package, "version": p.version, "failure": p.failure} for p in broken]
         click.echo(json.dumps({"methods": [_described(m) for m in found], "failures": failures}, indent=1))
         return
-    width = max((len(m.name) for m in found), default=0)
+    names = Counter(m.name for m in found)
+    shown = {m: m.name if names[m.name] == 1 else f"{registry.package_of(m)}/{m.name}" for m in found}
+    width = max(map(len, shown.values()), default=0)
     for group in dict.fromkeys(m.kind for m in found):
         click.secho(group, bold=True)
         for method in (m for m in found if m.kind == group):
-            click.echo(f"  {method.name:<{width}}  {method.summary}")
+            click.echo(f"  {shown[method]:<{width}}  {method.summary}")
     if not found:
         click.echo("No methods are installed. Install a package such as interp-lime.")
     for plugin in broken:
@@ -121,20 +125,6 @@ def new_plugin(name: str, kind: Any, into: Path) -> None:
     click.echo(f"Wrote {folder}. Now:\n  pip install -e {folder}\n  interp check {name}\n  pytest {folder}")
 
 
-def parameters(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """`("samples=500", "by=x")` as keyword arguments; values are read as JSON where they are JSON."""
-    found = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise click.BadParameter(f"{pair!r} must read KEY=VALUE, such as samples=500.")
-        try:
-            found[key] = json.loads(text)
-        except ValueError:
-            found[key] = text
-    return found
-
-
 def _described(method: Method) -> dict[str, Any]:
     plain = {key: sorted(v) if isinstance(v, frozenset) else v for key, v in dataclasses.asdict(method).items()}
     return {**plain, "package": registry.package_of(method), "version": registry.version_of(method)}
@@ -148,7 +138,5 @@ def _jsonable(value: Any) -> Any:
     return value
 
 
-from interp_core import cli_work  # noqa: E402 - its commands join the group above
-
-for _command in cli_work.COMMANDS:
+for _command in COMMANDS:
     main.add_command(_command)

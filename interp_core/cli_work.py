@@ -41,21 +41,23 @@ json_option = click.option("--json", "plain", is_flag=True, help="Print JSON for
 @click.argument("texts", nargs=-1, required=True)
 def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options: Any) -> None:
     """Say which words of TEXTS made the model answer so."""
-    from interp_core import attribution, metrics
-
-    registry.get(by, "attribution")  # before the model is loaded, which may take long
+    registry.get(by, "attribution")  # before anything is loaded, which may take long
     for name in options["metrics"]:
         registry.get(name, "metric")
+    from interp_core import attribution, metrics
+
     model = _load(path)
     layer = options["layer"]
-    asked = {key: options[key] for key in ("targets", "granularity", "removal")}
+    asked = {key: options[key] for key in ("granularity", "removal")}
+    wanted = options["targets"]
+    asked["targets"] = int(wanted) if model.labels and wanted and wanted.isdigit() else wanted
     found = attribution.attribute(
         model,
         list(texts),
         by=by,
         **asked,
         layer=_layer(layer) if layer is not None else None,
-        **_parameters(options["pairs"]),
+        **parameters(options["pairs"]),
     )
     scores = [metrics.measure(found, model, by=name) for name in options["metrics"]]
     _written([found, *scores], options["html"], options["folder"], "Which words made the model answer so")
@@ -78,7 +80,7 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
     "--data", required=True, metavar="FILE", help="A .csv, .tsv, .jsonl or .txt file (or .gz), or a data set's name."
 )
 @click.option("--column", default="text", show_default=True)
-@click.option("--limit", type=int, default=None, help="Use only the first texts.")
+@click.option("--limit", type=click.IntRange(min=1), default=None, help="Use only the first texts.")
 @click.option(
     "--granularity", default=None, help="What a row is: cls (classifiers' default), word, token, sentence, sample."
 )
@@ -155,7 +157,7 @@ def demo(html: Path, llm: str | None, pairs: tuple[str, ...]) -> None:
         story = import_module("interp_demo.story")
     except ModuleNotFoundError as error:
         raise InputError("the demonstration is a package of its own: pip install interp-demo.") from error
-    for line in story.tell(html, llm, _parameters(pairs)):
+    for line in story.tell(html, llm, parameters(pairs)):
         click.echo(line)
 
 
@@ -169,7 +171,7 @@ def _concept_story(model: Any, texts: list[str], by: str, options: dict[str, Any
     split = model.split(_layer(options["layer"]))
     granularity = options["granularity"] or ("cls" if model.labels else "word")
     held = split.activations(texts, granularity=granularity, predictions=bool(model.labels))
-    space = fit_concepts(held, by=by, concepts=options["concepts"], **_parameters(options["pairs"]))
+    space = fit_concepts(held, by=by, concepts=options["concepts"], **parameters(options["pairs"]))
     wording = {"source": "unique-words", "top": options["top"], "min_count": options["min_count"]}
     chosen = wording if options["words_by"] == "top-inputs" else {}
     words = interpret(space, held, by=options["words_by"], **chosen)
@@ -183,7 +185,7 @@ def _concept_story(model: Any, texts: list[str], by: str, options: dict[str, Any
 
 def _load(path: str) -> Any:
     import transformers
-    from interp_core.model import load
+    from interp_core.loading import load
 
     transformers.utils.logging.disable_progress_bar()
     return load(path)
@@ -193,10 +195,18 @@ def _layer(text: str) -> int | str:
     return int(text) if text.lstrip("-").isdigit() else text
 
 
-def _parameters(pairs: tuple[str, ...]) -> dict[str, Any]:
-    from interp_core.cli import parameters
-
-    return parameters(pairs)
+def parameters(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """`("samples=500", "by=x")` as keyword arguments; values are read as JSON where they are JSON."""
+    found = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{pair!r} must read KEY=VALUE, such as samples=500.")
+        try:
+            found[key] = json.loads(text)
+        except ValueError:
+            found[key] = text
+    return found
 
 
 def _attribution_row(one: Any) -> dict[str, Any]:

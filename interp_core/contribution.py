@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from interp_core import registry, storage
 from interp_core.activations import Activations
-from interp_core.asking import Session, take_options
+from interp_core.asking import Session
 from interp_core.attribution import Attribution, explain
 from interp_core.builders import ConceptInput, about_concepts
 from interp_core.concepts import ConceptSpace
 from interp_core.errors import InputError, TargetError
 from interp_core.generation import next_token_targets
+from interp_core.options import take_options
 from interp_core.provenance import MadeBy, made_by
 from interp_core.rows import Answer, Request
 from interp_core.split import SplitModel
@@ -108,7 +109,7 @@ def importance(
         by: an attribution method, by name or as an instance.
         targets: as in `attribute`; `"predicted"` takes each text's own class. For a generator: one next token,
             several in a list, or contrasts.
-        **options: fields of `interp_core.asking.Options`, or parameters of the method.
+        **options: fields of `interp_core.options.Options`, or parameters of the method.
 
     Raises:
         InputError: space, activations and split do not belong together.
@@ -157,6 +158,8 @@ class _Source:
         model, held = self.split.model, self.activations
         encoded = [model.encoder(held.texts[i]).with_units([(u.start, u.stop) for u in held.units[i]]) for i in texts]
         rows = [held.values[held.rows_of(i)].to(model.device) for i in texts]
+        with torch.no_grad():
+            codes = self.space.encode(torch.cat(rows).float()).split([len(r) for r in rows])
         if held.granularity == "cls" and self.split.head_reads_one_row:
             kept = [self._alone(e) for e in encoded]
             contexts, places = rows, [torch.zeros(1, dtype=torch.long)] * len(rows)
@@ -164,19 +167,22 @@ class _Source:
             kept, contexts = encoded, self.split.states(self.session.evaluator, encoded)
             places = [self.split.row_of(e, held.granularity) for e in encoded]
         return [
-            (e, self._readout(i, full), self._concepts(row, context, place))
-            for i, full, e, row, context, place in zip(texts, encoded, kept, rows, contexts, places, strict=True)
+            (e, self._readout(i, full), self._concepts(code, context, place))
+            for i, full, e, code, context, place in zip(texts, encoded, kept, codes, contexts, places, strict=True)
         ]
 
     def question(self, encoded: Encoded, readout: Readout, concepts: ConceptInput, ask: Ask) -> Any:
         """The question about the concepts of one text."""
         return about_concepts(self.session.evaluator, encoded, readout, concepts, ask)
 
-    def _concepts(self, rows: Tensor, context: Tensor, place: Tensor) -> ConceptInput:
-        with torch.no_grad():
-            codes = self.space.encode(rows.float()).T.contiguous()
+    def _concepts(self, codes: Tensor, context: Tensor, place: Tensor) -> ConceptInput:
         return ConceptInput(
-            self.split.entry, codes, context.to(self.split.model.dtype), place, self.space.decode, self.space.names
+            self.split.entry,
+            codes.T.contiguous(),
+            context.to(self.split.model.dtype),
+            place,
+            self.space.decode,
+            self.space.names,
         )
 
     def _alone(self, encoded: Encoded) -> Encoded:

@@ -27,8 +27,11 @@ def read_column(source: str | Path, column: str = "text", split: str = "train") 
     """
     path = Path(source)
     if path.is_file():
-        with _opened(path) as file:
-            return [_value(row, column, path) for row in _rows(file, path)]
+        try:
+            with _opened(path) as file:
+                return [_value(row, column, path, i) for i, row in enumerate(_rows(file, path), 1)]
+        except (UnicodeDecodeError, json.JSONDecodeError, csv.Error, EOFError, OSError) as error:
+            raise InputError(f"{path.name} cannot be read as UTF-8 {path.suffix}: {error}") from error
     if path.suffix or (path.is_absolute() and not path.is_dir()):
         raise InputError(f"there is no file {str(source)!r}.")
     return _from_datasets(str(source), column, split)
@@ -52,11 +55,17 @@ def _rows(file: TextIOBase, path: Path) -> Iterator[dict[str, Any] | str]:
         raise InputError(f"{str(path)!r} is no .csv, .tsv, .jsonl or .txt file (plain or .gz).")
 
 
-def _value(row: dict[str, Any] | str, column: str, path: Path) -> str:
-    if isinstance(row, str):
+def _value(row: Any, column: str, path: Path, number: int) -> str:
+    if isinstance(row, str) and path.with_suffix("").suffix != ".jsonl" != path.suffix:
         return row
+    if not isinstance(row, dict):
+        raise InputError(f"row {number} of {path.name} is {row!r}; an object with the column {column!r} was expected.")
     if column not in row:
         raise InputError(f"{path.name} has no column {column!r}; its columns are {', '.join(map(str, row))}.")
+    if row[column] is None:
+        raise InputError(
+            f"row {number} of {path.name} has no value in the column {column!r}; fill it or leave the row out."
+        )
     return str(row[column])
 
 

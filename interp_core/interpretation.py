@@ -143,7 +143,9 @@ def interpret(
         raise ModelError(f"{type(method).__name__}.interpret must give one entry for each concept, in order.")
     numbered = tuple(replace(c, concept=chosen[c.concept]) for c in found.concepts)
     if not any(c.label for c in numbered):
-        warnings.warn(f"none of {len(numbered)} concepts got a label. {' '.join(found.notes)}", InterpWarning, stacklevel=2)
+        warnings.warn(
+            f"none of {len(numbered)} concepts got a label. {' '.join(found.notes)}", InterpWarning, stacklevel=2
+        )
     settings = {"rows": len(activations), "granularity": activations.granularity, "layer": activations.layer}
     made = made_by(method, cost, activations.made_by.model, settings)
     return Interpretation(numbered, made, found.notes)

@@ -12,12 +12,14 @@ from typing import Any
 import torch
 from interp_core import registry
 from interp_core.activations import Activations
-from interp_core.asking import Options, Prepared, Session, take_options
+from interp_core.asking import Prepared, Session
 from interp_core.attribution import Attribution
 from interp_core.concepts import ConceptSpace
 from interp_core.errors import InputError, ModelError, UnsupportedError
+from interp_core.floors import RandomDirections, interval_of_mean
 from interp_core.interpretation import Interpretation
 from interp_core.model import TextModel
+from interp_core.options import Options, take_options
 from interp_core.plugin import Kind
 from interp_core.provenance import Cost, MadeBy, made_by
 from interp_core.question import Question
@@ -26,7 +28,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 RANDOM_ORDERS = 30
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +97,7 @@ def measure(result: Any, *what_produced_it: Any, by: Any, **options: Any) -> Sco
         *what_produced_it: for attributions the `TextModel`; for a space the `Activations`; for an interpretation the
             space and the activations.
         by: the name of a metric, or an instance.
-        **options: for attributions, fields of `interp_core.asking.Options` (probability scores and the attribution's
+        **options: for attributions, fields of `interp_core.options.Options` (probability scores and the attribution's
             own removal by default); the rest are parameters of the metric.
 
     Raises:
@@ -188,39 +189,6 @@ def _finished(score: Score, metric: Any, cost: Cost, model: str, settings: dict[
         raise ModelError(f"{type(metric).__name__} gave {score}; a Score with a finite value was expected.")
     made = made_by(metric, cost, model, settings)
     return dataclasses.replace(score, name=score.name or made.method, made_by=made)
-
-
-def interval_of_mean(values: Float[Tensor, " n"]) -> tuple[float, float] | None:
-    """95 % bootstrap interval of a mean over inputs, seeded; None for fewer than two."""
-    if len(values) < 2:
-        return None
-    generator = torch.Generator().manual_seed(0)
-    picks = torch.randint(len(values), (RESAMPLES, len(values)), generator=generator)
-    low, high = values[picks].mean(1).quantile(torch.tensor([0.025, 0.975], dtype=values.dtype)).tolist()
-    return (low, high)
-
-
-class RandomDirections(ConceptSpace):
-    """The floor of concept metrics: as many random orthonormal directions through the mean, encoded by projection."""
-
-    mean: Tensor
-
-    def __init__(self, dictionary: Float[Tensor, "c d"], mean: Float[Tensor, " d"]) -> None:
-        super().__init__(dictionary)
-        self.register_buffer("mean", mean)
-
-    @classmethod
-    def like(cls, space: ConceptSpace, activations: Activations, seed: int = 0) -> RandomDirections:
-        """As many directions as the space has concepts; at most as many as the activations are wide."""
-        count = min(space.concepts, space.width)
-        noise = torch.randn(space.width, count, generator=torch.Generator().manual_seed(seed))
-        return cls(torch.linalg.qr(noise).Q.T.contiguous(), activations.values.float().mean(0))
-
-    def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
-        return (values - self.mean) @ self.dictionary.T
-
-    def decode(self, codes: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
-        return codes @ self.dictionary + self.mean
 
 
 def _kind(result: Any) -> Kind:

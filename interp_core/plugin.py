@@ -81,7 +81,7 @@ class Method:
 
 
 def _outside(field: str, given: frozenset[str], known: tuple[str, ...]) -> list[tuple[bool, str]]:
-    if isinstance(given, str):
-        return [(True, f"{field} must be a frozenset of strings, not the string {given!r}.")]
+    if not isinstance(given, frozenset):
+        return [(True, f"{field} must be a frozenset of strings, not {given!r}.")]
     strange = sorted(set(given) - set(known))
     return [(bool(strange), f"{field} {strange} unknown; they are {', '.join(known)}.")]

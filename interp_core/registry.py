@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import re
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, requires, version
 from typing import Any
 
 import pluggy
 from interp_core import hookspecs
 from interp_core.errors import BrokenPluginError, DuplicateMethodError, InputError, PluginError, UnknownMethodError
 from interp_core.plugin import GROUP, VERBS, Kind, Method
+from packaging.requirements import Requirement
 
 PROGRAM = "program"  # the package name of methods registered by a program rather than by a distribution
 _PACKAGE_OF = {  # the project's names that `interp-<name>` does not lead to; a test compares this with plugins/
@@ -28,6 +29,7 @@ _PACKAGE_OF = {  # the project's names that `interp-<name>` does not lead to; a 
     "explained-variance": "interp-reconstruction",
     "frechet-distance": "interp-reconstruction",
     "wasserstein-1d": "interp-reconstruction",
+    "fid": "interp-reconstruction",
     "sparsity-ratio": "interp-sparsity",
     "l0": "interp-sparsity",
     "dead-concepts": "interp-sparsity",
@@ -185,7 +187,8 @@ def _installed() -> tuple[Plugin, ...]:
 def _read(entry: EntryPoint) -> Plugin:
     package, release = (entry.dist.name, entry.dist.version) if entry.dist else (entry.name, "")
     try:
-        return Plugin(package, release, tuple(_declared(entry.load())))
+        with redirect_stdout(sys.stderr):  # what a plugin prints must not end up in output for programs
+            return Plugin(package, release, tuple(_declared(entry.load())))
     except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}"
         advice = _requirements(package) if isinstance(error, ImportError) else ""
@@ -198,9 +201,11 @@ def _declared(plugin: object) -> Iterator[Method]:
     manager.add_hookspecs(hookspecs)
     manager.register(plugin)
     manager.check_pending()
+    if not manager.hook.interp_methods.get_hookimpls():
+        raise BrokenPluginError("no function interp_methods() marked with @hookimpl was found; add one.")
     results: list[Iterable[Method]] = manager.hook.interp_methods()
     if not results:
-        raise BrokenPluginError("no function interp_methods() marked with @hookimpl was found; add one.")
+        raise BrokenPluginError("interp_methods() gave None; it must yield interp_core.plugin.Method values.")
     for found in results[0]:
         if not isinstance(found, Method):
             raise BrokenPluginError(f"interp_methods() gave {found!r}; it must yield interp_core.plugin.Method values.")
@@ -209,29 +214,36 @@ def _declared(plugin: object) -> Iterator[Method]:
 
 def _requirements(package: str) -> str:
     """What a distribution requires beside what is installed, and the command that mends it."""
-    from importlib.metadata import requires
-
     try:
-        needed = [line for line in requires(package) or () if "extra ==" not in line]
+        needed = [Requirement(line) for line in requires(package) or ()]
     except PackageNotFoundError:
         return ""
-    missing = []
-    for line in needed:
-        name = re.split(r"[^\w.-]", line, maxsplit=1)[0]
-        try:
-            version(name)
-        except PackageNotFoundError:
-            missing.append(line)
-    return f"It needs {', '.join(missing)}: pip install '{package}'." if missing else ""
+    lacking = [r for r in needed if (r.marker is None or r.marker.evaluate({"extra": ""})) and not _satisfied(r)]
+    if not lacking:
+        return ""
+    listed = ", ".join(f"{r.name}{r.specifier} ({_installed_version(r.name) or 'not installed'})" for r in lacking)
+    return f"It needs {listed}: pip install '{package}'."
+
+
+def _satisfied(requirement: Requirement) -> bool:
+    found = _installed_version(requirement.name)
+    return bool(found) and requirement.specifier.contains(found, prereleases=True)
+
+
+def _installed_version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
 
 
 def _unknown(name: str, short: str, kind: Kind | None) -> str:
     known = sorted({m.name for m in methods(kind)})
     near = difflib.get_close_matches(short, known, n=1, cutoff=0.7)
-    broken = [p for p in failures() if short in p.package]
+    package = _PACKAGE_OF.get(short, f"interp-{short}")
+    broken = [p for p in failures() if p.package in (package, short)]
     hints = [f"Did you mean {near[0]!r}?"] if near else []
     hints += [f"The package {p.package} is installed and broken: {p.failure}" for p in broken]
     if not broken:
-        package = _PACKAGE_OF.get(short, f"interp-{short}")
         hints.append(f"If it has a package of its own: pip install {package}.")
     return f"No installed method is called {name!r}. {' '.join(hints)} Installed: {', '.join(known) or 'none'}."

@@ -29,6 +29,10 @@ _SUMMARY = {
     "llm": "answers with the first words of what it was asked",
     "executor": "computes shards one after the other in this process",
 }
+_TAKEN = {  # what the templates import, and the core's own name
+    *("Core", "Tensor", "Float", "Question", "Activations", "ConceptSpace", "Score", "Example", "Interpretation"),
+    *("LabelledConcept", "Callable", "Iterable", "ClassVar", "Shard", "Result"),
+}
 _CLAIMS = {"attribution": ("signed",), "concepts": ("decodes",)}
 
 
@@ -43,8 +47,13 @@ def write_plugin(name: str, kind: Kind, into: Path) -> Path:
     Raises:
         InputError: a name that is not kebab-case or no Python name, or a folder that is there already.
     """
+    class_name = "".join(part.capitalize() for part in name.split("-"))
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or keyword.iskeyword(name):
         raise InputError(f"{name!r} is no kebab-case name such as 'my-method'.")
+    if keyword.iskeyword(class_name) or class_name in _TAKEN:
+        raise InputError(
+            f"a method called {name!r} would hide {class_name!r}, which it needs itself; choose another name."
+        )
     folder = into / f"interp-{name}"
     if folder.exists():
         raise InputError(f"{str(folder)!r} is there already; nothing was written.")
@@ -59,7 +68,7 @@ def write_plugin(name: str, kind: Kind, into: Path) -> Path:
         "name": name,
         "kind": kind,
         "stem": stem,
-        "class_name": "".join(part.capitalize() for part in name.split("-")),
+        "class_name": class_name,
         "summary": _SUMMARY[kind],
         "claims": _CLAIMS.get(kind, ()),
         "measures": "concepts" if kind == "metric" else "",

@@ -75,7 +75,7 @@ class Encoded:
 
 
 def _owner(start: int, stop: int, spans: Sequence[tuple[int, int]], text: str) -> int:
-    """The span that shares most characters with the token, the first of equals; white space belongs to what it leads to."""
+    """The span that shares most characters with the token; white space belongs to the span it leads to."""
     if stop > start and not text[start:stop].strip():
         return next((i for i, (first, _) in enumerate(spans) if first == stop), NO_UNIT)
     shared = [min(stop, b) - max(start, a) for a, b in spans]

@@ -1,12 +1,12 @@
 """The model is called as seldom as possible, and gives the same answers whatever shares a pass."""
 
+import interp_core as interp
 import pytest
 import torch
-
-import interp_core as interp
-from interp_core.asking import Options, Session
+from interp_core.asking import Session
 from interp_core.errors import ModelError
 from interp_core.evaluate import Evaluator
+from interp_core.options import Options
 from interp_core.testing import planted_model, tiny_classifier, tiny_generator
 
 TEXTS = ["i feel so happy today and the sun was warm", "sad", "the old dog was never calm", "cold night and rain", "i"]
@@ -125,7 +125,9 @@ def test_the_error_of_one_text_reaches_the_caller_and_ends_the_run() -> None:
         def attribute(self, question: interp.Question) -> torch.Tensor:
             if question.text == "sad":
                 raise ValueError("not this one")
-            return question.masked(torch.ones(1, len(question.units), dtype=torch.bool)).T.repeat(1, len(question.units))
+            return question.masked(torch.ones(1, len(question.units), dtype=torch.bool)).T.repeat(
+                1, len(question.units)
+            )
 
     with pytest.raises(ValueError, match="not this one"):
         interp.attribute(tiny_classifier(), TEXTS, by=Picky(), targets=0, progress=False)

@@ -1,11 +1,11 @@
 """Generation: one teacher-forced pass scores every token, at its own position only, and padding changes nothing."""
 
+import interp_core as interp
 import pytest
 import torch
-
-import interp_core as interp
-from interp_core.asking import Options, Session
+from interp_core.asking import Session
 from interp_core.errors import InputError, TargetError, UnsupportedError
+from interp_core.options import Options
 from interp_core.testing import tiny_generator
 
 PROMPT = "i feel so happy"

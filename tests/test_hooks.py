@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from interp_core.errors import InputError, LayerError
 from interp_core.hooks import at_rest, tap
 from interp_core.testing import state_of, tiny_classifier, tiny_generator

@@ -1,9 +1,8 @@
 """What concepts contribute equals autograd through the whole model, and the blocks below the split do not run for it."""
 
+import interp_core as interp
 import pytest
 import torch
-
-import interp_core as interp
 from interp_core.errors import InputError, TargetError
 from interp_core.hooks import at_rest, tap
 from interp_core.testing import PlantedSpace, state_of, tiny_classifier, tiny_generator
@@ -147,5 +146,3 @@ def _evaluator(model: interp.TextModel):  # type: ignore[no-untyped-def]
     from interp_core.evaluate import Evaluator
 
     return Evaluator(model)
-
-

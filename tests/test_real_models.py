@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+import interp_core as interp
 import pytest
 import torch
-
-import interp_core as interp
 from interp_core.granularity import word_spans
 
 EMOTION_WORDS = {
@@ -114,9 +113,7 @@ def test_the_first_seed_runs(real_model: Model, real_texts: Texts) -> None:
     held = split.activations(texts, granularity="cls", predictions=True)
     assert held.values.shape == (1000, 384)
     space = interp.fit_concepts(held, by="semi-nmf", concepts=20)
-    words = interp.interpret(
-        space, held, by="top-inputs", source="unique-words", top=5, min_count=20, lemmatize=True
-    )
+    words = interp.interpret(space, held, by="top-inputs", source="unique-words", top=5, min_count=20, lemmatize=True)
     importance = interp.importance(split, space, held, by="input-x-gradient")
     assert importance.scores.shape == (6, 20)
     check_words(words, texts)
@@ -138,7 +135,9 @@ def test_the_first_seed_runs(real_model: Model, real_texts: Texts) -> None:
     assert interp.report(attributions, insertion, space, words, importance, *quality.values()).html
 
 
-@pytest.mark.parametrize(("name", "path"), [("llama-tiny", "model.layers.2.mlp"), ("emotion-minilm", "bert.encoder.layer.4")])
+@pytest.mark.parametrize(
+    ("name", "path"), [("llama-tiny", "model.layers.2.mlp"), ("emotion-minilm", "bert.encoder.layer.4")]
+)
 def test_the_second_seed_runs(name: str, path: str, real_model: Model, real_texts: Texts) -> None:
     """A module path as split point, word granularity, 50 ICA concepts, top 10 words each, one row a word."""
     model, texts = real_model(name), real_texts("rotten_tomatoes", "train")[:2000]

@@ -1,9 +1,8 @@
 """A split model reads a layer, goes on from it, and takes a short cut only where that is proven equal."""
 
+import interp_core as interp
 import pytest
 import torch
-
-import interp_core as interp
 from interp_core.errors import InputError, LayerError
 from interp_core.hooks import ShortEntry, TapEntry, at_rest, tap
 from interp_core.testing import state_of, tiny_classifier, tiny_generator
@@ -111,7 +110,8 @@ def test_activations_survive_saving(tmp_path) -> None:  # type: ignore[no-untype
 
 
 @pytest.mark.parametrize(
-    ("texts", "message"), [([], "corpus is empty"), (["a", " "], "1 of 2 texts are empty"), ("sad", "Put it into a list")]
+    ("texts", "message"),
+    [([], "corpus is empty"), (["a", " "], "1 of 2 texts are empty"), ("sad", "Put it into a list")],
 )
 def test_a_corpus_that_cannot_be_read_is_refused(texts, message) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InputError, match=message):

@@ -3,10 +3,9 @@
 import hashlib
 from pathlib import Path
 
+import interp_core as interp
 import pytest
 import torch
-
-import interp_core as interp
 from interp_core.testing import PlantedSpace, TopicLLM, state_of, tiny_classifier, tiny_generator
 
 TEXTS = ["i feel so happy today", "the old dog was never calm", "sad"]

@@ -4,7 +4,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from interp_core.errors import InputError
 from interp_core.granularity import clause_spans, divide, pool, sentence_spans, word_spans
 from interp_core.testing import tiny_classifier
@@ -19,7 +18,17 @@ def pieces(text: str, granularity: object) -> list[str]:
 def test_words_keep_apostrophes_and_leave_punctuation_alone() -> None:
     spans = word_spans("I don't like it, e.g. 3.14!")
     assert [(a, b) for a, b in spans][:2] == [(0, 1), (2, 7)]
-    assert ["I don't like it, e.g. 3.14!"[a:b] for a, b in spans] == ["I", "don't", "like", "it", ",", "e.g", ".", "3.14", "!"]
+    assert ["I don't like it, e.g. 3.14!"[a:b] for a, b in spans] == [
+        "I",
+        "don't",
+        "like",
+        "it",
+        ",",
+        "e.g",
+        ".",
+        "3.14",
+        "!",
+    ]
 
 
 def test_sentences_survive_abbreviations() -> None:
@@ -58,7 +67,9 @@ def test_any_text_is_divided_in_order_without_overlap(text: str) -> None:
         spans = divider(text)
         assert all(a < b for a, b in spans)
         assert all(b <= c for (_, b), (c, _) in zip(spans, spans[1:], strict=False))
-        assert "".join(text[a:b] for a, b in spans).split() == "".join(text.split()).split() or divider is not word_spans
+        assert (
+            "".join(text[a:b] for a, b in spans).split() == "".join(text.split()).split() or divider is not word_spans
+        )
         assert not any(c.strip() for c in "".join(text[b:c] for (_, b), (c, _) in zip(spans, spans[1:], strict=False)))
 
 

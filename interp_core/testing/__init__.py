@@ -5,16 +5,13 @@ pytest.
 """
 
 from interp_core.testing.contract import Check, Outcome, contract_tests, run_checks
+from interp_core.testing.models import planted_model, state_of, tiny_classifier, tiny_generator
 from interp_core.testing.worlds import (
     PlantedSpace,
     TopicLLM,
     dictionary_world,
     linear_world,
-    planted_model,
-    state_of,
     tangled_world,
-    tiny_classifier,
-    tiny_generator,
     topic_world,
 )
 

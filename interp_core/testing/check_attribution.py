@@ -11,14 +11,8 @@ from interp_core.model import TextModel
 from interp_core.plugin import Claim, Method
 from interp_core.question import FunctionRunner, Question
 from interp_core.testing.contract import Check
-from interp_core.testing.worlds import (
-    linear_world,
-    planted_model,
-    state_of,
-    tangled_world,
-    tiny_classifier,
-    tiny_generator,
-)
+from interp_core.testing.models import planted_model, state_of, tiny_classifier, tiny_generator
+from interp_core.testing.worlds import linear_world, tangled_world
 from torch import Tensor
 
 TEXTS = ["i feel so happy today", "the old cat was never calm and always cold", "sad"]

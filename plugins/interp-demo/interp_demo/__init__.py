@@ -1,4 +1,4 @@
-"""A demonstration that runs offline: 1,338 short sentences, a classifier trained on them, and the story `interp demo` tells."""
+"""A demonstration that runs offline: short sentences, a classifier trained on them, and a story told on both."""
 
 from collections.abc import Iterable
 

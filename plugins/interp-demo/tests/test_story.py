@@ -1,12 +1,10 @@
 """The demonstration runs offline, tells the whole story, and says what the model does."""
 
 import re
-from pathlib import Path
-
-import pytest
-from interp_demo import story
 
 import interp_core as interp
+import pytest
+from interp_demo import story
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ import pytest
 import torch
 from interp_core.activations import of_rows
 from interp_core.concepts import ConceptSpace
+from interp_core.errors import InterpWarning
 from interp_core.interpretation import interpret
 from interp_llm_labels.labels import LLMLabels
 from interp_openai.client import OpenAI
@@ -106,6 +107,7 @@ def test_every_concept_has_its_entry_and_every_answer_is_accounted_for(llm):
 
 def test_a_model_the_server_cannot_load_costs_labels_and_loses_no_concept(llm):
     absent = replace(llm, model="no/such-model", retries=0)
-    found = interpret(Identity(torch.eye(2)), of_rows(torch.eye(2)), by=LLMLabels(llm=absent))
+    with pytest.warns(InterpWarning, match="none of 2 concepts got a label"):
+        found = interpret(Identity(torch.eye(2)), of_rows(torch.eye(2)), by=LLMLabels(llm=absent))
     assert [c.label for c in found.concepts] == [None, None]
     assert all("answered" in c.note and c.examples for c in found.concepts)

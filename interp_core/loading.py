@@ -1,0 +1,47 @@
+"""Loading a model and its tokenizer from a folder or hub id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from interp_core.errors import InputError
+from interp_core.model import DEFAULT_BUDGET, TextModel
+from safetensors import SafetensorError
+
+
+def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int = DEFAULT_BUDGET, **options: Any) -> TextModel:
+    """The model and tokenizer of a folder or hub id.
+
+    Args:
+        path: a local folder or a hub id.
+        task: `"auto"` (the class its config names), or the `Auto` class to load with, such as
+            `"SequenceClassification"`.
+        tokens_per_batch: see `TextModel`.
+        options: given to `from_pretrained` of the model, such as `dtype` or `device_map`.
+
+    Raises:
+        InputError: nothing can be loaded from there.
+    """
+    import transformers
+
+    if Path(path).is_absolute() and not Path(path).is_dir():
+        raise InputError(f"{str(path)!r} is not a folder with a model.")
+    try:
+        config = transformers.AutoConfig.from_pretrained(path)
+        names = (
+            [f"AutoModelFor{task}"] if task != "auto" else list(getattr(config, "architectures", None) or ["AutoModel"])
+        )
+        maker = getattr(transformers, names[0], None)
+        if maker is None:
+            raise InputError(
+                f"transformers has no class {names[0]!r}; name the task, such as task='SequenceClassification'."
+            )
+        model = maker.from_pretrained(path, **options)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError, SafetensorError) as error:
+        if isinstance(error, InputError):
+            raise
+        first = str(error).strip().split("\n")[0]
+        raise InputError(f"no model could be loaded from {str(path)!r}: {first}") from error
+    return TextModel(model.eval(), tokenizer, tokens_per_batch=tokens_per_batch)

@@ -1,0 +1,36 @@
+"""How a question is put to a model: what a caller may choose beside the method and its parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from interp_core.removal import Removal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a question is put to a model.
+
+    Attributes:
+        removal: what an absent unit is, see `interp_core.removal.absence`.
+        score: `"auto"` (logit for classifiers, log-probability for generators), `"logit"`, `"probability"` or
+            `"log-probability"`.
+        layer: explain through the hidden states of this layer instead of the embeddings; a block number or a module
+            path.
+        max_new_tokens: the most tokens of a continuation that the model is asked for.
+        progress: show a bar on a terminal or notebook.
+    """
+
+    removal: Removal = "auto"
+    score: str = "auto"
+    layer: int | str | None = None
+    max_new_tokens: int = 12
+    progress: bool = True
+
+
+def take_options(given: dict[str, Any]) -> tuple[Options, dict[str, Any]]:
+    """The fields of `Options` among keyword arguments, and the rest, which are parameters of the method."""
+    names = {f.name for f in dataclasses.fields(Options)}
+    return Options(**{k: v for k, v in given.items() if k in names}), {k: v for k, v in given.items() if k not in names}
