@@ -43,7 +43,40 @@ _HOME = {
     "report": "reporting",
 }
 
-__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [
+    "Activations",
+    "Attribution",
+    "ClassConcepts",
+    "ConceptSpace",
+    "Example",
+    "Importance",
+    "InterpError",
+    "InterpWarning",
+    "Interpretation",
+    "LabelledConcept",
+    "MadeBy",
+    "Method",
+    "Question",
+    "Score",
+    "SplitModel",
+    "Target",
+    "TextModel",
+    "Unit",
+    "attribute",
+    "contrast",
+    "fit_concepts",
+    "hookimpl",
+    "importance",
+    "interpret",
+    "load",
+    "measure",
+    "method",
+    "methods",
+    "plot_attributions",
+    "plot_concepts",
+    "register",
+    "report",
+]
 
 if TYPE_CHECKING:
     from interp_core.activations import Activations

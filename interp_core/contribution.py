@@ -58,11 +58,11 @@ class Importance:
         """Which way it pushes: the mean over texts of the signed contribution."""
         return self.per_text.mean(0)
 
-    def top(self, target: int | str = 0, count: int = 5) -> list[tuple[int, float]]:
-        """The concepts that matter most to a target, with their scores."""
+    def top(self, target: int | str = 0, count: int = 5, signed: bool = False) -> list[tuple[int, float]]:
+        """The concepts that matter most to a target, with their scores; those that speak for it the most, if signed."""
         row = self.targets.index(target) if isinstance(target, str) else target
-        order = self.scores[row].argsort(descending=True)[:count]
-        return [(i, float(self.scores[row, i])) for i in order.tolist()]
+        values = (self.direction if signed else self.scores)[row]
+        return [(i, float(values[i])) for i in values.argsort(descending=True)[:count].tolist()]
 
     def save(self, path: str | Path) -> Path:
         """Write to one safetensors file."""

@@ -232,7 +232,7 @@ class TextModel:
             module = self.model.get_input_embeddings()
         except (AttributeError, NotImplementedError) as error:
             raise InputError(f"{type(self.model).__name__} does not say where its embeddings are.") from error
-        path = next((name for name, m in self.model.named_modules() if m is module), None)
+        path: str | None = next((name for name, m in self.model.named_modules() if m is module), None)
         if path is None:
             raise InputError(f"{type(self.model).__name__}.get_input_embeddings() is not one of its modules.")
         if any(p.is_meta for p in self.model.parameters()):

@@ -1,4 +1,4 @@
-"""What concepts contribute equals autograd through the whole model, and the blocks below the split do not run for it."""
+"""What concepts contribute equals autograd through the whole model, and blocks below the split do not run for it."""
 
 import interp_core as interp
 import pytest

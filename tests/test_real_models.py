@@ -11,18 +11,34 @@ import torch
 from interp_core.granularity import word_spans
 
 EMOTION_WORDS = {
-    "sadness": "sad sadness unhappy depressed miserable lonely hopeless heartbroken hurt gloomy ashamed guilty empty "
-    "devastated disappointed worthless humiliated rotten awful lousy exhausted tearful melancholy unloved dull burdened",
-    "joy": "happy joy joyful glad delighted thrilled excited cheerful pleased satisfied content proud wonderful optimistic "
-    "confident hopeful grateful blessed terrific fantastic calm eager energetic inspired ecstatic amused successful keen",
-    "love": "love loving loved beloved adore tender affectionate caring passionate romantic sympathetic fond devoted "
-    "compassionate longing sweet gentle lovely accepted supportive loyal nostalgic horny delicate sentimental",
-    "anger": "angry anger mad furious annoyed irritated irritable resentful bitter enraged outraged hostile frustrated jealous "
-    "rude cranky agitated offended greedy selfish grumpy hateful aggravated dissatisfied envious impatient insulted petty",
-    "fear": "afraid fear fearful scared terrified frightened anxious nervous worried panicked uneasy apprehensive insecure "
-    "vulnerable threatened paranoid shaken overwhelmed timid reluctant hesitant uncertain intimidated pressured restless "
-    "helpless tortured unsure distressed distraught shy",
-    "surprise": "surprised amazed astonished stunned shocked amazing curious funny strange weird impressed dazed overwhelmed",
+    "sadness": (
+        "sad sadness unhappy depressed miserable lonely hopeless heartbroken hurt gloomy ashamed guilty empty "
+        "devastated disappointed worthless humiliated rotten awful lousy exhausted tearful melancholy unloved "
+        "dull burdened"
+    ),
+    "joy": (
+        "happy joy joyful glad delighted thrilled excited cheerful pleased satisfied content proud wonderful "
+        "optimistic confident hopeful grateful blessed terrific fantastic calm eager energetic inspired "
+        "ecstatic amused successful keen"
+    ),
+    "love": (
+        "love loving loved beloved adore tender affectionate caring passionate romantic sympathetic fond "
+        "devoted compassionate longing sweet gentle lovely accepted supportive loyal nostalgic horny delicate "
+        "sentimental"
+    ),
+    "anger": (
+        "angry anger mad furious annoyed irritated irritable resentful bitter enraged outraged hostile "
+        "frustrated jealous rude cranky agitated offended greedy selfish grumpy hateful aggravated "
+        "dissatisfied envious impatient insulted petty"
+    ),
+    "fear": (
+        "afraid fear fearful scared terrified frightened anxious nervous worried panicked uneasy apprehensive "
+        "insecure vulnerable threatened paranoid shaken overwhelmed timid reluctant hesitant uncertain "
+        "intimidated pressured restless helpless tortured unsure distressed distraught shy"
+    ),
+    "surprise": (
+        "surprised amazed astonished stunned shocked amazing curious funny strange weird impressed dazed overwhelmed"
+    ),
 }
 AT_LEAST = {"lime": 90, "integrated-gradients": 90, "occlusion": 85}
 Model = Callable[[str], interp.TextModel]
@@ -101,7 +117,7 @@ def test_scores_are_the_same_alone_in_a_batch_and_however_the_tokenizer_pads(
 
 
 def test_the_first_seed_runs(real_model: Model, real_texts: Texts) -> None:
-    """Attribution of all classes, insertion, CLS activations, concepts, unique words, importance, quality, class-wise."""
+    """Attribution of all classes, insertion, CLS rows, concepts, unique words, importance, quality, class-wise."""
     model, texts = real_model("emotion-minilm"), real_texts("emotion", "train")[:1000]
     sentence = "Love and hate are two sides of the same coin."
     attributions = interp.attribute(model, sentence, by="lime", targets=torch.tensor([[0, 1, 2, 3, 4, 5]]))

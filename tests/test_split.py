@@ -122,7 +122,7 @@ def test_predictions_and_cls_rows_of_a_generator_are_refused() -> None:
     split = tiny_generator().split(0)
     with pytest.raises(InputError, match="no classifier"):
         split.activations(TEXTS, predictions=True)
-    with pytest.raises(LayerError, match="no class token|classifier reads"):
+    with pytest.raises(LayerError, match="no class token"):
         tiny_generator_without_cls().split(0).activations(TEXTS, granularity="cls")
 
 

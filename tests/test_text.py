@@ -1,5 +1,7 @@
 """Units are pieces of the text that a person reads, and tokens belong to them by their characters."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -66,11 +68,11 @@ def test_any_text_is_divided_in_order_without_overlap(text: str) -> None:
     for divider in (word_spans, clause_spans, sentence_spans):
         spans = divider(text)
         assert all(a < b for a, b in spans)
-        assert all(b <= c for (_, b), (c, _) in zip(spans, spans[1:], strict=False))
+        assert all(b <= c for (_, b), (c, _) in pairwise(spans))
         assert (
             "".join(text[a:b] for a, b in spans).split() == "".join(text.split()).split() or divider is not word_spans
         )
-        assert not any(c.strip() for c in "".join(text[b:c] for (_, b), (c, _) in zip(spans, spans[1:], strict=False)))
+        assert not any(c.strip() for c in "".join(text[b:c] for (_, b), (c, _) in pairwise(spans)))
 
 
 def test_every_token_that_is_not_special_has_a_unit(real_model) -> None:  # type: ignore[no-untyped-def]

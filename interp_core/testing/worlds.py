@@ -53,11 +53,12 @@ class PlantedSpace(ConceptSpace):
 
 
 class MixedSpace(PlantedSpace):
-    """The planted space with its codes mixed up by a rotation: what a wrong answer looks like."""
+    """What a wrong answer looks like: the planted space with its codes mixed up by a rotation, and one of them dead."""
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
         noise = torch.randn(self.concepts, self.concepts, generator=torch.Generator().manual_seed(1))
-        return super().encode(values) @ torch.linalg.qr(noise).Q
+        mixed: Tensor = super().encode(values) @ torch.linalg.qr(noise).Q
+        return torch.cat([mixed[:, :-1], torch.zeros_like(mixed[:, -1:])], dim=1)
 
 
 def dictionary_world(
@@ -69,7 +70,7 @@ def dictionary_world(
     """
     generator = torch.Generator().manual_seed(seed)
     dictionary = torch.linalg.qr(torch.randn(width, concepts, generator=generator)).Q.T.contiguous()
-    active = torch.rand(rows, concepts, generator=generator) < 0.25
+    active = torch.rand(rows, concepts, generator=generator) < 0.12  # rare, so that independence identifies them too
     codes = active * (0.6 + torch.rand(rows, concepts, generator=generator)) * torch.linspace(1.0, 3.0, concepts)
     noise = 0.02 * torch.randn(rows, width, generator=generator)
     labels = codes.argmax(1)

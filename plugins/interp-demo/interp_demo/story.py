@@ -104,7 +104,7 @@ def _findings(attributions: list[Any], words: Any, importance: Any, scores: list
     best = ", ".join(f"{word} ({score:+.1f})" for word, score in proverb.top(k, 2))
     yield f"'{proverb.text}' is {proverb.targets[k].label} to this model, most of all because of: {best}"
     yield "What speaks for each class: " + "; ".join(
-        f"{name}: {words[importance.top(name, 1)[0][0]].title}" for name in importance.targets
+        f"{name}: {words[importance.top(name, 1, signed=True)[0][0]].title}" for name in importance.targets
     )
     yield f"Faithful: {scores[0]}"
     yield f"Concepts: {scores[2]}; {scores[5]}"

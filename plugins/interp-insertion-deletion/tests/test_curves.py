@@ -2,15 +2,14 @@
 
 import itertools
 
+import interp_core as interp
 import pytest
 import torch
-from interp_insertion_deletion.curves import Deletion, Insertion, area, variants
-
-import interp_core as interp
 from interp_core.attribution import Attribution
 from interp_core.provenance import MadeBy
 from interp_core.question import Question, ask
 from interp_core.testing import contract_tests, planted_model, tiny_generator
+from interp_insertion_deletion.curves import Deletion, Insertion, area, variants
 
 test_contract = contract_tests("insertion")
 test_contract_of_deletion = contract_tests("deletion")

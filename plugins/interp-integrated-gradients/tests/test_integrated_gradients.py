@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from interp_integrated_gradients.integrated_gradients import IntegratedGradients, gauss_legendre
-
 from interp_core.errors import InputError
 from interp_core.question import ask
 from interp_core.testing import contract_tests, linear_world
+from interp_integrated_gradients.integrated_gradients import IntegratedGradients, gauss_legendre
 
 test_contract = contract_tests("integrated-gradients")
 

@@ -83,4 +83,5 @@ def weighted_ridge(
     root = share.sqrt()
     rows = torch.cat([root * left, ridge**0.5 * torch.eye(kept.shape[1], dtype=kept.dtype)])
     values = torch.cat([root * right, scores.new_zeros(kept.shape[1], scores.shape[1])])
-    return torch.linalg.lstsq(rows, values, driver="gelsd").solution.T
+    solution: Tensor = torch.linalg.lstsq(rows, values, driver="gelsd").solution
+    return solution.T

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from interp_lime.lime import Lime, draw_probability, similarity, weighted_ridge
-from sklearn.linear_model import Ridge
-
 from interp_core.errors import InputError
 from interp_core.question import FunctionRunner, ask
 from interp_core.testing import contract_tests, linear_world, tangled_world
+from interp_lime.lime import Lime, draw_probability, similarity, weighted_ridge
+from sklearn.linear_model import Ridge
 
 test_contract = contract_tests("lime")
 

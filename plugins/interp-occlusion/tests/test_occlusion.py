@@ -1,10 +1,9 @@
 """Occlusion equals the loop it stands for."""
 
-import torch
-from interp_occlusion.occlusion import Occlusion
-
 import interp_core as interp
+import torch
 from interp_core.testing import contract_tests, linear_world, tiny_classifier
+from interp_occlusion.occlusion import Occlusion
 
 test_contract = contract_tests("occlusion")
 

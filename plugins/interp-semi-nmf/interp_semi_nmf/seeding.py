@@ -1,0 +1,44 @@
+"""Directions to start from: the centres of clusters of directions."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+ROUNDS = 20
+
+
+def centres(x: Float[Tensor, "n d"], concepts: int, generator: torch.Generator) -> Float[Tensor, "c d"]:
+    """Directions (rows of length 1) around which the rows gather; a row counts by its length.
+
+    Source: Dhillon, Modha 2001, Machine Learning 42 (spherical k-means), seeded as in Arthur, Vassilvitskii 2007
+    (k-means++), each time taking the best of 2 + log(concepts) draws.
+    """
+    rows = normalize(x, dim=1)
+    weight = x.norm(dim=1)
+    found = _spread(rows, weight, concepts, generator)
+    for _ in range(ROUNDS):
+        nearest = (rows @ found.T).argmax(dim=1)
+        total = torch.zeros_like(found).index_add_(0, nearest, weight[:, None] * rows)
+        found = torch.where(total.norm(dim=1, keepdim=True) > 0, normalize(total, dim=1), found)
+    return found
+
+
+def _spread(
+    rows: Float[Tensor, "n d"], weight: Float[Tensor, " n"], concepts: int, generator: torch.Generator
+) -> Float[Tensor, "c d"]:
+    """Rows that are far from one another."""
+    draws = 2 + int(math.log(concepts))
+    first = torch.multinomial(weight.cpu(), 1, generator=generator).to(rows.device)
+    chosen, distance = rows[first], 1 - rows @ rows[first[0]]
+    for _ in range(concepts - 1):
+        share = (weight * distance).clamp(min=0).cpu() + 1e-12 * float(weight.max())  # all rows may have been chosen
+        drawn = torch.multinomial(share, draws, replacement=True, generator=generator).to(rows.device)
+        closer = torch.minimum(distance, 1 - rows[drawn] @ rows.T)
+        best = (closer @ weight).argmin()
+        chosen, distance = torch.cat([chosen, rows[drawn[best]][None]]), closer[best]
+    return chosen

@@ -1,0 +1,226 @@
+"""Every code block of the pages runs, every link leads somewhere, and every number said is the repository's own."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from interp_core import registry
+from interp_core.cli import main
+
+ROOT = Path(__file__).parent.parent
+OWN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+READMES = sorted((ROOT / "plugins").glob("*/README.md"))
+PAGES = [*OWN, *READMES]
+PACKAGES = sorted(p.parent.name for p in (ROOT / "plugins").glob("*/pyproject.toml"))
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """A fenced block, or an indented one of commands, with the line it starts on."""
+
+    language: str
+    text: str
+    line: int
+
+
+def named(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@cache
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def snippets(page: Path) -> Iterator[Snippet]:
+    for found in FENCE.finditer(text_of(page)):
+        yield Snippet(found[1], found[2], text_of(page)[: found.start()].count("\n") + 2)
+
+
+def commands(snippet: Snippet) -> Iterator[list[str]]:
+    """The command lines of a block: those that call interp, pip or pytest, without prompts and comments."""
+    for line in snippet.text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line.removeprefix("$ "), comments=True)
+        if words and words[0] in ("interp", "pip", "pytest"):
+            yield words
+
+
+class Shell:
+    """Runs the commands of a page in its folder; packages that it installs from there are seen by later commands."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.site = folder, folder / ".site"
+
+    def run(self, words: list[str]) -> None:
+        """One command. Installing from an index, or what is installed already, is left out."""
+        if words[0] == "pip":
+            made = [word for word in words[1:] if (self.folder / word / "pyproject.toml").is_file()]
+            if made:
+                there = ["--no-deps", "--no-build-isolation", "--target", ".site"]
+                self._python("-m", "pip", "install", "-q", *there, *(f"./{word}" for word in made))
+        elif words[0] == "pytest":
+            self._python("-m", "pytest", "-q", "-p", "no:cacheprovider", *words[1:])
+        elif self.site.is_dir():
+            self._python("-c", "from interp_core.cli import main; main()", *words[1:])
+        else:
+            done = CliRunner().invoke(main, words[1:])
+            assert done.exit_code == 0, f"{shlex.join(words)} said: {done.output}{done.exception or ''}"
+
+    def _python(self, *arguments: str) -> None:
+        seen = {**os.environ, "PYTHONPATH": str(self.site)}
+        command = [sys.executable, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, env=seen, check=False)
+        assert done.returncode == 0, f"{shlex.join(command)} said: {done.stdout}{done.stderr}"
+
+
+@cache
+def given() -> dict[str, Any]:
+    """What the READMEs of packages may use without making it."""
+    import interp_core as interp
+    from interp_demo import story
+
+    model = interp.load(story.MODEL)
+    texts = story.corpus().texts[:60]
+    split = model.split(-1)
+    activations = split.activations(texts, granularity="cls", predictions=True, progress=False)
+    space = interp.fit_concepts(activations, by="semi-nmf", concepts=4)
+    names = {"model": model, "texts": texts, "split": split, "activations": activations, "space": space}
+    return {**names, "tokenizer": model.tokenizer, "interp": interp}
+
+
+@pytest.fixture
+def small_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demonstration on few of its sentences; its own tests tell the whole story."""
+    from interp_demo import story
+
+    whole = story.corpus()
+    few = whole.held_out[:130]
+    part = story.Corpus([whole.texts[i] for i in few], [whole.labels[i] for i in few], list(range(len(few))))
+    monkeypatch.setattr(story, "corpus", lambda: part)
+    monkeypatch.setattr(story, "CONCEPTS", 6)
+    monkeypatch.setattr(story, "CLASS_CONCEPTS", 3)
+    monkeypatch.setattr(story, "MIN_COUNT", 5)
+
+
+# Code
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if any(snippets(p))], ids=named)
+def test_every_block_of_a_page_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """In order, in an empty folder beside which the plugins lie, as in a checkout."""
+    if page.parent.name == "interp-demo":
+        request.getfixturevalue("small_demo")
+    (tmp_path / "plugins").symlink_to(ROOT / "plugins")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "_registered", [])
+    scope = types.ModuleType("page_" + re.sub(r"\W", "_", named(page)))
+    monkeypatch.setitem(sys.modules, scope.__name__, scope)
+    vars(scope).update(given() if page in READMES else {})
+    shell = Shell(tmp_path)
+    for snippet in snippets(page):
+        if snippet.language == "python":
+            code = "\n" * (snippet.line - 1) + snippet.text  # so that a traceback names the line of the page
+            exec(compile(code, str(page), "exec"), vars(scope))
+        elif snippet.language in ("bash", "sh", "console"):
+            for words in commands(snippet):
+                shell.run(words)
+
+
+def test_code_is_fenced_in_a_language_that_the_test_runs() -> None:
+    known = {"python", "bash", "sh", "console", "text", "toml"}
+    assert [f"{named(p)}:{s.line} {s.language}" for p in PAGES for s in snippets(p) if s.language not in known] == []
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    said = {target for page in OWN for target in re.findall(r"(?:`|^ {4})make ([a-z]+)", text_of(page), re.MULTILINE)}
+    assert {"demo", "test", "lint", "docs"} <= said <= targets
+
+
+# Links
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_link_leads_to_a_file_or_a_heading(page: Path) -> None:
+    broken = []
+    for target in LINK.findall(FENCE.sub("", text_of(page))):
+        if re.match(r"https?://|mailto:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            broken.append(target)
+    assert broken == []
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text_of(page)), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_of_the_documentation_is_reached_from_the_readme() -> None:
+    linked = {(ROOT / target).resolve() for target in LINK.findall(text_of(ROOT / "README.md"))}
+    assert [named(p) for p in OWN if p != ROOT / "README.md" and p not in linked] == []
+
+
+# What is said
+
+
+def test_the_methods_page_is_what_the_packages_declare() -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "generate.py"))["page"]()
+    assert text_of(ROOT / "docs" / "methods.md") == page, "run `make docs`"
+
+
+def test_the_readme_counts_the_methods_and_packages_there_are() -> None:
+    [(methods, packages)] = re.findall(r"(\d+) methods in (\d+) packages", text_of(ROOT / "README.md"))
+    own = [m for m in registry.methods() if registry.package_of(m) in PACKAGES]
+    assert (int(methods), int(packages)) == (len(own), len(PACKAGES))
+
+
+def test_the_readme_lists_each_package_once() -> None:
+    assert sorted(re.findall(r"^\| \[(interp-[\w-]+)\]", text_of(ROOT / "README.md"), re.MULTILINE)) == PACKAGES
+
+
+def test_the_readme_names_the_extras_there_are() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    [line] = re.findall(r"^Extras: (.+?)\. ", text_of(ROOT / "README.md"), re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", line)) == set(project["optional-dependencies"])
+
+
+def test_parameters_of_every_method_have_names_of_the_glossary() -> None:
+    """What several packages use is one name for one thing, and the glossary says what."""
+    import dataclasses
+    from collections import Counter
+
+    fields = Counter(
+        field.name
+        for method in registry.methods()
+        if registry.package_of(method) in PACKAGES
+        for field in dataclasses.fields(registry.implementation(method))
+    )
+    glossary = set(re.findall(r"`(\w+)`", text_of(ROOT / "docs" / "glossary.md")))
+    assert {name for name, times in fields.items() if times > 1} - glossary == set()
+
+
+def test_the_picture_of_the_report_is_small() -> None:
+    picture = (ROOT / "docs" / "images" / "report.png").read_bytes()
+    assert picture.startswith(b"\x89PNG") and len(picture) < 250_000
