@@ -109,11 +109,12 @@ def small_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     from interp_demo import story
 
     whole = story.corpus()
-    few = whole.held_out[:130]
-    part = story.Corpus([whole.texts[i] for i in few], [whole.labels[i] for i in few], list(range(len(few))))
+    texts = whole.unseen(each=8)
+    labels = [whole.labels[whole.texts.index(text)] for text in texts]
+    part = story.Corpus(texts, labels, list(range(len(texts))))
     monkeypatch.setattr(story, "corpus", lambda: part)
-    monkeypatch.setattr(story, "CONCEPTS", 6)
-    monkeypatch.setattr(story, "CLASS_CONCEPTS", 3)
+    monkeypatch.setattr(story, "CONCEPTS", 3)
+    monkeypatch.setattr(story, "CLASS_CONCEPTS", 2)
     monkeypatch.setattr(story, "MIN_COUNT", 5)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import interp_core as interp
 
 HERE = Path(__file__).parent
-MODEL, CORPUS = HERE / "model", HERE / "corpus.csv"
+MODEL, CORPUS = HERE / "emotion-demo", HERE / "corpus.csv"
 PROVERB = "Love and hate are two sides of the same coin."
 CONCEPTS, CLASS_CONCEPTS, NAMED, MIN_COUNT = 20, 20, 5, 20
 

@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 PACKAGE = Path(__file__).resolve().parent.parent / "interp_demo"
-MODEL = PACKAGE / "model"
+MODEL = PACKAGE / "emotion-demo"
 LABELS = {"sadness", "joy", "love", "anger", "fear", "surprise"}
 FIRST_PERSON = {"i", "me", "my", "mine", "myself", "we", "us", "our", "ours", "ourselves"}
 

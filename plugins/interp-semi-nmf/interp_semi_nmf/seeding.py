@@ -7,7 +7,7 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, one_hot
 
 ROUNDS = 20
 
@@ -21,9 +21,12 @@ def centres(x: Float[Tensor, "n d"], concepts: int, generator: torch.Generator) 
     rows = normalize(x, dim=1)
     weight = x.norm(dim=1)
     found = _spread(rows, weight, concepts, generator)
+    nearest = torch.full((len(rows),), -1, device=rows.device)
     for _ in range(ROUNDS):
-        nearest = (rows @ found.T).argmax(dim=1)
-        total = torch.zeros_like(found).index_add_(0, nearest, weight[:, None] * rows)
+        before, nearest = nearest, (rows @ found.T).argmax(dim=1)
+        if torch.equal(before, nearest):
+            break
+        total = one_hot(nearest, concepts).to(rows).T @ (weight[:, None] * rows)
         found = torch.where(total.norm(dim=1, keepdim=True) > 0, normalize(total, dim=1), found)
     return found
 

@@ -18,7 +18,7 @@ from transformers import BertConfig, BertForSequenceClassification, BertTokenize
 
 PACKAGE = Path(__file__).resolve().parent.parent
 CORPUS = PACKAGE / "corpus.csv"
-MODEL = PACKAGE / "model"
+MODEL = PACKAGE / "emotion-demo"
 
 LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
