@@ -103,6 +103,17 @@ def given() -> dict[str, Any]:
     return {**names, "tokenizer": model.tokenizer, "interp": interp}
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Small matrices on a busy machine: threads that wait for each other take longer than the work."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def small_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     """The demonstration on few of its sentences; its own tests tell the whole story."""
