@@ -152,7 +152,6 @@ def _of_attributions(
         values,
         interval_of_mean(means),
         floor,
-        definition=getattr(metric, "definition", ""),
     )
     settings = {"score": prepared[0].space, "removal": prepared[0].removal, "texts": len(found), "random orders": draws}
     return _finished(score, metric, session.cost, model.name, settings)
@@ -188,7 +187,8 @@ def _finished(score: Score, metric: Any, cost: Cost, model: str, settings: dict[
     if not isinstance(score, Score) or not math.isfinite(score.value):
         raise ModelError(f"{type(metric).__name__} gave {score}; a Score with a finite value was expected.")
     made = made_by(metric, cost, model, settings)
-    return dataclasses.replace(score, name=score.name or made.method, made_by=made)
+    definition = score.definition or getattr(metric, "definition", "")
+    return dataclasses.replace(score, name=score.name or made.method, definition=definition, made_by=made)
 
 
 def _kind(result: Any) -> Kind:

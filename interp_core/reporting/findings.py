@@ -88,17 +88,18 @@ def _concepts(contents: Contents) -> list[str]:
             place = int(weights.scores[k].argmax())
             title = title_of(known.get(place))
             named = f"Concept {place}" + (f" ({shortened(title)})" if title else "")
-            lines.setdefault(named, []).append((float(weights.scores[k, place]), name))
-    for each in contents.class_concepts:
+            against = " (against it)" if weights.way(k, place) == "against" else ""
+            lines.setdefault(named, []).append((float(weights.scores[k, place]), f"“{name}”{against}"))
+    for each in contents.class_concepts if not lines else ():
         place = int(each.importance.scores[each.row].argmax())
         concept = (
             next((c for c in each.interpretation.concepts if c.concept == place), None) if each.interpretation else None
         )
         title = title_of(concept)
         named = f"Its concept {place}" + (f" ({shortened(title)})" if title else "")
-        lines.setdefault(named, []).append((float(each.importance.scores[each.row, place]), each.class_name))
+        lines.setdefault(named, []).append((float(each.importance.scores[each.row, place]), f"“{each.class_name}”"))
     strongest = sorted(lines.items(), key=lambda item: -max(score for score, _ in item[1]))
-    return [f"{named} matters most to {listed([f'“{c}”' for _, c in found])}." for named, found in strongest]
+    return [f"{named} matters most to {listed([name for _, name in found])}." for named, found in strongest]
 
 
 def _score(score: Score) -> str:
