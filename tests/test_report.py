@@ -206,7 +206,7 @@ def test_the_heading_says_what_the_values_say():
     lines = re.findall(r"<li>([^<]+)</li>", html[html.index("In short") : html.index("</header>")])
     assert lines == [
         "“angry” speaks most for “anger” (+2.00).",
-        "Concept 2 (rage 2) matters most to “joy”.",
+        "Concept 2 (rage 2) matters most to “joy” (against it).",
         "Concept 0 (rage 0) matters most to “anger”.",
         "Insertion 0.700, a random answer 0.400: better than random.",
     ]
