@@ -54,7 +54,7 @@ def word_spans(text: str) -> list[tuple[int, int]]:
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
-    """Sentences as `sentencex` finds them (abbreviations and quotations of many languages are known to it)."""
+    """Sentences as `sentencex` finds them by its rules for English, which know abbreviations and quotations."""
     return _trimmed(text, [(b["start_index"], b["end_index"]) for b in get_sentence_boundaries("en", text)])
 
 

@@ -25,7 +25,8 @@ def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int = DEFAUL
     """
     import transformers
 
-    if Path(path).is_absolute() and not Path(path).is_dir():
+    looks_local = Path(path).is_absolute() or len(Path(path).parts) > 2 or str(path).startswith(".")
+    if looks_local and not Path(path).is_dir():
         raise InputError(f"{str(path)!r} is not a folder with a model.")
     try:
         config = transformers.AutoConfig.from_pretrained(path)

@@ -103,7 +103,8 @@ def test_scores_are_the_same_alone_in_a_batch_and_however_the_tokenizer_pads(
 ) -> None:
     model = real_model(name)
     texts = sorted(real_texts("emotion")[:40], key=len)[::8]
-    options = {"targets": " and i love you"} if model.head == "causal" else {"targets": "all"}
+    options: dict[str, object] = {"targets": " and i love you" if model.head == "causal" else "all"}
+    options |= {"samples": 64} if by == "lime" else {}
     alone = [interp.attribute(model, text, by=by, progress=False, **options)[0] for text in texts]
     again = interp.attribute(model, texts[0], by=by, progress=False, **options)[0]
     assert torch.equal(again.scores, alone[0].scores)

@@ -14,7 +14,7 @@ import interp_core as interp
 HERE = Path(__file__).parent
 MODEL, CORPUS = HERE / "emotion-demo", HERE / "corpus.csv"
 PROVERB = "Love and hate are two sides of the same coin."
-CONCEPTS, CLASS_CONCEPTS, NAMED, MIN_COUNT = 20, 20, 5, 20
+CONCEPTS, CLASS_CONCEPTS, MIN_COUNT = 20, 6, 20
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,12 @@ def tell(html: str | Path, llm: str | None = None, llm_parameters: dict[str, Any
 
 
 def _of_class(split: interp.SplitModel, activations: interp.Activations, name: str, namer: Any) -> interp.ClassConcepts:
-    """Concepts learnt from the sentences the model gives one class, the most important of them in words."""
+    """Concepts learnt from the sentences that the model gives one class, in words."""
     part = activations.of_class(name)
     concepts = min(CLASS_CONCEPTS, len(part))
     space = interp.fit_concepts(part, by="semi-nmf", concepts=concepts)
     importance = interp.importance(split, space, part, by="input-x-gradient", targets=name)
-    named = [concept for concept, _ in importance.top(0, NAMED)]
-    words = interp.interpret(space, part, by=namer, concepts=named)
+    words = interp.interpret(space, part, by=namer)
     return interp.ClassConcepts(name, space, words, importance)
 
 
