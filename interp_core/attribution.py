@@ -22,6 +22,7 @@ from interp_core.text import Encoded, Unit
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+INCOMPLETE = 0.01  # the share of the difference explained above which a reader is told
 ENCODED = ("ids", "offsets", "special", "unit_of")
 
 
@@ -160,8 +161,9 @@ def attribute(
         )
         for item, result in zip(prepared, results, strict=True)
     ]
-    for note in sorted({note for a in attributions for note in a.notes}):
-        warnings.warn(note, InterpWarning, stacklevel=2)
+    noted = [a for a in attributions if a.notes]
+    if noted:
+        warnings.warn(f"{len(noted)} of {len(attributions)} texts: {noted[0].notes[0]}", InterpWarning, stacklevel=2)
     return attributions
 
 
@@ -191,7 +193,21 @@ def explain(method: Any, question: Question) -> Attribution:
         error=None if error is None else error.detach().float().cpu().where(question.applicable, torch.zeros(())),
         applicable=question.applicable,
         intact=question.intact(),
-        notes=question.notes,
+        notes=(*question.notes, *_incomplete(method, question, scores)),
+    )
+
+
+def _incomplete(method: Any, question: Question, scores: Float[Tensor, "k u"]) -> tuple[str, ...]:
+    """What to say when a method that claims completeness misses it by more than it should on this question."""
+    declared = registry.declaration_of(method)
+    if declared is None or "complete" not in declared.claims:
+        return ()
+    gap = question.intact() - question.emptied()
+    off = float(((scores.sum(1) - gap).abs() / gap.abs().clamp(min=1e-6)).max())
+    if off <= INCOMPLETE:
+        return ()
+    return (
+        f"The scores miss the difference to the baseline, which they should add up to, by {off:.1%}; use more steps.",
     )
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from interp_core.attribution import explain
 from interp_core.errors import InputError
 from interp_core.question import ask
 from interp_core.testing import contract_tests, linear_world
@@ -51,3 +52,9 @@ def test_a_linear_score_needs_one_step() -> None:
 def test_no_steps_are_refused() -> None:
     with pytest.raises(InputError, match="at least 1"):
         IntegratedGradients(steps=0)
+
+
+def test_a_sum_that_misses_the_difference_is_said() -> None:
+    question = ask(lambda v: (v.sum((1, 2)) ** 4)[:, None], torch.tensor([[1.0], [2.0]]))
+    assert "use more steps" in explain(IntegratedGradients(steps=1), question).notes[0]
+    assert explain(IntegratedGradients(steps=2), question).notes == ()
