@@ -30,7 +30,7 @@ class Activations:
         units: the units of each text.
         layer: module path the rows were read from.
         granularity: what a row stands for.
-        predictions: the class the model gives to each text (m), if asked for.
+        predictions: the class the model gives to each text (m), if asked for; of a multi-label head (m, k) which.
         labels: the class each text is said to have (m), if given.
         class_names: the names of the classes, if the model has any.
     """
@@ -43,7 +43,7 @@ class Activations:
     layer: str
     granularity: str
     made_by: MadeBy
-    predictions: Int[Tensor, " m"] | None = None
+    predictions: Int[Tensor, " m"] | Bool[Tensor, "m k"] | None = None
     labels: Int[Tensor, " m"] | None = None
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -73,9 +73,10 @@ class Activations:
         if column is None:
             raise InputError(f"these activations carry no {by}; make them with split.activations(…, predictions=True).")
         index = class_index(name, self.class_names or [str(i) for i in range(int(column.max()) + 1)])
-        if not bool((column == index).any()):
+        having = column[:, index] if column.ndim == 2 else column == index
+        if not bool(having.any()):
             raise InputError(f"no text has the class {name!r} by {by}.")
-        return self.select(column == index)
+        return self.select(having)
 
     def select(self, keep: Bool[Tensor, " m"]) -> Activations:
         """The part that belongs to the texts kept."""

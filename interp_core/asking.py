@@ -11,7 +11,8 @@ import torch
 from interp_core.builders import about_layer, about_text
 from interp_core.errors import InputError, TargetError, UnsupportedError
 from interp_core.evaluate import Evaluator
-from interp_core.generation import continued, next_token_targets, token_targets
+from interp_core.generation import as_prompt, continued, next_token_targets, token_targets
+from interp_core.given import asks_prediction, one_each, per_text
 from interp_core.granularity import Granularity, divide
 from interp_core.model import TextModel
 from interp_core.options import Options
@@ -29,6 +30,7 @@ from tqdm.auto import tqdm
 T = TypeVar("T")
 Ask = Callable[[Request], Answer]
 MOST_IN_FLIGHT = 48
+TEXTS_AT_A_TIME = 256  # whose hidden states are held at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,7 @@ class Session:
         space = check_space(self.options.score, head)
         with self.cost.timed():
             if head == "causal":
-                found = [self._generated(t, want) for t, want in zip(texts, _one_each(targets, texts), strict=True)]
+                found = [self._generated(t, want) for t, want in zip(texts, one_each(targets, texts), strict=True)]
                 pairs: list[tuple[Encoded, tuple[Target, ...], Tensor | None]] = [(e, t, None) for e, t in found]
             else:
                 pairs = self._classified(texts, targets)
@@ -91,20 +93,20 @@ class Session:
         return prepared
 
     def each(self, prepared: Sequence[Prepared], work: Callable[[Question], T], description: str) -> list[T]:
-        """The results of `work` on the question of each text, in order; what the texts ask of the model is put
-        together.
-        """
-        if self.split:
-            states = self.split.states(self.evaluator, [p.encoded for p in prepared])
-            empty = self._emptied_states(prepared)
-        else:
-            states = empty = [torch.empty(0)] * len(prepared)
+        """The results of `work` on the question of each text, in order; what they ask of the model is put together."""
 
-        def job(i: int, ask: Ask) -> T:
-            return work(self.question(prepared[i], (states[i], empty[i]), ask))
+        def job(item: Prepared, states: tuple[Tensor, Tensor] | None, ask: Ask) -> T:
+            return work(self.question(item, states, ask))
 
-        jobs = [partial(job, i) for i in range(len(prepared))]
-        return self.run(jobs, description, max(len(p.encoded) for p in prepared))
+        if self.split is None:
+            return self.run([partial(job, p, None) for p in prepared], description, longest_of(prepared))
+        results: list[T] = []
+        for start in range(0, len(prepared), TEXTS_AT_A_TIME):
+            part = prepared[start : start + TEXTS_AT_A_TIME]
+            states = self.split.states(self.evaluator, [p.encoded for p in part])
+            pairs = zip(part, states, self._emptied_states(part), strict=True)
+            results += self.run([partial(job, p, (x, empty)) for p, x, empty in pairs], description, longest_of(part))
+        return results
 
     def run(self, jobs: Sequence[Callable[[Ask], T]], description: str, longest: int) -> list[T]:
         """The results of jobs that share passes; one alone runs on this thread.
@@ -116,6 +118,7 @@ class Session:
         """
         width = max(1, min(MOST_IN_FLIGHT, len(jobs), self.model.tokens_per_batch // max(1, longest)))
         quiet = None if self.options.progress else True
+        self.evaluator.in_flight = width
         bar = tqdm(total=len(jobs), desc=description, unit="text", disable=quiet, leave=False)
         results = []
         with bar, self.cost.timed():
@@ -146,8 +149,11 @@ class Session:
         if self.split is None:
             question = about_text(self.evaluator, prepared.encoded, prepared.readout, self.options.removal, ask)
         else:
-            assert states is not None
-            layer = (self.split.entry, states[0], Absence(f"{prepared.removal} at the input", "features", states[1]))
+            assert states is not None and prepared.encoded.unit_of is not None
+            x, empty = (s.to(torch.promote_types(s.dtype, torch.float32)) for s in states)
+            outside = (prepared.encoded.unit_of < 0)[:, None].to(x.device)
+            absent = Absence(f"{prepared.removal} at the input", "features", torch.where(outside, x, empty))
+            layer = (self.split.entry, x, absent)
             question = about_layer(self.evaluator, prepared.encoded, prepared.readout, layer, ask)
         if prepared.intact is not None:
             question.remember(prepared.intact)
@@ -186,9 +192,9 @@ class Session:
         self, texts: Sequence[str], targets: Any
     ) -> list[tuple[Encoded, tuple[Target, ...], Tensor | None]]:
         labels, head = self.model.labels, self.model.head
-        wanted = _per_text(targets, texts)
+        wanted = per_text(targets, texts)
         encoded = [self.model.encoder(text) for text in texts]
-        known = [None] * len(texts) if not _asks_prediction(wanted) else self._logits(encoded)
+        known = [None] * len(texts) if not asks_prediction(wanted) else self._logits(encoded)
         return [
             (e, class_targets(want, labels, head, logits), logits)
             for e, want, logits in zip(encoded, wanted, known, strict=True)
@@ -200,7 +206,15 @@ class Session:
 
     def _generated(self, prompt: str, want: Any) -> tuple[Encoded, tuple[Target, ...]]:
         if isinstance(want, Contrast | Target):
-            return next_token_targets(self.model, prompt, want)
+            encoded = self.model.encoder(prompt)
+            if encoded.cut:
+                raise InputError(f"the prompt has {encoded.cut} tokens more than the model takes; shorten it.")
+            encoded = as_prompt(encoded)
+            return encoded, next_token_targets(self.model, encoded, want)
+        if isinstance(want, str) and want == "all":
+            raise TargetError(
+                "a generator has no classes, so 'all' means nothing; give the continuation, or leave targets out."
+            )
         if want is not None and not isinstance(want, str):
             raise TargetError(
                 f"target {want!r}: for a generator give None, a continuation, or interp.contrast of two next tokens."
@@ -209,28 +223,6 @@ class Session:
         return encoded, token_targets(self.model, encoded)
 
 
-def _asks_prediction(wanted: Sequence[Any]) -> bool:
-    return any(want is None or (isinstance(want, str) and want == "predicted") for want in wanted)
-
-
-def _per_text(targets: Any, texts: Sequence[str]) -> list[Any]:
-    """Classifier targets for each text: the same for all, or one list a text when a list of lists (or 2-D tensor) is
-    given.
-    """
-    rows = targets.tolist() if isinstance(targets, Tensor) else targets
-    if isinstance(rows, list | tuple) and rows and all(isinstance(row, list | tuple) for row in rows):
-        if len(rows) != len(texts):
-            raise TargetError(f"{len(rows)} lists of targets were given for {len(texts)} texts; one each was expected.")
-        return list(rows)
-    return [rows] * len(texts)
-
-
-def _one_each(targets: Any, texts: Sequence[str]) -> list[Any]:
-    """Generator targets for each text: the same for all, or one a text."""
-    if isinstance(targets, list | tuple):
-        if len(targets) != len(texts):
-            raise TargetError(
-                f"{len(targets)} continuations were given for {len(texts)} prompts; one each was expected."
-            )
-        return list(targets)
-    return [targets] * len(texts)
+def longest_of(prepared: Sequence[Prepared]) -> int:
+    """The number of tokens of the longest text."""
+    return max(len(p.encoded) for p in prepared)

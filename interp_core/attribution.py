@@ -5,24 +5,25 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from interp_core import registry, storage
 from interp_core.asking import Session
-from interp_core.errors import InterpWarning, ModelError, UnsupportedError
+from interp_core.errors import InterpWarning
+from interp_core.given import as_texts
 from interp_core.granularity import Granularity
 from interp_core.model import TextModel
 from interp_core.options import take_options
 from interp_core.provenance import MadeBy, made_by
 from interp_core.question import Question
+from interp_core.scoring import incomplete, name_of, scored, silent
 from interp_core.targets import Target
 from interp_core.text import Encoded, Unit
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-INCOMPLETE = 0.01  # the share of the difference explained above which a reader is told
 ENCODED = ("ids", "offsets", "special", "unit_of")
 
 
@@ -147,10 +148,14 @@ def attribute(
     """
     chosen, parameters = take_options(options)
     method = registry.resolve(by, "attribution", parameters)
-    corpus = [texts] if isinstance(texts, str) else list(texts)
+    corpus = as_texts(texts)
     session = Session(model, chosen)
     prepared = session.prepare(corpus, targets, granularity)
-    results = session.each(prepared, lambda question: explain(method, question), f"attribute by {_name(method)}")
+    numbers = {(p.encoded.text, p.readout.targets): i for i, p in reversed(list(enumerate(prepared)))}
+    firsts = sorted(numbers.values())  # texts that occur again with the same targets are explained once
+    found = session.each([prepared[i] for i in firsts], partial(explain, method), f"attribute by {name_of(method)}")
+    known = dict(zip(firsts, found, strict=True))
+    results = [known[numbers[p.encoded.text, p.readout.targets]] for p in prepared]
     made = made_by(method, session.cost, model.name, session.settings(granularity))
     attributions = [
         replace(
@@ -174,59 +179,15 @@ def explain(method: Any, question: Question) -> Attribution:
         UnsupportedError: the method needs what the question does not offer.
         ModelError: the method gave something else than finite (k, u) scores.
     """
-    check_needs(method, question)
-    found = method.attribute(question)
-    scores, error = found if isinstance(found, tuple) else (found, None)
-    expected = (len(question.targets), len(question.units))
-    if not isinstance(scores, Tensor) or tuple(scores.shape) != expected:
-        shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        raise ModelError(f"{_name(method)} gave {shape}; {expected} (targets, units) was expected.")
-    scores = scores.detach().float().cpu()
-    if not torch.isfinite(scores).all():
-        raise ModelError(f"{_name(method)} gave NaN or infinity; its other answers may be right, this one is not.")
+    scores, error = scored(method, question)
     return Attribution(
         text=question.text,
         units=question.units,
         targets=question.targets,
-        scores=scores.where(question.applicable, torch.zeros(())),
-        made_by=MadeBy(_name(method)),
-        error=None if error is None else error.detach().float().cpu().where(question.applicable, torch.zeros(())),
+        scores=scores,
+        made_by=MadeBy(name_of(method)),
+        error=error,
         applicable=question.applicable,
         intact=question.intact(),
-        notes=(*question.notes, *_incomplete(method, question, scores)),
+        notes=(*question.notes, *incomplete(method, question, scores), *silent(question, scores)),
     )
-
-
-def _incomplete(method: Any, question: Question, scores: Float[Tensor, "k u"]) -> tuple[str, ...]:
-    """What to say when a method that claims completeness misses it by more than it should on this question."""
-    declared = registry.declaration_of(method)
-    if declared is None or "complete" not in declared.claims:
-        return ()
-    gap = question.intact() - question.emptied()
-    off = float(((scores.sum(1) - gap).abs() / gap.abs().clamp(min=1e-6)).max())
-    if off <= INCOMPLETE:
-        return ()
-    return (
-        f"The scores miss the difference to the baseline, which they should add up to, by {off:.1%}; use more steps.",
-    )
-
-
-def check_needs(method: Any, question: Question) -> None:
-    """Refuse before any computation what cannot work, and name what would.
-
-    Raises:
-        UnsupportedError: something is missing.
-    """
-    declared = registry.declaration_of(method)
-    missing = sorted((declared.needs if declared else frozenset()) - question.offers)
-    if missing:
-        able = [m.name for m in registry.methods("attribution") if m.needs <= question.offers]
-        raise UnsupportedError(
-            f"{_name(method)} needs {', '.join(missing)}, which this question does not offer. "
-            f"These would work: {', '.join(able)}."
-        )
-
-
-def _name(method: Any) -> str:
-    declared = registry.declaration_of(method)
-    return declared.name if declared else type(method).__name__

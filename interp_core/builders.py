@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from interp_core.evaluate import Evaluator
@@ -109,7 +110,7 @@ class ConceptInput:
         p, c, r = codes.shape
         change = self.decode(codes.transpose(1, 2).reshape(p * r, c)) - self.decode(self.codes.T).repeat(p, 1)
         moved = torch.cat([change.reshape(p, r, -1), change.new_zeros(p, 1, change.shape[1])], dim=1)
-        return self.context + moved[:, self.row_of.to(moved.device)].to(self.context.dtype)
+        return self.context + moved[:, self.row_of.to(moved.device)]
 
 
 def _question(
@@ -121,13 +122,12 @@ def _question(
 ) -> Question:
     entry, x, absent = features
     assert encoded.unit_of is not None
-    model = evaluator.model
     runner = ModelRunner(
         evaluator,
         encoded,
         readout,
         entry,
-        lambda v: v.to(model.dtype),
+        lambda v: v,
         x,
         absent,
         encoded.unit_of,
@@ -162,5 +162,5 @@ def _notes(encoded: Encoded) -> tuple[str, ...]:
 
 
 def _named_units(names: Sequence[str]) -> list[Unit]:
-    starts = [sum(len(n) + 1 for n in names[:i]) for i in range(len(names))]
-    return [Unit(name, start, start + len(name)) for name, start in zip(names, starts, strict=True)]
+    starts = accumulate((len(name) + 1 for name in names), initial=0)
+    return [Unit(name, start, start + len(name)) for name, start in zip(names, starts, strict=False)]

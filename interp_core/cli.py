@@ -18,12 +18,12 @@ from interp_core.plugin import VERBS, Method
 
 
 class _Group(click.Group):
-    """Explains the toolkit's own errors in one line, with exit code 1, instead of a traceback."""
+    """Explains the toolkit's errors and those of files in one line, with exit code 1, instead of a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except InterpError as error:
+        except (InterpError, OSError) as error:
             click.echo(f"interp: {error}", err=True)
             ctx.exit(1)
 

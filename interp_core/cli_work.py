@@ -49,8 +49,7 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
     model = _load(path)
     layer = options["layer"]
     asked = {key: options[key] for key in ("granularity", "removal")}
-    wanted = options["targets"]
-    asked["targets"] = int(wanted) if model.labels and wanted and wanted.isdigit() else wanted
+    asked["targets"] = _targets(options["targets"], bool(model.labels))
     found = attribution.attribute(
         model,
         list(texts),
@@ -66,6 +65,8 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
         click.echo(json.dumps({"attributions": rows, "scores": [s.to_json() for s in scores]}, ensure_ascii=False))
         return
     for one in found:
+        if len(found) > 1:
+            click.secho(one.text, bold=True)
         for k, target in enumerate(one.targets):
             words = ", ".join(f"{word} {score:+.3f}" for word, score in one.top(k))
             click.echo(f"{target.label!r}: {words}")
@@ -189,6 +190,14 @@ def _load(path: str) -> Any:
 
     transformers.utils.logging.disable_progress_bar()
     return load(path)
+
+
+def _targets(given: tuple[str, ...], classifies: bool) -> Any:
+    if not given:
+        return None
+    if classifies:
+        return [int(t) if t.isdigit() else t for t in given]
+    return given[0] if len(given) == 1 else list(given)
 
 
 def _layer(text: str) -> int | str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,9 @@ class _Chosen(ConceptSpace):
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
         return self.space.encode(values)[:, self.chosen]
 
+    def save(self, path: str | Path) -> Path:
+        raise UnsupportedError("a part of a space is for looking at; save the whole space.")
+
 
 def fit_concepts(activations: Activations, *, by: Any, **parameters: Any) -> ConceptSpace:
     """Learn concepts from activations.
@@ -175,15 +180,14 @@ def _check(method: Any, activations: Activations) -> None:
 
 
 def _class_of(name: str) -> type[Any]:
-    module = name.partition(":")[0]
-    known = {m.target.partition(":")[0].split(".")[0] for m in registry.methods("concepts")} | {"interp_core"}
-    if module.split(".")[0] not in known:
+    """The class of a saved space: of a package that declares methods, or of a module that this program has imported."""
+    module, _, attribute = name.partition(":")
+    declared = {m.target.partition(":")[0].split(".")[0] for m in registry.methods("concepts")} | {"interp_core"}
+    if module.split(".")[0] not in declared and module not in sys.modules:
         raise InputError(
-            f"the space is of {name!r}, which no installed package declares; install the package it came from."
+            f"the space is a {name!r}, which no installed package declares; install or import where it is."
         )
-    from importlib import import_module
-
-    found = getattr(import_module(module), name.partition(":")[2], None)
+    found = getattr(import_module(module), attribute, None)
     if not (isinstance(found, type) and issubclass(found, ConceptSpace)):
         raise BrokenPluginError(
             f"{name!r} is not a ConceptSpace; the file was written by another version of its package."

@@ -13,14 +13,14 @@ import torch
 from interp_core import registry, storage
 from interp_core.activations import Activations
 from interp_core.asking import Session
-from interp_core.attribution import Attribution, explain
 from interp_core.builders import ConceptInput, about_concepts
 from interp_core.concepts import ConceptSpace
 from interp_core.errors import InputError, TargetError
-from interp_core.generation import next_token_targets
+from interp_core.generation import as_prompt, next_token_targets
 from interp_core.options import take_options
 from interp_core.provenance import MadeBy, made_by
 from interp_core.rows import Answer, Request
+from interp_core.scoring import scored
 from interp_core.split import SplitModel
 from interp_core.targets import Contrast, Readout, Target, check_space, class_targets
 from interp_core.text import Encoded
@@ -120,7 +120,7 @@ def importance(
     session = Session(split.model, replace(chosen, layer=None))
     moved = copy.deepcopy(space).to(split.model.device)
     source = _Source(split, moved, activations, session, targets)
-    results: list[Attribution] = []
+    results: list[Tensor] = []
     for start in range(0, len(activations.texts), TEXTS_AT_A_TIME):
         inputs = source.inputs(range(start, min(start + TEXTS_AT_A_TIME, len(activations.texts))))
         jobs = [partial(_explained, method, source, i) for i in inputs]
@@ -128,7 +128,7 @@ def importance(
         results += session.run(jobs, "importance", longest)
     settings = {"granularity": activations.granularity, "layer": split.path, "removal": "zero", "texts": len(results)}
     return Importance(
-        per_text=torch.stack([r.scores for r in results]),
+        per_text=torch.stack(results),
         targets=source.labels,
         concepts=tuple(space.names),
         made_by=made_by(method, session.cost, split.model.name, settings),
@@ -138,8 +138,8 @@ def importance(
 Input = tuple[Encoded, Readout, ConceptInput]
 
 
-def _explained(method: Any, source: _Source, item: Input, ask: Ask) -> Attribution:
-    return explain(method, source.question(*item, ask))
+def _explained(method: Any, source: _Source, item: Input, ask: Ask) -> Tensor:
+    return scored(method, source.question(*item, ask))[0]
 
 
 @dataclass
@@ -157,6 +157,8 @@ class _Source:
         """What is known of each text before it is asked about."""
         model, held = self.split.model, self.activations
         encoded = [model.encoder(held.texts[i]).with_units([(u.start, u.stop) for u in held.units[i]]) for i in texts]
+        if model.head == "causal":
+            encoded = [as_prompt(e) for e in encoded]
         rows = [held.values[held.rows_of(i)].to(model.device) for i in texts]
         with torch.no_grad():
             codes = self.space.encode(torch.cat(rows).float()).split([len(r) for r in rows])
@@ -179,7 +181,7 @@ class _Source:
         return ConceptInput(
             self.split.entry,
             codes.T.contiguous(),
-            context.to(self.split.model.dtype),
+            context.to(torch.promote_types(context.dtype, torch.float32)),
             place,
             self.space.decode,
             self.space.names,
@@ -208,16 +210,18 @@ class _Source:
 
     def _classes(self, text: int) -> tuple[Target, ...]:
         model = self.split.model
-        if self.targets not in (None, "predicted") or self.activations.predictions is None:
+        if self.targets is not None and not (isinstance(self.targets, str) and self.targets == "predicted"):
             return class_targets(self.targets, model.labels, model.head, None)
-        index = int(self.activations.predictions[text])
-        return (Target(model.labels[index], index),)
+        own = self.activations.predictions
+        if own is None or own.ndim != 1:
+            raise TargetError("the class of each text is not known; make the activations with predictions=True.")
+        return (Target(model.labels[int(own[text])], int(own[text])),)
 
     def _generator(self, encoded: Encoded) -> tuple[Target, ...]:
         wanted = self.targets if isinstance(self.targets, list | tuple) else [self.targets]
         if not all(isinstance(w, str | Contrast | Target) for w in wanted) or "all" in wanted:
             raise TargetError("for a generator name the next tokens to explain, such as targets=[' good', ' bad'].")
-        return tuple(t for want in wanted for t in next_token_targets(self.split.model, encoded.text, want)[1])
+        return tuple(t for want in wanted for t in next_token_targets(self.split.model, encoded, want))
 
 
 def _check(split: SplitModel, space: ConceptSpace, activations: Activations) -> None:
@@ -228,6 +232,9 @@ def _check(split: SplitModel, space: ConceptSpace, activations: Activations) -> 
             f"the activations are of {activations.layer!r} and the model is split at {split.path!r}; "
             "they must be the same."
         )
+    made_on = {activations.made_by.model, space.made_by.model} - {""}
+    if made_on and made_on != {split.model.name}:
+        raise InputError(f"activations and space are of {', '.join(sorted(made_on))}, the model is {split.model.name}.")
     if space.width != activations.values.shape[1]:
         raise InputError(
             f"the space has width {space.width}, the activations {activations.values.shape[1]}; fit one to the other."

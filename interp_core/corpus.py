@@ -39,8 +39,8 @@ def read_column(source: str | Path, column: str = "text", split: str = "train") 
 
 def _opened(path: Path) -> TextIOBase:
     if path.suffix == ".gz":
-        return cast(TextIOBase, gzip.open(path, "rt", encoding="utf-8", newline=""))
-    return path.open(encoding="utf-8", newline="")
+        return cast(TextIOBase, gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 def _rows(file: TextIOBase, path: Path) -> Iterator[dict[str, Any] | str]:
@@ -82,18 +82,3 @@ def _from_datasets(source: str, column: str, split: str) -> list[str]:
         raise InputError(f"{source!r} has no column {column!r}; its columns are {', '.join(table.column_names)}.")
     values: Iterable[Any] = table[column]
     return [str(value) for value in values]
-
-
-def class_numbers(values: Iterable[str], names: Iterable[str]) -> list[int]:
-    """Labels given by name or number as numbers of classes.
-
-    Raises:
-        InputError: a label that is no class.
-    """
-    known = {name: i for i, name in enumerate(names)}
-    numbers = []
-    for value in values:
-        if value not in known and not value.isdigit():
-            raise InputError(f"label {value!r} is none of the classes {', '.join(known)}.")
-        numbers.append(known.get(value, -1) if value in known else int(value))
-    return numbers

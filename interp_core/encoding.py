@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import torch
 from interp_core.errors import InputError
 from interp_core.text import Encoded
+from torch import nn
+
+NO_LIMIT = 1_000_000
 
 
 class Encoder:
@@ -21,7 +25,7 @@ class Encoder:
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
 
-    @property
+    @cached_property
     def cls_position(self) -> int | None:
         """Where the tokenizer puts its classification token: 0 (first), -1 (last) or None (it adds none)."""
         cls = self.tokenizer.cls_token_id
@@ -106,6 +110,8 @@ class Encoder:
 def _check(text: Any) -> None:
     if not isinstance(text, str):
         raise InputError(f"a text is {type(text).__name__}; a string was expected.")
+    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+        raise InputError(f"a text holds half of a character (a lone surrogate): {text[:60]!r}. Read it again as UTF-8.")
     if not text.strip():
         raise InputError("a text is empty; there is nothing to explain in it.")
 
@@ -119,3 +125,18 @@ def _encoded(text: str, found: dict[str, Any], cut: int, prompt: int = -1) -> En
         prompt=prompt if prompt >= 0 else len(found["input_ids"]),
         cut=cut,
     )
+
+
+def most_tokens(model: Any, tokenizer: Any) -> int:
+    """The most tokens a model takes: the least of what its tokenizer and its table of positions allow."""
+    table = getattr(model.config, "max_position_embeddings", None)
+    tables = [table - _first_position(model, table)] if isinstance(table, int) and table > 0 else []
+    return min(getattr(tokenizer, "model_max_length", None) or NO_LIMIT, NO_LIMIT, *tables)
+
+
+def _first_position(model: nn.Module, table: int) -> int:
+    """Where positions start: some tables keep their first rows for padding."""
+    for module in model.modules():
+        if isinstance(module, nn.Embedding) and module.num_embeddings == table and module.padding_idx is not None:
+            return module.padding_idx + 1
+    return 0

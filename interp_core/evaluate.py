@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from interp_core.errors import ModelError, UnsupportedError
-from interp_core.hooks import at_rest, tap
+from interp_core.hooks import Tap, at_rest, tap
 from interp_core.model import TextModel
 from interp_core.provenance import Cost
 from interp_core.rows import Answer, Block, PositionedBlock, Request, collected, padded, repeated_positions
@@ -26,6 +26,7 @@ class Evaluator:
         self.model = model
         self.cost = cost if cost is not None else Cost()
         self.budget = model.tokens_per_batch
+        self.in_flight = 1
 
     def run(self, requests: Sequence[Request]) -> list[Answer]:
         """The answers, one for each request.
@@ -36,8 +37,9 @@ class Evaluator:
         answers: list[dict[int, tuple[Tensor | None, ...]]] = [{} for _ in requests]
         for route in dict.fromkeys(r.route for r in requests):
             todo = self._rows(requests, route)
+            alone = not requests[todo[0][0]].stop and self.model.one_row_a_pass if todo else False
             while todo:
-                batch, todo = self._fill(todo)
+                batch, todo = self._fill(todo, alone)
                 try:
                     results = self._pass(requests, batch)
                 except (torch.OutOfMemoryError, RuntimeError) as error:
@@ -55,17 +57,21 @@ class Evaluator:
         `request` stands for all of them, since their routes are equal. Gradients flow when they are enabled.
         """
         ids, attention, values = padded(blocks, self.model.pad_id)
-        self.cost.forwards += 1
-        self.cost.rows += len(ids)
-        self.cost.tokens += ids.numel()
         output: Any = None
+        entered: Any = None
         with ExitStack() as stack:
+            stack.enter_context(self.model.lock)
             stack.enter_context(at_rest(self.model.model))
             seen = stack.enter_context(tap(self.model.model, request.read, stop=request.stop)) if request.read else None
             if values is not None and request.entry is not None:
-                stack.enter_context(request.entry.open(values))
+                entered = stack.enter_context(request.entry.open(values))
             stack.enter_context(self._only_positions(blocks, request))
             output = self.model.forward(ids, attention)
+        if isinstance(entered, Tap):
+            entered.read()  # a module that never ran has taken no values in
+        self.cost.forwards += 1
+        self.cost.rows += len(ids)
+        self.cost.tokens += ids.numel()
         return output, seen.read() if seen else None, attention
 
     def _rows(self, requests: Sequence[Request], route: Any) -> list[tuple[int, int, int]]:
@@ -77,9 +83,9 @@ class Evaluator:
         ]
         return sorted(rows, key=lambda r: (-r[2], r[0], r[1]))
 
-    def _fill(self, todo: list[tuple[int, int, int]]) -> tuple[list[Any], list[Any]]:
+    def _fill(self, todo: list[tuple[int, int, int]], alone: bool) -> tuple[list[Any], list[Any]]:
         longest = max(1, todo[0][2])
-        count = 1 if self.model.one_row_a_pass else max(1, self.budget // longest)
+        count = 1 if alone else max(1, self.budget // longest)
         return todo[:count], todo[count:]
 
     def _smaller(self, batch: list[Any], todo: list[Any], error: Exception) -> list[Any]:
@@ -97,11 +103,11 @@ class Evaluator:
             pieces.setdefault(which, []).append(row)
         asked = [requests[which] for which in pieces]
         first = asked[0]
-        with torch.set_grad_enabled(first.gradients):
+        with torch.inference_mode(False), torch.set_grad_enabled(first.gradients):
             blocks = [requests[which].build(torch.tensor(rows)) for which, rows in pieces.items()]
             output, hidden, attention = self.forward(blocks, first)
             found = self._scored(asked, blocks, output) if not first.stop else None
-        slopes = self._slopes(blocks, found[0]) if found and first.gradients else None
+            slopes = self._slopes(blocks, found[0]) if found and first.gradients else None
         results: dict[tuple[int, int], tuple[Tensor | None, ...]] = {}
         start = 0
         for i, (which, rows) in enumerate(pieces.items()):

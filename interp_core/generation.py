@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,6 +24,8 @@ def continued(model: TextModel, prompt: str, continuation: str | None, max_new_t
     if continuation is not None:
         return model.encoder.with_continuation(prompt, continuation)
     ids = model.encoder.prompt_ids(prompt)
+    if max_new_tokens < 1:
+        raise InputError(f"max_new_tokens is {max_new_tokens}; at least 1 is needed.")
     room = min(max_new_tokens, model.max_tokens - len(ids))
     if room < 1:
         raise InputError(
@@ -42,9 +45,17 @@ def continued(model: TextModel, prompt: str, continuation: str | None, max_new_t
     cost.forwards += len(new)
     cost.rows += len(new)
     cost.tokens += len(ids) + len(new)
-    while len(new) > 1 and new[-1] in (model.tokenizer.eos_token_id, model.pad_id):
+    ends = _end_ids(model)
+    while len(new) > 1 and new[-1] in ends:
         new.pop()
     return model.encoder.with_ids(prompt, new)
+
+
+def _end_ids(model: TextModel) -> set[int]:
+    """The ids that end a text: those of the tokenizer and of the model's own settings, which may name several."""
+    found = getattr(getattr(model.model, "generation_config", None), "eos_token_id", None)
+    several = found if isinstance(found, list) else [found]
+    return {int(i) for i in (*several, model.tokenizer.eos_token_id) if i is not None}
 
 
 def token_targets(model: TextModel, encoded: Encoded) -> tuple[Target, ...]:
@@ -57,31 +68,28 @@ def token_targets(model: TextModel, encoded: Encoded) -> tuple[Target, ...]:
     )
 
 
-def next_token_targets(
-    model: TextModel, prompt: str, want: Contrast | Target | str
-) -> tuple[Encoded, tuple[Target, ...]]:
-    """A target for the token that follows the prompt: a word that is one token, or the contrast of two such."""
-    encoded = model.encoder(prompt)
-    ids = model.encoder.prompt_ids(prompt)
-    place = len(ids)
-    encoded = _first(encoded, place)
+def next_token_targets(model: TextModel, encoded: Encoded, want: Contrast | Target | str) -> tuple[Target, ...]:
+    """A target for the token that follows a prompt: a word that is one token, or the contrast of two such."""
+    place = len(encoded)
     if isinstance(want, Target):
-        return encoded, (want if want.position is not None else Target(want.label, want.index, place, want.against),)
+        return (want if want.position is not None else Target(want.label, want.index, place, want.against),)
     if isinstance(want, str):
-        return encoded, (Target(want, _one_token(model.encoder, want), place),)
+        return (Target(want, _one_token(model.encoder, want), place),)
     chosen, other = (t if isinstance(t, int) else _one_token(model.encoder, t) for t in (want.chosen, want.other))
-    return encoded, (Target(f"{want.chosen} - {want.other}", chosen, place, other),)
+    return (Target(f"{want.chosen} - {want.other}", chosen, place, other),)
 
 
-def _first(encoded: Encoded, count: int) -> Encoded:
-    """The text without the special tokens that would close it."""
-    from dataclasses import replace
-
+def as_prompt(encoded: Encoded) -> Encoded:
+    """The text without the special tokens that would close it, so that something can follow."""
+    count = len(encoded)
+    while count > 1 and bool(encoded.special[count - 1]):
+        count -= 1
     return replace(
         encoded,
         ids=encoded.ids[:count],
         offsets=encoded.offsets[:count],
         special=encoded.special[:count],
+        unit_of=None if encoded.unit_of is None else encoded.unit_of[:count],
         prompt=count,
     )
 

@@ -18,7 +18,6 @@ Name = Literal["token", "word", "clause", "sentence", "sample", "cls"]
 Spans = Sequence[tuple[int, int]]
 Granularity = Name | str | Callable[[str], Spans]
 
-_WORD = regex.compile(r"(?w)\b\S.*?\b", flags=regex.DOTALL)
 _CLAUSE_END = regex.compile(r"[,;:()\u2013\u2014]+\s+|\s+[-\u2013\u2014]+\s+")
 
 

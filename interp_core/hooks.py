@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -51,6 +52,18 @@ def module_at(model: nn.Module, path: str) -> nn.Module:
     return found
 
 
+def blocks_of(model: nn.Module, depth: int | None) -> tuple[str, ...]:
+    """The paths of a transformer's blocks: the first list of `depth` modules of one class.
+
+    Raises:
+        LayerError: there is none.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module) == depth and len({type(m) for m in module}) == 1:
+            return tuple(f"{name}.{i}" for i in range(len(module)))
+    raise LayerError(f"the blocks of {type(model).__name__} were not found; give the split as a module path.")
+
+
 @contextmanager
 def tap(
     model: nn.Module, path: str, *, replace: Replacement | None = None, stop: bool = False, hidden: bool = True
@@ -70,14 +83,18 @@ def tap(
     module = module_at(model, path)
     seen = Tap(path)
     signal = _StopPass()
+    caller = threading.get_ident()
 
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        if threading.get_ident() != caller:  # somebody else's call of the same model is none of our business
+            return output
         if seen.value is not None:
             raise LayerError(
                 f"layer {path!r} ran twice in one pass, so its output is not one thing. Choose a module that runs once."
             )
         value = _checked(output, path, hidden)
-        seen.value = value if replace is None else replace(value) if callable(replace) else replace
+        given = replace(value) if callable(replace) else replace
+        seen.value = value if given is None else given.to(value)
         if stop:
             raise signal
         return output if replace is None else repack(output, seen.value)
@@ -150,12 +167,14 @@ def passing_through(modules: Sequence[nn.Module], outputs: Sequence[Any], value:
         for module, output in zip(modules, outputs, strict=True):
             had = module.__dict__.get("forward")
             stack.callback(_restore, module, had)
-            module.forward = _hand_on(output, value)
+            module.forward = _hand_on(module.forward, output, value)
         yield
 
 
-def _hand_on(output: Any, value: Tensor) -> Callable[..., Any]:
-    return lambda *_args, **_kwargs: repack(output, value)
+def _hand_on(own: Callable[..., Any], output: Any, value: Tensor) -> Callable[..., Any]:
+    first = output[0] if isinstance(output, tuple | list) else output
+    handed, caller = repack(output, value.to(first)), threading.get_ident()
+    return lambda *args, **kwargs: handed if threading.get_ident() == caller else own(*args, **kwargs)
 
 
 def _restore(module: nn.Module, had: Any) -> None:

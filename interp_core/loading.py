@@ -9,6 +9,8 @@ from interp_core.errors import InputError
 from interp_core.model import DEFAULT_BUDGET, TextModel
 from safetensors import SafetensorError
 
+_HUB_OPTIONS = ("revision", "subfolder", "token", "cache_dir", "local_files_only", "trust_remote_code")
+
 
 def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int = DEFAULT_BUDGET, **options: Any) -> TextModel:
     """The model and tokenizer of a folder or hub id.
@@ -29,17 +31,21 @@ def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int = DEFAUL
     if looks_local and not Path(path).is_dir():
         raise InputError(f"{str(path)!r} is not a folder with a model.")
     try:
-        config = transformers.AutoConfig.from_pretrained(path)
-        names = (
-            [f"AutoModelFor{task}"] if task != "auto" else list(getattr(config, "architectures", None) or ["AutoModel"])
-        )
-        maker = getattr(transformers, names[0], None)
+        shared = {key: value for key, value in options.items() if key in _HUB_OPTIONS}
+        config = transformers.AutoConfig.from_pretrained(path, **shared)
+        named = [
+            *(getattr(config, "architectures", None) or ()),
+            *(getattr(config, "auto_map", None) or ()),
+            "AutoModel",
+        ]
+        names = [f"AutoModelFor{task}"] if task != "auto" else [n for n in named if n != "AutoConfig"]
+        maker = next((found for name in names if (found := getattr(transformers, name, None)) is not None), None)
         if maker is None:
             raise InputError(
                 f"transformers has no class {names[0]!r}; name the task, such as task='SequenceClassification'."
             )
         model = maker.from_pretrained(path, **options)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(path, **shared)
     except (OSError, ValueError, SafetensorError) as error:
         if isinstance(error, InputError):
             raise

@@ -37,8 +37,8 @@ class Score:
     Attributes:
         value: the number.
         higher_is_better: the direction; None where neither is better.
-        values: what it is the mean of, one for each input and target (n); None for a number of the whole.
-        interval: 95 % interval of the mean over inputs (bootstrap); None for a single input.
+        values: one for each input and target (n); the value is the mean over inputs. None for a number of the whole.
+        interval: 95 % interval of the mean over inputs (Student's t); None for fewer than five.
         floor: what a random answer gets: random orders of units, or random directions in place of concepts.
         name: the metric.
         definition: the number in words, with its parameters.
@@ -128,10 +128,14 @@ def measure(result: Any, *what_produced_it: Any, by: Any, **options: Any) -> Sco
 def _of_attributions(
     metric: Any, attributions: list[Attribution], model: TextModel, given: dict[str, Any], options: Options
 ) -> Score:
-    removal = attributions[0].made_by.settings.get("removal", "auto")
+    removal = _removal_of(attributions, given)
     space = "logit" if model.head == "regression" else "probability"
-    known = "auto" if str(removal).split()[0] in ("tensor", "baseline") else str(removal).split()[0]
-    defaults: dict[str, Any] = {"score": given.get("score", space), "removal": given.get("removal", known)}
+    defaults: dict[str, Any] = {"score": given.get("score", space), "removal": removal}
+    made_on = {a.made_by.model for a in attributions} - {""}
+    if made_on and made_on != {model.name}:
+        raise InputError(
+            f"the attributions are of {', '.join(sorted(made_on))}, the model is {model.name}; give that one."
+        )
     session = Session(model, dataclasses.replace(options, layer=None, **defaults))
     prepared = [_prepared(a, session) for a in attributions]
     draws = max(1, math.ceil(RANDOM_ORDERS / len(attributions)))
@@ -144,10 +148,10 @@ def _of_attributions(
         [partial(job, i) for i in range(len(prepared))], f"measure by {type(metric).__name__.lower()}", longest
     )
     values = torch.cat([v for v, _ in found])
-    floor = float(torch.cat([f for _, f in found]).mean())
-    means = torch.stack([v.mean() for v, _ in found])
+    floor = float(torch.stack([f.mean() for _, f in found]).mean())
+    means = torch.stack([v.mean() for v, _ in found])  # a text counts once, however many targets it has
     score = Score(
-        float(values.mean()),
+        float(means.mean()),
         metric.higher_is_better,
         values,
         interval_of_mean(means),
@@ -155,6 +159,18 @@ def _of_attributions(
     )
     settings = {"score": prepared[0].space, "removal": prepared[0].removal, "texts": len(found), "random orders": draws}
     return _finished(score, metric, session.cost, model.name, settings)
+
+
+def _removal_of(attributions: Sequence[Attribution], given: dict[str, Any]) -> Any:
+    """The removal that was asked for, or else the one that the attributions were made with."""
+    if "removal" in given:
+        return given["removal"]
+    names = {str(a.made_by.settings.get("removal", "auto")).split()[0] for a in attributions}
+    if len(names) > 1 or names & {"tensor"}:
+        raise InputError(
+            f"the attributions were made with removal {', '.join(sorted(names))}; say removal=… for the metric."
+        )
+    return names.pop()
 
 
 def _one(metric: Any, attribution: Attribution, question: Question, draws: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -177,8 +193,10 @@ def _of_space(metric: Any, space: ConceptSpace, activations: Activations) -> Sco
     cost = Cost()
     with cost.timed(), torch.no_grad():
         score = metric.measure(space, activations)
-        floor = metric.measure(RandomDirections.like(space, activations), activations)
-    score = dataclasses.replace(score, floor=floor.value)
+        random = metric.measure(RandomDirections.like(space, activations), activations)
+    full = space.concepts >= space.width  # as many random directions as there are dimensions lose nothing
+    notes = ("No random floor: with as many concepts as dimensions random directions reconstruct everything.",)
+    score = dataclasses.replace(score, floor=None if full else random.value, notes=score.notes + notes * full)
     settings = {"rows": len(activations), "layer": activations.layer}
     return _finished(score, metric, cost, activations.made_by.model, settings)
 

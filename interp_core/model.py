@@ -6,12 +6,13 @@ import copy
 import inspect
 from functools import cached_property
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import torch
-from interp_core.encoding import Encoder
+from interp_core.encoding import Encoder, most_tokens
 from interp_core.errors import InputError, LayerError, ModelError
-from interp_core.hooks import TapEntry, at_rest, module_at
+from interp_core.hooks import TapEntry, at_rest, blocks_of, module_at
 from interp_core.targets import Head
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -19,7 +20,6 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from interp_core.split import SplitModel
 
-NO_LIMIT = 1_000_000
 DEFAULT_BUDGET = 4096
 
 
@@ -53,6 +53,7 @@ class TextModel:
         self.model: Any = model
         self.tokenizer: Any = copy.deepcopy(tokenizer)
         self.tokens_per_batch = tokens_per_batch
+        self.lock = RLock()  # one pass at a time, whatever threads ask
         self.embedding_path = self._embedding_path()
         self.encoder = Encoder(self.tokenizer, self.max_tokens)
 
@@ -94,14 +95,8 @@ class TextModel:
 
     @property
     def max_tokens(self) -> int:
-        """The most tokens the model takes: the least of what tokenizer and position table allow."""
-        limits = [
-            getattr(self.tokenizer, "model_max_length", NO_LIMIT),
-            getattr(self.config, "max_position_embeddings", None),
-        ]
-        offset = 2 if getattr(self.config, "model_type", "") in ("roberta", "xlm-roberta", "camembert") else 0
-        tables = [limits[1] - offset] if isinstance(limits[1], int) and limits[1] > 0 else []
-        return min(limits[0] or NO_LIMIT, NO_LIMIT, *tables)
+        """The most tokens the model takes."""
+        return most_tokens(self.model, self.tokenizer)
 
     @cached_property
     def head(self) -> Head:
@@ -122,18 +117,7 @@ class TextModel:
     @cached_property
     def blocks(self) -> tuple[str, ...]:
         """The paths of the transformer's blocks, first to last."""
-        depth = getattr(self.config, "num_hidden_layers", None)
-        lists = [
-            (name, module)
-            for name, module in self.model.named_modules()
-            if isinstance(module, nn.ModuleList) and len({type(m) for m in module}) == 1 and len(module) == depth
-        ]
-        if not lists:
-            raise LayerError(
-                f"the blocks of {type(self.model).__name__} were not found; give the split as a module path."
-            )
-        name, found = lists[0]
-        return tuple(f"{name}.{i}" for i in range(len(found)))
+        return blocks_of(self.model, getattr(self.config, "num_hidden_layers", None))
 
     def layer_path(self, layer: int | str) -> str:
         """The module path of a layer given as a block's number (negative from the end) or as a path.
@@ -149,6 +133,17 @@ class TextModel:
             raise LayerError(f"layer {layer} is out of range: this model has {last + 1} blocks, 0 to {last}.")
         return self.blocks[layer]
 
+    @cached_property
+    def read_position(self) -> int:
+        """The one position of the last block that a classifier's answer depends on: 0, or from the end.
+
+        Raises:
+            LayerError: it depends on several.
+        """
+        from interp_core.probing import Probe
+
+        return Probe(self, self.blocks[-1]).read_position
+
     def split(self, layer: int | str) -> SplitModel:
         """The model split above a layer, to read its activations and to go on from them."""
         from interp_core.split import SplitModel
@@ -157,14 +152,16 @@ class TextModel:
 
     def forward(self, ids: Tensor, attention: Tensor) -> Any:
         """One pass over padded ids (p, t) with their attention mask; every call of the model goes through here."""
+        if int(ids.max()) >= self._vocabulary:
+            raise InputError(f"tokenizer and model do not fit: id {int(ids.max())}, {self._vocabulary} embeddings.")
         extra = {"use_cache": False} if "use_cache" in self._accepts else {}
         return self.model(
-            input_ids=ids.to(self.device), attention_mask=attention.to(self.device), return_dict=True, **extra
+            input_ids=ids.to(self.device), attention_mask=attention.to(self.device).long(), return_dict=True, **extra
         )
 
     def embed(self, ids: Int[Tensor, " t"]) -> Float[Tensor, "t d"]:
         """The embeddings of ids, in at least 32 bits, on the model's device."""
-        with torch.no_grad(), at_rest(self.model):
+        with self.lock, torch.no_grad(), at_rest(self.model):
             found: Tensor = self.embedding(ids[None].to(self.device))[0]
         return found.detach().to(torch.promote_types(found.dtype, torch.float32))
 
@@ -191,9 +188,18 @@ class TextModel:
 
     @cached_property
     def one_row_a_pass(self) -> bool:
-        """True for decoders with a classification head and no padding id: they cannot tell where a padded row ends."""
-        named = getattr(self.config, "pad_token_id", None) is not None
-        return not named and self._probe.ndim == 2 and self.encoder.cls_position is None
+        """True for models that cannot tell where a padded row ends: tried, since some refuse and others go wrong."""
+        if self.head in ("causal", "other"):
+            return False
+        ids, short = self.some_ids(), self.some_ids()[:, :-1]
+        both = torch.cat([ids, torch.cat([short, torch.full_like(ids[:, :1], self.pad_id)], dim=1)])
+        attention = torch.ones_like(both)
+        attention[1, -1] = 0
+        try:
+            found = self._logits(both, attention)[1]
+        except ValueError:
+            return True
+        return not torch.allclose(found.float(), self._logits(short)[0].float(), atol=1e-2, rtol=1e-2)
 
     def non_finite(self) -> str:
         """The weights that hold NaN or infinity, named for an error message."""
@@ -201,30 +207,32 @@ class TextModel:
         return f" Its weights {', '.join(faulty[:3])} hold NaN or infinity." if faulty else ""
 
     @cached_property
+    def _vocabulary(self) -> int:
+        return len(self.embedding.get_parameter("weight"))
+
+    @cached_property
     def _accepts(self) -> frozenset[str]:
         return frozenset(inspect.signature(self.model.forward).parameters)
 
     @cached_property
     def _probe(self) -> Tensor:
-        """The logits of three ordinary tokens, one row."""
+        """The logits of a short text."""
         return self._logits(self.some_ids())
 
-    def _logits(self, ids: Tensor) -> Tensor:
-        with torch.no_grad(), at_rest(self.model):
-            output = self.forward(ids, torch.ones_like(ids))
+    def _logits(self, ids: Tensor, attention: Tensor | None = None) -> Tensor:
+        with self.lock, torch.no_grad(), at_rest(self.model):
+            output = self.forward(ids, torch.ones_like(ids) if attention is None else attention)
         found = output.get("logits") if hasattr(output, "get") else None
         return found.cpu() if isinstance(found, Tensor) else torch.empty(0)
 
-    def some_ids(self) -> Tensor:
-        """Three ordinary tokens, one row, to try the model with."""
-        special = set(self.tokenizer.all_special_ids)
-        plain = [i for i in range(min(len(self.tokenizer), 200)) if i not in special][:4]
-        return torch.tensor([plain[:3] if len(plain) >= 3 else [0, 0, 0]])
+    def some_ids(self) -> Int[Tensor, "1 t"]:
+        """A short text as ids, one row, to try the model with."""
+        return self.encoder("one two three four").ids[None]
 
     def _looks_only_back(self) -> bool:
         ids = self.some_ids()
         other = ids.clone()
-        other[0, -1] = ids[0, 0]
+        other[0, -1] = (ids[0, -1] + 1) % max(2, len(self.tokenizer))
         return torch.allclose(self._logits(ids)[0, 0], self._logits(other)[0, 0], atol=1e-6)
 
     def _embedding_path(self) -> str:

@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, requires, version
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import pluggy
 from interp_core import hookspecs
 from interp_core.errors import BrokenPluginError, DuplicateMethodError, InputError, PluginError, UnknownMethodError
 from interp_core.plugin import GROUP, VERBS, Kind, Method
-from packaging.requirements import Requirement
+from interp_core.requirements import unmet
 
 PROGRAM = "program"  # the package name of methods registered by a program rather than by a distribution
 _PACKAGE_OF = {  # the project's names that `interp-<name>` does not lead to; a test compares this with plugins/
@@ -106,7 +106,7 @@ def implementation(method: Method) -> type[Any]:
         found = getattr(import_module(module), attribute)
     except (Exception, SystemExit) as error:
         package = package_of(method)
-        advice = _requirements(package) if package != PROGRAM else ""
+        advice = unmet(package) if package != PROGRAM else ""
         raise BrokenPluginError(
             f"{method.name!r} ({package}) is declared but {method.target!r} cannot be imported: "
             f"{type(error).__name__}: {error}. {advice}".rstrip()
@@ -128,7 +128,10 @@ def method(name: str, kind: Kind | None = None, /, **parameters: Any) -> Any:
     strange = [key for key in parameters if key not in fields]
     if strange:
         raise InputError(f"{name!r} has no parameter {strange[0]!r}; its parameters are {', '.join(fields) or 'none'}.")
-    return made(**parameters)
+    try:
+        return made(**parameters)
+    except TypeError as error:
+        raise InputError(f"{name!r} cannot be made with {parameters}: {error}.") from error
 
 
 def resolve(by: Any, kind: Kind, parameters: dict[str, Any] | None = None) -> Any:
@@ -191,7 +194,7 @@ def _read(entry: EntryPoint) -> Plugin:
             return Plugin(package, release, tuple(_declared(entry.load())))
     except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}"
-        advice = _requirements(package) if isinstance(error, ImportError) else ""
+        advice = unmet(package) if isinstance(error, ImportError) else ""
         return Plugin(package, release, failure=" ".join(f"{reason} {advice}".split()))
 
 
@@ -210,31 +213,6 @@ def _declared(plugin: object) -> Iterator[Method]:
         if not isinstance(found, Method):
             raise BrokenPluginError(f"interp_methods() gave {found!r}; it must yield interp_core.plugin.Method values.")
         yield found
-
-
-def _requirements(package: str) -> str:
-    """What a distribution requires beside what is installed, and the command that mends it."""
-    try:
-        needed = [Requirement(line) for line in requires(package) or ()]
-    except PackageNotFoundError:
-        return ""
-    lacking = [r for r in needed if (r.marker is None or r.marker.evaluate({"extra": ""})) and not _satisfied(r)]
-    if not lacking:
-        return ""
-    listed = ", ".join(f"{r.name}{r.specifier} ({_installed_version(r.name) or 'not installed'})" for r in lacking)
-    return f"It needs {listed}: pip install '{package}'."
-
-
-def _satisfied(requirement: Requirement) -> bool:
-    found = _installed_version(requirement.name)
-    return bool(found) and requirement.specifier.contains(found, prereleases=True)
-
-
-def _installed_version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
 
 
 def _unknown(name: str, short: str, kind: Kind | None) -> str:

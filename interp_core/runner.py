@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from threading import RLock
+from dataclasses import dataclass
 
 import torch
 from interp_core.evaluate import Evaluator
@@ -41,25 +40,26 @@ class ModelRunner:
     absent: Absence
     owners: Tensor
     ask: Callable[[Request], Answer]
-    lock: RLock = field(default_factory=RLock)
 
     def at(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
         if x.requires_grad and torch.is_grad_enabled():
             return self._differentiable(x)
-        return self._scores(len(x), lambda rows: self._block(x[rows.to(x.device)]))
+        return self._scores(len(x), lambda rows: self._block(x[rows.to(x.device)]), entry=self.entry)
 
     def masked(self, keep: Bool[Tensor, "p u"]) -> Float[Tensor, "p k"]:
         if self.absent.mode == "features":
             base, owners = self.absent.baseline, self.owners
-            return self._scores(len(keep), lambda rows: self._block(removed(keep[rows], self.x, base, owners)))
+            kept = lambda rows: self._block(removed(keep[rows], self.x, base, owners))  # noqa: E731
+            return self._scores(len(keep), kept, entry=self.entry)
         stays = torch.cat([keep, keep.new_ones(len(keep), 1)], dim=1)[:, self.owners.cpu()]
         if self.absent.mode == "attention":
+            stays[:, 0] |= ~stays.any(dim=1)  # a model cannot look at nothing: the first token stays
             return self._scores(len(keep), lambda rows: self._block(None, len(rows), attention=stays[rows]))
         lengths = stays.sum(1).clamp(min=1)
         return self._scores(len(keep), lambda rows: self._shortened(stays[rows]), lengths)
 
     def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:
-        for piece in pieces_of(len(x), self.evaluator.budget // max(1, len(self.encoded))):
+        for piece in pieces_of(len(x), self._rows_a_piece):
             yield from self._slopes(x[piece])
 
     def _slopes(self, x: Float[Tensor, "p f d"]) -> list[Tensor]:
@@ -72,10 +72,15 @@ class ModelRunner:
         lengths = torch.full((len(x),), len(self.encoded))
         return self.ask(Request(lengths, build, self.readout, self.entry, gradients=True)).gradients
 
-    def _scores(self, count: int, build: Callable[[Tensor], Block], lengths: Tensor | None = None) -> Tensor:
+    def _scores(
+        self,
+        count: int,
+        build: Callable[[Tensor], Block],
+        lengths: Tensor | None = None,
+        entry: Entry | None = None,
+    ) -> Tensor:
         if not count:
             return torch.zeros(0, len(self.readout.targets))
-        entry = self.entry if self.absent.mode == "features" else None
         rows = lengths if lengths is not None else torch.full((count,), len(self.encoded))
         return torch.stack(self.ask(Request(rows, build, self.readout, entry)).scores)
 
@@ -99,9 +104,13 @@ class ModelRunner:
     def _differentiable(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
         """Scores with their graph: not shared with other texts, in batches within the token budget."""
         request = Request(torch.zeros(0, dtype=torch.long), self._block, self.readout, self.entry)
-        parts = []
-        with self.lock:
-            for piece in pieces_of(len(x), self.evaluator.budget // max(1, len(self.encoded))):
-                output, _, _ = self.evaluator.forward([self._block(x[piece])], request)
-                parts.append(self.readout(output["logits"]))
+        parts = [torch.zeros(0, len(self.readout.targets), device=x.device)]
+        for piece in pieces_of(len(x), 1 if self.evaluator.model.one_row_a_pass else self._rows_a_piece):
+            output, _, _ = self.evaluator.forward([self._block(x[piece])], request)
+            parts.append(self.readout(output["logits"]))
         return torch.cat(parts)
+
+    @property
+    def _rows_a_piece(self) -> int:
+        """So many that all texts in flight together hold no more than one batch."""
+        return self.evaluator.budget // max(1, len(self.encoded) * self.evaluator.in_flight)

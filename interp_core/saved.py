@@ -25,8 +25,16 @@ _LOADERS: dict[str, Any] = {
 
 
 def save_results(folder: str | Path, results: Iterable[Any]) -> list[Path]:
-    """Write each result to a numbered file in a folder, in order."""
+    """Write each result to a numbered file in an empty or new folder, in order.
+
+    Raises:
+        InputError: the folder holds something already, which would be taken for results of the same run.
+    """
     where = Path(folder)
+    if where.is_dir() and any(where.iterdir()):
+        raise InputError(
+            f"the folder {str(folder)!r} is not empty; results of two runs must not be mixed. Name another."
+        )
     where.mkdir(parents=True, exist_ok=True)
     flat = [one for result in results for one in (result if isinstance(result, Sequence) else [result])]
     written = []
@@ -61,7 +69,10 @@ def load_result(path: str | Path) -> Any:
         raise InputError(f"{str(path)!r} is not a safetensors file: {error}") from error
     if kind not in _LOADERS:
         raise InputError(f"{str(path)!r} holds {kind or 'no result'!r}; results are {', '.join(_LOADERS)}.")
-    return _LOADERS[kind](file)
+    try:
+        return _LOADERS[kind](file)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise _damaged(file, error) from error
 
 
 def _from_json(file: Path) -> Any:
@@ -70,6 +81,15 @@ def _from_json(file: Path) -> Any:
         kind = data.pop("kind")
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise InputError(f"{str(file)!r} holds no result: {type(error).__name__}: {error}") from error
-    if kind == "score":
-        return Score.from_json(data)
-    return Interpretation.load(file)
+    try:
+        return Score.from_json(data) if kind == "score" else Interpretation.load(file)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(file, error) from error
+
+
+def _damaged(file: Path, error: Exception) -> InputError:
+    return (
+        error
+        if isinstance(error, InputError)
+        else InputError(f"{file.name} is damaged: {type(error).__name__}: {error}.")
+    )

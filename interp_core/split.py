@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from functools import cached_property
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import torch
 from interp_core.activations import Activations
 from interp_core.errors import InputError, LayerError, ModelError
 from interp_core.evaluate import Evaluator
 from interp_core.granularity import Granularity, divide, pool
-from interp_core.hooks import ShortEntry, TapEntry, at_rest, module_at, passing_through, tap
+from interp_core.hooks import module_at
 from interp_core.model import TextModel
+from interp_core.probing import Probe
 from interp_core.provenance import Cost, made_by
 from interp_core.rows import Answer, Block, Entry, Request, whole_text
+from interp_core.targets import predicted
 from interp_core.text import Encoded
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -35,6 +34,7 @@ class SplitModel:
     def __init__(self, model: TextModel, path: str) -> None:
         module_at(model.model, path)
         self.model, self.path = model, path
+        self.probe = Probe(model, path)
 
     def __repr__(self) -> str:
         return f"SplitModel({self.model.name}, {self.path!r})"
@@ -54,7 +54,7 @@ class SplitModel:
             texts: the corpus: a list, or a column of a `datasets.Dataset`.
             granularity: what a row stands for: the mean over the tokens of each unit, or for `"cls"` the one position
                 that the classifier reads.
-            predictions: also keep the class that the model gives to each text.
+            predictions: also keep the class that the model gives to each text; of a multi-label head, which ones.
             labels: the class that each text is said to have, kept beside.
             progress: show a bar on a terminal or notebook.
 
@@ -65,7 +65,7 @@ class SplitModel:
         corpus = _corpus(texts)
         if labels is not None and len(labels) != len(corpus):
             raise InputError(f"{len(labels)} labels were given for {len(corpus)} texts.")
-        if predictions and not self.model.labels:
+        if predictions and (not self.model.labels or self.model.head == "regression"):
             raise InputError(f"{self.model.name} is no classifier, so it predicts no classes; leave predictions=False.")
         encoded = [divide(self.model.encoder(text), granularity) for text in corpus]
         evaluator = Evaluator(self.model, Cost())
@@ -74,7 +74,7 @@ class SplitModel:
         with evaluator.cost.timed():
             for text, answer in self._read(evaluator, encoded, not predictions, progress):
                 rows.append(self._pooled(text, answer.hidden[0], granularity).float().cpu())
-                classes += [answer.logits[0].argmax().cpu()] if predictions else []
+                classes += [self._predicted(answer.logits[0].float().cpu())] if predictions else []
         settings = {"granularity": _granularity_name(granularity), "layer": self.path}
         return Activations(
             values=_finite(torch.cat(rows), self),
@@ -107,38 +107,27 @@ class SplitModel:
         logits: Tensor = output["logits"]
         return logits
 
-    @cached_property
+    @property
     def entry(self) -> Entry:
-        """Where states enter: past the blocks below when that is proven equal on a probe, else by replacing the
-        output.
-        """
-        return self._shortcut() or TapEntry(self.model.model, self.path)
+        """Where states enter: past the blocks below where that is proven equal, else by replacing the output."""
+        return self.probe.entry
 
-    @cached_property
+    @property
     def head_reads_one_row(self) -> bool:
         """True when the answer depends on the layer through one position alone, so that `cls` rows say all there is."""
-        if not isinstance(self.entry, ShortEntry) or self.model.head in ("causal", "other"):
-            return False
-        ids, states = self._random_states()
-        where = self.position(len(ids[0]))
-        whole = self._logits(ids, states)
-        alone = self._logits(ids[:, where : where + 1 or None], states[:, where : where + 1 or None])
-        return torch.allclose(whole, alone, atol=1e-5, rtol=1e-4)
+        return self.probe.head_reads_one_row
 
     def position(self, length: int) -> int:
-        """Which token of a text the classifier reads: the class token, or the last token of a decoder.
+        """Which token of a text the classifier reads, found by trying; without a classifier, the class token.
 
         Raises:
-            LayerError: the model has no such position.
+            LayerError: the model has no such position, or reads several.
         """
-        cls = self.model.encoder.cls_position
-        if cls is not None:
-            return cls % length
         if self.model.labels:
-            return length - 1
-        raise LayerError(
-            f"{self.model.name} has no class token, so granularity 'cls' means nothing; use 'sample' or 'word'."
-        )
+            return self.model.read_position % length
+        if self.model.encoder.cls_position is None:
+            raise LayerError(f"{self.model.name} has no class token, so granularity 'cls' means nothing; use 'sample'.")
+        return self.model.encoder.cls_position % length
 
     def row_of(self, encoded: Encoded, granularity: str) -> Int[Tensor, " t"]:
         """The row, among those of this text, that each token takes part in; -1 for none."""
@@ -150,6 +139,7 @@ class SplitModel:
     def _read(
         self, evaluator: Evaluator, encoded: Sequence[Encoded], stop: bool, progress: bool
     ) -> Iterator[tuple[Encoded, Answer]]:
+        self.probe.runs_once  # noqa: B018 - refuses a layer that does not
         bar = tqdm(total=len(encoded), desc="activations", unit="text", disable=None if progress else True, leave=False)
         with bar:
             for start in range(0, len(encoded), TEXTS_AT_A_TIME):
@@ -158,6 +148,16 @@ class SplitModel:
                 yield from zip(part, evaluator.run(requests), strict=True)
                 bar.update(len(part))
 
+    def _predicted(self, logits: Float[Tensor, " v"]) -> Tensor:
+        """The class of a text; of a multi-label head True for each class it has."""
+        found = torch.tensor(predicted(logits, self.model.head))
+        return torch.zeros(len(logits), dtype=torch.bool).index_fill_(0, found, True) if self.several else found[0]
+
+    @property
+    def several(self) -> bool:
+        """Whether a text can have several classes."""
+        return self.model.head == "multi-label"
+
     def _pooled(self, encoded: Encoded, hidden: Float[Tensor, "t d"], granularity: Granularity) -> Float[Tensor, "u d"]:
         if granularity == "cls":
             where = self.position(len(encoded))
@@ -165,61 +165,14 @@ class SplitModel:
         assert encoded.unit_of is not None
         return pool(hidden.float(), encoded.unit_of.to(hidden.device), len(encoded.units))
 
-    def _shortcut(self) -> ShortEntry | None:
-        """The blocks up to the layer as things to be skipped, if the layer is a block and skipping changes nothing."""
-        try:
-            blocks = self.model.blocks
-        except LayerError:
-            return None
-        if self.path not in blocks:
-            return None
-        below = blocks[: blocks.index(self.path) + 1]
-        ids, states = self._random_states()
-        model = self.model.model
-        with torch.no_grad(), at_rest(model):
-            with tap(model, self.path, replace=states):
-                samples, output = _outputs(model, below, lambda: self.model.forward(ids, torch.ones_like(ids)))
-            entry = ShortEntry(self.path, tuple(module_at(model, b) for b in below), tuple(samples))
-            with passing_through(entry.modules, entry.outputs, states):
-                short = self.model.forward(ids, torch.ones_like(ids))
-        same = all(_close(output.get(key), short.get(key)) for key in ("logits", "last_hidden_state"))
-        return entry if same else None
-
-    def _random_states(self) -> tuple[Tensor, Tensor]:
-        ids = self.model.some_ids()
-        with torch.no_grad(), at_rest(self.model.model), tap(self.model.model, self.path, stop=True) as seen:
-            self.model.forward(ids, torch.ones_like(ids))
-        states = seen.read()
-        noise = torch.randn(states.shape, generator=torch.Generator().manual_seed(0))
-        return ids, states + noise.to(states) * states.std()
-
-    def _logits(self, ids: Tensor, states: Tensor) -> Tensor:
-        with torch.no_grad(), at_rest(self.model.model), self.entry.open(states):
-            logits: Tensor = self.model.forward(ids, torch.ones_like(ids))["logits"]
-        return logits.float().cpu()
-
-
-def _outputs(model: Any, paths: Sequence[str], run: Callable[[], Any]) -> tuple[list[Any], Any]:
-    found: dict[str, Any] = {}
-    with ExitStack() as stack:
-        for path in paths:
-            hook = module_at(model, path).register_forward_hook(
-                lambda _m, _i, out, path=path: found.__setitem__(path, out)
-            )
-            stack.callback(hook.remove)
-        output = run()
-    return [found[path] for path in paths], output
-
-
-def _close(one: Any, other: Any) -> bool:
-    if not isinstance(one, Tensor) or not isinstance(other, Tensor):
-        return one is None and other is None
-    return torch.allclose(one.float(), other.float(), atol=1e-5, rtol=1e-4)
-
 
 def _corpus(texts: Sequence[str]) -> list[str]:
     if isinstance(texts, str):
         raise InputError("a corpus is a list of texts; one string was given. Put it into a list.")
+    if isinstance(texts, dict) or hasattr(texts, "columns"):
+        raise InputError(
+            f"the corpus is {type(texts).__name__}; a list of texts was expected, such as one column of it."
+        )
     corpus = list(texts)
     if not corpus:
         raise InputError("the corpus is empty; give at least one text.")

@@ -45,4 +45,7 @@ def load(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]
         raise InputError(f"{str(path)!r} is not a safetensors file: {error}") from error
     if header.get("kind") != kind:
         raise InputError(f"{str(path)!r} holds {header.get('kind', 'no interp value')!r}; {kind!r} was expected.")
-    return tensors, json.loads(header["data"])
+    try:
+        return tensors, json.loads(header["data"])
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{str(path)!r} is damaged: {type(error).__name__}: {error}.") from error

@@ -142,7 +142,7 @@ def class_targets(
         return tuple(Target(labels[i], i) for i in predicted(logits, head))
     if isinstance(asked, str) and asked == "all" and "all" not in labels:
         return tuple(Target(label, i) for i, label in enumerate(labels))
-    several = asked.tolist() if isinstance(asked, Tensor) else asked
+    several = asked.tolist() if hasattr(asked, "tolist") else asked
     if isinstance(several, Sequence) and not isinstance(several, str):
         found = tuple(t for one in several for t in class_targets(one, labels, head, logits))
         if not found:
@@ -158,6 +158,8 @@ def _class_target(asked: Any, labels: Sequence[str]) -> Target:
         return asked
     if isinstance(asked, Contrast):
         chosen, other = class_index(asked.chosen, labels), class_index(asked.other, labels)
+        if chosen == other:
+            raise TargetError(f"the contrast of {labels[chosen]!r} with itself is always 0; name two classes.")
         return Target(f"{labels[chosen]} - {labels[other]}", chosen, against=other)
     if callable(asked):
         return Target(getattr(asked, "__name__", "function"), function=asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -55,6 +56,7 @@ class Encoded:
         Raises:
             InputError: spans that are empty, out of order, overlapping, or outside the text.
         """
+        spans = self._apart(spans)
         previous = 0
         for start, stop in spans:
             if not previous <= start < stop <= len(self.text):
@@ -63,8 +65,9 @@ class Encoded:
                     f"{len(self.text)} characters. Give spans as [start, stop) in order."
                 )
             previous = stop
+        starts = [start for start, _ in spans]
         owners = [
-            NO_UNIT if special else _owner(start, stop, spans, self.text)
+            NO_UNIT if special else _owner(start, stop, spans, starts, self.text)
             for (start, stop), special in zip(self.offsets.tolist(), self.special.tolist(), strict=True)
         ]
         kept = sorted(set(owners) - {NO_UNIT})  # a unit whose tokens were cut off is not in the input
@@ -73,11 +76,28 @@ class Encoded:
         unit_of = torch.tensor([number.get(owner, NO_UNIT) for owner in owners], dtype=torch.long)
         return replace(self, units=units, unit_of=unit_of)
 
+    def _apart(self, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """The spans, cut where a prompt ends and its continuation begins."""
+        border = int(self.offsets[self.prompt][0]) if 0 <= self.prompt < len(self) else 0
+        return [
+            part
+            for start, stop in spans
+            for part in (((start, border), (border, stop)) if start < border < stop else ((start, stop),))
+        ]
 
-def _owner(start: int, stop: int, spans: Sequence[tuple[int, int]], text: str) -> int:
-    """The span that shares most characters with the token; white space belongs to the span it leads to."""
+
+def _owner(start: int, stop: int, spans: Sequence[tuple[int, int]], starts: Sequence[int], text: str) -> int:
+    """The span that shares most characters with the token; white space belongs to the span it follows, or leads to."""
+    before = bisect_right(starts, start) - 1
     if stop > start and not text[start:stop].strip():
-        return next((i for i, (first, _) in enumerate(spans) if first == stop), NO_UNIT)
-    shared = [min(stop, b) - max(start, a) for a, b in spans]
-    best = max(range(len(spans)), key=shared.__getitem__, default=NO_UNIT)
-    return best if best != NO_UNIT and shared[best] > 0 else NO_UNIT
+        if before >= 0 and not text[spans[before][1] : start].strip():
+            return before
+        after = before + 1
+        return after if after < len(spans) and not text[stop : spans[after][0]].strip() else NO_UNIT
+    best, most = NO_UNIT, 0
+    for i in range(max(before, 0), len(spans)):
+        if spans[i][0] >= stop:
+            break
+        shared = min(stop, spans[i][1]) - max(start, spans[i][0])
+        best, most = (i, shared) if shared > most else (best, most)
+    return best

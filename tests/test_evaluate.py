@@ -40,7 +40,7 @@ def test_no_variant_is_evaluated_twice() -> None:
 
 def test_the_intact_text_is_evaluated_once_for_prediction_and_explanation() -> None:
     model = tiny_classifier()
-    model.head  # noqa: B018 - the probe that finds the head is not part of the run
+    model.one_row_a_pass  # noqa: B018 - the probes of a model are not part of the run
     counting = Counting(model)
     (found,) = interp.attribute(model, TEXTS[0], by="occlusion", progress=False)
     units = len(found.units)
@@ -50,9 +50,9 @@ def test_the_intact_text_is_evaluated_once_for_prediction_and_explanation() -> N
 
 def test_batches_are_filled_up_to_the_token_budget() -> None:
     model = tiny_classifier()
-    model.head  # noqa: B018
+    model.one_row_a_pass  # noqa: B018
     small = interp.TextModel(model.model, model.tokenizer, tokens_per_batch=64)
-    small.head  # noqa: B018
+    small.one_row_a_pass  # noqa: B018
     counting = Counting(small)
     interp.attribute(small, TEXTS, by="occlusion", targets="all", progress=False)
     assert all(rows * length <= 64 for rows, length in counting.calls)
@@ -98,7 +98,7 @@ def test_running_out_of_memory_halves_the_batch_and_changes_nothing(make) -> Non
 
 def test_one_row_that_does_not_fit_is_explained() -> None:
     model = tiny_classifier()
-    model.head  # noqa: B018
+    model.one_row_a_pass  # noqa: B018
 
     def forward(*args: object, **kwargs: object) -> object:
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -110,7 +110,7 @@ def test_one_row_that_does_not_fit_is_explained() -> None:
 
 def test_another_error_of_the_model_is_not_hidden() -> None:
     model = tiny_classifier()
-    model.head  # noqa: B018
+    model.one_row_a_pass  # noqa: B018
 
     def forward(*args: object, **kwargs: object) -> object:
         raise RuntimeError("shapes do not match")
@@ -177,6 +177,103 @@ def _question(model: interp.TextModel, text: str) -> interp.Question:
     session = Session(model, Options(progress=False))
     (prepared,) = session.prepare([text], "all", "word")
     return session.question(prepared)
+
+
+class ByHand:
+    """A gradient method that uses the question as a differentiable function."""
+
+    def attribute(self, question: interp.Question) -> torch.Tensor:
+        x = question.x[None].clone().requires_grad_()
+        scores = question.at(x)[0]
+        slopes = torch.stack([torch.autograd.grad(s, x, retain_graph=True)[0][0] for s in scores])
+        return question.pool(((question.x - question.baseline) * slopes).sum(-1))
+
+
+@pytest.mark.parametrize("make", [tiny_classifier, tiny_generator])
+def test_many_texts_at_once_can_use_the_question_as_a_differentiable_function(make) -> None:  # type: ignore[no-untyped-def]
+    model = make()
+    options = {"max_new_tokens": 2} if model.head == "causal" else {"targets": "all"}
+    texts = [f"{text} {word}" for text in TEXTS for word in ("red", "blue", "warm", "cold")]
+    by_hand = interp.attribute(model, texts, by=ByHand(), progress=False, **options)
+    expected = interp.attribute(model, texts, by="input-x-gradient", progress=False, **options)
+    assert all(torch.allclose(a.scores, b.scores, atol=1e-5) for a, b in zip(by_hand, expected, strict=True))
+
+
+@pytest.mark.parametrize("layer", [None, 0, 1])
+@pytest.mark.filterwarnings("ignore:.*no unit reaches")
+def test_integrated_gradients_add_up_at_every_layer(layer: int | None) -> None:
+    model = tiny_classifier()
+    found = interp.attribute(
+        model, TEXTS, by="integrated-gradients", steps=128, targets="all", layer=layer, progress=False
+    )
+    removed = interp.attribute(model, TEXTS, by=Gap(), targets="all", layer=layer, progress=False)
+    for one, gap in zip(found, removed, strict=True):
+        assert torch.allclose(one.scores.sum(1), gap.scores.sum(1), atol=5e-3)
+
+
+class Gap:
+    """score(text) - score(every unit removed), shared out evenly."""
+
+    def attribute(self, question: interp.Question) -> torch.Tensor:
+        gap = question.intact() - question.emptied()
+        return gap[:, None].expand(-1, len(question.units)) / len(question.units)
+
+
+def test_a_layer_from_which_no_word_reaches_the_answer_is_said() -> None:
+    with pytest.warns(interp.InterpWarning, match="no unit reaches the answer"):
+        interp.attribute(tiny_classifier(), TEXTS[0], by="occlusion", layer=1, progress=False)
+
+
+def test_variants_are_answered_as_asked_whatever_removal_means() -> None:
+    """at(x) is the function of the features also where removal takes tokens away."""
+    model = tiny_classifier()
+    for removal in ("zero", "drop", "attention"):
+        session = Session(model, Options(progress=False, removal=removal))
+        (prepared,) = session.prepare([TEXTS[0]], "all", "word")
+        question = session.question(prepared)
+        found = question.at(torch.stack([question.x, torch.zeros_like(question.x)]))
+        assert torch.allclose(found[0], question.intact(), atol=1e-5) and not torch.allclose(
+            found[0], found[1], atol=1e-3
+        )
+
+
+def test_texts_that_occur_again_are_explained_once() -> None:
+    model = tiny_classifier()
+    once = interp.attribute(model, ["the old dog"], by="occlusion", targets="all", progress=False)[0]
+    many = interp.attribute(model, ["the old dog"] * 7, by="occlusion", targets="all", progress=False)
+    assert many[0].made_by.cost.rows == once.made_by.cost.rows
+    assert all(torch.equal(one.scores, once.scores) for one in many)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_gradients_are_had_whatever_mode_the_caller_is_in(mode) -> None:  # type: ignore[no-untyped-def]
+    model = tiny_classifier()
+    expected = interp.attribute(model, TEXTS[:2], by="integrated-gradients", targets="all", progress=False)
+    with mode():
+        found = interp.attribute(model, TEXTS[:2], by="integrated-gradients", targets="all", progress=False)
+        (alone,) = interp.attribute(model, TEXTS[0], by="integrated-gradients", targets="all", progress=False)
+    assert all(torch.allclose(a.scores, b.scores, atol=1e-6) for a, b in zip(found, expected, strict=True))
+    assert torch.allclose(alone.scores, expected[0].scores, atol=1e-5)
+
+
+def test_two_threads_may_ask_the_same_model_at_once_and_the_user_may_call_it() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    model = tiny_classifier()
+    ids = model.encoder(TEXTS[0]).ids[None]
+    with torch.no_grad():
+        own = model.model(ids).logits
+    expected = [a.scores for a in interp.attribute(model, TEXTS, by="occlusion", targets="all", progress=False)]
+
+    def ask(_: int) -> list[torch.Tensor]:
+        found = interp.attribute(model, TEXTS, by="occlusion", targets="all", progress=False)
+        with torch.no_grad():
+            assert torch.allclose(model.model(ids).logits, own, atol=1e-6)
+        return [a.scores for a in found]
+
+    with ThreadPoolExecutor(3) as pool:
+        for found in pool.map(ask, range(9)):
+            assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found, expected, strict=True))
 
 
 def test_an_evaluator_without_requests_has_nothing_to_do() -> None:

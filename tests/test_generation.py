@@ -108,9 +108,30 @@ def test_a_token_removed_from_the_prompt_equals_the_mean_embedding_in_its_place(
     assert torch.allclose(found, expected, atol=1e-5) and not changed
 
 
+def test_a_prompt_and_what_follows_it_are_never_one_unit() -> None:
+    (found,) = interp.attribute(tiny_generator(), "i feel so", by="occlusion", targets="happy", progress=False)
+    assert found.words == ["i", "feel", "so", "happy"] and found.text == "i feel sohappy"
+    assert found.applicable.tolist() == [[True, True, True, False]]
+
+
+def test_scores_are_those_of_a_left_padded_batch_of_transformers() -> None:
+    model = tiny_generator()
+    prompts, given = ["i feel so happy", "sad", "the old dog was never"], [" today", " cold", " calm"]
+    found = interp.attribute(model, prompts, by="occlusion", targets=given, progress=False)
+    rows = [model.encoder.with_continuation(p, g).ids for p, g in zip(prompts, given, strict=True)]
+    longest = max(map(len, rows))
+    ids = torch.stack([torch.cat([torch.zeros(longest - len(r), dtype=torch.long), r]) for r in rows])
+    mask = torch.stack([torch.arange(longest) >= longest - len(r) for r in rows]).long()
+    with torch.no_grad():
+        logits = model.model(ids, attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0)).logits
+    expected = logits[:, -2].log_softmax(-1).gather(1, ids[:, -1:])
+    assert torch.allclose(torch.stack([a.intact for a in found]), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("targets", "error", "message"),
     [
+        ("all", TargetError, "a generator has no classes"),
         (7, TargetError, "for a generator"),
         ("", InputError, "empty"),
         (["a", "b"], TargetError, "2 continuations were given for 1 prompts"),

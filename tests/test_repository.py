@@ -27,10 +27,10 @@ METHODLESS = {"interp-demo"}  # a story and its data; it may declare no method
 # Dependencies point one way: a module imports from the rows above its own and from no other.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("plugin", "text", "hooks", "storage", "corpus", "targets"),
+    ("plugin", "text", "hooks", "storage", "corpus", "targets", "requirements", "given"),
     ("hookspecs", "scaffolding", "encoding", "granularity", "rows", "question"),
     ("registry", "model", "rendezvous"),
-    ("provenance", "removal", "loading"),
+    ("provenance", "removal", "loading", "probing", "scoring"),
     ("activations", "evaluate", "generation", "options"),
     ("runner", "split"),
     ("builders", "concepts"),
@@ -44,6 +44,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 LATE = {  # imports inside a function that go the other way, each for a reason
     ("model", "split"): "model.split(…) makes what is built on the model",
+    ("model", "probing"): "model.read_position is found by trying the model",
     **{
         (value, "reporting"): "a value shows itself in a notebook"
         for value in ("attribution", "concepts", "contribution", "interpretation", "metrics")

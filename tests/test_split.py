@@ -41,9 +41,10 @@ def test_cls_rows_are_read_where_the_classifier_reads() -> None:
 
 def test_reading_a_layer_stops_the_pass_there() -> None:
     model = tiny_classifier()
-    model.head  # noqa: B018 - the probe that finds the head is not part of the run
+    split = model.split(0)
+    assert split.probe.runs_once and model.labels  # found by whole passes over a short text, once
     seen = ran(model)
-    model.split(0).activations(TEXTS, progress=False)
+    split.activations(TEXTS, progress=False)
     assert set(seen) == {model.blocks[0]}
 
 
@@ -100,6 +101,35 @@ def test_class_wise_selection_keeps_rows_with_their_texts() -> None:
     assert torch.equal(part.values[:6], found.values[found.rows_of(1)])
     with pytest.raises(InputError, match="carry no predictions"):
         found.of_class(0)
+
+
+def test_a_layer_that_runs_several_times_in_a_pass_is_refused_even_where_the_pass_could_stop() -> None:
+    import transformers
+    from interp_core.testing.models import word_tokenizer
+
+    config = transformers.AlbertConfig(
+        vocab_size=60,
+        embedding_size=8,
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    model = interp.TextModel(transformers.AlbertForSequenceClassification(config).eval(), word_tokenizer())
+    path = next(name for name, _ in model.model.named_modules() if name.endswith("albert_layers.0"))
+    with pytest.raises(LayerError, match="ran twice"):
+        model.split(path).activations(TEXTS, progress=False)
+
+
+def test_a_multi_label_model_predicts_every_class_that_a_text_has() -> None:
+    model = tiny_classifier(problem_type="multi_label_classification")
+    found = model.split(-1).activations(TEXTS, granularity="cls", predictions=True, progress=False)
+    with torch.no_grad():
+        logits = [model.model(model.encoder(text).ids[None]).logits[0] for text in TEXTS]
+    expected = [(row > 0) if bool((row > 0).any()) else row == row.max() for row in logits]
+    assert torch.equal(found.predictions, torch.stack(expected))
+    part = found.of_class(int(expected[0].nonzero()[0]))
+    assert TEXTS[0] in part.texts
 
 
 def test_activations_survive_saving(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -81,6 +81,13 @@ def test_every_token_that_is_not_special_has_a_unit(real_model) -> None:  # type
         assert bool(((encoded.unit_of >= 0) | encoded.special).all()), name
 
 
+def test_white_space_belongs_to_the_word_before_it(real_model) -> None:  # type: ignore[no-untyped-def]
+    model = real_model("lm-tiny")
+    encoded = divide(model.encoder("KING:\nI feel"), "word")
+    newline = model.tokenizer.convert_ids_to_tokens(encoded.ids.tolist()).index("Ċ")
+    assert encoded.units[int(encoded.unit_of[newline])].text == ":"
+
+
 def test_pooling_is_the_mean_of_the_rows_of_a_unit() -> None:
     values = torch.tensor([[9.0], [1.0], [3.0], [5.0]])
     assert pool(values, torch.tensor([-1, 0, 0, 1]), 2).flatten().tolist() == [2.0, 5.0]

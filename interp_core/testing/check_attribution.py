@@ -83,6 +83,21 @@ def company_is_irrelevant(_method: Method, instance: Any) -> None:
             )
 
 
+def only_what_is_declared_is_asked(method: Method, instance: Any) -> None:
+    """Without what it does not declare to need, and with the question left as it is."""
+    question, _ = linear_world(7, 6, 2)
+    before = question.x.clone(), question.baseline.clone()
+    if "gradients" not in method.needs:
+
+        def refused(_x: Tensor) -> Any:
+            raise AssertionError("it asks for gradients and does not declare it")
+
+        question.gradients = refused  # type: ignore[assignment, method-assign]
+    _scores(instance, question)
+    same = torch.equal(question.x, before[0]) and torch.equal(question.baseline, before[1])
+    assert same, "the features of the question were changed in place"
+
+
 def repeats_are_equal(_method: Method, instance: Any) -> None:
     """The same call twice."""
     first, second = (_scores(instance, tangled_world()) for _ in range(2))
@@ -160,7 +175,7 @@ CHECKS = (
     Check(
         "the planted word is first",
         "Is the score used, and are units matched with features?",
-        _kind,
+        _claims("signed"),
         planted_word_is_first,
     ),
     Check(
@@ -171,6 +186,12 @@ CHECKS = (
     ),
     Check(
         "other texts beside it do not matter", "Use the question alone; keep no state.", _kind, company_is_irrelevant
+    ),
+    Check(
+        "it asks only for what it declares",
+        "Declare `needs`, such as frozenset({'gradients'}); never write into x.",
+        _kind,
+        only_what_is_declared_is_asked,
     ),
     Check("the same call gives the same scores", "Draw from a generator seeded by `seed`.", _kind, repeats_are_equal),
     Check(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from interp_core import registry
+from interp_core.errors import PluginError
 from interp_core.plugin import Method
 
 Applies = Callable[[Method], bool]
@@ -57,13 +60,27 @@ def run_checks(name: str, **parameters: Any) -> Iterator[Outcome]:
         **parameters: hyperparameters for the checks, in place of the defaults.
     """
     method = registry.get(name)
-    for check in checks_for(method):
+    checks = checks_for(method)
+    try:
+        registry.implementation(method)
+    except PluginError as error:  # nothing else can be said of it
+        yield Outcome(next(c for c in checks if c.name == "its target exists"), False, str(error))
+        return
+    for check in checks:
         try:
             check.run(method, _instance(method, parameters))
-        except Exception as error:  # any failure of the method under test is an outcome
-            yield Outcome(check, False, f"{type(error).__name__}: {error}")
+        except AssertionError as error:
+            yield Outcome(check, False, str(error) or _told(error))
+        except (Exception, SystemExit) as error:  # any failure of the method under test is an outcome
+            yield Outcome(check, False, _told(error))
         else:
             yield Outcome(check, True)
+
+
+def _told(error: BaseException) -> str:
+    """The error with the place it comes from."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"
 
 
 def contract_tests(name: str, **parameters: Any) -> Callable[..., None]:

@@ -110,14 +110,18 @@ def planted_model(worth: dict[str, tuple[float, ...]]) -> TextModel:
 
 
 def state_of(model: TextModel) -> str:
-    """A digest of all that must not change: weights, buffers, flags, hooks, tokenizer, and the global random states."""
+    """A digest of all that must not change: weights, buffers, flags, hooks, configuration, random states.
+
+    The tokenizer is not among it: a `TextModel` works with a copy of its own.
+    """
     digest = hashlib.sha256()
     for name, tensor in (*model.model.named_parameters(), *model.model.named_buffers()):
         digest.update(f"{name} {tensor.requires_grad} {tensor.device} {tensor.dtype} {tensor.grad is None}".encode())
         digest.update(tensor.detach().float().cpu().numpy().tobytes())
     for name, module in model.model.named_modules():
-        hooks = [len(module._forward_hooks), len(module._forward_pre_hooks), len(module._backward_hooks)]
-        digest.update(f"{name} {module.training} {hooks} {'forward' in module.__dict__}".encode())
+        hooks = [[id(h) for h in held.values()] for held in (module._forward_hooks, module._forward_pre_hooks)]
+        own = id(module.__dict__.get("forward")), len(module._backward_hooks)
+        digest.update(f"{name} {module.training} {hooks} {own}".encode())
     config = (
         model.config.to_json_string(use_diff=False)
         if hasattr(model.config, "to_json_string")

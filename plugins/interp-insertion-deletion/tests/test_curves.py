@@ -6,6 +6,7 @@ import interp_core as interp
 import pytest
 import torch
 from interp_core.attribution import Attribution
+from interp_core.floors import interval_of_mean
 from interp_core.provenance import MadeBy
 from interp_core.question import Question, ask
 from interp_core.testing import contract_tests, planted_model, tiny_generator
@@ -58,12 +59,15 @@ def test_one_point_has_its_height_as_area() -> None:
 
 def test_on_a_planted_model_the_true_ranking_beats_the_random_floor() -> None:
     model = planted_model({"happy": (2.0, -2.0), "glad": (1.0, -1.0), "sad": (-2.0, 2.0), "bad": (-1.0, 1.0)})
-    texts = ["i feel so happy today but the night was bad", "the dog was glad and the cat was never sad"]
+    moods = ["happy but bad", "glad and never sad", "calm or glad", "bad but not sad", "happy and good"]
+    texts = [f"i feel so {mood} today when the cat was old" for mood in moods]
     found = interp.attribute(model, texts, by="occlusion", targets=0, progress=False)
     high, low = (interp.measure(found, model, by=name, progress=False) for name in ("insertion", "deletion"))
     assert high.floor is not None and low.floor is not None and high.interval is not None
     assert high.value > high.floor + 0.05 and low.value < low.floor - 0.05
     assert high.interval[0] <= high.value <= high.interval[1]
+    few = interp.measure(found[:4], model, by="insertion", progress=False)
+    assert few.interval is None
     assert "probability" in str(high.made_by.settings["score"]) and high.made_by.settings["removal"] == "mask"
 
 
@@ -73,3 +77,14 @@ def test_generation_is_measured_token_by_token() -> None:
     score = interp.measure(found, model, by="insertion", progress=False)
     assert score.values is not None and len(score.values) == sum(len(a.targets) for a in found)
     assert 0 <= score.value <= 1
+
+
+@pytest.mark.parametrize("texts", [5, 8, 30])
+def test_the_interval_holds_the_mean_as_often_as_it_says(texts: int) -> None:
+    generator = torch.Generator().manual_seed(texts)
+    held = 0
+    for _ in range(1000):
+        interval = interval_of_mean(torch.randn(texts, generator=generator) + 3.0)
+        assert interval is not None
+        held += interval[0] <= 3.0 <= interval[1]
+    assert 930 <= held <= 970

@@ -1,0 +1,82 @@
+"""One method asked one question: what it needs is checked before, what it gave after."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from interp_core import registry
+from interp_core.errors import ModelError, UnsupportedError
+from interp_core.question import Question
+from jaxtyping import Float
+from torch import Tensor
+
+INCOMPLETE = 0.01  # the share of the difference explained above which a reader is told
+
+
+def scored(method: Any, question: Question) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"] | None]:
+    """The scores of a method, and their standard errors if it gives them; zero where not applicable.
+
+    Raises:
+        UnsupportedError: the method needs what the question does not offer.
+        ModelError: the method gave something else than finite (k, u) scores.
+    """
+    check_needs(method, question)
+    found = method.attribute(question)
+    scores, error = found if isinstance(found, tuple) else (found, None)
+    expected = (len(question.targets), len(question.units))
+    if not isinstance(scores, Tensor) or tuple(scores.shape) != expected:
+        shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise ModelError(f"{name_of(method)} gave {shape}; {expected} (targets, units) was expected.")
+    if not torch.isfinite(scores).all():
+        raise ModelError(f"{name_of(method)} gave NaN or infinity for {question.text[:60]!r}.")
+    kept = [
+        None if v is None else v.detach().float().cpu().where(question.applicable, torch.zeros(()))
+        for v in (scores, error)
+    ]
+    assert kept[0] is not None
+    return kept[0], kept[1]
+
+
+def silent(question: Question, scores: Float[Tensor, "k u"]) -> tuple[str, ...]:
+    """What to say when nothing at all was found to matter."""
+    tiny = 1e-6 * float(question.intact().abs().max())  # what differs by rounding alone
+    if len(question.units) < 2 or float(scores.abs().max()) > tiny:
+        return ()
+    return ("Every score is zero: from where the question is asked, no unit reaches the answer.",)
+
+
+def incomplete(method: Any, question: Question, scores: Float[Tensor, "k u"]) -> tuple[str, ...]:
+    """What to say when a method that claims completeness misses it by more than it should on this question."""
+    declared = registry.declaration_of(method)
+    if declared is None or "complete" not in declared.claims:
+        return ()
+    gap = question.intact() - question.emptied()
+    off = float(((scores.sum(1) - gap).abs() / gap.abs().clamp(min=1e-6)).max())
+    if off <= INCOMPLETE:
+        return ()
+    return (
+        f"The scores miss the difference to the baseline, which they should add up to, by {off:.1%}; use more steps.",
+    )
+
+
+def check_needs(method: Any, question: Question) -> None:
+    """Refuse before any computation what cannot work, and name what would.
+
+    Raises:
+        UnsupportedError: something is missing.
+    """
+    declared = registry.declaration_of(method)
+    missing = sorted((declared.needs if declared else frozenset()) - question.offers)
+    if missing:
+        able = [m.name for m in registry.methods("attribution") if m.needs <= question.offers]
+        raise UnsupportedError(
+            f"{name_of(method)} needs {', '.join(missing)}, which this question does not offer. "
+            f"These would work: {', '.join(able)}."
+        )
+
+
+def name_of(method: Any) -> str:
+    """The name of a method, or of its class where it is not declared."""
+    declared = registry.declaration_of(method)
+    return declared.name if declared else type(method).__name__
