@@ -25,8 +25,8 @@ json_option = click.option("--json", "plain", is_flag=True, help="Print JSON for
 @click.option("--by", default="lime", show_default=True, help="Attribution method.")
 @click.option(
     "--targets",
-    default=None,
-    help="A class, 'all', or the continuation to explain; the model's own answer if left out.",
+    multiple=True,
+    help="A class (may be repeated), 'all', or a generator's continuation; the model's own answer if left out.",
 )
 @click.option("--granularity", default="word", show_default=True)
 @click.option(

@@ -91,24 +91,20 @@ class Interpretation:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
             if data.pop("kind") != "interpretation":
                 raise KeyError("kind")
+            concepts = tuple(_concept(c) for c in data["concepts"])
+            return cls(concepts, MadeBy.from_json(data["made_by"]), tuple(data["notes"]))
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise InputError(f"{str(path)!r} holds no interpretation: {type(error).__name__}: {error}") from error
-        concepts = tuple(
-            LabelledConcept(
-                **{
-                    **c,
-                    "words": tuple((w, s) for w, s in c["words"]),
-                    "examples": tuple(Example(**e) for e in c["examples"]),
-                }
-            )
-            for c in data["concepts"]
-        )
-        return cls(concepts, MadeBy.from_json(data["made_by"]), tuple(data["notes"]))
 
     def _repr_html_(self) -> str:
         from interp_core.reporting import fragment
 
         return fragment(self)
+
+
+def _concept(data: dict[str, Any]) -> LabelledConcept:
+    words = tuple((word, strength) for word, strength in data["words"])
+    return LabelledConcept(**{**data, "words": words, "examples": tuple(Example(**e) for e in data["examples"])})
 
 
 def interpret(

@@ -69,6 +69,8 @@ def verdict_of(score: Score) -> tuple[str, str, str]:
     if score.floor is None or score.higher_is_better is None:
         missing = "no direction" if score.floor is not None else "no random answer to compare with"
         return "none", "no verdict", missing
+    if score.interval is None and score.values is not None:
+        return "none", "no verdict", "too few texts; five or more are needed"
     sign = 1.0 if score.higher_is_better else -1.0
     low, high = sorted(sign * v for v in score.interval or (score.value, score.value))
     floor = sign * score.floor

@@ -147,8 +147,6 @@ def _method_view(one: Attribution, targets: list[Target], chosen: int, shared_no
     cells = [_cells(one, j, largest) for j in range(len(one.units))]
     columns = tuple(Column(targets.index(t), visible(t.label), own_units(one, t)) for t in one.targets)
     notes = [n for n in one.notes if n not in shared_notes]
-    if one.encoded is not None and one.encoded.cut:
-        notes.append(f"the model takes no more: the last {one.encoded.cut} tokens were not read.")
     given, continuation = _pieces(one.text, one.units, one.prompt_stop)
     return MethodView(
         name=one.made_by.method,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
 
 import torch
 from interp_core.activations import Activations
@@ -43,7 +42,8 @@ class TopInputs:
     `split.activations(words, granularity="cls")` as the activations, with `source="units"`.
 
     Args:
-        source: `"units"` or `"unique-words"`.
+        source: `"units"`, `"unique-words"`, or `"auto"`: units where rows are words or tokens, unique words where they
+            are longer pieces of text.
         top: examples and words for each concept, at most.
         min_count: how often a word occurs in the corpus at least; for `"unique-words"`.
         lemmatize: count the forms of one word together; its most frequent form is shown. For `"unique-words"`.
@@ -52,15 +52,15 @@ class TopInputs:
     Source: definition. The difference in standard errors is the two-sample z statistic with the variance of all rows.
     """
 
-    source: Literal["units", "unique-words"] = "units"
+    source: str = "auto"
     top: int = 5
     min_count: int = 1
     lemmatize: bool = False
     language: str = "en"
 
     def __post_init__(self) -> None:
-        if self.source not in ("units", "unique-words"):
-            raise InputError(f"source {self.source!r} is unknown; it is 'units' or 'unique-words'.")
+        if self.source not in ("auto", "units", "unique-words"):
+            raise InputError(f"source {self.source!r} is unknown; it is 'auto', 'units' or 'unique-words'.")
         if self.top < 1 or self.min_count < 1:
             raise InputError(f"top={self.top}, min_count={self.min_count}: both must be at least 1.")
 
@@ -73,7 +73,9 @@ class TopInputs:
         texts, units = _keys(activations)
         examples: Strongest | None = None
         words: Strongest | None = None
-        tally = self._tally(space, activations) if self.source == "unique-words" else None
+        by_word = activations.granularity in WORD_ROWS
+        counted = self.source == "unique-words" or (self.source == "auto" and not by_word)
+        tally = self._tally(space, activations) if counted else None
         size = max(1, ENTRIES // space.concepts)
         with torch.no_grad():
             for first in range(0, len(activations), size):
@@ -88,8 +90,10 @@ class TopInputs:
         if tally is None:
             assert words is not None
             return _interpretation(shown, _unit_words(words, activations), None)
-        by_word = activations.granularity in WORD_ROWS
         ranked = self._ranked(tally.lift() if by_word else tally.contrast(), tally.found.words)
+        ranked = [
+            words if active else [] for words, active in zip(ranked, shown, strict=True)
+        ]  # never active: no words
         return _interpretation(shown, ranked, None if by_word else chance_level(len(tally.found.words)))
 
     def _tally(self, space: ConceptSpace, activations: Activations) -> Tally:
