@@ -14,17 +14,17 @@ EMOTION_WORDS = {
     "sadness": (
         "sad sadness unhappy depressed miserable lonely hopeless heartbroken hurt gloomy ashamed guilty empty "
         "devastated disappointed worthless humiliated rotten awful lousy exhausted tearful melancholy unloved "
-        "dull burdened"
+        "dull burdened embarrassed foolish"
     ),
     "joy": (
         "happy joy joyful glad delighted thrilled excited cheerful pleased satisfied content proud wonderful "
         "optimistic confident hopeful grateful blessed terrific fantastic calm eager energetic inspired "
-        "ecstatic amused successful keen"
+        "ecstatic amused successful keen radiant appreciative invigorated accomplished"
     ),
     "love": (
         "love loving loved beloved adore tender affectionate caring passionate romantic sympathetic fond "
         "devoted compassionate longing sweet gentle lovely accepted supportive loyal nostalgic horny delicate "
-        "sentimental"
+        "sentimental naughty faithful"
     ),
     "anger": (
         "angry anger mad furious annoyed irritated irritable resentful bitter enraged outraged hostile "
@@ -34,7 +34,7 @@ EMOTION_WORDS = {
     "fear": (
         "afraid fear fearful scared terrified frightened anxious nervous worried panicked uneasy apprehensive "
         "insecure vulnerable threatened paranoid shaken overwhelmed timid reluctant hesitant uncertain "
-        "intimidated pressured restless helpless tortured unsure distressed distraught shy"
+        "intimidated pressured restless helpless tortured unsure distressed distraught shy inhibited"
     ),
     "surprise": (
         "surprised amazed astonished stunned shocked amazing curious funny strange weird impressed dazed overwhelmed"
