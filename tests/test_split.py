@@ -76,6 +76,21 @@ def test_a_split_inside_a_block_takes_no_short_cut() -> None:
     assert torch.allclose(split.resume(states[None], encoded), expected, atol=1e-5)
 
 
+def test_no_short_cut_is_taken_past_a_block_that_something_else_reads() -> None:
+    """The answer also depends on what block 0 gave: handing values through would change it."""
+    model = tiny_classifier()
+    given: list[torch.Tensor] = []
+    model.model.bert.encoder.layer[0].register_forward_hook(lambda _m, _i, out: given.append(out))
+
+    def peek(_module: object, _inputs: object, output: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        output["logits"] = output["logits"] + given[-1].sum((1, 2))[:, None]
+        return output
+
+    model.model.register_forward_hook(peek)
+    assert isinstance(model.split(1).entry, TapEntry)
+    assert isinstance(tiny_classifier().split(1).entry, ShortEntry)
+
+
 def test_only_the_last_block_of_a_classifier_is_read_at_one_row() -> None:
     model = tiny_classifier()
     assert model.split(-1).head_reads_one_row
