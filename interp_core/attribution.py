@@ -70,9 +70,10 @@ class Attribution:
         return [unit.text for unit in self.units]
 
     def top(self, target: int = 0, count: int = 5) -> list[tuple[str, float]]:
-        """The units that count most for a target, with their scores, by size of the score."""
-        order = self.scores[target].abs().argsort(descending=True)[:count]
-        return [(self.units[i].text, float(self.scores[target, i])) for i in order.tolist()]
+        """The applicable units that count most for a target, with their scores, by size of the score."""
+        order = self.scores[target].abs().argsort(descending=True, stable=True).tolist()
+        able = [i for i in order if self.applicable is None or bool(self.applicable[target, i])]
+        return [(self.units[i].text, float(self.scores[target, i])) for i in able[:count]]
 
     def save(self, path: str | Path) -> Path:
         """Write to one safetensors file. Targets that are functions keep their label alone."""

@@ -112,6 +112,7 @@ def test_a_prompt_and_what_follows_it_are_never_one_unit() -> None:
     (found,) = interp.attribute(tiny_generator(), "i feel so", by="occlusion", targets="happy", progress=False)
     assert found.words == ["i", "feel", "so", "happy"] and found.text == "i feel sohappy"
     assert found.applicable.tolist() == [[True, True, True, False]]
+    assert sorted(word for word, _ in found.top(count=9)) == ["feel", "i", "so"]
 
 
 def test_scores_are_those_of_a_left_padded_batch_of_transformers() -> None:
