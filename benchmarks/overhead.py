@@ -64,7 +64,7 @@ def main() -> None:
         plain = seconds(bare(model, cost))
         print(
             f"{by:22} {together:7.2f} s for {cost.rows} rows in {cost.forwards} passes; "
-            f"{together / plain:.2f} x the bare forward of as many rows; text by text {single / together:.2f} x slower"
+            f"{together / plain:.2f} x the bare forward of as many rows; text by text takes {single / together:.2f} x as long"
         )
     split = model.split(3)
     encoded = [model.encoder(text) for text in texts]
@@ -87,7 +87,7 @@ def main() -> None:
     short, full = seconds(resumed(split.entry)), seconds(resumed(TapEntry(model.model, split.path)))
     print(f"going on from block 3 of 0-5: {full / short:.2f} x faster than the full pass with the layer replaced")
     held = model.split(-1).activations(texts, granularity="cls", progress=False)
-    space = interp.fit_concepts(held, by="semi-nmf", concepts=12)
+    space = interp.fit_concepts(held, by="semi-nmf", concepts=6)
     importance = lambda: interp.importance(model.split(-1), space, held, progress=False)  # noqa: E731
     cost = importance().made_by.cost
     print(f"importance, last block, cls: {seconds(importance):.2f} s, {cost.forwards} passes over the head alone")
