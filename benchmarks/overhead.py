@@ -64,7 +64,7 @@ def main() -> None:
         plain = seconds(bare(model, cost))
         print(
             f"{by:22} {together:7.2f} s for {cost.rows} rows in {cost.forwards} passes; "
-            f"{together / plain:.2f} x the bare forward of as many rows; text by text takes {single / together:.2f} x as long"
+            f"{together / plain:.2f} x the bare forward; text by text takes {single / together:.2f} x as long"
         )
     split = model.split(3)
     encoded = [model.encoder(text) for text in texts]
