@@ -7,6 +7,7 @@ import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from beartype import BeartypeConf, beartype
@@ -69,3 +70,18 @@ def real_texts(shared: Path) -> Callable[..., list[str]]:
         return read_column(shared / "data" / name / f"{split}.csv.gz", column)
 
     return get
+
+
+@pytest.fixture
+def blocks_that_run() -> Callable[[Any], list[str]]:
+    """Watches a model: the names of the blocks that run from now on."""
+
+    def watch(model: Any) -> list[str]:
+        seen: list[str] = []
+        for name in model.blocks:
+            block = model.model.get_submodule(name)
+            inner = block.forward
+            block.forward = lambda *a, name=name, inner=inner, **k: (seen.append(name), inner(*a, **k))[1]
+        return seen
+
+    return watch

@@ -53,7 +53,7 @@ def test_a_linear_head_has_the_closed_form() -> None:
         assert torch.allclose(found.per_text, expected, atol=1e-5), by
 
 
-def test_the_blocks_below_the_split_never_run_where_the_head_reads_one_row() -> None:
+def test_the_blocks_below_the_split_never_run_where_the_head_reads_one_row(blocks_that_run) -> None:  # type: ignore[no-untyped-def]
     model = tiny_classifier()
     split, space = model.split(-1), space_of()
     held = split.activations(TEXTS, granularity="cls", progress=False)
@@ -65,7 +65,7 @@ def test_the_blocks_below_the_split_never_run_where_the_head_reads_one_row() -> 
     assert found.made_by.cost.backwards == 3
 
 
-def test_only_the_part_above_the_split_runs_on_variants_in_the_middle_of_a_model() -> None:
+def test_only_the_part_above_the_split_runs_on_variants_in_the_middle_of_a_model(blocks_that_run) -> None:  # type: ignore[no-untyped-def]
     model = tiny_classifier()
     split, space = model.split(0), space_of()
     held = split.activations(TEXTS, granularity="word", progress=False)
@@ -131,15 +131,6 @@ def test_importance_survives_saving(tmp_path) -> None:  # type: ignore[no-untype
     again = interp.Importance.load(found.save(tmp_path / "importance.safetensors"))
     assert torch.equal(again.per_text, found.per_text) and again.targets == found.targets
     assert again.made_by == found.made_by and again.top(0) == found.top(0)
-
-
-def blocks_that_run(model: interp.TextModel) -> list[str]:
-    seen: list[str] = []
-    for name in model.blocks:
-        block = model.model.get_submodule(name)
-        inner = block.forward
-        block.forward = lambda *a, name=name, inner=inner, **k: (seen.append(name), inner(*a, **k))[1]
-    return seen
 
 
 def _evaluator(model: interp.TextModel):  # type: ignore[no-untyped-def]

@@ -10,16 +10,6 @@ from interp_core.testing import state_of, tiny_classifier, tiny_generator
 TEXTS = ["i feel so happy today", "the old dog was never calm", "sad"]
 
 
-def ran(model: interp.TextModel) -> list[str]:
-    """Names of the blocks that run from now on."""
-    seen: list[str] = []
-    for name in model.blocks:
-        block = model.model.get_submodule(name)
-        inner = block.forward
-        block.forward = lambda *a, name=name, inner=inner, **k: (seen.append(name), inner(*a, **k))[1]
-    return seen
-
-
 def test_activations_are_the_hidden_states_that_transformers_reports() -> None:
     model = tiny_classifier()
     found = model.split(0).activations(TEXTS, granularity="token", progress=False)
@@ -39,17 +29,17 @@ def test_cls_rows_are_read_where_the_classifier_reads() -> None:
     assert found.predictions.tolist() == logits.argmax(1).tolist()
 
 
-def test_reading_a_layer_stops_the_pass_there() -> None:
+def test_reading_a_layer_stops_the_pass_there(blocks_that_run) -> None:  # type: ignore[no-untyped-def]
     model = tiny_classifier()
     split = model.split(0)
     assert split.probe.runs_once and model.labels  # found by whole passes over a short text, once
-    seen = ran(model)
+    seen = blocks_that_run(model)
     split.activations(TEXTS, progress=False)
     assert set(seen) == {model.blocks[0]}
 
 
 @pytest.mark.parametrize("make", [tiny_classifier, tiny_generator])
-def test_resuming_equals_the_full_pass_and_skips_the_blocks_below(make) -> None:  # type: ignore[no-untyped-def]
+def test_resuming_equals_the_full_pass_and_skips_the_blocks_below(make, blocks_that_run) -> None:  # type: ignore[no-untyped-def]
     model = make()
     split = model.split(0)
     encoded = model.encoder(TEXTS[0])
@@ -58,7 +48,7 @@ def test_resuming_equals_the_full_pass_and_skips_the_blocks_below(make) -> None:
     ids = encoded.ids.expand(2, -1)
     with torch.no_grad(), at_rest(model.model), tap(model.model, split.path, replace=states):
         expected = model.forward(ids, torch.ones_like(ids))["logits"]
-    seen = ran(model)
+    seen = blocks_that_run(model)
     found = split.resume(states, encoded)
     assert torch.allclose(found, expected, atol=1e-5)
     assert set(seen) <= {model.blocks[1]} and model.blocks[1] in seen
