@@ -63,7 +63,9 @@ class Session:
     def settings(self, granularity: Granularity) -> dict[str, Any]:
         """What was asked, for the record."""
         name = granularity if isinstance(granularity, str) else "spans"
-        return {"granularity": name, "layer": self.split.path if self.split else "embeddings"}
+        layer = self.split.path if self.split else "embeddings"
+        limit = {} if self.options.max_rows is None else {"max_rows": self.options.max_rows}
+        return {"granularity": name, "layer": layer, **limit}
 
     def prepare(self, texts: Sequence[str], targets: Any, granularity: Granularity) -> list[Prepared]:
         """Texts in units with their targets.
@@ -155,6 +157,7 @@ class Session:
             absent = Absence(f"{prepared.removal} at the input", "features", torch.where(outside, x, empty))
             layer = (self.split.entry, x, absent)
             question = about_layer(self.evaluator, prepared.encoded, prepared.readout, layer, ask)
+        question.max_rows = self.options.max_rows
         if prepared.intact is not None:
             question.remember(prepared.intact)
         return question

@@ -38,11 +38,12 @@ class Attribution:
         scores: (k, u) signed where the method claims it; exactly zero where not applicable. In the unit of the score
             space.
         made_by: method, parameters, model and cost.
-        error: (k, u) standard error, for methods that sample.
+        error: (k, u) standard error, for methods that sample; zero where the answer is exact.
         applicable: (k, u) False for units that come after what is explained.
         intact: (k) the scores of the text as it is.
         score_space: `"logit"`, `"probability"` or `"log-probability"`.
         notes: what a reader should know.
+        rows: how many rows of the model were evaluated for this text; what others shared or repeated is not counted.
     """
 
     text: str
@@ -56,6 +57,12 @@ class Attribution:
     score_space: str = "logit"
     notes: tuple[str, ...] = ()
     encoded: Encoded | None = None
+    rows: int = 0
+
+    @property
+    def exact(self) -> bool:
+        """Whether a method that samples has taken everything there was to take, so that nothing is left to chance."""
+        return self.error is not None and not bool(self.error.any())
 
     @property
     def prompt_stop(self) -> int:
@@ -86,6 +93,7 @@ class Attribution:
             "targets": [[t.label, t.index, t.position, t.against] for t in self.targets],
             "score_space": self.score_space,
             "notes": self.notes,
+            "rows": self.rows,
             "encoded": None if self.encoded is None else [self.encoded.prompt, self.encoded.cut],
             "made_by": self.made_by.to_json(),
         }
@@ -108,6 +116,7 @@ class Attribution:
             made_by=MadeBy.from_json(data["made_by"]),
             score_space=data["score_space"],
             notes=tuple(data["notes"]),
+            rows=data.get("rows", 0),
             **tensors,
         )
 
@@ -137,7 +146,8 @@ def attribute(
             the model's own greedy continuation), the continuation to explain, one continuation a text, or a contrast
             of two next tokens.
         granularity: the units, see `interp_core.granularity.divide`.
-        **options: fields of `interp_core.options.Options` (`removal`, `score`, `layer`, `max_new_tokens`, `progress`);
+        **options: fields of `interp_core.options.Options` (`removal`, `score`, `layer`, `max_new_tokens`,
+            `max_rows`, `progress`);
             anything else is a parameter of the method, when `by` is a name.
 
     Returns:
@@ -191,4 +201,5 @@ def explain(method: Any, question: Question) -> Attribution:
         applicable=question.applicable,
         intact=question.intact(),
         notes=(*question.notes, *incomplete(method, question, scores), *silent(question, scores)),
+        rows=question.rows,
     )

@@ -31,7 +31,9 @@ def about_text(
     model = evaluator.model
     x = model.embed(encoded.ids)
     absent = absence(model, encoded, x, removal)
-    return _question(evaluator, encoded, readout, (model.embedding_entry, x, absent), ask)
+    question = _question(evaluator, encoded, readout, (model.embedding_entry, x, absent), ask)
+    question.spread, question.background = model.embedding_spread, model.some_embeddings
+    return question
 
 
 def about_layer(

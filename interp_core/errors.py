@@ -4,6 +4,7 @@
     ├── InputError (ValueError)        a value the caller gave
     │   ├── TargetError                a class, token or span that is not there
     │   └── LayerError                 a layer that cannot be read, replaced or resumed from
+    ├── BudgetError                    more rows of the model would be needed than the caller allows
     ├── UnsupportedError               a method that needs what the input does not offer
     ├── ModelError                     the model gave no usable numbers
     ├── LLMError                       a call to a language model failed
@@ -32,6 +33,10 @@ class TargetError(InputError):
 
 class LayerError(InputError):
     """A layer cannot be read, replaced or resumed from."""
+
+
+class BudgetError(InterpError):
+    """More rows of the model would be evaluated than `max_rows` allows."""
 
 
 class UnsupportedError(InterpError):

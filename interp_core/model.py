@@ -173,6 +173,19 @@ class TextModel:
         return torch.stack(parts).sum(0) / count
 
     @cached_property
+    def some_embeddings(self) -> Float[Tensor, "r d"]:
+        """The embeddings of up to 1,024 ids, evenly spread over the vocabulary."""
+        count = len(self.embedding.get_parameter("weight"))
+        return self.embed(torch.arange(0, count, max(1, count // 1024)))
+
+    @cached_property
+    def embedding_spread(self) -> float:
+        """The standard deviation of a coordinate over the embeddings of the vocabulary, each about its own mean."""
+        count = len(self.embedding.get_parameter("weight"))
+        squares = [(self.embed(p) - self.mean_embedding).square().sum(0) for p in torch.arange(count).split(8192)]
+        return float((torch.stack(squares).sum(0) / count).mean().sqrt())
+
+    @cached_property
     def embedding_entry(self) -> TapEntry:
         """Where token features enter."""
         return TapEntry(self.model, self.embedding_path)

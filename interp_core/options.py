@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from interp_core.errors import InputError
 from interp_core.removal import Removal
 
 
@@ -20,6 +21,8 @@ class Options:
         layer: explain through the hidden states of this layer instead of the embeddings; a block number or a module
             path.
         max_new_tokens: the most tokens of a continuation that the model is asked for.
+        max_rows: the most rows of the model that one text may take; methods that sample stop there and say how sure
+            they are, others refuse. None for no limit.
         progress: show a bar on a terminal or notebook.
     """
 
@@ -27,7 +30,12 @@ class Options:
     score: str = "auto"
     layer: int | str | None = None
     max_new_tokens: int = 12
+    max_rows: int | None = None
     progress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.max_rows is not None and self.max_rows < 1:
+            raise InputError(f"max_rows is {self.max_rows}; at least 1 is needed.")
 
 
 def take_options(given: dict[str, Any]) -> tuple[Options, dict[str, Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
-from interp_core.errors import InputError
+from interp_core.errors import BudgetError, InputError
 from interp_core.targets import Target
 from interp_core.text import NO_UNIT, Unit
 from jaxtyping import Bool, Float, Int
@@ -43,6 +43,12 @@ class Question:
         applicable: (k, u) False where a unit cannot matter to a target, such as text after the token that is explained.
         offers: what a method may ask for: `gradients`, `internals`.
         removal: how an absent unit is made absent, for the record.
+        background: (r, d) vectors that a feature might as well have been, such as embeddings from the vocabulary; None
+            where only the baseline is known.
+        spread: the size of noise of share 1: the standard deviation of a coordinate over the model's embeddings; at a
+            layer, or without a model, over the features themselves.
+        max_rows: the most rows of the model that may be evaluated for this question; None for no limit.
+        rows: how many have been, repeats not counted.
     """
 
     def __init__(
@@ -65,9 +71,14 @@ class Question:
         self.offers: frozenset[Offer] = frozenset({"gradients"})
         self.removal = "baseline"
         self.notes: tuple[str, ...] = ()
+        self.background: Tensor | None = None
+        self.spread = _spread(x, baseline)
+        self.max_rows: int | None = None
+        self.rows = 0
 
     def at(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
         """The scores of p variants of the features; differentiable where `x` requires a gradient."""
+        self._spend(len(x))
         return self._runner.at(x.to(self.x.device))
 
     def masked(self, keep: Bool[Tensor, "p u"]) -> Float[Tensor, "p k"]:
@@ -81,13 +92,39 @@ class Question:
         keys = [row.tobytes() for row in keep.cpu().numpy()]
         new = {key: i for i, key in enumerate(keys) if key not in self._known}
         if new:
+            self._spend(len(new))
             scores = self._runner.masked(keep[list(new.values())]).detach().float().cpu()
             self._known.update(zip(new, scores, strict=True))
         return torch.stack([self._known[key] for key in keys]) if keys else torch.zeros(0, len(self.targets))
 
     def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:
         """For each of p variants the slopes of all scores; streamed, so that memory does not grow with p."""
+        self._spend(len(x))
         return self._runner.gradients(x.to(self.x.device))
+
+    def references(self, count: int, generator: torch.Generator) -> Float[Tensor, "p f d"]:
+        """Inputs with random vectors of the background in place of the features of units; the baseline where there is
+        no background.
+        """
+        if self.background is None:
+            return self.baseline.expand(count, -1, -1)
+        drawn = torch.randint(len(self.background), (count, len(self.x)), generator=generator)
+        outside = (self.unit_of == NO_UNIT).to(self.x.device)[:, None]
+        return torch.where(outside, self.x, self.background.to(self.x)[drawn.to(self.x.device)])
+
+    def afford(self, draws: int, rows_each: int = 1) -> int:
+        """How many draws of so many rows each the budget has room for, at most `draws`; two rows are kept for the ends.
+
+        Raises:
+            BudgetError: not even one.
+        """
+        if self.max_rows is None:
+            return draws
+        ends = sum(self._end(kept) not in self._known for kept in (True, False))
+        room = (self.max_rows - self.rows - ends) // max(1, rows_each)
+        if room < 1:
+            self._spend(rows_each + ends)
+        return min(draws, room)
 
     def pool(self, scores: Float[Tensor, "k f"]) -> Float[Tensor, "k u"]:
         """Scores of features added up to scores of units."""
@@ -106,8 +143,23 @@ class Question:
 
     def remember(self, scores: Float[Tensor, " k"]) -> None:
         """Take the scores of the intact text from a pass that has been made already."""
-        key = torch.ones(len(self.units), dtype=torch.bool).numpy().tobytes()
-        self._known[key] = scores.detach().float().cpu()
+        self._known[self._end(True)] = scores.detach().float().cpu()
+
+    def _end(self, kept: bool) -> bytes:
+        return torch.full((len(self.units),), kept).numpy().tobytes()
+
+    def _spend(self, rows: int) -> None:
+        if self.max_rows is not None and self.rows + rows > self.max_rows:
+            raise BudgetError(
+                f"{self.rows + rows} rows of the model would be needed for this text and max_rows is {self.max_rows}; "
+                "raise it, lower `samples` or `steps`, or take larger units."
+            )
+        self.rows += rows
+
+
+def _spread(x: Float[Tensor, "f d"], baseline: Float[Tensor, "f d"]) -> float:
+    found = float((x - x.mean(0)).square().mean().sqrt()) if len(x) > 1 else 0.0
+    return found or float((x - baseline).square().mean().sqrt())
 
 
 class FunctionRunner:

@@ -27,7 +27,7 @@ METHODLESS = {"interp-demo"}  # a story and its data; it may declare no method
 # Dependencies point one way: a module imports from the rows above its own and from no other.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("plugin", "text", "hooks", "storage", "corpus", "targets", "requirements", "given"),
+    ("plugin", "text", "hooks", "storage", "corpus", "targets", "requirements", "given", "sampling"),
     ("hookspecs", "scaffolding", "encoding", "granularity", "rows", "question"),
     ("registry", "model", "rendezvous"),
     ("provenance", "removal", "loading", "probing", "scoring"),
