@@ -28,7 +28,8 @@ _HOME = {
     "TextModel": "model",
     "Unit": "text",
     "attribute": "attribution",
-    "contrast": "targets",
+    "at": "wanted",
+    "contrast": "wanted",
     "fit_concepts": "concepts",
     "hookimpl": "plugin",
     "importance": "contribution",
@@ -62,6 +63,7 @@ __all__ = [
     "Target",
     "TextModel",
     "Unit",
+    "at",
     "attribute",
     "contrast",
     "fit_concepts",
@@ -94,8 +96,9 @@ if TYPE_CHECKING:
     from interp_core.registry import method, methods, register
     from interp_core.reporting import ClassConcepts, plot_attributions, plot_concepts, report
     from interp_core.split import SplitModel
-    from interp_core.targets import Target, contrast
+    from interp_core.targets import Target
     from interp_core.text import Unit
+    from interp_core.wanted import at, contrast
 
 
 def __getattr__(name: str) -> Any:

@@ -12,8 +12,8 @@ import torch
 from interp_core import storage
 from interp_core.errors import InputError
 from interp_core.provenance import MadeBy
-from interp_core.targets import class_index
 from interp_core.text import Unit
+from interp_core.wanted import class_index
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 

@@ -8,21 +8,21 @@ from functools import partial
 from typing import Any, TypeVar
 
 import torch
-from interp_core.builders import about_layer, about_text
-from interp_core.errors import InputError, TargetError, UnsupportedError
+from interp_core.builders import about_layer, about_text, inside
+from interp_core.errors import InputError, UnsupportedError
 from interp_core.evaluate import Evaluator
-from interp_core.generation import as_prompt, continued, next_token_targets, token_targets
-from interp_core.given import asks_prediction, one_each, per_text
+from interp_core.given import Text
 from interp_core.granularity import Granularity, divide
 from interp_core.model import TextModel
 from interp_core.options import Options
 from interp_core.provenance import Cost
 from interp_core.question import Question
-from interp_core.removal import Absence, absence
+from interp_core.removal import Absence, absence, name_of
 from interp_core.rendezvous import Rendezvous
 from interp_core.rows import Answer, Request, whole_text
 from interp_core.split import SplitModel
-from interp_core.targets import Contrast, Readout, Space, Target, check_space, class_targets
+from interp_core.targets import Readout, Space, readout_of
+from interp_core.tasks import Tasks
 from interp_core.text import Encoded
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -67,7 +67,7 @@ class Session:
         limit = {} if self.options.max_rows is None else {"max_rows": self.options.max_rows}
         return {"granularity": name, "layer": layer, **limit}
 
-    def prepare(self, texts: Sequence[str], targets: Any, granularity: Granularity) -> list[Prepared]:
+    def prepare(self, texts: Sequence[Text], targets: Any, granularity: Granularity) -> list[Prepared]:
         """Texts in units with their targets.
 
         Raises:
@@ -75,23 +75,13 @@ class Session:
         """
         if not texts:
             raise InputError("there are no texts to explain; give at least one.")
-        head = self.model.head
-        if head == "other":
-            raise UnsupportedError(f"{self.model.name} is neither a sequence classifier nor a causal generator.")
-        space = check_space(self.options.score, head)
         with self.cost.timed():
-            if head == "causal":
-                found = [self._generated(t, want) for t, want in zip(texts, one_each(targets, texts), strict=True)]
-                pairs: list[tuple[Encoded, tuple[Target, ...], Tensor | None]] = [(e, t, None) for e, t in found]
-            else:
-                pairs = self._classified(texts, targets)
+            asked = Tasks(self.model, self.evaluator, self.options).ask(texts, targets)
         prepared = []
-        for encoded, found_targets, logits in pairs:
-            readout = Readout(found_targets, space, head)
-            divided = divide(encoded, granularity)
-            name = self.removal_name(divided)
+        for encoded, found, logits in asked:
+            readout = readout_of(found, self.options.score, self.model.head)
             intact = readout(logits[None])[0] if logits is not None else None
-            prepared.append(Prepared(divided, readout, name, intact))
+            prepared.append(Prepared(divide(encoded, granularity), readout, self.removal_name(readout), intact))
         return prepared
 
     def each(self, prepared: Sequence[Prepared], work: Callable[[Question], T], description: str) -> list[T]:
@@ -153,7 +143,8 @@ class Session:
         else:
             assert states is not None and prepared.encoded.unit_of is not None
             x, empty = (s.to(torch.promote_types(s.dtype, torch.float32)) for s in states)
-            outside = (prepared.encoded.unit_of < 0)[:, None].to(x.device)
+            side = inside(self.model.side_of(self.split.path), prepared.encoded)
+            outside = (prepared.encoded.unit_of[side] < 0)[:, None].to(x.device)
             absent = Absence(f"{prepared.removal} at the input", "features", torch.where(outside, x, empty))
             layer = (self.split.entry, x, absent)
             question = about_layer(self.evaluator, prepared.encoded, prepared.readout, layer, ask)
@@ -162,19 +153,17 @@ class Session:
             question.remember(prepared.intact)
         return question
 
-    def removal_name(self, encoded: Encoded) -> str:
-        """What an absent unit of this text is, for the record."""
-        return self._absence(encoded).name
-
-    def _absence(self, encoded: Encoded) -> Absence:
-        return absence(self.model, encoded, self.model.embed(encoded.ids), self.options.removal)
+    def removal_name(self, readout: Readout) -> str:
+        """What an absent unit is, for the record."""
+        return name_of(self.model, self.options.removal, bool(readout.positions))
 
     def _emptied_states(self, prepared: Sequence[Prepared]) -> list[Tensor]:
         """The hidden states of each text with all of its units removed at the input."""
         assert self.split is not None
         requests = []
         for item in prepared:
-            absent = self._absence(item.encoded)
+            x = self.model.embed(item.encoded.ids, item.encoded.source)
+            absent = absence(self.model, item.encoded, x, self.options.removal)
             if absent.mode != "features":
                 raise UnsupportedError(
                     f"removal={absent.name!r} takes tokens away, which a layer cannot; use 'mask', 'mean' or 'zero'."
@@ -184,46 +173,12 @@ class Session:
                 Request(
                     torch.tensor([len(item.encoded)]),
                     whole_text(item.encoded, values),
-                    entry=self.model.embedding_entry,
+                    entry=self.model.embeddings.entry,
                     read=self.split.path,
                     stop=True,
                 )
             )
         return [answer.hidden[0] for answer in self.evaluator.run(requests)]
-
-    def _classified(
-        self, texts: Sequence[str], targets: Any
-    ) -> list[tuple[Encoded, tuple[Target, ...], Tensor | None]]:
-        labels, head = self.model.labels, self.model.head
-        wanted = per_text(targets, texts)
-        encoded = [self.model.encoder(text) for text in texts]
-        known = [None] * len(texts) if not asks_prediction(wanted) else self._logits(encoded)
-        return [
-            (e, class_targets(want, labels, head, logits), logits)
-            for e, want, logits in zip(encoded, wanted, known, strict=True)
-        ]
-
-    def _logits(self, encoded: Sequence[Encoded]) -> list[Tensor]:
-        requests = [Request(torch.tensor([len(e)]), whole_text(e)) for e in encoded]
-        return [answer.logits[0].float().cpu() for answer in self.evaluator.run(requests)]
-
-    def _generated(self, prompt: str, want: Any) -> tuple[Encoded, tuple[Target, ...]]:
-        if isinstance(want, Contrast | Target):
-            encoded = self.model.encoder(prompt)
-            if encoded.cut:
-                raise InputError(f"the prompt has {encoded.cut} tokens more than the model takes; shorten it.")
-            encoded = as_prompt(encoded)
-            return encoded, next_token_targets(self.model, encoded, want)
-        if isinstance(want, str) and want == "all":
-            raise TargetError(
-                "a generator has no classes, so 'all' means nothing; give the continuation, or leave targets out."
-            )
-        if want is not None and not isinstance(want, str):
-            raise TargetError(
-                f"target {want!r}: for a generator give None, a continuation, or interp.contrast of two next tokens."
-            )
-        encoded = continued(self.model, prompt, want, self.options.max_new_tokens, self.cost)
-        return encoded, token_targets(self.model, encoded)
 
 
 def longest_of(prepared: Sequence[Prepared]) -> int:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from interp_core import registry, storage
-from interp_core.asking import Session
+from interp_core.asking import Prepared, Session
 from interp_core.errors import InterpWarning
-from interp_core.given import as_texts
+from interp_core.given import Text, as_texts
 from interp_core.granularity import Granularity
 from interp_core.model import TextModel
 from interp_core.options import take_options
@@ -24,7 +24,8 @@ from interp_core.text import Encoded, Unit
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-ENCODED = ("ids", "offsets", "special", "unit_of")
+ENCODED = ("ids", "offsets", "special", "unit_of", "types")
+WHOLE = ("prompt", "cut", "source", "borders", "turns")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +68,7 @@ class Attribution:
     @property
     def prompt_stop(self) -> int:
         """The character where an explained continuation begins; -1 if there is none."""
-        if self.encoded is None or self.encoded.prompt >= len(self.encoded):
-            return -1
-        return int(self.encoded.offsets[self.encoded.prompt][0])
+        return -1 if self.encoded is None else self.encoded.continuation
 
     @property
     def words(self) -> list[str]:
@@ -90,11 +89,11 @@ class Attribution:
         data = {
             "text": self.text,
             "units": [[u.start, u.stop, u.text] for u in self.units],
-            "targets": [[t.label, t.index, t.position, t.against] for t in self.targets],
+            "targets": [_plain(t) for t in self.targets],
             "score_space": self.score_space,
             "notes": self.notes,
             "rows": self.rows,
-            "encoded": None if self.encoded is None else [self.encoded.prompt, self.encoded.cut],
+            "encoded": None if self.encoded is None else {name: getattr(self.encoded, name) for name in WHOLE},
             "made_by": self.made_by.to_json(),
         }
         return storage.save(path, "attribution", {k: v for k, v in tensors.items() if v is not None}, data)
@@ -106,13 +105,15 @@ class Attribution:
         units = tuple(Unit(text, start, stop) for start, stop, text in data["units"])
         encoded = None
         if data["encoded"] is not None:
-            prompt, cut = data["encoded"]
-            encoded = Encoded(data["text"], **{n: tensors.pop(n) for n in ENCODED}, units=units, prompt=prompt, cut=cut)
+            whole = data["encoded"]
+            whole |= {"borders": tuple(whole["borders"]), "turns": tuple((a, b) for a, b in whole["turns"])}
+            fields: dict[str, Any] = {n: tensors.pop(n, None) for n in ENCODED}
+            encoded = Encoded(data["text"], **fields, units=units, **whole)
         return cls(
             text=data["text"],
             units=units,
             encoded=encoded,
-            targets=tuple(Target(*fields) for fields in data["targets"]),
+            targets=tuple(_target(fields) for fields in data["targets"]),
             made_by=MadeBy.from_json(data["made_by"]),
             score_space=data["score_space"],
             notes=tuple(data["notes"]),
@@ -126,9 +127,18 @@ class Attribution:
         return fragment(self)
 
 
+def _plain(target: Target) -> list[Any]:
+    return [target.label, target.index, target.position, target.against, [_plain(part) for part in target.parts]]
+
+
+def _target(fields: Sequence[Any]) -> Target:
+    label, index, position, against, parts = fields
+    return Target(label, index, position, against, parts=tuple(_target(part) for part in parts))
+
+
 def attribute(
     model: TextModel,
-    texts: str | Sequence[str],
+    texts: Text | Sequence[Text],
     *,
     by: Any,
     targets: Any = None,
@@ -139,15 +149,18 @@ def attribute(
 
     Args:
         model: the model.
-        texts: one text or several; for a generator, the prompts.
+        texts: one text or several; for a generator, the prompts. A text may be a pair of strings, as models that
+            compare two texts or extract an answer (question, context) take, or a chat: a list of messages.
         by: the name of an attribution method, or an instance of one.
         targets: for a classifier None (the predicted class), `"all"`, a class by name or number, `interp.contrast(a,
-            b)`, a function of the logits, a list of these, or one list a text. For a generator None (the tokens of
-            the model's own greedy continuation), the continuation to explain, one continuation a text, or a contrast
-            of two next tokens.
+            b)`, a function of the logits, a list of these, or one list a text. For the others one for all texts or a
+            list of one each. A generator: None (the tokens of the model's own greedy continuation), the continuation
+            to explain, a contrast of two next tokens or a function of the next token's logits. A masked language
+            model: None, or what stands in the gap. A tagger: None (the words that have a tag), `"all"`,
+            `interp.at(word, tag)` or a tuple of these. An extractor of answers: None, or the answer.
         granularity: the units, see `interp_core.granularity.divide`.
-        **options: fields of `interp_core.options.Options` (`removal`, `score`, `layer`, `max_new_tokens`,
-            `max_rows`, `progress`);
+        **options: fields of `interp_core.options.Options` (`removal`, `score`, `output`, `layer`,
+            `max_new_tokens`, `max_rows`, `progress`);
             anything else is a parameter of the method, when `by` is a name.
 
     Returns:
@@ -162,11 +175,11 @@ def attribute(
     corpus = as_texts(texts)
     session = Session(model, chosen)
     prepared = session.prepare(corpus, targets, granularity)
-    numbers = {(p.encoded.text, p.readout.targets): i for i, p in reversed(list(enumerate(prepared)))}
+    numbers = {_key(p): i for i, p in reversed(list(enumerate(prepared)))}
     firsts = sorted(numbers.values())  # texts that occur again with the same targets are explained once
     found = session.each([prepared[i] for i in firsts], partial(explain, method), f"attribute by {name_of(method)}")
     known = dict(zip(firsts, found, strict=True))
-    results = [known[numbers[p.encoded.text, p.readout.targets]] for p in prepared]
+    results = [known[numbers[_key(p)]] for p in prepared]
     made = made_by(method, session.cost, model.name, session.settings(granularity))
     attributions = [
         replace(
@@ -181,6 +194,10 @@ def attribute(
     if noted:
         warnings.warn(f"{len(noted)} of {len(attributions)} texts: {noted[0].notes[0]}", InterpWarning, stacklevel=2)
     return attributions
+
+
+def _key(prepared: Prepared) -> tuple[Any, ...]:
+    return (prepared.encoded.text, prepared.encoded.turns, prepared.encoded.borders, prepared.readout.targets)
 
 
 def explain(method: Any, question: Question) -> Attribution:

@@ -8,13 +8,14 @@ from itertools import accumulate
 
 import torch
 from interp_core.evaluate import Evaluator
+from interp_core.heads import GENERATORS
 from interp_core.question import Question
 from interp_core.removal import Absence, Removal, absence
-from interp_core.rows import Answer, Entry, Request
+from interp_core.rows import Answer, Entry, Request, Side
 from interp_core.runner import ModelRunner
 from interp_core.targets import Readout
-from interp_core.text import Encoded, Unit
-from jaxtyping import Bool, Float
+from interp_core.text import NO_UNIT, Encoded, Unit
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Insert = Callable[[Float[Tensor, "p f d"]], Float[Tensor, "p t w"]]
@@ -29,10 +30,10 @@ def about_text(
 ) -> Question:
     """A question whose features are the token embeddings of a text (f = t)."""
     model = evaluator.model
-    x = model.embed(encoded.ids)
-    absent = absence(model, encoded, x, removal)
-    question = _question(evaluator, encoded, readout, (model.embedding_entry, x, absent), ask)
-    question.spread, question.background = model.embedding_spread, model.some_embeddings
+    x = model.embed(encoded.ids, encoded.source)
+    absent = absence(model, encoded, x, removal, bool(readout.positions))
+    question = _question(evaluator, encoded, readout, (model.embeddings.entry, x, absent), ask)
+    question.spread, question.background = model.embeddings.spread, model.embeddings.some
     return question
 
 
@@ -124,6 +125,8 @@ def _question(
 ) -> Question:
     entry, x, absent = features
     assert encoded.unit_of is not None
+    side = evaluator.model.side_of(entry.path)
+    owners = encoded.unit_of[inside(side, encoded)]
     runner = ModelRunner(
         evaluator,
         encoded,
@@ -132,12 +135,12 @@ def _question(
         lambda v: v,
         x,
         absent,
-        encoded.unit_of,
+        owners,
         _asker(evaluator, ask),
     )
-    question = Question(runner, x, absent.baseline, encoded.unit_of, encoded.units, readout.targets)
+    question = Question(runner, x, absent.baseline, owners, encoded.units, readout.targets)
     question.text, question.removal = encoded.text, absent.name
-    question.applicable = _applicable(encoded, readout)
+    question.applicable = _applicable(encoded, readout) & _with_features(owners, len(encoded.units))
     if absent.mode != "features":  # taking tokens away is no point in the space of features, so no path leads there
         question.offers = frozenset()
     question.notes = _notes(encoded)
@@ -148,11 +151,24 @@ def _asker(evaluator: Evaluator, ask: Callable[[Request], Answer] | None) -> Cal
     return ask if ask is not None else lambda request: evaluator.run([request])[0]
 
 
+def inside(side: Side, encoded: Encoded) -> slice:
+    """The tokens that pass through one of two stacks."""
+    if side == "both" or not encoded.source:
+        return slice(None)
+    return slice(encoded.source) if side == "source" else slice(encoded.source, None)
+
+
+def _with_features(owners: Int[Tensor, " f"], units: int) -> Bool[Tensor, " u"]:
+    return torch.bincount(owners[owners != NO_UNIT], minlength=units) > 0
+
+
 def _applicable(encoded: Encoded, readout: Readout) -> Bool[Tensor, "k u"]:
-    """A unit matters to a token only if one of its own tokens comes before it."""
+    """A unit matters to a token that is generated only if one of its own tokens comes before it."""
     assert encoded.unit_of is not None
     first = [int((encoded.unit_of == u).nonzero()[0]) for u in range(len(encoded.units))]
-    rows = [[t.position is None or start < t.position for start in first] for t in readout.targets]
+    if readout.head not in GENERATORS:
+        return torch.ones(len(readout.targets), len(first), dtype=torch.bool)
+    rows = [[start < max(t.positions, default=len(encoded)) for start in first] for t in readout.targets]
     return torch.tensor(rows, dtype=torch.bool)
 
 

@@ -15,15 +15,17 @@ from interp_core.activations import Activations
 from interp_core.asking import Session
 from interp_core.builders import ConceptInput, about_concepts
 from interp_core.concepts import ConceptSpace
-from interp_core.errors import InputError, TargetError
-from interp_core.generation import as_prompt, next_token_targets
+from interp_core.errors import InputError, TargetError, UnsupportedError
+from interp_core.generation import next_token_targets
+from interp_core.heads import CLASSIFIERS
 from interp_core.options import take_options
 from interp_core.provenance import MadeBy, made_by
 from interp_core.rows import Answer, Request
 from interp_core.scoring import scored
 from interp_core.split import SplitModel
-from interp_core.targets import Contrast, Readout, Target, check_space, class_targets
+from interp_core.targets import Readout, Target, check_space
 from interp_core.text import Encoded
+from interp_core.wanted import Contrast, class_targets
 from jaxtyping import Float
 from torch import Tensor
 
@@ -156,9 +158,8 @@ class _Source:
     def inputs(self, texts: range) -> list[Input]:
         """What is known of each text before it is asked about."""
         model, held = self.split.model, self.activations
-        encoded = [model.encoder(held.texts[i]).with_units([(u.start, u.stop) for u in held.units[i]]) for i in texts]
-        if model.head == "causal":
-            encoded = [as_prompt(e) for e in encoded]
+        encode = model.encoder.prompt if model.head == "causal" else model.encoder
+        encoded = [encode(held.texts[i]).with_units([(u.start, u.stop) for u in held.units[i]]) for i in texts]
         rows = [held.values[held.rows_of(i)].to(model.device) for i in texts]
         with torch.no_grad():
             codes = self.space.encode(torch.cat(rows).float()).split([len(r) for r in rows])
@@ -200,6 +201,8 @@ class _Source:
 
     def _readout(self, text: int, encoded: Encoded) -> Readout:
         head = self.split.model.head
+        if head not in CLASSIFIERS | {"causal"}:
+            raise UnsupportedError(f"importance is for text classifiers and causal generators; this head is {head!r}.")
         found = self._generator(encoded) if head == "causal" else self._classes(text)
         if not self.labels:
             own = self.targets in (None, "predicted") if not isinstance(self.targets, list | tuple | Tensor) else False

@@ -8,15 +8,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from interp_core.errors import ModelError, UnsupportedError
+from interp_core.heads import answer_of
 from interp_core.hooks import Tap, at_rest, tap
 from interp_core.model import TextModel
 from interp_core.provenance import Cost
 from interp_core.rows import Answer, Block, PositionedBlock, Request, collected, padded, repeated_positions
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Passed:
+    """One pass: the model's output, the logits in it (see `answer_of`), what was read, and which tokens that is of."""
+
+    output: Any
+    answer: Tensor | None
+    hidden: Tensor | None
+    inside: Tensor
+
+    @property
+    def logits(self) -> Tensor:
+        """The logits.
+
+        Raises:
+            UnsupportedError: there are none.
+        """
+        if self.answer is None:
+            raise UnsupportedError("this model gives no logits, so there is nothing to explain.")
+        return self.answer
+
+    def hidden_of(self, row: int) -> Tensor | None:
+        """What was read of one row, without its padding."""
+        return None if self.hidden is None else self.hidden[row][self.inside[row].to(self.hidden.device)].detach()
 
 
 class Evaluator:
@@ -51,28 +78,30 @@ class Evaluator:
                     answers[which][row] = result
         return [collected(answer) for answer in answers]
 
-    def forward(self, blocks: Sequence[Block], request: Request) -> tuple[Any, Tensor | None, Tensor]:
-        """One pass over several blocks, padded to the longest: the model's output, what was read, and the mask.
+    def forward(self, blocks: Sequence[Block], request: Request) -> Passed:
+        """One pass over several blocks, padded to the longest.
 
         `request` stands for all of them, since their routes are equal. Gradients flow when they are enabled.
         """
-        ids, attention, values = padded(blocks, self.model.pad_id)
+        side = self.model.side_of(request.entry.path) if request.entry is not None else "both"
+        batch = padded(blocks, self.model.pad_id, side)
         output: Any = None
         entered: Any = None
         with ExitStack() as stack:
             stack.enter_context(self.model.lock)
             stack.enter_context(at_rest(self.model.model))
             seen = stack.enter_context(tap(self.model.model, request.read, stop=request.stop)) if request.read else None
-            if values is not None and request.entry is not None:
-                entered = stack.enter_context(request.entry.open(values))
+            if batch.values is not None and request.entry is not None:
+                entered = stack.enter_context(request.entry.open(batch.values))
             stack.enter_context(self._only_positions(blocks, request))
-            output = self.model.forward(ids, attention)
+            output = self.model.run(batch)
         if isinstance(entered, Tap):
             entered.read()  # a module that never ran has taken no values in
         self.cost.forwards += 1
-        self.cost.rows += len(ids)
-        self.cost.tokens += ids.numel()
-        return output, seen.read() if seen else None, attention
+        self.cost.rows += len(batch.ids)
+        self.cost.tokens += batch.ids.numel()
+        inside = batch.seen_by(self.model.side_of(request.read)) if request.read else batch.attention
+        return Passed(output, answer_of(output, batch.attention), seen.read() if seen else None, inside)
 
     def _rows(self, requests: Sequence[Request], route: Any) -> list[tuple[int, int, int]]:
         rows = [
@@ -105,39 +134,32 @@ class Evaluator:
         first = asked[0]
         with torch.inference_mode(False), torch.set_grad_enabled(first.gradients):
             blocks = [requests[which].build(torch.tensor(rows)) for which, rows in pieces.items()]
-            output, hidden, attention = self.forward(blocks, first)
-            found = self._scored(asked, blocks, output) if not first.stop else None
-            slopes = self._slopes(blocks, found[0]) if found and first.gradients else None
+            passed = self.forward(blocks, first)
+            parts = None if first.stop or passed.answer is None else passed.answer.split([len(b.ids) for b in blocks])
+            scores = self._scored(asked, parts) if parts is not None else None
+            slopes = self._slopes(blocks, scores) if scores and first.gradients else None
         results: dict[tuple[int, int], tuple[Tensor | None, ...]] = {}
         start = 0
         for i, (which, rows) in enumerate(pieces.items()):
             for j, row in enumerate(rows):
-                inside = attention[start + j].to(hidden.device) if hidden is not None else None
                 results[which, row] = (
-                    found[0][i][j].detach() if found and asked[i].readout else None,
+                    scores[i][j].detach() if scores and asked[i].readout else None,
                     slopes[i][j] if slopes else None,
-                    hidden[start + j][inside].detach() if hidden is not None else None,
-                    found[1][i][j].detach() if found and found[1] is not None else None,
+                    passed.hidden_of(start + j),
+                    parts[i][j].detach() if parts is not None and (asked[i].logits or parts[i].ndim == 2) else None,
                 )
             start += len(rows)
         return [results[which, row] for which, row, _ in batch]
 
-    def _scored(
-        self, asked: Sequence[Request], blocks: Sequence[Block], output: Any
-    ) -> tuple[list[Tensor], list[Tensor] | None]:
-        """The scores of each block and, of a classifier, its logits."""
-        found = output.get("logits") if hasattr(output, "get") else None
-        if not isinstance(found, Tensor):
-            return [torch.empty(len(b.ids), 0) for b in blocks], None
-        parts = list(found.split([len(b.ids) for b in blocks]))
-        scores = []
-        for request, part in zip(asked, parts, strict=True):
-            needed = len(request.readout.positions) if request.readout else 0
-            scores.append(request.readout(part[:, :needed] if needed else part) if request.readout else part[:, :0])
+    def _scored(self, asked: Sequence[Request], parts: Sequence[Tensor]) -> list[Tensor]:
+        """The scores of each block."""
+        scores = [
+            r.readout(part) if r.readout else part.flatten(1)[:, :0] for r, part in zip(asked, parts, strict=True)
+        ]
         for score in scores:
             if not torch.isfinite(score).all():
                 raise ModelError(f"the model gave NaN or infinity for this input.{self.model.non_finite()}")
-        return scores, parts if found.ndim == 2 else None
+        return scores
 
     def _slopes(self, blocks: Sequence[Block], scores: Sequence[Tensor]) -> list[Tensor]:
         """D score / d leaf for each block, (p, k, f, d): one backward for each target index, since rows are

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
 from interp_core.encoding import Encoder
 from interp_core.errors import InputError, TargetError
+from interp_core.given import Text
+from interp_core.granularity import Granularity, divide
 from interp_core.hooks import at_rest
 from interp_core.model import TextModel
 from interp_core.provenance import Cost
-from interp_core.targets import Contrast, Target
+from interp_core.targets import Target
 from interp_core.text import Encoded
+from interp_core.wanted import Contrast
 
 
-def continued(model: TextModel, prompt: str, continuation: str | None, max_new_tokens: int, cost: Cost) -> Encoded:
+def continued(model: TextModel, prompt: Text, continuation: str | None, max_new_tokens: int, cost: Cost) -> Encoded:
     """The prompt followed by the continuation given, or else by the model's own greedy one.
 
     Raises:
@@ -26,8 +28,10 @@ def continued(model: TextModel, prompt: str, continuation: str | None, max_new_t
     ids = model.encoder.prompt_ids(prompt)
     if max_new_tokens < 1:
         raise InputError(f"max_new_tokens is {max_new_tokens}; at least 1 is needed.")
-    room = min(max_new_tokens, model.max_tokens - len(ids))
-    if room < 1:
+    two_stacks = model.encoder.start_id is not None
+    taken = 1 if two_stacks else len(ids)  # what stands before the first new token, in the stack that writes it
+    room = min(max_new_tokens, model.max_tokens - taken)
+    if room < 1 or len(ids) > model.max_tokens:
         raise InputError(
             f"the prompt has {len(ids)} tokens; this model takes {model.max_tokens}, so nothing can follow. Shorten it."
         )
@@ -41,7 +45,7 @@ def continued(model: TextModel, prompt: str, continuation: str | None, max_new_t
             num_beams=1,
             pad_token_id=model.pad_id,
         )
-    new: list[int] = found[0, len(ids) :].tolist()
+    new: list[int] = found[0, taken:].tolist()
     cost.forwards += len(new)
     cost.rows += len(new)
     cost.tokens += len(ids) + len(new)
@@ -58,43 +62,66 @@ def _end_ids(model: TextModel) -> set[int]:
     return {int(i) for i in (*several, model.tokenizer.eos_token_id) if i is not None}
 
 
-def token_targets(model: TextModel, encoded: Encoded) -> tuple[Target, ...]:
-    """A target for each token of the continuation."""
+def token_targets(model: TextModel, encoded: Encoded, output: Granularity = "token") -> tuple[Target, ...]:
+    """A target for each token of the continuation, or for each unit of it.
+
+    Args:
+        model: the generator.
+        encoded: prompt and continuation.
+        output: how the tokens are grouped: `"token"`, or any granularity, `"sample"` for the whole continuation.
+
+    Raises:
+        InputError: the continuation has no token to explain.
+    """
     ids = encoded.ids.tolist()
     labels = [encoded.text[start:stop] for start, stop in encoded.offsets.tolist()]
-    return tuple(
-        Target(labels[i] or model.tokenizer.decode([ids[i]]), ids[i], position=i)
-        for i in range(encoded.prompt, len(encoded))
-    )
+    own = [i for i in range(encoded.prompt, len(encoded)) if not bool(encoded.special[i])]
+    if not own:
+        raise InputError("the continuation has no token to explain; the model ends at once. Give one.")
+    single = {i: Target(labels[i] or model.tokenizer.decode([ids[i]]), ids[i], position=i) for i in own}
+    if output == "token":
+        return tuple(single.values())
+    divided = divide(encoded, output)
+    assert divided.unit_of is not None
+    groups: dict[int, list[Target]] = {}
+    for i, target in single.items():
+        groups.setdefault(int(divided.unit_of[i]), []).append(target)
+    named = {number: divided.units[number].text for number in groups if number >= 0}
+    return tuple(Target(named.get(n, parts[0].label), parts=tuple(parts)) for n, parts in groups.items())
 
 
-def next_token_targets(model: TextModel, encoded: Encoded, want: Contrast | Target | str) -> tuple[Target, ...]:
-    """A target for the token that follows a prompt: a word that is one token, or the contrast of two such."""
-    place = len(encoded)
+def next_token_targets(model: TextModel, encoded: Encoded, want: Any) -> tuple[Target, ...]:
+    """A target for the token that follows a prompt: a word that is one token, the contrast of two such, or a function
+    of the logits.
+    """
+    return (token_target(model, len(encoded), want),)
+
+
+def token_target(model: TextModel, place: int, want: Any) -> Target:
+    """What is asked about the token at a place: a word that is one token, its id, a contrast of two, a function of the
+    logits, or a `Target`.
+
+    Raises:
+        TargetError: something else.
+    """
     if isinstance(want, Target):
-        return (want if want.position is not None else Target(want.label, want.index, place, want.against),)
-    if isinstance(want, str):
-        return (Target(want, _one_token(model.encoder, want), place),)
-    chosen, other = (t if isinstance(t, int) else _one_token(model.encoder, t) for t in (want.chosen, want.other))
-    return (Target(f"{want.chosen} - {want.other}", chosen, place, other),)
+        return want if want.positions else Target(want.label, want.index, place, want.against, want.function)
+    if isinstance(want, Contrast):
+        chosen, other = (_one_token(model.encoder, t) for t in (want.chosen, want.other))
+        return Target(f"{want.chosen} - {want.other}", chosen, place, other)
+    if callable(want):
+        return Target(getattr(want, "__name__", "function"), position=place, function=want)
+    index = _one_token(model.encoder, want)
+    return Target(want if isinstance(want, str) else model.tokenizer.decode([index]), index, place)
 
 
-def as_prompt(encoded: Encoded) -> Encoded:
-    """The text without the special tokens that would close it, so that something can follow."""
-    count = len(encoded)
-    while count > 1 and bool(encoded.special[count - 1]):
-        count -= 1
-    return replace(
-        encoded,
-        ids=encoded.ids[:count],
-        offsets=encoded.offsets[:count],
-        special=encoded.special[:count],
-        unit_of=None if encoded.unit_of is None else encoded.unit_of[:count],
-        prompt=count,
-    )
-
-
-def _one_token(encoder: Encoder, word: str) -> int:
+def _one_token(encoder: Encoder, word: Any) -> int:
+    if isinstance(word, int) and not isinstance(word, bool):
+        if not 0 <= word < len(encoder.tokenizer):
+            raise TargetError(f"token {word} is out of range: this tokenizer has {len(encoder.tokenizer)}.")
+        return word
+    if not isinstance(word, str):
+        raise TargetError(f"target {word!r} is neither a word nor the id of a token.")
     found: Any = encoder.tokenizer(word, add_special_tokens=False, verbose=False)["input_ids"]
     if len(found) != 1:
         pieces = encoder.tokenizer.convert_ids_to_tokens(found)

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from sentencex import get_sentence_boundaries
 from torch import Tensor
 
-Name = Literal["token", "word", "clause", "sentence", "sample", "cls"]
+Name = Literal["token", "word", "clause", "sentence", "turn", "sample", "cls"]
 Spans = Sequence[tuple[int, int]]
 Granularity = Name | str | Callable[[str], Spans]
 
@@ -27,9 +27,9 @@ def divide(encoded: Encoded, granularity: Granularity) -> Encoded:
     Args:
         encoded: the tokenised text.
         granularity: `"token"`; `"word"` (Unicode word boundaries, UAX 29; a punctuation mark is a unit of its own);
-            `"clause"` (a sentence cut at commas, semicolons, colons, dashes and brackets); `"sentence"`; `"sample"`
-            (the whole text); `"cls"` (the whole text, read at the position the classifier reads); or a function from
-            the text to character spans [start, stop).
+            `"clause"` (a sentence cut at commas, semicolons, colons, dashes and brackets); `"sentence"`; `"turn"` (each
+            message of a chat); `"sample"` (the whole text); `"cls"` (the whole text, read at the position the
+            classifier reads); or a function from the text to character spans [start, stop).
 
     Raises:
         InputError: an unknown name, or spans that do not fit the text.
@@ -38,6 +38,10 @@ def divide(encoded: Encoded, granularity: Granularity) -> Encoded:
         return encoded.with_units([(int(start), int(stop)) for start, stop in granularity(encoded.text)])
     if granularity == "token":
         return _tokens(encoded)
+    if granularity == "turn":
+        if not encoded.turns:
+            raise InputError("granularity 'turn' is for chats: give the prompt as a list of messages.")
+        return encoded.with_units(_with_answer(encoded))
     if granularity not in _SPANS:
         raise InputError(
             f"granularity {granularity!r} is unknown; it is one of {', '.join(get_args(Name))}, "
@@ -86,6 +90,11 @@ def _tokens(encoded: Encoded) -> Encoded:
         if not special and stop > start and (not spans or start >= spans[-1][1]):
             spans.append((start, stop))
     return encoded.with_units(spans)
+
+
+def _with_answer(encoded: Encoded) -> list[tuple[int, int]]:
+    answer = encoded.continuation
+    return [*encoded.turns, *([(answer, len(encoded.text))] if answer >= 0 else [])]
 
 
 _SPANS: dict[str, Callable[[str], list[tuple[int, int]]]] = {

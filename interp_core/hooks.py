@@ -140,6 +140,44 @@ class TapEntry:
 
 
 @dataclass(frozen=True, eq=False)
+class PairEntry:
+    """Where values enter a model of two stacks: those of the source at the encoder's embeddings, the others at the
+    decoder's. The two may be one module, which then runs for the encoder first.
+    """
+
+    model: nn.Module
+    paths: tuple[str, str]
+
+    @property
+    def path(self) -> str:
+        """The encoder's embeddings."""
+        return self.paths[0]
+
+    @contextmanager
+    def open(self, values: Tensor) -> Iterator[None]:
+        """Within it one pass goes on from these values (p, t, d): source first, then what the decoder is given."""
+        caller, seen = threading.get_ident(), [0]
+
+        def enter(side: int | None, output: Tensor) -> Tensor:
+            if threading.get_ident() != caller:
+                return output
+            which = seen[0] if side is None else side
+            seen[0] += 1
+            length = output.shape[1]
+            return (values[:, :length] if which == 0 else values[:, -length:]).to(output)
+
+        with ExitStack() as stack:
+            same = self.paths[0] == self.paths[1]
+            for side, path in enumerate(self.paths[:1] if same else self.paths):
+                number = None if same else side
+                hook = module_at(self.model, path).register_forward_hook(
+                    lambda _m, _i, out, number=number: enter(number, out)
+                )
+                stack.callback(hook.remove)
+            yield
+
+
+@dataclass(frozen=True, eq=False)
 class ShortEntry:
     """Values enter at a block and the blocks up to it do not run: they hand the values on.
 

@@ -23,7 +23,7 @@ from interp_core.options import Options, take_options
 from interp_core.plugin import Kind
 from interp_core.provenance import Cost, MadeBy, made_by
 from interp_core.question import Question
-from interp_core.targets import Readout, check_space
+from interp_core.targets import readout_of
 from jaxtyping import Float
 from torch import Tensor
 
@@ -234,6 +234,5 @@ def _prepared(attribution: Attribution, session: Session) -> Prepared:
     """The question's input again, from the very ids that were explained."""
     if attribution.encoded is None:
         raise InputError("this attribution does not come from a text of a model, so it cannot be asked about again.")
-    head = session.model.head
-    readout = Readout(attribution.targets, check_space(session.options.score, head), head)
-    return Prepared(attribution.encoded, readout, session.removal_name(attribution.encoded))
+    readout = readout_of(attribution.targets, session.options.score, session.model.head)
+    return Prepared(attribution.encoded, readout, session.removal_name(readout))

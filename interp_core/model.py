@@ -10,10 +10,12 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import torch
+from interp_core.embeddings import Embeddings
 from interp_core.encoding import Encoder, most_tokens
 from interp_core.errors import InputError, LayerError, ModelError
-from interp_core.hooks import TapEntry, at_rest, blocks_of, module_at
-from interp_core.targets import Head
+from interp_core.heads import CLASSIFIERS, Head, answer_of, head_of
+from interp_core.hooks import at_rest, blocks_of, module_at
+from interp_core.rows import Batch, Side
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -53,9 +55,13 @@ class TextModel:
         self.model: Any = model
         self.tokenizer: Any = copy.deepcopy(tokenizer)
         self.tokens_per_batch = tokens_per_batch
+        self._width = 0
         self.lock = RLock()  # one pass at a time, whatever threads ask
-        self.embedding_path = self._embedding_path()
-        self.encoder = Encoder(self.tokenizer, self.max_tokens)
+        self.embeddings = Embeddings(model, self.lock)
+        if any(p.is_meta for p in model.parameters()):
+            raise ModelError(f"weights of {type(model).__name__} are on the 'meta' device; load them before asking.")
+        self.max_tokens = most_tokens(model, tokenizer)
+        self.encoder = Encoder(self.tokenizer, self.max_tokens, self._start_id())
 
     def __repr__(self) -> str:
         return f"TextModel({self.name}, {type(self.model).__name__}, {self.device})"
@@ -71,48 +77,35 @@ class TextModel:
         return Path(getattr(self.config, "_name_or_path", "") or "").name or type(self.model).__name__
 
     @property
-    def embedding(self) -> nn.Module:
-        """The module that turns ids into vectors."""
-        return module_at(self.model, self.embedding_path)
-
-    @property
     def device(self) -> torch.device:
         """Where the embeddings are; inputs are sent there and nothing else is moved."""
-        return next(self.embedding.parameters()).device
+        return next(self.embeddings.module.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
         """The number format of the embeddings."""
-        return next(self.embedding.parameters()).dtype
+        return next(self.embeddings.module.parameters()).dtype
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The names of the classes; empty unless the model is a classifier."""
-        if self.head in ("causal", "other"):
-            return ()
-        names = self.config.id2label
-        return tuple(str(names.get(i, f"LABEL_{i}")) for i in range(self._probe.shape[-1]))
+        """The names of the classes of a text; empty unless the model classifies texts."""
+        return self.tags if self.head in CLASSIFIERS else ()
 
     @property
-    def max_tokens(self) -> int:
-        """The most tokens the model takes."""
-        return most_tokens(self.model, self.tokenizer)
+    def tags(self) -> tuple[str, ...]:
+        """The names of the classes of a text or of its tokens; empty unless the model gives classes to one of them."""
+        if self.head not in CLASSIFIERS | {"tokens"}:
+            return ()
+        names = self.config.id2label
+        return tuple(str(names.get(i, f"LABEL_{i}")) for i in range(self._width))
 
     @cached_property
     def head(self) -> Head:
-        """What kind of answer the model gives, told by the shape of its output and by its behaviour, not by its
-        name.
-        """
-        probe = self._probe
-        if probe.ndim == 2:
-            problem = getattr(self.config, "problem_type", None)
-            if problem == "multi_label_classification":
-                return "multi-label"
-            return "regression" if problem == "regression" or probe.shape[-1] == 1 else "single-label"
-        vocabulary = self.model.get_output_embeddings()
-        if probe.ndim == 3 and vocabulary is not None and not getattr(self.config, "is_encoder_decoder", False):
-            return "causal" if self._looks_only_back() else "other"
-        return "other"
+        """What kind of answer the model gives."""
+        output = self._try(self.some_ids())
+        found = answer_of(output)
+        self._width = 0 if found is None else found.shape[-1]
+        return head_of(output, self.model, self._looks_only_back)
 
     @cached_property
     def blocks(self) -> tuple[str, ...]:
@@ -151,44 +144,48 @@ class TextModel:
         return SplitModel(self, self.layer_path(layer))
 
     def forward(self, ids: Tensor, attention: Tensor) -> Any:
-        """One pass over padded ids (p, t) with their attention mask; every call of the model goes through here."""
-        if int(ids.max()) >= self._vocabulary:
-            raise InputError(f"tokenizer and model do not fit: id {int(ids.max())}, {self._vocabulary} embeddings.")
+        """One pass over padded ids (p, t) with their mask."""
+        return self.run(Batch(ids, attention.bool()))
+
+    def run(self, batch: Batch) -> Any:
+        """One pass over padded rows; every call of the model goes through here."""
+        ids, attention = batch.ids, batch.attention
+        if int(ids.max()) >= self.embeddings.count:
+            count = self.embeddings.count
+            raise InputError(f"tokenizer and model do not fit: id {int(ids.max())}, {count} embeddings.")
+        given = {"input_ids": ids, "attention_mask": attention.long()}
+        if self.encoder.start_id is not None:
+            given = self._for_two_stacks(batch)
+        elif batch.types is not None and "token_type_ids" in self._accepts:
+            given["token_type_ids"] = batch.types
         extra = {"use_cache": False} if "use_cache" in self._accepts else {}
-        return self.model(
-            input_ids=ids.to(self.device), attention_mask=attention.to(self.device).long(), return_dict=True, **extra
-        )
+        return self.model(**{name: v.to(self.device) for name, v in given.items()}, return_dict=True, **extra)
 
-    def embed(self, ids: Int[Tensor, " t"]) -> Float[Tensor, "t d"]:
-        """The embeddings of ids, in at least 32 bits, on the model's device."""
-        with self.lock, torch.no_grad(), at_rest(self.model):
-            found: Tensor = self.embedding(ids[None].to(self.device))[0]
-        return found.detach().to(torch.promote_types(found.dtype, torch.float32))
+    def _for_two_stacks(self, batch: Batch) -> dict[str, Tensor]:
+        border = batch.source or batch.ids.shape[1]
+        attention = batch.attention.long()
+        rest, seen = batch.ids[:, border:], attention[:, border:]
+        if not batch.source:  # nothing is written yet
+            rest = torch.full_like(batch.ids[:, :1], int(self.encoder.start_id or 0))
+            seen = torch.ones_like(rest)
+        return {
+            "input_ids": batch.ids[:, :border],
+            "attention_mask": attention[:, :border],
+            "decoder_input_ids": rest,
+            "decoder_attention_mask": seen,
+        }
 
-    @cached_property
-    def mean_embedding(self) -> Float[Tensor, " d"]:
-        """The mean embedding of the vocabulary."""
-        count = len(self.embedding.get_parameter("weight"))
-        parts = [self.embed(piece).sum(0) for piece in torch.arange(count).split(8192)]
-        return torch.stack(parts).sum(0) / count
+    def side_of(self, path: str) -> Side:
+        """Which of the tokens pass through a module: all, or, of a model with two stacks, those of one of them."""
+        if self.encoder.start_id is None or path in self.embeddings.paths:
+            return "both"
+        stack = self.model.get_encoder()
+        inside = next(name for name, module in self.model.named_modules() if module is stack)
+        return "source" if path == inside or path.startswith(f"{inside}.") else "target"
 
-    @cached_property
-    def some_embeddings(self) -> Float[Tensor, "r d"]:
-        """The embeddings of up to 1,024 ids, evenly spread over the vocabulary."""
-        count = len(self.embedding.get_parameter("weight"))
-        return self.embed(torch.arange(0, count, max(1, count // 1024)))
-
-    @cached_property
-    def embedding_spread(self) -> float:
-        """The standard deviation of a coordinate over the embeddings of the vocabulary, each about its own mean."""
-        count = len(self.embedding.get_parameter("weight"))
-        squares = [(self.embed(p) - self.mean_embedding).square().sum(0) for p in torch.arange(count).split(8192)]
-        return float((torch.stack(squares).sum(0) / count).mean().sqrt())
-
-    @cached_property
-    def embedding_entry(self) -> TapEntry:
-        """Where token features enter."""
-        return TapEntry(self.model, self.embedding_path)
+    def embed(self, ids: Int[Tensor, " t"], source: int = 0) -> Float[Tensor, "t d"]:
+        """The embeddings of ids, see `Embeddings`."""
+        return self.embeddings(ids, source)
 
     @cached_property
     def pad_id(self) -> int:
@@ -202,7 +199,7 @@ class TextModel:
     @cached_property
     def one_row_a_pass(self) -> bool:
         """True for models that cannot tell where a padded row ends: tried, since some refuse and others go wrong."""
-        if self.head in ("causal", "other"):
+        if self.head not in CLASSIFIERS:
             return False
         ids, short = self.some_ids(), self.some_ids()[:, :-1]
         both = torch.cat([ids, torch.cat([short, torch.full_like(ids[:, :1], self.pad_id)], dim=1)])
@@ -220,23 +217,16 @@ class TextModel:
         return f" Its weights {', '.join(faulty[:3])} hold NaN or infinity." if faulty else ""
 
     @cached_property
-    def _vocabulary(self) -> int:
-        return len(self.embedding.get_parameter("weight"))
-
-    @cached_property
     def _accepts(self) -> frozenset[str]:
         return frozenset(inspect.signature(self.model.forward).parameters)
 
-    @cached_property
-    def _probe(self) -> Tensor:
-        """The logits of a short text."""
-        return self._logits(self.some_ids())
+    def _try(self, ids: Tensor, attention: Tensor | None = None) -> Any:
+        with self.lock, torch.no_grad(), at_rest(self.model):
+            return self.forward(ids, torch.ones_like(ids) if attention is None else attention)
 
     def _logits(self, ids: Tensor, attention: Tensor | None = None) -> Tensor:
-        with self.lock, torch.no_grad(), at_rest(self.model):
-            output = self.forward(ids, torch.ones_like(ids) if attention is None else attention)
-        found = output.get("logits") if hasattr(output, "get") else None
-        return found.cpu() if isinstance(found, Tensor) else torch.empty(0)
+        found = answer_of(self._try(ids, attention))
+        return torch.empty(0) if found is None else found.cpu()
 
     def some_ids(self) -> Int[Tensor, "1 t"]:
         """A short text as ids, one row, to try the model with."""
@@ -248,16 +238,10 @@ class TextModel:
         other[0, -1] = (ids[0, -1] + 1) % max(2, len(self.tokenizer))
         return torch.allclose(self._logits(ids)[0, 0], self._logits(other)[0, 0], atol=1e-6)
 
-    def _embedding_path(self) -> str:
-        try:
-            module = self.model.get_input_embeddings()
-        except (AttributeError, NotImplementedError) as error:
-            raise InputError(f"{type(self.model).__name__} does not say where its embeddings are.") from error
-        path: str | None = next((name for name, m in self.model.named_modules() if m is module), None)
-        if path is None:
-            raise InputError(f"{type(self.model).__name__}.get_input_embeddings() is not one of its modules.")
-        if any(p.is_meta for p in self.model.parameters()):
-            raise ModelError(
-                f"weights of {type(self.model).__name__} are on the 'meta' device; load them before asking."
-            )
-        return path
+    def _start_id(self) -> int | None:
+        """What a decoder of its own starts with."""
+        if len(self.embeddings.paths) == 1:
+            return None
+        settings = (self.config, getattr(self.model, "generation_config", None))
+        found = [getattr(s, "decoder_start_token_id", None) for s in settings]
+        return next((int(i) for i in (*found, self.tokenizer.bos_token_id, self.pad_id) if i is not None), 0)

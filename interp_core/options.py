@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from interp_core.errors import InputError
+from interp_core.granularity import Granularity
 from interp_core.removal import Removal
 
 
@@ -16,8 +17,10 @@ class Options:
 
     Attributes:
         removal: what an absent unit is, see `interp_core.removal.absence`.
-        score: `"auto"` (logit for classifiers, log-probability for generators), `"logit"`, `"probability"` or
-            `"log-probability"`.
+        score: `"auto"` (log-probability where the answer is a token, else logit), `"logit"`, `"probability"`,
+            `"log-probability"` or `"entropy"`.
+        output: of generators, what one target is: `"token"`, or a granularity that groups the tokens of the
+            continuation, such as `"word"`, `"sentence"`, or `"sample"` for all of it.
         layer: explain through the hidden states of this layer instead of the embeddings; a block number or a module
             path.
         max_new_tokens: the most tokens of a continuation that the model is asked for.
@@ -28,6 +31,7 @@ class Options:
 
     removal: Removal = "auto"
     score: str = "auto"
+    output: Granularity = "token"
     layer: int | str | None = None
     max_new_tokens: int = 12
     max_rows: int | None = None

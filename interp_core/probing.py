@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from interp_core.errors import LayerError
+from interp_core.heads import CLASSIFIERS
 from interp_core.hooks import ShortEntry, TapEntry, at_rest, module_at, passing_through, tap
 from interp_core.rows import Entry
 from torch import Tensor
 
 if TYPE_CHECKING:
     from interp_core.model import TextModel
+
+
+ANSWERS = ("logits", "last_hidden_state", "start_logits", "end_logits")
 
 
 class Probe:
@@ -33,7 +37,7 @@ class Probe:
     @cached_property
     def head_reads_one_row(self) -> bool:
         """True when the answer depends on the layer through one position alone, so that `cls` rows say all there is."""
-        if not isinstance(self.entry, ShortEntry) or self.model.head in ("causal", "other"):
+        if not isinstance(self.entry, ShortEntry) or self.model.head not in CLASSIFIERS:
             return False
         ids, states = self._random_states()
         try:
@@ -84,14 +88,24 @@ class Probe:
         below = blocks[: blocks.index(self.path) + 1]
         ids, states = self._random_states()
         model = self.model.model
+        with self.model.lock, torch.no_grad(), at_rest(model), tap(model, self.path, replace=states):
+            samples, _ = _outputs(model, below, lambda: self.model.forward(ids, torch.ones_like(ids)))
+        entry = ShortEntry(self.path, tuple(module_at(model, b) for b in below), tuple(samples))
+        lengths = (ids.shape[1], ids.shape[1] - 1)  # what else the blocks hand on may fit one length alone
+        return entry if all(self._skips(entry, ids[:, :n], states[:, :n]) for n in lengths) else None
+
+    def _skips(self, entry: ShortEntry, ids: Tensor, states: Tensor) -> bool:
+        """Whether going past the blocks gives what replacing the output of the last of them gives."""
+        model, mask = self.model.model, torch.ones_like(ids)
         with self.model.lock, torch.no_grad(), at_rest(model):
             with tap(model, self.path, replace=states):
-                samples, output = _outputs(model, below, lambda: self.model.forward(ids, torch.ones_like(ids)))
-            entry = ShortEntry(self.path, tuple(module_at(model, b) for b in below), tuple(samples))
-            with passing_through(entry.modules, entry.outputs, states):
-                short = self.model.forward(ids, torch.ones_like(ids))
-        same = all(_close(output.get(key), short.get(key)) for key in ("logits", "last_hidden_state"))
-        return entry if same else None
+                whole = self.model.forward(ids, mask)
+            try:
+                with passing_through(entry.modules, entry.outputs, states):
+                    short = self.model.forward(ids, mask)
+            except (RuntimeError, ValueError, IndexError):
+                return False
+        return all(_close(whole.get(key), short.get(key)) for key in ANSWERS)
 
     def _random_states(self) -> tuple[Tensor, Tensor]:
         ids = self.model.some_ids()

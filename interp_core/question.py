@@ -6,28 +6,18 @@ no difference.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, runtime_checkable
 
 import torch
 from interp_core.errors import BudgetError, InputError
+from interp_core.functions import FunctionRunner, Runner
 from interp_core.targets import Target
 from interp_core.text import NO_UNIT, Unit
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Offer = str
-
-
-@runtime_checkable
-class Runner(Protocol):
-    """What computes the scores of a question."""
-
-    def at(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]: ...
-
-    def masked(self, keep: Bool[Tensor, "p u"]) -> Float[Tensor, "p k"]: ...
-
-    def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]: ...
 
 
 class Question:
@@ -126,6 +116,22 @@ class Question:
             self._spend(rows_each + ends)
         return min(draws, room)
 
+    def decides(self, keep: Bool[Tensor, "p u"]) -> Int[Tensor, "p k"]:
+        """What the model would answer for p variants, whatever the targets: for each of them the class, tag or token
+        that it chooses there; of a class of several 1 or 0, of a span 1 where all of its tokens would be chosen.
+
+        Raises:
+            TargetError: a regression decides nothing.
+        """
+        self._spend(len(keep))
+        return self._runner.decides(keep).cpu()
+
+    def moved(self, x: Float[Tensor, "f d"]) -> Question:
+        """The same question about other features; what is removed becomes the same baseline."""
+        found = copy.copy(self)
+        found._runner, found.x, found._known = self._runner.moved(x), x, {}
+        return found
+
     def pool(self, scores: Float[Tensor, "k f"]) -> Float[Tensor, "k u"]:
         """Scores of features added up to scores of units."""
         inside = self.unit_of != NO_UNIT
@@ -160,45 +166,6 @@ class Question:
 def _spread(x: Float[Tensor, "f d"], baseline: Float[Tensor, "f d"]) -> float:
     found = float((x - x.mean(0)).square().mean().sqrt()) if len(x) > 1 else 0.0
     return found or float((x - baseline).square().mean().sqrt())
-
-
-class FunctionRunner:
-    """A question about any differentiable function of features, without a model: planted worlds and plain
-    mathematics.
-    """
-
-    def __init__(
-        self,
-        function: Callable[[Float[Tensor, "p f d"]], Float[Tensor, "p k"]],
-        x: Float[Tensor, "f d"],
-        baseline: Float[Tensor, "f d"],
-        unit_of: Int[Tensor, " f"],
-    ) -> None:
-        self.function, self.x, self.baseline, self.unit_of = function, x, baseline, unit_of
-        self.rows = 0
-
-    def at(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
-        self.rows += len(x)
-        return self.function(x)
-
-    def masked(self, keep: Bool[Tensor, "p u"]) -> Float[Tensor, "p k"]:
-        return self.at(removed(keep, self.x, self.baseline, self.unit_of))
-
-    def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:
-        for row in x:
-            leaf = row.detach().clone().requires_grad_()
-            scores = self.at(leaf[None])[0]
-            yield torch.stack([torch.autograd.grad(s, leaf, retain_graph=True)[0] for s in scores])
-
-
-def removed(
-    keep: Bool[Tensor, "p u"], x: Float[Tensor, "f d"], baseline: Float[Tensor, "f d"], unit_of: Int[Tensor, " f"]
-) -> Float[Tensor, "p f d"]:
-    """The features with those of the units not kept replaced by the baseline."""
-    stays = torch.cat([keep, keep.new_ones(len(keep), 1)], dim=1)[
-        :, unit_of.to(keep.device)
-    ]  # -1 reads the added column
-    return torch.where(stays[:, :, None].to(x.device), x, baseline)
 
 
 def ask(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import random
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -102,6 +103,7 @@ def implementation(method: Method) -> type[Any]:
         BrokenPluginError: it cannot be imported; the message says what is missing and how to mend it.
     """
     module, _, attribute = method.target.partition(":")
+    dice = random.getstate()  # some libraries draw from it when they are imported
     try:
         found = getattr(import_module(module), attribute)
     except (Exception, SystemExit) as error:
@@ -111,6 +113,8 @@ def implementation(method: Method) -> type[Any]:
             f"{method.name!r} ({package}) is declared but {method.target!r} cannot be imported: "
             f"{type(error).__name__}: {error}. {advice}".rstrip()
         ) from error
+    finally:
+        random.setstate(dice)
     verb = VERBS[method.kind]
     if not (isinstance(found, type) and callable(getattr(found, verb, None))):
         raise BrokenPluginError(f"{method.target!r} must be a class with a method {verb}(); {method.name!r} needs it.")

@@ -32,7 +32,9 @@ class Absence:
     baseline: Float[Tensor, "t d"]
 
 
-def absence(model: TextModel, encoded: Encoded, x: Float[Tensor, "t d"], removal: Removal) -> Absence:
+def absence(
+    model: TextModel, encoded: Encoded, x: Float[Tensor, "t d"], removal: Removal, fixed: bool = False
+) -> Absence:
     """The meaning of `removal` for one text.
 
     Args:
@@ -42,14 +44,13 @@ def absence(model: TextModel, encoded: Encoded, x: Float[Tensor, "t d"], removal
         removal: `"mask"` (the tokenizer's mask token), `"mean"` (the mean of all embeddings), `"zero"`, `"drop"`
             (tokens leave the sequence), `"attention"` (tokens are hidden from attention), a tensor (d) or (t, d), or
             `"auto"`: mask if the tokenizer has a mask token, else mean.
+        fixed: whether tokens must keep their places, since the answer is about some of them.
 
     Raises:
         InputError: an unknown name, or a tensor of another shape.
-        UnsupportedError: `mask` for a tokenizer that has no mask token; `drop` while generating.
+        UnsupportedError: `mask` for a tokenizer that has no mask token; `drop` where tokens are explained.
     """
-    name = _name(model, removal)
-    if name == "drop" and encoded.prompt < len(encoded):
-        raise UnsupportedError("removal='drop' moves the tokens that are explained; use 'mean', 'zero' or 'attention'.")
+    name = name_of(model, removal, fixed)
     vector = x if name in ("drop", "attention") else _vector(model, removal, name, x)
     assert encoded.unit_of is not None
     outside = (encoded.unit_of < 0)[:, None].to(x.device)
@@ -57,11 +58,14 @@ def absence(model: TextModel, encoded: Encoded, x: Float[Tensor, "t d"], removal
     return Absence(name, mode, torch.where(outside, x, vector.to(x)))
 
 
-def _name(model: TextModel, removal: Removal) -> str:
+def name_of(model: TextModel, removal: Removal, fixed: bool = False) -> str:
+    """What `removal` is called for this model; the arguments and errors are those of `absence`."""
     if isinstance(removal, Tensor):
         return "tensor"
     if removal not in NAMES:
         raise InputError(f"removal {removal!r} is unknown; it is one of {', '.join(NAMES)}, or a tensor.")
+    if removal == "drop" and fixed:
+        raise UnsupportedError("removal='drop' moves the tokens that are explained; use 'mean', 'zero' or 'attention'.")
     if removal == "auto":
         return "mask" if model.tokenizer.mask_token_id is not None else "mean"
     return removal
@@ -80,4 +84,4 @@ def _vector(model: TextModel, removal: Removal, name: str, x: Float[Tensor, "t d
                 "removal='mask' needs a mask token and this tokenizer has none; use 'mean' or 'zero'."
             )
         return model.embed(torch.tensor([model.tokenizer.mask_token_id]))[0]
-    return model.mean_embedding if name == "mean" else torch.zeros_like(x)
+    return model.embeddings.mean if name == "mean" else torch.zeros_like(x)

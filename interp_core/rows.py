@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from interp_core.targets import Readout
@@ -26,14 +26,45 @@ class Entry(Protocol):
         ...
 
 
+Side = Literal["both", "source", "target"]
+
+
 @dataclass
 class Block:
-    """Rows of one text, ready for the model: ids and mask (p, t), and what enters in their place, if anything."""
+    """Rows of one text, ready for the model.
+
+    Attributes:
+        ids: (p, t).
+        attention: which of them the model sees.
+        values: what enters in their place, if anything; at a layer of one of two stacks for the tokens it reads.
+        leaf: what slopes are wanted of.
+        source: how many of the tokens an encoder reads, where a decoder reads the others.
+        types: which text of a pair each token is from.
+    """
 
     ids: Int[Tensor, "p t"]
     attention: Bool[Tensor, "p t"]
-    values: Float[Tensor, "p t d"] | None = None
+    values: Float[Tensor, "p s d"] | None = None
     leaf: Tensor | None = None
+    source: int = 0
+    types: Int[Tensor, "p t"] | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of several texts, padded at the right; of a model with two stacks the source and the rest each."""
+
+    ids: Int[Tensor, "p t"]
+    attention: Bool[Tensor, "p t"]
+    values: Tensor | None = None
+    source: int = 0
+    types: Tensor | None = None
+
+    def seen_by(self, side: Side) -> Bool[Tensor, "p s"]:
+        """The mask of the tokens that one of two stacks reads."""
+        if not self.source or side == "both":
+            return self.attention
+        return self.attention[:, : self.source] if side == "source" else self.attention[:, self.source :]
 
 
 @dataclass
@@ -55,6 +86,7 @@ class Request:
         gradients: whether the slopes of the scores with respect to `Block.leaf` are wanted.
         read: a module whose output is wanted.
         stop: whether the pass may end there.
+        logits: whether the logits themselves are wanted.
     """
 
     lengths: Int[Tensor, " p"]
@@ -64,12 +96,13 @@ class Request:
     gradients: bool = False
     read: str | None = None
     stop: bool = False
+    logits: bool = False
 
     @property
     def route(self) -> tuple[Any, ...]:
         """Requests of equal route can share a pass."""
-        generates = bool(self.readout and self.readout.positions)
-        return (id(self.entry), self.gradients, self.read, self.stop, generates)
+        gathers = bool(self.readout and self.readout.gathers)
+        return (id(self.entry), self.gradients, self.read, self.stop, gathers)
 
 
 @dataclass
@@ -79,30 +112,57 @@ class Answer:
     scores: list[Tensor] = field(default_factory=list)  # each (k)
     gradients: list[Tensor] = field(default_factory=list)  # each (k, f, d)
     hidden: list[Tensor] = field(default_factory=list)  # each (t, d)
-    logits: list[Tensor] = field(default_factory=list)  # each (v), classifiers only
+    logits: list[Tensor] = field(default_factory=list)  # each (v); with padding (t, v) or (2, t), where asked for
 
 
 def whole_text(encoded: Encoded, values: Tensor | None = None) -> Callable[[Tensor], Block]:
     """Builds the rows of a text as it is, with `values` (1, t, d) entering, if given."""
-    ids = encoded.ids[None]
 
     def build(rows: Tensor) -> Block:
-        mask = torch.ones(len(rows), len(encoded), dtype=torch.bool)
-        entering = None if values is None else values.expand(len(rows), -1, -1)
-        return Block(ids.expand(len(rows), -1), mask, entering)
+        p = len(rows)
+        mask = torch.ones(p, len(encoded), dtype=torch.bool)
+        entering = None if values is None else values.expand(p, -1, -1)
+        return block_of(encoded, mask, entering)
 
     return build
 
 
-def padded(blocks: Sequence[Block], pad_id: int) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Ids, mask and entering values of several blocks as one batch, padded at the right."""
-    longest = max(block.ids.shape[1] for block in blocks)
-    ids = torch.cat([_right(b.ids, longest, pad_id) for b in blocks])
-    attention = torch.cat([_right(b.attention, longest, 0) for b in blocks])
-    entering = [b.values for b in blocks]
-    if entering[0] is None:
-        return ids, attention, None
-    return ids, attention, torch.cat([_right(v, longest, 0) for v in entering if v is not None])
+def block_of(encoded: Encoded, mask: Bool[Tensor, "p t"], values: Tensor | None = None) -> Block:
+    """Rows of one text with these masks."""
+    p = len(mask)
+    types = None if encoded.types is None else encoded.types.expand(p, -1)
+    return Block(encoded.ids.expand(p, -1), mask, values, source=encoded.source, types=types)
+
+
+def padded(blocks: Sequence[Block], pad_id: int, side: Side = "both") -> Batch:
+    """Several blocks as one batch.
+
+    Args:
+        blocks: of one model.
+        pad_id: fills short rows.
+        side: of a model with two stacks, where the values enter.
+    """
+    source = max(block.source for block in blocks)
+    after = max(block.ids.shape[1] - block.source for block in blocks)
+
+    def laid(values: Tensor, border: int, fill: int) -> Tensor:
+        return torch.cat([_right(values[:, :border], source, fill), _right(values[:, border:], after, fill)], dim=1)
+
+    entering = [(b.values, b.source) for b in blocks if b.values is not None]
+    values = None
+    if entering and (side == "both" or not source):
+        values = torch.cat([laid(v, border, 0) for v, border in entering])
+    elif entering:
+        values = torch.cat([_right(v, source if side == "source" else after, 0) for v, _ in entering])
+    typed = any(b.types is not None for b in blocks)
+    types = [torch.zeros_like(b.ids) if b.types is None else b.types for b in blocks]
+    return Batch(
+        torch.cat([laid(b.ids, b.source, pad_id) for b in blocks]),
+        torch.cat([laid(b.attention, b.source, 0) for b in blocks]),
+        values,
+        source,
+        torch.cat([laid(t, b.source, 0) for t, b in zip(types, blocks, strict=True)]) if typed else None,
+    )
 
 
 def _right(values: Tensor, length: int, fill: int) -> Tensor:
@@ -115,8 +175,8 @@ def _right(values: Tensor, length: int, fill: int) -> Tensor:
 
 def repeated_positions(block: PositionedBlock, most: int) -> Int[Tensor, "p m"]:
     """The positions of each row of a block, the last one repeated until there are `most`."""
-    last = block.positions[-1]
-    row = torch.tensor([*block.positions, *[last] * (most - len(block.positions))])
+    own = [position - block.source for position in block.positions]
+    row = torch.tensor([*own, *[own[-1]] * (most - len(own))])
     return row.expand(len(block.ids), -1)
 
 

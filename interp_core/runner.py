@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from interp_core.evaluate import Evaluator
-from interp_core.question import removed
+from interp_core.functions import removed
 from interp_core.removal import Absence
-from interp_core.rows import Answer, Block, Entry, PositionedBlock, Request, pieces_of
+from interp_core.rows import Answer, Block, Entry, PositionedBlock, Request, block_of, pieces_of
 from interp_core.targets import Readout
 from interp_core.text import Encoded
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Insert = Callable[[Float[Tensor, "p f d"]], Float[Tensor, "p t w"]]
@@ -53,10 +53,19 @@ class ModelRunner:
             return self._scores(len(keep), kept, entry=self.entry)
         stays = torch.cat([keep, keep.new_ones(len(keep), 1)], dim=1)[:, self.owners.cpu()]
         if self.absent.mode == "attention":
-            stays[:, 0] |= ~stays.any(dim=1)  # a model cannot look at nothing: the first token stays
+            for side in (stays[:, : self.encoded.source], stays[:, self.encoded.source :]):
+                side[:, :1] |= ~side.any(dim=1, keepdim=True)  # a model cannot look at nothing: the first token stays
             return self._scores(len(keep), lambda rows: self._block(None, len(rows), attention=stays[rows]))
         lengths = stays.sum(1).clamp(min=1)
         return self._scores(len(keep), lambda rows: self._shortened(stays[rows]), lengths)
+
+    def decides(self, keep: Bool[Tensor, "p u"]) -> Int[Tensor, "p k"]:
+        """The model's own decision, see `Readout.deciding`."""
+        return replace(self, readout=self.readout.deciding()).masked(keep).long()
+
+    def moved(self, x: Float[Tensor, "f d"]) -> ModelRunner:
+        """The same about other features."""
+        return replace(self, x=x)
 
     def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:
         for piece in pieces_of(len(x), self._rows_a_piece):
@@ -87,11 +96,11 @@ class ModelRunner:
     def _block(self, x: Tensor | None, count: int = 0, attention: Tensor | None = None) -> Block:
         values = None if x is None else self.insert(x)
         rows = count if x is None else len(x)
-        ids = self.encoded.ids.expand(rows, -1)
-        mask = torch.ones_like(ids, dtype=torch.bool) if attention is None else attention
-        if self.readout.positions:
-            return PositionedBlock(ids, mask, values, positions=self.readout.positions)
-        return Block(ids, mask, values)
+        mask = torch.ones(rows, len(self.encoded), dtype=torch.bool) if attention is None else attention
+        block = block_of(self.encoded, mask, values)
+        if self.readout.gathers:
+            return PositionedBlock(**vars(block), positions=self.readout.positions)
+        return block
 
     def _shortened(self, stays: Bool[Tensor, "p t"]) -> Block:
         """Rows with tokens taken out, padded at the right; a row with nothing left keeps its first token."""
@@ -99,15 +108,15 @@ class ModelRunner:
         order = torch.argsort((~stays).to(torch.int8), dim=1, stable=True)[:, : int(lengths.max())]
         inside = torch.arange(order.shape[1]) < lengths[:, None]
         ids = torch.where(inside, self.encoded.ids[order], self.evaluator.model.pad_id)
-        return Block(ids, inside)
+        types = None if self.encoded.types is None else self.encoded.types[order]
+        return Block(ids, inside, types=types)
 
     def _differentiable(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
         """Scores with their graph: not shared with other texts, in batches within the token budget."""
         request = Request(torch.zeros(0, dtype=torch.long), self._block, self.readout, self.entry)
         parts = [torch.zeros(0, len(self.readout.targets), device=x.device)]
         for piece in pieces_of(len(x), 1 if self.evaluator.model.one_row_a_pass else self._rows_a_piece):
-            output, _, _ = self.evaluator.forward([self._block(x[piece])], request)
-            parts.append(self.readout(output["logits"]))
+            parts.append(self.readout(self.evaluator.forward([self._block(x[piece])], request).logits))
         return torch.cat(parts)
 
     @property

@@ -13,9 +13,9 @@ from interp_core.hooks import module_at
 from interp_core.model import TextModel
 from interp_core.probing import Probe
 from interp_core.provenance import Cost, made_by
-from interp_core.rows import Answer, Block, Entry, Request, whole_text
-from interp_core.targets import predicted
+from interp_core.rows import Answer, Entry, Request, block_of, whole_text
 from interp_core.text import Encoded
+from interp_core.wanted import predicted
 from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -100,12 +100,10 @@ class SplitModel:
 
         Blocks below the layer do not run where that has been shown to change nothing.
         """
-        ids = encoded.ids.expand(len(states), -1)
-        block = Block(ids, torch.ones_like(ids, dtype=torch.bool), states.to(self.model.device, self.model.dtype))
+        mask = torch.ones(len(states), len(encoded), dtype=torch.bool)
+        block = block_of(encoded, mask, states.to(self.model.device, self.model.dtype))
         request = Request(torch.full((len(states),), len(encoded)), lambda _: block, entry=self.entry)
-        output, _, _ = Evaluator(self.model).forward([block], request)
-        logits: Tensor = output["logits"]
-        return logits
+        return Evaluator(self.model).forward([block], request).logits
 
     @property
     def entry(self) -> Entry:

@@ -5,19 +5,18 @@ The task stops here. Nothing after this module knows whether a score came from a
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from interp_core.errors import TargetError
+from interp_core.heads import GENERATORS, VOCABULARY, Head
 from jaxtyping import Float
 from torch import Tensor
 
-Head = Literal["single-label", "multi-label", "regression", "causal", "other"]
-Space = Literal["logit", "probability", "log-probability"]
-SPACES: tuple[Space, ...] = ("logit", "probability", "log-probability")
+Space = Literal["logit", "probability", "log-probability", "entropy"]
+SPACES: tuple[Space, ...] = ("logit", "probability", "log-probability", "entropy")
 Function = Callable[[Tensor], Tensor]
 
 
@@ -28,9 +27,12 @@ class Target:
     Attributes:
         label: what a reader sees, such as `"joy"`, `"joy - love"` or the token that is generated.
         index: the class, or the vocabulary id of the token.
-        position: for generation, which token of the input is explained: the score is read where it is predicted.
+        position: where an answer for each token is given, which token of the input is explained; the score is read
+            where it is predicted. Of an extracted answer 0 for its start, 1 for its stop.
         against: the class or id whose score is taken off (a contrast).
         function: for an output of one's own, from logits (p, …) to scores (p).
+        parts: for a span of several tokens, their targets: log-probabilities, logits and entropies add up,
+            probabilities multiply.
     """
 
     label: str
@@ -38,19 +40,13 @@ class Target:
     position: int | None = None
     against: int | None = None
     function: Function | None = None
+    parts: tuple[Target, ...] = ()
 
-
-@dataclass(frozen=True)
-class Contrast:
-    """Ask why `chosen` rather than `other`; names or numbers of classes, or two next tokens."""
-
-    chosen: int | str
-    other: int | str
-
-
-def contrast(chosen: int | str, other: int | str) -> Contrast:
-    """A target whose score is score(chosen) - score(other)."""
-    return Contrast(chosen, other)
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """The tokens that are explained."""
+        own = () if self.position is None else (self.position,)
+        return (*own, *(position for part in self.parts for position in part.positions))
 
 
 @dataclass(frozen=True)
@@ -68,131 +64,112 @@ class Readout:
     head: Head
 
     @property
+    def gathers(self) -> bool:
+        """Whether only the states at `positions` reach the vocabulary head."""
+        return self.head in VOCABULARY
+
+    @property
     def positions(self) -> tuple[int, ...]:
         """Where in the sequence the logits are needed; empty for heads that give one row a text."""
-        return tuple(sorted({t.position - 1 for t in self.targets if t.position is not None}))
+        return tuple(sorted({position - self._before for t in self.targets for position in t.positions}))
 
     def __call__(self, logits: Float[Tensor, "p *m v"]) -> Float[Tensor, "p k"]:
         """The scores, in the order of the targets.
 
         Args:
-            logits: (p, v) of a classifier, or (p, m, v) at `positions` of a generator.
+            logits: (p, v) of a classifier; (p, m, v) with a row for each of `positions` at least where the head
+                gathers, and for each token otherwise.
         """
-        if not self.positions:
-            return self._scores(logits, self.targets)
-        columns = []
-        for target in self.targets:
-            row = self.positions.index((target.position or 0) - 1)
-            columns.append(self._scores(logits[:, row], (target,)))
-        return torch.cat(columns, dim=1)
+        logits = logits.float()
+        spread = to_space(logits, self.space, self.head)
+        return torch.stack([self._score(logits, spread, target) for target in self.targets], dim=1)
 
-    def _scores(self, logits: Tensor, targets: Sequence[Target]) -> Tensor:
-        spread = to_space(logits.float(), self.space, self.head)
-        columns = []
-        for target in targets:
-            if target.function is not None:
-                columns.append(target.function(logits.float()).reshape(len(logits)))
-            elif target.against is None:
-                columns.append(spread[:, target.index])
-            else:
-                columns.append(spread[:, target.index] - spread[:, target.against])
-        return torch.stack(columns, dim=1)
+    def deciding(self) -> Readout:
+        """The same targets with the model's own decision in place of each score: the class or token it would choose;
+        of a class of several 1 or 0, and of a span 1 where all of its tokens would be chosen.
+
+        Raises:
+            TargetError: a regression decides nothing.
+        """
+        if self.head == "regression":
+            raise TargetError("a regression decides nothing, so no decision can flip.")
+        return replace(self, targets=tuple(self._decision(t) for t in self.targets))
+
+    def _decision(self, target: Target) -> Target:
+        if target.parts:
+            parts = tuple(self._decision(part) for part in target.parts)
+            return Target(target.label, parts=tuple(replace(p, function=_chosen(p.index)) for p in parts))
+        if self.head == "multi-label":
+            return replace(target, function=lambda logits: (logits[:, target.index] > 0).float())
+        return replace(target, function=lambda logits: logits.argmax(-1).float())
+
+    @property
+    def _before(self) -> int:
+        return 1 if self.head in GENERATORS else 0
+
+    def _score(self, logits: Tensor, spread: Tensor, target: Target) -> Tensor:
+        if target.parts:
+            several = torch.stack([self._score(logits, spread, part) for part in target.parts])
+            decides = all(part.function is not None for part in target.parts)
+            return several.prod(0) if self.space == "probability" or decides else several.sum(0)
+        if target.position is not None:
+            where = target.position - self._before
+            row = self.positions.index(where) if self.gathers else where
+            logits, spread = logits[:, row], spread[:, row]
+        if target.function is not None:
+            return target.function(logits).reshape(len(logits))
+        if target.against is None:
+            return spread[:, target.index]
+        return spread[:, target.index] - spread[:, target.against]
+
+
+def _chosen(index: int) -> Function:
+    return lambda logits: (logits.argmax(-1) == index).float()
 
 
 def to_space(logits: Float[Tensor, "*b v"], space: Space, head: Head) -> Float[Tensor, "*b v"]:
-    """Logits in another score space: softmax over classes or vocabulary, sigmoid for multi-label heads."""
+    """Logits in another score space: softmax over classes, tags, tokens or vocabulary; sigmoid for multi-label heads.
+
+    The entropy (nats) is that of the whole distribution, the same for each class; of a multi-label head that of each.
+    """
     if space == "logit" or head == "regression":
         return logits
     if head == "multi-label":
-        return torch.nn.functional.logsigmoid(logits) if space == "log-probability" else logits.sigmoid()
-    return logits.log_softmax(-1) if space == "log-probability" else logits.softmax(-1)
+        yes, no = torch.nn.functional.logsigmoid(logits), torch.nn.functional.logsigmoid(-logits)
+        if space == "entropy":
+            return -(yes.exp() * yes + no.exp() * no)
+        return yes if space == "log-probability" else yes.exp()
+    log = logits.log_softmax(-1)
+    if space == "entropy":
+        finite = log.masked_fill(log == -torch.inf, 0)  # padding, of an answer extracted from the text
+        return -(log.exp() * finite).sum(-1, keepdim=True).expand_as(log)
+    return log if space == "log-probability" else log.exp()
+
+
+def readout_of(targets: tuple[Target, ...], score: str, head: Head) -> Readout:
+    """How these targets are read in a score space.
+
+    Raises:
+        TargetError: what this head or these targets do not have in that space.
+    """
+    space = check_space(score, head)
+    if space == "entropy" and any(t.against is not None for t in targets):
+        raise TargetError("the entropy is of the whole distribution, so two classes have no contrast in it.")
+    if space == "entropy" and head == "single-label" and not any(t.function for t in targets):
+        targets = (Target("entropy", 0),)
+    return Readout(targets, space, head)
 
 
 def check_space(space: str, head: Head) -> Space:
-    """The score space to use: what was asked for, or logit for classifiers and log-probability for generators.
+    """The score space to use: what was asked for, or log-probability where a token is the answer and logit elsewhere.
 
     Raises:
         TargetError: an unknown space, or a probability of a regression.
     """
     if space == "auto":
-        return "log-probability" if head == "causal" else "logit"
+        return "log-probability" if head in VOCABULARY else "logit"
     if space not in SPACES:
         raise TargetError(f"score {space!r} is unknown; it is one of {', '.join(SPACES)}.")
     if head == "regression" and space != "logit":
         raise TargetError(f"score={space!r} was asked for, but a regression has no probabilities; use score='logit'.")
     return space
-
-
-def class_targets(
-    asked: Any, labels: Sequence[str], head: Head, logits: Float[Tensor, " v"] | None
-) -> tuple[Target, ...]:
-    """The targets a caller means, for a classifier.
-
-    Args:
-        asked: None or `"predicted"`, `"all"`, a class by name or number, a `Contrast`, a `Target`, a function of the
-            logits, or a list of these.
-        labels: the names of the classes.
-        head: kind of classifier.
-        logits: those of the intact text, needed for the predicted class alone.
-
-    Raises:
-        TargetError: a class that is not there.
-    """
-    if asked is None or (isinstance(asked, str) and asked == "predicted" and "predicted" not in labels):
-        return tuple(Target(labels[i], i) for i in predicted(logits, head))
-    if isinstance(asked, str) and asked == "all" and "all" not in labels:
-        return tuple(Target(label, i) for i, label in enumerate(labels))
-    several = asked.tolist() if hasattr(asked, "tolist") else asked
-    if isinstance(several, Sequence) and not isinstance(several, str):
-        found = tuple(t for one in several for t in class_targets(one, labels, head, logits))
-        if not found:
-            raise TargetError("the list of targets is empty; name at least one class.")
-        return found
-    return (_class_target(several, labels),)
-
-
-def _class_target(asked: Any, labels: Sequence[str]) -> Target:
-    if isinstance(asked, Target):
-        if asked.function is None:
-            class_index(asked.index, labels)
-        return asked
-    if isinstance(asked, Contrast):
-        chosen, other = class_index(asked.chosen, labels), class_index(asked.other, labels)
-        if chosen == other:
-            raise TargetError(f"the contrast of {labels[chosen]!r} with itself is always 0; name two classes.")
-        return Target(f"{labels[chosen]} - {labels[other]}", chosen, against=other)
-    if callable(asked):
-        return Target(getattr(asked, "__name__", "function"), function=asked)
-    index = class_index(asked, labels)
-    return Target(labels[index], index)
-
-
-def class_index(asked: Any, labels: Sequence[str]) -> int:
-    """The number of a class given by name or number.
-
-    Raises:
-        TargetError: there is no such class; the message lists those that are.
-    """
-    named = f"this classifier has {len(labels)} label{'s' * (len(labels) != 1)} ({', '.join(labels[:20])})"
-    if isinstance(asked, str):
-        if asked in labels:
-            return list(labels).index(asked)
-        near = difflib.get_close_matches(asked, labels, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise TargetError(f"target {asked!r} is not a label: {named}.{hint}")
-    if isinstance(asked, bool) or not hasattr(asked, "__index__"):
-        raise TargetError(f"target {asked!r} is neither a class name nor a number: {named}.")
-    index = int(asked.__index__())
-    if not 0 <= index < len(labels):
-        raise TargetError(f"target {index} is out of range: {named}.")
-    return index
-
-
-def predicted(logits: Float[Tensor, " v"] | None, head: Head) -> list[int]:
-    """The classes a classifier answers: the best one; of a multi-label head all above one half, or else the best."""
-    if logits is None:
-        raise TargetError("the predicted class needs the logits of the text; name the targets instead.")
-    if head == "multi-label":
-        above: list[int] = torch.nonzero(logits > 0).flatten().tolist()
-        return above or [int(logits.argmax())]
-    return [0] if head == "regression" else [int(logits.argmax())]

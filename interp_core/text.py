@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from interp_core.errors import InputError
@@ -36,6 +37,10 @@ class Encoded:
         unit_of: the unit of each token; -1 for a token in no unit.
         prompt: how many of the tokens are given; those after it are a continuation to be explained.
         cut: how many tokens were left off because the model takes no more.
+        source: how many of the tokens an encoder reads, where a decoder reads the others; 0 for one stack.
+        types: for a pair of texts which of the two each token is from, as the model was trained to be told.
+        borders: characters at which units end: between the texts of a pair, around messages.
+        turns: the messages of a chat as characters [start, stop); what the template adds is in no unit.
     """
 
     text: str
@@ -46,6 +51,16 @@ class Encoded:
     unit_of: Int[Tensor, " t"] | None = None
     prompt: int = -1
     cut: int = 0
+    source: int = 0
+    types: Int[Tensor, " t"] | None = None
+    borders: tuple[int, ...] = ()
+    turns: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def continuation(self) -> int:
+        """The character where the continuation to be explained begins; -1 if there is none."""
+        own = (~self.special[max(0, self.prompt) :]).nonzero()
+        return int(self.offsets[self.prompt + int(own[0])][0]) if self.prompt >= 0 and len(own) else -1
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -77,13 +92,13 @@ class Encoded:
         return replace(self, units=units, unit_of=unit_of)
 
     def _apart(self, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """The spans, cut where a prompt ends and its continuation begins."""
-        border = int(self.offsets[self.prompt][0]) if 0 <= self.prompt < len(self) else 0
-        return [
-            part
-            for start, stop in spans
-            for part in (((start, border), (border, stop)) if start < border < stop else ((start, stop),))
-        ]
+        """The spans, cut at the borders and where a prompt ends and its continuation begins."""
+        borders = sorted({*self.borders, self.continuation} - {-1})
+        parts = []
+        for start, stop in spans:
+            cuts = [start, *(b for b in borders if start < b < stop), stop]
+            parts += list(pairwise(cuts))
+        return parts
 
 
 def _owner(start: int, stop: int, spans: Sequence[tuple[int, int]], starts: Sequence[int], text: str) -> int:

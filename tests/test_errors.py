@@ -144,7 +144,7 @@ def test_a_method_that_gives_nonsense_is_refused() -> None:
 MISTAKES = {
     "interp.attribute(model.model, 'sad', by='lime')": "wrap it first: interp.TextModel(model, tokenizer)",
     "interp.attribute(model.split(0), 'sad', by='lime')": "give its .model and layer=",
-    "interp.attribute(model, [3], by='lime')": "a text is int; a string was expected",
+    "interp.attribute(model, [3], by='lime')": "a text is int; a string",
     "interp.attribute(model, 'sad', by='lime', targets=True)": "neither a class name nor a number",
     "interp.attribute(model, 'sad', by=interp_lime.lime.Lime)": "is a class; give an instance",
     "interp.attribute(model, 'sad', by=interp_lime.lime.Lime(), samples=3)": "beside an instance",

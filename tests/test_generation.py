@@ -135,7 +135,7 @@ def test_scores_are_those_of_a_left_padded_batch_of_transformers() -> None:
         ("all", TargetError, "a generator has no classes"),
         (7, TargetError, "for a generator"),
         ("", InputError, "empty"),
-        (["a", "b"], TargetError, "2 continuations were given for 1 prompts"),
+        (["a", "b"], TargetError, "2 targets were given in a list for 1 texts"),
         (interp.contrast("good cat", "bad"), TargetError, "is 2 tokens"),
         (" cat" * 40, InputError, "this model takes 32"),
     ],

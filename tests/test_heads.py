@@ -147,5 +147,5 @@ def test_a_model_that_is_neither_classifier_nor_generator_can_be_read_but_not_ex
         body = transformers.BertModel(transformers.BertConfig(vocab_size=SIZES["vocab_size"], **SMALL))
     model = interp.TextModel(body.eval(), word_tokenizer())
     assert model.split(1).activations(TEXTS, granularity="word", progress=False).values.shape[1] == 16
-    with pytest.raises(UnsupportedError, match="neither a sequence classifier nor a causal generator"):
+    with pytest.raises(UnsupportedError, match="gives no logits of classes, tags, spans or tokens"):
         interp.attribute(model, TEXTS[0], by="lime")

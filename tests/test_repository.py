@@ -27,12 +27,13 @@ METHODLESS = {"interp-demo"}  # a story and its data; it may declare no method
 # Dependencies point one way: a module imports from the rows above its own and from no other.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("plugin", "text", "hooks", "storage", "corpus", "targets", "requirements", "given", "sampling"),
-    ("hookspecs", "scaffolding", "encoding", "granularity", "rows", "question"),
+    ("plugin", "text", "hooks", "storage", "corpus", "heads", "requirements", "given", "sampling", "functions"),
+    ("hookspecs", "scaffolding", "encoding", "embeddings", "granularity", "targets"),
+    ("rows", "question", "wanted"),
     ("registry", "model", "rendezvous"),
     ("provenance", "removal", "loading", "probing", "scoring"),
     ("activations", "evaluate", "generation", "options"),
-    ("runner", "split"),
+    ("runner", "split", "tasks"),
     ("builders", "concepts"),
     ("asking", "floors"),
     ("attribution", "interpretation"),

@@ -5,7 +5,17 @@ pytest.
 """
 
 from interp_core.testing.contract import Check, Outcome, contract_tests, run_checks
-from interp_core.testing.models import planted_model, state_of, tiny_classifier, tiny_generator
+from interp_core.testing.models import (
+    planted_model,
+    state_of,
+    tiny_classifier,
+    tiny_extractor,
+    tiny_filler,
+    tiny_generator,
+    tiny_llama,
+    tiny_tagger,
+    tiny_translator,
+)
 from interp_core.testing.worlds import (
     PlantedSpace,
     TopicLLM,
@@ -28,6 +38,11 @@ __all__ = [
     "state_of",
     "tangled_world",
     "tiny_classifier",
+    "tiny_extractor",
+    "tiny_filler",
     "tiny_generator",
+    "tiny_llama",
+    "tiny_tagger",
+    "tiny_translator",
     "topic_world",
 ]

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from interp_core.attribution import attribute, explain
+from interp_core.functions import FunctionRunner
 from interp_core.model import TextModel
 from interp_core.plugin import Claim, Method
-from interp_core.question import FunctionRunner, Question
+from interp_core.question import Question
 from interp_core.testing.contract import Check
 from interp_core.testing.models import planted_model, state_of, tiny_classifier, tiny_generator
 from interp_core.testing.worlds import linear_world, tangled_world

@@ -29,10 +29,13 @@ def word_tokenizer() -> Any:
     inner.normalizer = normalizers.Lowercase()
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
     inner.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])],
     )
     names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True))
-    return PreTrainedTokenizerFast(tokenizer_object=inner, model_max_length=32, **names)
+    kinds = ["input_ids", "token_type_ids", "attention_mask"]
+    return PreTrainedTokenizerFast(tokenizer_object=inner, model_max_length=32, model_input_names=kinds, **names)
 
 
 def tiny_classifier(seed: int = 0, labels: int = 3, **config: Any) -> TextModel:
@@ -41,9 +44,7 @@ def tiny_classifier(seed: int = 0, labels: int = 3, **config: Any) -> TextModel:
 
     return _tiny(
         transformers.BertForSequenceClassification,
-        transformers.BertConfig(
-            **{**_SIZES, "num_labels": labels, "pad_token_id": 0, "initializer_range": 0.5, **config}
-        ),
+        transformers.BertConfig(**{**_BERT, "num_labels": labels, **config}),
         seed,
     )
 
@@ -65,6 +66,53 @@ _SIZES = {
     "intermediate_size": 32,
     "max_position_embeddings": 32,
 }
+_BERT = {**_SIZES, "pad_token_id": 0, "initializer_range": 0.5}
+
+
+def tiny_llama(seed: int = 0, **config: Any) -> TextModel:
+    """A LLaMA of random weights with grouped queries."""
+    import transformers
+
+    ids = {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0, "num_key_value_heads": 1, "initializer_range": 0.5}
+    return _tiny(transformers.LlamaForCausalLM, transformers.LlamaConfig(**{**_SIZES, **ids, **config}), seed)
+
+
+def tiny_filler(seed: int = 0, **config: Any) -> TextModel:
+    """A masked language model, a BERT of random weights."""
+    import transformers
+
+    return _tiny(transformers.BertForMaskedLM, transformers.BertConfig(**{**_BERT, **config}), seed)
+
+
+def tiny_tagger(seed: int = 0, tags: tuple[str, ...] = ("O", "LOC", "PER"), **config: Any) -> TextModel:
+    """A model that labels tokens, a BERT of random weights."""
+    import transformers
+
+    names = {"id2label": dict(enumerate(tags)), "label2id": {tag: i for i, tag in enumerate(tags)}}
+    return _tiny(transformers.BertForTokenClassification, transformers.BertConfig(**{**_BERT, **names, **config}), seed)
+
+
+def tiny_extractor(seed: int = 0, **config: Any) -> TextModel:
+    """A model that finds the answer in a context, a BERT of random weights."""
+    import transformers
+
+    return _tiny(transformers.BertForQuestionAnswering, transformers.BertConfig(**{**_BERT, **config}), seed)
+
+
+def tiny_translator(kind: str = "bart", seed: int = 0, **config: Any) -> TextModel:
+    """An encoder and a decoder of random weights, of the shape of BART or T5."""
+    import transformers
+
+    ids = {"pad_token_id": 0, "eos_token_id": 3, "vocab_size": _SIZES["vocab_size"], "d_model": 16}
+    if kind == "t5":
+        sizes = {"d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2, "decoder_start_token_id": 0}
+        made = transformers.T5Config(**{**ids, **sizes, "initializer_factor": 1.5, **config})
+        return _tiny(transformers.T5ForConditionalGeneration, made, seed)
+    both = {"layers": 2, "attention_heads": 2, "ffn_dim": 32}
+    both_sizes = {f"{stack}_{name}": size for stack in ("encoder", "decoder") for name, size in both.items()}
+    more = {"max_position_embeddings": 32, "decoder_start_token_id": 3, "bos_token_id": 2, "init_std": 0.5}
+    bart = transformers.BartConfig(**{**ids, **both_sizes, **more, "forced_eos_token_id": None, **config})
+    return _tiny(transformers.BartForConditionalGeneration, bart, seed)
 
 
 def _tiny(maker: Any, config: Any, seed: int) -> TextModel:

@@ -1,0 +1,329 @@
+"""Every kind of head can be asked: its scores are those of the model's own call, and its targets what is meant."""
+
+import interp_core as interp
+import pytest
+import torch
+from interp_core.errors import InputError, TargetError, UnsupportedError
+from interp_core.testing import (
+    tiny_classifier,
+    tiny_extractor,
+    tiny_filler,
+    tiny_generator,
+    tiny_tagger,
+    tiny_translator,
+)
+
+TEXTS = ["i feel so happy today and the sun was warm", "sad", "the old dog was never calm"]
+PAIR = ("was the dog sad", "the old dog was never calm and today it was sad")
+CHAT = [{"role": "user", "content": "i feel sad"}, {"role": "user", "content": "was the day good"}]
+TEMPLATE = "{% for m in messages %}[SEP] {{ m.role }} : {{ m.content }} {% endfor %}[SEP] so"
+
+
+def ask(model: interp.TextModel, texts: object, **options: object) -> list[interp.Attribution]:
+    return interp.attribute(model, texts, **{"by": "occlusion", "progress": False, **options})  # type: ignore[arg-type]
+
+
+def own_logits(model: interp.TextModel, *text: str, name: str = "logits") -> torch.Tensor:
+    with torch.no_grad():
+        found: torch.Tensor = model.model(**model.tokenizer(*text, return_tensors="pt"))[name][0]
+    return found
+
+
+# Masked language models
+
+
+def test_the_word_in_a_gap_is_explained_by_its_log_probability() -> None:
+    model = tiny_filler()
+    (found,) = ask(model, "i feel so [MASK] today", targets="happy")
+    ids = model.tokenizer("i feel so [MASK] today")["input_ids"]
+    gap = ids.index(model.tokenizer.mask_token_id)
+    expected = own_logits(model, "i feel so [MASK] today")[gap].log_softmax(-1)
+    assert model.head == "masked" and found.words == ["i", "feel", "so", "today"]
+    assert torch.allclose(found.intact[0], expected[model.tokenizer.convert_tokens_to_ids("happy")], atol=1e-5)
+
+
+def test_without_targets_each_gap_has_the_models_own_word() -> None:
+    model, text = tiny_filler(), "the [MASK] dog was [MASK]"
+    (found,) = ask(model, text)
+    logits = own_logits(model, text)
+    gaps = [i for i, t in enumerate(model.tokenizer(text)["input_ids"]) if t == model.tokenizer.mask_token_id]
+    assert [t.index for t in found.targets] == logits[gaps].argmax(-1).tolist()
+    assert [t.position for t in found.targets] == gaps
+
+
+def test_several_words_and_a_contrast_can_be_asked_about_one_gap() -> None:
+    (found,) = ask(tiny_filler(), "i feel [MASK] today", targets=("happy", "sad", interp.contrast("happy", "sad")))
+    assert torch.allclose(found.scores[2], found.scores[0] - found.scores[1], atol=1e-5)
+
+
+def test_a_text_without_a_gap_is_refused() -> None:
+    with pytest.raises(InputError, match=r"no \[MASK\]"):
+        ask(tiny_filler(), TEXTS[0])
+
+
+# Labels of tokens
+
+
+def test_a_word_is_explained_by_the_label_of_its_first_token() -> None:
+    model = tiny_tagger()
+    (found,) = ask(
+        model, TEXTS[0], targets=(interp.at("happy", "LOC"), interp.at("sun", interp.contrast("LOC", "PER")))
+    )
+    logits = own_logits(model, TEXTS[0])
+    assert torch.allclose(found.intact, torch.stack([logits[4, 1], logits[8, 1] - logits[8, 2]]), atol=1e-5)
+    assert [t.label for t in found.targets] == ["happy: LOC", "sun: LOC - PER"]
+
+
+def test_without_targets_the_words_that_have_a_label_are_explained() -> None:
+    model = tiny_tagger(seed=3)
+    for text, found in zip(TEXTS, ask(model, TEXTS), strict=True):
+        best = own_logits(model, text).argmax(-1)[1:-1].tolist()
+        words = text.split()
+        expected = [f"{w}: {model.tags[b]}" for w, b in zip(words, best, strict=True) if b] or [
+            f"{w}: O" for w in words
+        ]
+        assert [t.label for t in found.targets] == expected
+
+
+def test_a_span_of_words_has_the_product_of_their_probabilities() -> None:
+    model = tiny_tagger()
+    (found,) = ask(model, TEXTS[0], targets=interp.at("the sun", "LOC"), score="probability")
+    likely = own_logits(model, TEXTS[0]).softmax(-1)
+    assert torch.allclose(found.intact[0], likely[7, 1] * likely[8, 1], atol=1e-6)
+
+
+def test_a_place_that_is_not_there_is_refused() -> None:
+    with pytest.raises(TargetError, match="'moon' is not in the text"):
+        ask(tiny_tagger(), TEXTS[0], targets=interp.at("moon", "LOC"))
+    with pytest.raises(TargetError, match="target 'CAT' is not a label"):
+        ask(tiny_tagger(), TEXTS[0], targets=interp.at("sun", "CAT"))
+
+
+# Answers in a context, and pairs
+
+
+def test_an_answer_is_explained_by_where_it_starts_and_stops() -> None:
+    model = tiny_extractor()
+    (found,) = ask(model, [PAIR], targets="never calm")
+    ids = model.tokenizer(*PAIR)["input_ids"]
+    first = ids.index(model.tokenizer.convert_tokens_to_ids("never"))
+    start, stop = (own_logits(model, *PAIR, name=f"{side}_logits") for side in ("start", "end"))
+    assert model.head == "span" and found.targets[0].label == "never calm"
+    assert torch.allclose(found.intact[0], start[first] + stop[first + 1], atol=1e-5)
+    assert found.text == "\n".join(PAIR)
+
+
+def test_the_models_own_answer_is_the_best_span_of_the_context() -> None:
+    model = tiny_extractor(seed=1)
+    (found,) = ask(model, [PAIR], score="log-probability")
+    start, stop = (own_logits(model, *PAIR, name=f"{side}_logits").log_softmax(-1) for side in ("start", "end"))
+    context = range(len(model.tokenizer(PAIR[0])["input_ids"]), len(start) - 1)
+    best = max(float(start[a] + stop[b]) for a in context for b in context if a <= b)
+    assert abs(float(found.intact[0]) - best) < 1e-4
+
+
+def test_answers_of_ragged_pairs_are_the_same_alone_and_together() -> None:
+    model, pairs = tiny_extractor(), [PAIR, ("the cat", "cat was calm"), ("who", "the old dog and the cat")]
+    for score in ("logit", "log-probability", "entropy"):
+        together = ask(model, pairs, by="integrated-gradients", score=score)
+        for pair, found in zip(pairs, together, strict=True):
+            (alone,) = ask(model, [pair], by="integrated-gradients", score=score)
+            assert torch.allclose(alone.scores, found.scores, atol=1e-5)
+
+
+def test_a_pair_of_texts_is_classified_as_the_tokenizer_makes_pairs() -> None:
+    model = tiny_classifier()
+    (found, plain) = ask(model, [PAIR, "sad dog"], targets="all")
+    assert torch.allclose(found.intact, own_logits(model, *PAIR), atol=1e-5)
+    assert torch.allclose(plain.intact, own_logits(model, "sad dog"), atol=1e-5)
+    assert found.words == " ".join(PAIR).split()
+
+
+def test_no_unit_reaches_over_the_border_of_a_pair() -> None:
+    (found,) = ask(tiny_classifier(), [PAIR], granularity="sample")
+    assert found.words == list(PAIR)
+
+
+# Chats
+
+
+def test_only_what_messages_say_can_be_removed_and_a_turn_is_a_unit() -> None:
+    model = tiny_generator()
+    model.tokenizer.chat_template = TEMPLATE
+    (words,) = ask(model, CHAT, targets=" cat")
+    (turns,) = ask(model, CHAT, targets=" cat", granularity="turn")
+    assert words.words[:-1] == " ".join(m["content"] for m in CHAT).split()
+    assert turns.words == [*(m["content"] for m in CHAT), "cat"]
+    rendered = model.tokenizer.apply_chat_template(CHAT, tokenize=False, add_generation_prompt=True)
+    ids = model.tokenizer(rendered, add_special_tokens=False)["input_ids"]
+    assert turns.encoded.ids[: len(ids)].tolist() == ids
+    with torch.no_grad():
+        expected = model.model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+    assert torch.allclose(turns.intact[0], expected[model.tokenizer.convert_tokens_to_ids("cat")], atol=1e-5)
+
+
+def test_a_chat_needs_a_template_and_turns_need_a_chat() -> None:
+    with pytest.raises(UnsupportedError, match="no chat template"):
+        ask(tiny_generator(), CHAT)
+    with pytest.raises(InputError, match="granularity 'turn' is for chats"):
+        ask(tiny_generator(), TEXTS[0], granularity="turn", max_new_tokens=1)
+
+
+# Two stacks
+
+
+@pytest.mark.parametrize("kind", ["bart", "t5"])
+def test_a_translation_is_scored_in_one_pass_as_by_the_model(kind: str) -> None:
+    model = tiny_translator(kind)
+    together = ask(model, TEXTS, targets=["the day was good", "cat", "never and never"])
+    for text, given, found in zip(TEXTS, ("the day was good", "cat", "never and never"), together, strict=True):
+        source = model.tokenizer(text, return_tensors="pt")["input_ids"]
+        target = model.tokenizer(given)["input_ids"]
+        start = model.config.decoder_start_token_id
+        with torch.no_grad():
+            logits = model.model(input_ids=source, decoder_input_ids=torch.tensor([[start, *target]])).logits[0]
+        likely = logits.log_softmax(-1)
+        expected = torch.stack([likely[i, target[i]] for i in range(1, len(target) - 1)])
+        assert torch.allclose(found.intact, expected, atol=1e-5)
+        (alone,) = ask(model, text, targets=given)
+        assert torch.allclose(found.scores, alone.scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["bart", "t5"])
+def test_a_removed_word_of_the_source_or_of_the_target_is_replaced_in_its_own_stack(kind: str) -> None:
+    model = tiny_translator(kind)
+    (found,) = ask(model, TEXTS[2], targets="the day was good")
+    encoded, mask = found.encoded, model.tokenizer.mask_token_id
+    for unit in (1, len(found.units) - 2):
+        ids = encoded.ids.clone()
+        ids[encoded.unit_of == unit] = mask
+        with torch.no_grad():
+            logits = model.model(
+                input_ids=ids[None, : encoded.source], decoder_input_ids=ids[None, encoded.source :]
+            ).logits[0]
+        likely = logits.log_softmax(-1)
+        without = torch.stack(
+            [likely[p - 1 - encoded.source, encoded.ids[p]] for p in range(encoded.prompt + 1, len(ids))]
+        )
+        expected = torch.where(found.applicable[:, unit], found.intact - without, torch.zeros(()))
+        assert torch.allclose(found.scores[:, unit], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["bart", "t5"])
+def test_the_models_own_translation_is_what_it_generates(kind: str) -> None:
+    model = tiny_translator(kind)
+    (found,) = ask(model, TEXTS[0], max_new_tokens=4)
+    source = model.tokenizer(TEXTS[0], return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        expected = model.model.generate(source, max_new_tokens=4, do_sample=False, num_beams=1)[0].tolist()
+    assert found.encoded.ids[found.encoded.source :].tolist() == expected[: len(found.encoded) - found.encoded.source]
+
+
+@pytest.mark.parametrize("kind", ["bart", "t5"])
+def test_gradients_reach_both_stacks_and_each_of_their_layers(kind: str) -> None:
+    model = tiny_translator(kind)
+    stacks = (
+        ("model.encoder.layers.0", "model.decoder.layers.0")
+        if kind == "bart"
+        else ("encoder.block.0", "decoder.block.0")
+    )
+    whole = ask(model, TEXTS[2], targets="the day was good", by="integrated-gradients", steps=200)[0]
+    gap = whole.intact - whole_removed(model)
+    assert torch.allclose(whole.scores.sum(1), gap, atol=0.02 * float(gap.abs().max()))
+    for layer, inside in zip(stacks, (slice(0, 6), slice(6, None)), strict=True):
+        (found,) = ask(model, TEXTS[2], targets="the day was good", by="input-x-gradient", layer=layer)
+        reached = found.scores[-1].abs() > 0
+        assert bool(reached[inside][:3].all()) and not bool(reached[: inside.start or 0].any())
+
+
+def whole_removed(model: interp.TextModel) -> torch.Tensor:
+    (found,) = ask(model, TEXTS[2], targets="the day was good")
+    ids = found.encoded.ids.where(found.encoded.unit_of < 0, torch.tensor(model.tokenizer.mask_token_id))
+    source = found.encoded.source
+    with torch.no_grad():
+        likely = (
+            model.model(input_ids=ids[None, :source], decoder_input_ids=ids[None, source:]).logits[0].log_softmax(-1)
+        )
+    return torch.stack([likely[t.position - 1 - source, t.index] for t in found.targets])
+
+
+# What a target may be
+
+
+def test_the_tokens_of_a_sequence_add_up_to_it() -> None:
+    model = tiny_generator()
+    given = " today and the cat"
+    for by in ("occlusion", "integrated-gradients"):
+        (tokens,) = ask(model, TEXTS[1], by=by, targets=given)
+        (whole,) = ask(model, TEXTS[1], by=by, targets=given, output="sample")
+        assert whole.targets[0].label == given.strip()
+        assert torch.allclose(whole.intact[0], tokens.intact.sum(), atol=1e-5)
+        assert torch.allclose(whole.scores[0], tokens.scores.sum(0), atol=1e-4)
+
+
+def test_the_tokens_of_an_output_can_be_grouped_by_any_granularity() -> None:
+    model = tiny_generator()
+    (found,) = ask(model, TEXTS[1], targets=" today, and the cat", output=lambda text: [(3, 10), (10, len(text))])
+    (tokens,) = ask(model, TEXTS[1], targets=" today, and the cat")
+    assert [len(t.parts) for t in found.targets] == [2, 3]
+    assert torch.allclose(found.intact, torch.stack([tokens.intact[:2].sum(), tokens.intact[2:].sum()]), atol=1e-5)
+
+
+def test_the_entropy_of_an_answer_can_be_explained() -> None:
+    model = tiny_classifier()
+    (found,) = ask(model, TEXTS[0], score="entropy")
+    likely = own_logits(model, TEXTS[0]).softmax(-1)
+    assert [t.label for t in found.targets] == ["entropy"]
+    assert torch.allclose(found.intact[0], -(likely * likely.log()).sum(), atol=1e-5)
+    (next_token,) = ask(tiny_generator(), TEXTS[0], targets=" cat", score="entropy")
+    assert next_token.intact.shape == (1,) and float(next_token.intact[0]) > 0
+    with pytest.raises(TargetError, match="no contrast in it"):
+        ask(model, TEXTS[0], score="entropy", targets=interp.contrast(0, 1))
+
+
+def test_a_function_of_the_next_tokens_logits_can_be_explained() -> None:
+    def margin(logits: torch.Tensor) -> torch.Tensor:
+        best = logits.topk(2, dim=-1).values
+        return best[:, 0] - best[:, 1]
+
+    model = tiny_generator()
+    (found,) = ask(model, TEXTS[0], targets=(margin, interp.contrast("good", "bad")))
+    ids = torch.tensor([model.encoder.prompt_ids(TEXTS[0])])
+    with torch.no_grad():
+        logits = model.model(ids).logits[0, -1]
+    assert torch.allclose(found.intact[0], margin(logits[None])[0], atol=1e-5) and len(found.targets) == 2
+
+
+def test_an_attribution_of_any_task_is_the_same_after_saving(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    (found,) = ask(tiny_extractor(), [PAIR])
+    again = interp.Attribution.load(found.save(tmp_path / "a.safetensors"))
+    assert again.targets == found.targets and again.encoded.borders == found.encoded.borders
+    assert torch.equal(again.encoded.types, found.encoded.types)
+    assert interp.measure(again, tiny_extractor(), by="deletion", progress=False).value == pytest.approx(
+        interp.measure(found, tiny_extractor(), by="deletion", progress=False).value
+    )
+
+
+# Limits
+
+
+def test_no_more_rows_are_evaluated_than_allowed_and_the_result_says_how_many() -> None:
+    model = tiny_classifier()
+    (found,) = ask(model, TEXTS[0], by="lime", samples=200, max_rows=50)
+    assert found.rows <= 50 and found.made_by.settings["max_rows"] == 50
+    with pytest.raises(interp.InterpError, match="max_rows is 5"):
+        ask(model, TEXTS[0], max_rows=5)
+
+
+@pytest.mark.parametrize("make", [tiny_classifier, tiny_generator, tiny_filler, tiny_tagger])
+def test_a_decision_is_the_models_own_choice(make) -> None:  # type: ignore[no-untyped-def]
+    from interp_core.asking import Session
+    from interp_core.options import Options
+
+    model = make()
+    text = "i feel [MASK] today" if make is tiny_filler else TEXTS[0]
+    session = Session(model, Options(progress=False, max_new_tokens=3))
+    (prepared,) = session.prepare([text], "all" if make is tiny_tagger else None, "word")
+    question = session.question(prepared)
+    chosen = question.decides(torch.ones(1, len(question.units), dtype=torch.bool))[0]
+    assert chosen.tolist() == [t.index for t in question.targets]
