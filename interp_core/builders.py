@@ -9,6 +9,7 @@ from itertools import accumulate
 import torch
 from interp_core.evaluate import Evaluator
 from interp_core.heads import GENERATORS
+from interp_core.internals import Internals
 from interp_core.question import Question
 from interp_core.removal import Absence, Removal, absence
 from interp_core.rows import Answer, Entry, Request, Side
@@ -85,6 +86,7 @@ def about_concepts(
     question = Question(runner, codes, absent.baseline, runner.owners, units, readout.targets)
     question.text = encoded.text
     question.removal = "zero"
+    question.internals = Internals(evaluator, encoded, readout, concepts.entry)
     return question
 
 
@@ -140,6 +142,7 @@ def _question(
     )
     question = Question(runner, x, absent.baseline, owners, encoded.units, readout.targets)
     question.text, question.removal = encoded.text, absent.name
+    question.internals = Internals(evaluator, encoded, readout, entry)
     question.applicable = _applicable(encoded, readout) & _with_features(owners, len(encoded.units))
     if absent.mode != "features":  # taking tokens away is no point in the space of features, so no path leads there
         question.offers = frozenset()

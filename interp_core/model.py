@@ -16,6 +16,7 @@ from interp_core.errors import InputError, LayerError, ModelError
 from interp_core.heads import CLASSIFIERS, Head, answer_of, head_of
 from interp_core.hooks import at_rest, blocks_of, module_at
 from interp_core.rows import Batch, Side
+from interp_core.stacks import for_two_stacks, side_of, start_id
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -61,7 +62,8 @@ class TextModel:
         if any(p.is_meta for p in model.parameters()):
             raise ModelError(f"weights of {type(model).__name__} are on the 'meta' device; load them before asking.")
         self.max_tokens = most_tokens(model, tokenizer)
-        self.encoder = Encoder(self.tokenizer, self.max_tokens, self._start_id())
+        start = start_id(model, tokenizer) if len(self.embeddings.paths) > 1 else None
+        self.encoder = Encoder(self.tokenizer, self.max_tokens, start)
 
     def __repr__(self) -> str:
         return f"TextModel({self.name}, {type(self.model).__name__}, {self.device})"
@@ -155,33 +157,16 @@ class TextModel:
             raise InputError(f"tokenizer and model do not fit: id {int(ids.max())}, {count} embeddings.")
         given = {"input_ids": ids, "attention_mask": attention.long()}
         if self.encoder.start_id is not None:
-            given = self._for_two_stacks(batch)
+            given = for_two_stacks(batch, self.encoder.start_id)
         elif batch.types is not None and "token_type_ids" in self._accepts:
             given["token_type_ids"] = batch.types
         extra = {"use_cache": False} if "use_cache" in self._accepts else {}
         return self.model(**{name: v.to(self.device) for name, v in given.items()}, return_dict=True, **extra)
 
-    def _for_two_stacks(self, batch: Batch) -> dict[str, Tensor]:
-        border = batch.source or batch.ids.shape[1]
-        attention = batch.attention.long()
-        rest, seen = batch.ids[:, border:], attention[:, border:]
-        if not batch.source:  # nothing is written yet
-            rest = torch.full_like(batch.ids[:, :1], int(self.encoder.start_id or 0))
-            seen = torch.ones_like(rest)
-        return {
-            "input_ids": batch.ids[:, :border],
-            "attention_mask": attention[:, :border],
-            "decoder_input_ids": rest,
-            "decoder_attention_mask": seen,
-        }
-
     def side_of(self, path: str) -> Side:
         """Which of the tokens pass through a module: all, or, of a model with two stacks, those of one of them."""
-        if self.encoder.start_id is None or path in self.embeddings.paths:
-            return "both"
-        stack = self.model.get_encoder()
-        inside = next(name for name, module in self.model.named_modules() if module is stack)
-        return "source" if path == inside or path.startswith(f"{inside}.") else "target"
+        alone = self.encoder.start_id is None or path in self.embeddings.paths
+        return "both" if alone else side_of(self.model, path)
 
     def embed(self, ids: Int[Tensor, " t"], source: int = 0) -> Float[Tensor, "t d"]:
         """The embeddings of ids, see `Embeddings`."""
@@ -197,6 +182,13 @@ class TextModel:
         return 0
 
     @cached_property
+    def attends(self) -> bool:
+        """Whether the attention of each block can be seen."""
+        from interp_core.internals import attends
+
+        return attends(self)
+
+    @cached_property
     def one_row_a_pass(self) -> bool:
         """True for models that cannot tell where a padded row ends: tried, since some refuse and others go wrong."""
         if self.head not in CLASSIFIERS:
@@ -206,10 +198,10 @@ class TextModel:
         attention = torch.ones_like(both)
         attention[1, -1] = 0
         try:
-            found = self._logits(both, attention)[1]
+            found = self.logits(both, attention)[1]
         except ValueError:
             return True
-        return not torch.allclose(found.float(), self._logits(short)[0].float(), atol=1e-2, rtol=1e-2)
+        return not torch.allclose(found.float(), self.logits(short)[0].float(), atol=1e-2, rtol=1e-2)
 
     def non_finite(self) -> str:
         """The weights that hold NaN or infinity, named for an error message."""
@@ -224,7 +216,8 @@ class TextModel:
         with self.lock, torch.no_grad(), at_rest(self.model):
             return self.forward(ids, torch.ones_like(ids) if attention is None else attention)
 
-    def _logits(self, ids: Tensor, attention: Tensor | None = None) -> Tensor:
+    def logits(self, ids: Tensor, attention: Tensor | None = None) -> Tensor:
+        """The logits of ids (p, t), on the CPU; empty for a model that has none."""
         found = answer_of(self._try(ids, attention))
         return torch.empty(0) if found is None else found.cpu()
 
@@ -236,12 +229,4 @@ class TextModel:
         ids = self.some_ids()
         other = ids.clone()
         other[0, -1] = (ids[0, -1] + 1) % max(2, len(self.tokenizer))
-        return torch.allclose(self._logits(ids)[0, 0], self._logits(other)[0, 0], atol=1e-6)
-
-    def _start_id(self) -> int | None:
-        """What a decoder of its own starts with."""
-        if len(self.embeddings.paths) == 1:
-            return None
-        settings = (self.config, getattr(self.model, "generation_config", None))
-        found = [getattr(s, "decoder_start_token_id", None) for s in settings]
-        return next((int(i) for i in (*found, self.tokenizer.bos_token_id, self.pad_id) if i is not None), 0)
+        return torch.allclose(self.logits(ids)[0, 0], self.logits(other)[0, 0], atol=1e-6)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from interp_core.errors import BudgetError, InputError
@@ -16,6 +17,9 @@ from interp_core.targets import Target
 from interp_core.text import NO_UNIT, Unit
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from interp_core.internals import Internals
 
 Offer = str
 
@@ -31,7 +35,8 @@ class Question:
         baseline: what stands for an absent feature (f, d).
         unit_of: the unit of each feature (f), -1 for one that is never removed.
         applicable: (k, u) False where a unit cannot matter to a target, such as text after the token that is explained.
-        offers: what a method may ask for: `gradients`, `internals`.
+        internals: what goes on inside the model, for methods that need it; None without a model.
+        offers: what a method may ask for beside: `gradients`.
         removal: how an absent unit is made absent, for the record.
         background: (r, d) vectors that a feature might as well have been, such as embeddings from the vocabulary; None
             where only the baseline is known.
@@ -62,6 +67,7 @@ class Question:
         self.removal = "baseline"
         self.notes: tuple[str, ...] = ()
         self.background: Tensor | None = None
+        self.internals: Internals | None = None
         self.spread = _spread(x, baseline)
         self.max_rows: int | None = None
         self.rows = 0

@@ -67,9 +67,11 @@ def check_needs(method: Any, question: Question) -> None:
         UnsupportedError: something is missing.
     """
     declared = registry.declaration_of(method)
-    missing = sorted((declared.needs if declared else frozenset()) - question.offers)
+    needed = declared.needs if declared else frozenset()
+    offers = question.offers | ({"internals"} if question.internals is not None else set())
+    missing = sorted(needed - offers)
     if missing:
-        able = [m.name for m in registry.methods("attribution") if m.needs <= question.offers]
+        able = [m.name for m in registry.methods("attribution") if m.needs <= offers]
         raise UnsupportedError(
             f"{name_of(method)} needs {', '.join(missing)}, which this question does not offer. "
             f"These would work: {', '.join(able)}."

@@ -71,7 +71,7 @@ class Readout:
     @property
     def positions(self) -> tuple[int, ...]:
         """Where in the sequence the logits are needed; empty for heads that give one row a text."""
-        return tuple(sorted({position - self._before for t in self.targets for position in t.positions}))
+        return tuple(sorted({position - self.before for t in self.targets for position in t.positions}))
 
     def __call__(self, logits: Float[Tensor, "p *m v"]) -> Float[Tensor, "p k"]:
         """The scores, in the order of the targets.
@@ -104,7 +104,8 @@ class Readout:
         return replace(target, function=lambda logits: logits.argmax(-1).float())
 
     @property
-    def _before(self) -> int:
+    def before(self) -> int:
+        """How many tokens before the one it is about a score is read."""
         return 1 if self.head in GENERATORS else 0
 
     def _score(self, logits: Tensor, spread: Tensor, target: Target) -> Tensor:
@@ -113,7 +114,7 @@ class Readout:
             decides = all(part.function is not None for part in target.parts)
             return several.prod(0) if self.space == "probability" or decides else several.sum(0)
         if target.position is not None:
-            where = target.position - self._before
+            where = target.position - self.before
             row = self.positions.index(where) if self.gathers else where
             logits, spread = logits[:, row], spread[:, row]
         if target.function is not None:

@@ -30,10 +30,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("plugin", "text", "hooks", "storage", "corpus", "heads", "requirements", "given", "sampling", "functions"),
     ("hookspecs", "scaffolding", "encoding", "embeddings", "granularity", "targets"),
     ("rows", "question", "wanted"),
-    ("registry", "model", "rendezvous"),
+    ("registry", "stacks", "rendezvous"),
+    ("model",),
     ("provenance", "removal", "loading", "probing", "scoring"),
     ("activations", "evaluate", "generation", "options"),
-    ("runner", "split", "tasks"),
+    ("runner", "split", "tasks", "internals"),
     ("builders", "concepts"),
     ("asking", "floors"),
     ("attribution", "interpretation"),
@@ -45,6 +46,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 LATE = {  # imports inside a function that go the other way, each for a reason
     ("model", "split"): "model.split(…) makes what is built on the model",
+    ("model", "internals"): "model.attends is found by trying the model",
+    ("question", "internals"): "what a question is given by its builder, for the checker of types",
     ("model", "probing"): "model.read_position is found by trying the model",
     **{
         (value, "reporting"): "a value shows itself in a notebook"

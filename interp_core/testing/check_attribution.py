@@ -162,9 +162,17 @@ def _claims(claim: Claim) -> Any:
     return lambda method: method.kind == "attribution" and claim in method.claims
 
 
+def _anything(method: Method) -> bool:
+    """Asked about a plain function as well; what looks into a model cannot be."""
+    return method.kind == "attribution" and "internals" not in method.needs
+
+
 CHECKS = (
     Check(
-        "scores are (targets, units) and finite", "Return one row a target, one column a unit.", _kind, shapes_are_right
+        "scores are (targets, units) and finite",
+        "Return one row a target, one column a unit.",
+        _anything,
+        shapes_are_right,
     ),
     Check(
         "a linear score is explained exactly",
@@ -191,10 +199,12 @@ CHECKS = (
     Check(
         "it asks only for what it declares",
         "Declare `needs`, such as frozenset({'gradients'}); never write into x.",
-        _kind,
+        _anything,
         only_what_is_declared_is_asked,
     ),
-    Check("the same call gives the same scores", "Draw from a generator seeded by `seed`.", _kind, repeats_are_equal),
+    Check(
+        "the same call gives the same scores", "Draw from a generator seeded by `seed`.", _anything, repeats_are_equal
+    ),
     Check(
         "nothing of the user's is changed",
         "Use the question; never the global random state.",
