@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 _HOME = {
     "Activations": "activations",
     "Attribution": "attribution",
+    "Benchmark": "comparison",
     "ClassConcepts": "reporting",
     "ConceptSpace": "concepts",
     "Example": "interpretation",
@@ -22,12 +23,13 @@ _HOME = {
     "MadeBy": "provenance",
     "Method": "plugin",
     "Question": "question",
-    "Score": "metrics",
+    "Score": "score",
     "SplitModel": "split",
     "Target": "targets",
     "TextModel": "model",
     "Unit": "text",
     "attribute": "attribution",
+    "benchmark": "benchmarking",
     "at": "wanted",
     "contrast": "wanted",
     "fit_concepts": "concepts",
@@ -47,6 +49,7 @@ _HOME = {
 __all__ = [
     "Activations",
     "Attribution",
+    "Benchmark",
     "ClassConcepts",
     "ConceptSpace",
     "Example",
@@ -65,6 +68,7 @@ __all__ = [
     "Unit",
     "at",
     "attribute",
+    "benchmark",
     "contrast",
     "fit_concepts",
     "hookimpl",
@@ -83,18 +87,21 @@ __all__ = [
 if TYPE_CHECKING:
     from interp_core.activations import Activations
     from interp_core.attribution import Attribution, attribute
+    from interp_core.benchmarking import benchmark
+    from interp_core.comparison import Benchmark
     from interp_core.concepts import ConceptSpace, fit_concepts
     from interp_core.contribution import Importance, importance
     from interp_core.errors import InterpError, InterpWarning
     from interp_core.interpretation import Example, Interpretation, LabelledConcept, interpret
     from interp_core.loading import load
-    from interp_core.metrics import Score, measure
+    from interp_core.metrics import measure
     from interp_core.model import TextModel
     from interp_core.plugin import Method, hookimpl
     from interp_core.provenance import MadeBy
     from interp_core.question import Question
     from interp_core.registry import method, methods, register
     from interp_core.reporting import ClassConcepts, plot_attributions, plot_concepts, report
+    from interp_core.score import Score
     from interp_core.split import SplitModel
     from interp_core.targets import Target
     from interp_core.text import Unit

@@ -1,29 +1,15 @@
-"""What a random answer gets, and how sure a mean is: what stands beside every number."""
+"""What a random answer gets: what stands beside every number."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from interp_core.activations import Activations
 from interp_core.concepts import ConceptSpace
+from interp_core.question import Question
 from jaxtyping import Float
 from torch import Tensor
-
-FEWEST = 5
-
-
-def interval_of_mean(values: Float[Tensor, " n"]) -> tuple[float, float] | None:
-    """95 % interval of a mean over inputs (Student's t); None for fewer than five, of which too little can be said.
-
-    Source: the quantile is the expansion of Abramowitz, Stegun 1964, 26.7.5, within 0.5 % from five values on.
-    """
-    n = len(values)
-    if n < FEWEST:
-        return None
-    z, v = 1.959964, n - 1
-    t = z + (z**3 + z) / (4 * v) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
-    t += (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
-    mean, half = float(values.mean()), t * float(values.std()) / n**0.5
-    return (mean - half, mean + half)
 
 
 class RandomDirections(ConceptSpace):
@@ -47,3 +33,18 @@ class RandomDirections(ConceptSpace):
 
     def decode(self, codes: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
         return codes @ self.dictionary + self.mean
+
+
+@dataclass(frozen=True)
+class RandomScores:
+    """The floor of metrics that ask the method again: scores that look at nothing, new ones each time.
+
+    Args:
+        generator: of the draws.
+    """
+
+    generator: torch.Generator
+
+    def attribute(self, question: Question) -> Float[Tensor, "k u"]:
+        """Uniform in [0, 1)."""
+        return torch.rand(len(question.targets), len(question.units), generator=self.generator)

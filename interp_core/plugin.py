@@ -15,7 +15,7 @@ PROGRAM_SOURCE = "defined by the program"
 hookimpl = pluggy.HookimplMarker(GROUP)
 
 Kind = Literal["attribution", "concepts", "interpretation", "metric", "llm", "executor"]
-Need = Literal["gradients", "internals", "nonnegative", "labels", "model"]
+Need = Literal["gradients", "internals", "nonnegative", "labels", "model", "method"]
 Claim = Literal["complete", "seeded", "signed", "nonnegative", "decodes", "exact-when-small"]
 Task = Literal["classification", "causal"]
 
@@ -43,7 +43,8 @@ class Method:
         summary: one line of at most 80 characters for `interp list`.
         source: authors, year and identifier of the paper; goes into the references of every report.
         needs: what the input must offer. For attributions: `gradients`, `internals`; for concepts: `nonnegative`,
-            `labels`; for interpretations and metrics: `model`.
+            `labels`; for interpretations: `model`; for metrics of attributions `method` (the method that made them),
+            `labels` (what people marked) and `model`, each handed to `measure` after the question, in this order.
         claims: what is promised. Each claim selects the conformance checks that are run on the method.
         tasks: empty (any task) but for the rare method tied to one head.
         measures: for metrics only, the kind of value that is measured.

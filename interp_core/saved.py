@@ -13,7 +13,7 @@ from interp_core.concepts import ConceptSpace
 from interp_core.contribution import Importance
 from interp_core.errors import InputError
 from interp_core.interpretation import Interpretation
-from interp_core.metrics import Score
+from interp_core.score import Score
 from safetensors import SafetensorError, safe_open
 
 _LOADERS: dict[str, Any] = {

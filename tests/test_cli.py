@@ -123,7 +123,7 @@ def test_show_for_programs_has_the_parameters_with_their_defaults() -> None:
 
 @pytest.mark.parametrize("command", ["show", "check"])
 def test_an_unknown_method_is_refused_with_the_package_to_install(command: str) -> None:
-    assert "pip install interp-sobol" in refused(command, "sobol")
+    assert "pip install interp-anchors" in refused(command, "anchors")
 
 
 def test_check_of_a_sound_method_keeps_all_and_says_so() -> None:
@@ -262,7 +262,7 @@ def test_attribute_explains_a_continuation_of_a_generator(tiny_lm: Path) -> None
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--by", "sobol"], "pip install interp-sobol"),
+        (["--by", "anchors"], "pip install interp-anchors"),
         (["--by", "insertion"], "'metric'"),
         (["--by", "lime", "--set", "n=3"], "no parameter 'n'"),
         (["--by", "lime", "--set", "samples=-3"], "samples=-3"),

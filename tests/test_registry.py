@@ -260,11 +260,11 @@ def declared(name: str, **changes: Any) -> Method:
 @pytest.mark.parametrize(
     ("name", "package"),
     [
-        ("sobol", "interp-sobol"),
+        ("anchors", "interp-anchors"),
         ("insertion", "interp-insertion-deletion"),
         ("deletion", "interp-insertion-deletion"),
         ("mse", "interp-reconstruction"),
-        ("acme-sobol/sobol", "interp-sobol"),
+        ("acme-anchors/anchors", "interp-anchors"),
     ],
 )
 def test_an_unknown_name_comes_with_the_package_to_install(name: str, package: str) -> None:

@@ -27,18 +27,20 @@ METHODLESS = {"interp-demo"}  # a story and its data; it may declare no method
 # Dependencies point one way: a module imports from the rows above its own and from no other.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("plugin", "text", "hooks", "storage", "corpus", "heads", "requirements", "given", "sampling", "functions"),
+    ("plugin", "text", "hooks", "storage", "corpus", "heads", "requirements", "given", "sampling", "functions", "intervals"),
     ("hookspecs", "scaffolding", "encoding", "embeddings", "granularity", "targets"),
     ("rows", "question", "wanted"),
     ("registry", "stacks", "rendezvous"),
     ("model",),
     ("provenance", "removal", "loading", "probing", "scoring"),
-    ("activations", "evaluate", "generation", "options"),
-    ("runner", "split", "tasks", "internals"),
+    ("activations", "evaluate", "generation", "options", "score"),
+    ("runner", "split", "tasks", "internals", "comparison"),
     ("builders", "concepts"),
     ("asking", "floors"),
     ("attribution", "interpretation"),
-    ("contribution", "metrics"),
+    ("contribution", "measured"),
+    ("metrics",),
+    ("benchmarking",),
     ("reporting", "saved"),
     ("testing",),
     ("cli_work",),
@@ -51,10 +53,10 @@ LATE = {  # imports inside a function that go the other way, each for a reason
     ("model", "probing"): "model.read_position is found by trying the model",
     **{
         (value, "reporting"): "a value shows itself in a notebook"
-        for value in ("attribution", "concepts", "contribution", "interpretation", "metrics")
+        for value in ("attribution", "comparison", "concepts", "contribution", "interpretation", "score")
     },
 }
-VALUES = {"attribution", "concepts", "contribution", "interpretation", "metrics", "activations", "provenance"}
+VALUES = {"attribution", "comparison", "concepts", "contribution", "interpretation", "score", "activations", "provenance"}
 OPTIONAL = {("corpus.py", "datasets"), ("contract.py", "pytest")}  # imported in a function, and explained where missing
 
 

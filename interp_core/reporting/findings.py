@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from interp_core.metrics import Score
 from interp_core.reporting.contents import Contents
 from interp_core.reporting.learnt import Weights, title_of
 from interp_core.reporting.matching import words_for
 from interp_core.reporting.numerals import count, listed, number, shortened, signed
 from interp_core.reporting.trust import verdict_of
 from interp_core.reporting.words import best_target, others, visible
+from interp_core.score import Score
 
 MOST = 5
 EACH = 2

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from interp_core.metrics import Score
 from interp_core.reporting.numerals import number
+from interp_core.score import Score
 
 MARGIN = 0.08  # of the width of the small plot, on either side
 

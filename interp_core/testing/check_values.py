@@ -12,9 +12,10 @@ from interp_core.activations import Activations
 from interp_core.attribution import Attribution
 from interp_core.concepts import ConceptSpace, fit_concepts
 from interp_core.interpretation import interpret
-from interp_core.metrics import Score, measure
+from interp_core.metrics import measure
 from interp_core.plugin import Claim, Kind, Method
 from interp_core.provenance import MadeBy
+from interp_core.score import Score
 from interp_core.testing.contract import Check
 from interp_core.testing.worlds import TOPICS, MixedSpace, dictionary_world, linear_world, topic_world, unit_spans
 from torch import Tensor

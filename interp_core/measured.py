@@ -1,0 +1,189 @@
+"""One metric of the attributions of one model: the question asked again, text by text, and a random answer beside."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from threading import Lock
+from typing import Any
+
+import torch
+from interp_core import registry
+from interp_core.asking import Prepared, Session
+from interp_core.attribution import Attribution
+from interp_core.errors import InputError, ModelError
+from interp_core.floors import RandomScores
+from interp_core.intervals import interval_of_mean
+from interp_core.model import TextModel
+from interp_core.options import Options
+from interp_core.provenance import Cost, made_by
+from interp_core.question import Question
+from interp_core.score import Score
+from interp_core.targets import readout_of
+from torch import Tensor
+
+RANDOM_ORDERS = 30
+
+
+@dataclass(frozen=True, eq=False)
+class Again:
+    """What a metric that needs the model is given: the model, and the same question asked of another one.
+
+    Attributes:
+        model: the model that was explained.
+        session: the run.
+        prepared: the text.
+        kept: what `once` has made, for all texts of the run.
+    """
+
+    model: TextModel
+    session: Session
+    prepared: Prepared
+    kept: dict[Any, Any]
+    lock: Any
+
+    def of(self, model: TextModel) -> Question:
+        """The same text, targets, units and removal, asked of another model with the same tokenizer."""
+        other = Session(model, self.session.options)
+        other.cost = other.evaluator.cost = self.session.cost
+        return other.question(dataclasses.replace(self.prepared, intact=None))
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What `make` gives, made once for all texts."""
+        with self.lock:
+            if key not in self.kept:
+                self.kept[key] = make()
+            return self.kept[key]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A metric with all that it is told.
+
+    Attributes:
+        metric: an instance.
+        attributions: of texts of one model.
+        model: that model.
+        needs: what the metric is given beside the attribution and the question, in this order: `method`, `labels`
+            (what people marked in the text), `model` (an `Again`).
+        labels: one for each text; None where not needed.
+        method: the one that made the attributions, where it is not installed.
+    """
+
+    metric: Any
+    attributions: list[Attribution]
+    model: TextModel
+    needs: frozenset[str]
+    labels: list[Any]
+    method: Any = None
+    kept: dict[Any, Any] = field(default_factory=dict)
+    lock: Any = field(default_factory=Lock)
+
+    def score(self, given: dict[str, Any], options: Options) -> Score:
+        """The mean over texts, with its interval, and the same for random answers."""
+        if len(self.labels) != len(self.attributions):
+            raise InputError(f"{len(self.labels)} labels were given for {len(self.attributions)} attributions.")
+        made_on = {a.made_by.model for a in self.attributions} - {""}
+        if made_on and made_on != {self.model.name}:
+            names = ", ".join(sorted(made_on))
+            raise InputError(f"the attributions are of {names}, the model is {self.model.name}; give that one.")
+        defaults = {"score": self._space(given), "removal": self._removal(given)}
+        session = Session(self.model, dataclasses.replace(options, layer=None, **defaults))
+        prepared = [_prepared(a, session) for a in self.attributions]
+        draws = max(1, math.ceil(RANDOM_ORDERS / len(prepared)))
+        jobs = [partial(self._one, session, i, p, draws) for i, p in enumerate(prepared)]
+        longest = max(len(p.encoded) for p in prepared)
+        found = session.run(jobs, f"measure by {type(self.metric).__name__.lower()}", longest)
+        return self._summed(found, session, prepared[0], draws)
+
+    def _summed(self, found: Sequence[tuple[Score, Tensor]], session: Session, prepared: Prepared, draws: int) -> Score:
+        each = [_values(own) for own, _ in found]
+        means = torch.stack([v.mean() for v in each])  # a text counts once, however many targets it has
+        floors = torch.stack([f.mean() for _, f in found])
+        better = self.metric.higher_is_better
+        score = Score(
+            float(means.mean()),
+            better,
+            torch.cat(each),
+            interval_of_mean(means),
+            float(floors.mean()),
+            None if better is None else (means - floors) * (1 if better else -1),
+            definition=found[0][0].definition,
+            notes=tuple(dict.fromkeys(note for own, _ in found for note in own.notes)),
+        )
+        settings = {"score": prepared.space, "removal": prepared.removal, "texts": len(found), "random orders": draws}
+        return finished(score, self.metric, session.cost, self.model.name, settings)
+
+    def _one(self, session: Session, i: int, prepared: Prepared, draws: int, ask: Any) -> tuple[Score, Tensor]:
+        """The metric of one attribution, and of `draws` random ones on the same question."""
+        question, attribution = session.question(prepared, ask=ask), self.attributions[i]
+        more = {"labels": self.labels[i], "model": Again(self.model, session, prepared, self.kept, self.lock)}
+        wanted = [name for name in ("labels", "model") if name in self.needs]
+        extra = [more[name] for name in wanted]
+        asks = "method" in self.needs
+        value = self.metric.measure(attribution, question, *([self._method(attribution)] if asks else []), *extra)
+        generator = torch.Generator().manual_seed(i)
+        random = []
+        for _ in range(draws):
+            drawn = torch.rand(attribution.scores.shape, generator=generator)
+            other = dataclasses.replace(attribution, scores=drawn, error=None)
+            floor = self.metric.measure(other, question, *([RandomScores(generator)] if asks else []), *extra)
+            random.append(_values(floor))
+        return value, torch.cat(random)
+
+    def _method(self, attribution: Attribution) -> Any:
+        if self.method is not None:
+            return self.method
+        made = attribution.made_by
+        if made.package in ("", registry.PROGRAM):
+            raise InputError(f"{made.method} is not installed, so it cannot be asked again by name; say method=….")
+        return registry.method(f"{made.package}/{made.method}", "attribution", **made.parameters)
+
+    def _space(self, given: dict[str, Any]) -> str:
+        """The score space asked for, or probability; the attributions' own where the metric is about those."""
+        if "score" in given:
+            return str(given["score"])
+        if getattr(self.metric, "space", "") == "own":
+            spaces = {a.score_space for a in self.attributions}
+            if len(spaces) > 1:
+                raise InputError(f"the attributions are in {', '.join(sorted(spaces))}; say score=… for the metric.")
+            return spaces.pop()
+        return "logit" if self.model.head == "regression" else "probability"
+
+    def _removal(self, given: dict[str, Any]) -> Any:
+        """The removal that was asked for, or else the one that the attributions were made with."""
+        if "removal" in given:
+            return given["removal"]
+        names = {str(a.made_by.settings.get("removal", "auto")).split()[0] for a in self.attributions}
+        if len(names) > 1 or names & {"tensor"}:
+            found = ", ".join(sorted(names))
+            raise InputError(f"the attributions were made with removal {found}; say removal=… for the metric.")
+        return names.pop()
+
+
+def _values(score: Score) -> Tensor:
+    return score.values.float() if score.values is not None else torch.tensor([score.value])
+
+
+def finished(score: Score, metric: Any, cost: Cost, model: str, settings: dict[str, Any]) -> Score:
+    """The score with its name, definition and provenance.
+
+    Raises:
+        ModelError: it is no `Score` with a finite value.
+    """
+    if not isinstance(score, Score) or not math.isfinite(score.value):
+        raise ModelError(f"{type(metric).__name__} gave {score}; a Score with a finite value was expected.")
+    made = made_by(metric, cost, model, settings)
+    definition = score.definition or getattr(metric, "definition", "")
+    return dataclasses.replace(score, name=score.name or made.method, definition=definition, made_by=made)
+
+
+def _prepared(attribution: Attribution, session: Session) -> Prepared:
+    """The question's input again, from the very ids that were explained."""
+    if attribution.encoded is None:
+        raise InputError("this attribution does not come from a text of a model, so it cannot be asked about again.")
+    readout = readout_of(attribution.targets, session.options.score, session.model.head)
+    return Prepared(attribution.encoded, readout, session.removal_name(readout))
