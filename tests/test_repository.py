@@ -27,7 +27,19 @@ METHODLESS = {"interp-demo"}  # a story and its data; it may declare no method
 # Dependencies point one way: a module imports from the rows above its own and from no other.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("plugin", "text", "hooks", "storage", "corpus", "heads", "requirements", "given", "sampling", "functions", "intervals"),
+    (
+        "plugin",
+        "text",
+        "hooks",
+        "storage",
+        "corpus",
+        "heads",
+        "requirements",
+        "given",
+        "sampling",
+        "functions",
+        "intervals",
+    ),
     ("hookspecs", "scaffolding", "encoding", "embeddings", "granularity", "targets"),
     ("rows", "question", "wanted"),
     ("registry", "stacks", "rendezvous"),
@@ -56,7 +68,16 @@ LATE = {  # imports inside a function that go the other way, each for a reason
         for value in ("attribution", "comparison", "concepts", "contribution", "interpretation", "score")
     },
 }
-VALUES = {"attribution", "comparison", "concepts", "contribution", "interpretation", "score", "activations", "provenance"}
+VALUES = {
+    "attribution",
+    "comparison",
+    "concepts",
+    "contribution",
+    "interpretation",
+    "score",
+    "activations",
+    "provenance",
+}
 OPTIONAL = {("corpus.py", "datasets"), ("contract.py", "pytest")}  # imported in a function, and explained where missing
 
 

@@ -1,0 +1,106 @@
+"""A benchmark names the method to trust, says when there is none, and loses nothing when a method fails."""
+
+import csv
+from dataclasses import dataclass
+
+import interp_core as interp
+import pytest
+import torch
+from interp_core.comparison import Row
+from interp_core.errors import InputError
+from interp_core.intervals import interval_of_mean, t_quantile
+from interp_core.score import Score
+from interp_core.testing import planted_model
+from scipy import stats
+
+TEXTS = [f"i was {a} and {b} today" for a in ("so", "very") for b in ("happy", "sad", "angry", "glad")]
+WORTH = {"happy": (3.0, -1.0), "sad": (-2.0, 2.0), "angry": (-1.0, 1.5), "glad": (1.0, 0.0), "and": (0.2, 0.1)}
+
+
+@dataclass(frozen=True)
+class Places:
+    """A method that looks at nothing but where a word stands."""
+
+    def attribute(self, question: interp.Question) -> torch.Tensor:
+        return torch.arange(len(question.units)).float().flip(0).expand(len(question.targets), -1)
+
+
+@dataclass(frozen=True)
+class Broken:
+    def attribute(self, question: interp.Question) -> torch.Tensor:
+        return torch.full((len(question.targets), len(question.units)), torch.nan)
+
+
+def made(**options: object) -> interp.Benchmark:
+    methods = {"places": Places(), "occlusion": "occlusion", "broken": Broken()}
+    given = {"methods": methods, "metrics": ["insertion", "deletion"], "progress": False, **options}
+    return interp.benchmark(planted_model(WORTH), TEXTS, **given)  # type: ignore[arg-type]
+
+
+def test_the_method_that_finds_the_words_is_trusted() -> None:
+    found = made()
+    assert found.trusted is not None and found.trusted.method == "occlusion"
+    assert "trust occlusion" in found.verdict
+
+
+def test_when_none_beats_chance_that_is_said() -> None:
+    found = made(methods={"places": Places()})
+    assert found.trusted is None and "trust none" in found.verdict
+
+
+def test_few_texts_are_not_enough() -> None:
+    few = interp.benchmark(
+        planted_model(WORTH), TEXTS[:3], methods=["occlusion"], metrics=["insertion"], progress=False
+    )
+    assert few.trusted is None and "too few" in few.verdict
+
+
+def test_a_failure_is_kept_and_the_others_go_on() -> None:
+    broken = next(row for row in made().rows if row.method == "broken")
+    assert "NaN" in broken.failures[""] and broken.scores == {}
+
+
+def test_the_csv_has_a_line_for_each_method_and_metric(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    found = made()
+    path = tmp_path / "table.csv"
+    found.to_csv(path)
+    lines = list(csv.DictReader(path.open()))
+    assert [(line["method"], line["metric"]) for line in lines] == [
+        (row.method, metric) for row in found.rows for metric in ("insertion", "deletion")
+    ]
+    own = next(line for line in lines if line["method"] == "occlusion" and line["metric"] == "insertion")
+    score = found.rows[1].scores["insertion"]
+    assert float(own["value"]) == pytest.approx(score.value) and own["beats floor"] == "True"
+    assert int(own["rows"]) == found.rows[1].cost.rows > 0
+
+
+def test_saving_keeps_everything(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    found = made()
+    again = interp.Benchmark.load(found.save(tmp_path / "b.json"))
+    assert again.to_csv() == found.to_csv() and again.verdict == found.verdict
+
+
+def test_many_comparisons_need_more_evidence_each() -> None:
+    margins = torch.tensor([0.1, 0.2, 0.15, -0.02, 0.12, 0.03])
+    score = Score(1.0, True, margins=margins)
+    rows = tuple(Row(f"m{i}", scores={"a": score}) for i in range(200))
+    assert interp.Benchmark(rows[:1], ("a",), "", 6).beats_floor(rows[0], "a")
+    assert not interp.Benchmark(rows, ("a",), "", 6).beats_floor(rows[0], "a")
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
+@pytest.mark.parametrize("degrees", [1, 2, 4, 5, 29, 1000])
+def test_the_quantile_is_that_of_students_t(level: float, degrees: int) -> None:
+    assert t_quantile(level, degrees) == pytest.approx(stats.t.ppf(0.5 + level / 2, degrees), rel=1e-6)
+
+
+def test_an_interval_is_that_of_scipy() -> None:
+    values = torch.randn(17, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = stats.t.interval(0.95, 16, loc=float(values.mean()), scale=float(values.std()) / 17**0.5)
+    assert interval_of_mean(values) == pytest.approx(expected, rel=1e-6)
+
+
+def test_names_must_differ_and_there_must_be_some() -> None:
+    for methods in ([], ["occlusion", "occlusion"]):
+        with pytest.raises(InputError, match="names"):
+            made(methods=methods)
