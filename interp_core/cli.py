@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from interp_core import registry
-from interp_core.cli_work import COMMANDS, parameters
+from interp_core import cli_attribute, cli_work, registry
+from interp_core.cli_options import parameters
 from interp_core.errors import InterpError
 from interp_core.plugin import VERBS, Method
 
@@ -138,5 +138,5 @@ def _jsonable(value: Any) -> Any:
     return value
 
 
-for _command in COMMANDS:
+for _command in (*cli_attribute.COMMANDS, *cli_work.COMMANDS):
     main.add_command(_command)

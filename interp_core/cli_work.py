@@ -1,4 +1,4 @@
-"""The commands that run a model: attribute, concepts, report, demo. Each imports what it needs when it runs."""
+"""The commands concepts, report and demo. Each imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -9,79 +9,24 @@ from typing import Any
 
 import click
 from interp_core import registry
+from interp_core.cli_options import (
+    corpus_options,
+    html_option,
+    json_option,
+    layer_of,
+    load_model,
+    model_option,
+    parameters,
+    save_option,
+    write_results,
+)
 from interp_core.errors import InputError
-
-model_option = click.option("--model", "path", required=True, metavar="PATH", help="Folder or hub id of the model.")
-html_option = click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a report.")
-save_option = click.option(
-    "--save", "folder", type=click.Path(file_okay=False, path_type=Path), help="Keep the results here."
-)
-set_option = click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter of the method.")
-json_option = click.option("--json", "plain", is_flag=True, help="Print JSON for programs.")
-
-
-@click.command()
-@model_option
-@click.option("--by", default="lime", show_default=True, help="Attribution method.")
-@click.option(
-    "--targets",
-    multiple=True,
-    help="A class (may be repeated), 'all', or a generator's continuation; the model's own answer if left out.",
-)
-@click.option("--granularity", default="word", show_default=True)
-@click.option(
-    "--removal", default="auto", show_default=True, help="What an absent unit is: mask, mean, zero, drop, attention."
-)
-@click.option("--layer", default=None, help="Explain through this layer: a block's number or a module path.")
-@click.option("--measure", "metrics", multiple=True, metavar="METRIC", help="Also measure by this; may be repeated.")
-@set_option
-@html_option
-@save_option
-@json_option
-@click.argument("texts", nargs=-1, required=True)
-def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options: Any) -> None:
-    """Say which words of TEXTS made the model answer so."""
-    registry.get(by, "attribution")  # before anything is loaded, which may take long
-    for name in options["metrics"]:
-        registry.get(name, "metric")
-    from interp_core import attribution, metrics
-
-    model = _load(path)
-    layer = options["layer"]
-    asked = {key: options[key] for key in ("granularity", "removal")}
-    asked["targets"] = _targets(options["targets"], bool(model.labels))
-    found = attribution.attribute(
-        model,
-        list(texts),
-        by=by,
-        **asked,
-        layer=_layer(layer) if layer is not None else None,
-        **parameters(options["pairs"]),
-    )
-    scores = [metrics.measure(found, model, by=name) for name in options["metrics"]]
-    _written([found, *scores], options["html"], options["folder"], "Which words made the model answer so")
-    if plain:
-        rows = [_attribution_row(a) for a in found]
-        click.echo(json.dumps({"attributions": rows, "scores": [s.to_json() for s in scores]}, ensure_ascii=False))
-        return
-    for one in found:
-        if len(found) > 1:
-            click.secho(one.text, bold=True)
-        for k, target in enumerate(one.targets):
-            words = ", ".join(f"{word} {score:+.3f}" for word, score in one.top(k))
-            click.echo(f"{target.label!r}: {words}")
-    for score in scores:
-        click.echo(str(score))
 
 
 @click.command()
 @model_option
 @click.option("--layer", default="-1", show_default=True, help="Where to split: a block's number or a module path.")
-@click.option(
-    "--data", required=True, metavar="FILE", help="A .csv, .tsv, .jsonl or .txt file (or .gz), or a data set's name."
-)
-@click.option("--column", default="text", show_default=True)
-@click.option("--limit", type=click.IntRange(min=1), default=None, help="Use only the first texts.")
+@corpus_options(required=True)
 @click.option(
     "--granularity", default=None, help="What a row is: cls (classifiers' default), word, token, sentence, sample."
 )
@@ -96,7 +41,7 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
     show_default=True,
     help="Attribution method for importance; 'none' for no importance.",
 )
-@set_option
+@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter of the method.")
 @html_option
 @save_option
 @json_option
@@ -107,9 +52,9 @@ def concepts(path: str, data: str, by: str, plain: bool, **options: Any) -> None
     registry.get(by, "concepts")
     registry.get(options["words_by"], "interpretation")
     texts = read_column(data, options["column"])[: options["limit"]]
-    model = _load(path)
+    model = load_model(path)
     results = _concept_story(model, texts, by, options)
-    _written(results, options["html"], options["folder"], "What the model has learnt")
+    write_results(results, options["html"], options["folder"], "What the model has learnt")
     space, words, rest = results[1], results[2], results[3:]
     scores = [r for r in rest if hasattr(r, "higher_is_better")]
     if plain:
@@ -169,7 +114,7 @@ def _concept_story(model: Any, texts: list[str], by: str, options: dict[str, Any
     from interp_core.interpretation import interpret
     from interp_core.metrics import measure
 
-    split = model.split(_layer(options["layer"]))
+    split = model.split(layer_of(options["layer"]))
     granularity = options["granularity"] or ("cls" if model.labels else "word")
     held = split.activations(texts, granularity=granularity, predictions=bool(model.labels))
     space = fit_concepts(held, by=by, concepts=options["concepts"], **parameters(options["pairs"]))
@@ -184,61 +129,4 @@ def _concept_story(model: Any, texts: list[str], by: str, options: dict[str, Any
     return results + [measure(space, held, by=name) for name in wanted]
 
 
-def _load(path: str) -> Any:
-    import transformers
-    from interp_core.loading import load
-
-    transformers.utils.logging.disable_progress_bar()
-    return load(path)
-
-
-def _targets(given: tuple[str, ...], classifies: bool) -> Any:
-    if not given:
-        return None
-    if classifies:
-        return [int(t) if t.isdigit() else t for t in given]
-    return given[0] if len(given) == 1 else list(given)
-
-
-def _layer(text: str) -> int | str:
-    return int(text) if text.lstrip("-").isdigit() else text
-
-
-def parameters(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """`("samples=500", "by=x")` as keyword arguments; values are read as JSON where they are JSON."""
-    found = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise click.BadParameter(f"{pair!r} must read KEY=VALUE, such as samples=500.")
-        try:
-            found[key] = json.loads(text)
-        except ValueError:
-            found[key] = text
-    return found
-
-
-def _attribution_row(one: Any) -> dict[str, Any]:
-    return {
-        "text": one.text,
-        "units": [[u.text, u.start, u.stop] for u in one.units],
-        "targets": [t.label for t in one.targets],
-        "scores": one.scores.tolist(),
-        "made_by": one.made_by.to_json(),
-        "notes": list(one.notes),
-    }
-
-
-def _written(results: list[Any], html: Path | None, folder: Path | None, title: str) -> None:
-    if folder:
-        from interp_core.saved import save_results
-
-        save_results(folder, results)
-        click.echo(f"Kept the results in {folder}", err=True)
-    if html:
-        from interp_core.reporting import report as render
-
-        click.echo(f"Wrote {render(*results, title=title).save(html)}", err=True)
-
-
-COMMANDS = (attribute, concepts, report, demo)
+COMMANDS = (concepts, report, demo)

@@ -46,10 +46,16 @@ class Benchmark:
     model: str
     texts: int
 
+    @property
+    def ranked(self) -> tuple[str, ...]:
+        """The metrics that say which of two answers is better."""
+        scores = [(m, s) for row in self.rows for m, s in row.scores.items()]
+        return tuple(m for m in self.metrics if any(n == m and s.higher_is_better is not None for n, s in scores))
+
     @cached_property
     def level(self) -> float:
         """How sure one comparison must be so that all together are wrong in 5 of 100 benchmarks (Bonferroni)."""
-        return 1 - (1 - SURE) / max(1, sum(len(row.scores) for row in self.rows))
+        return 1 - (1 - SURE) / max(1, sum(m in row.scores for row in self.rows for m in self.ranked))
 
     def beats_floor(self, row: Row, metric: str) -> bool:
         """Whether a method is better than random orders on the same texts by more than chance, of all comparisons."""
@@ -62,14 +68,14 @@ class Benchmark:
         """The method to trust: of those that beat the floor on more than half of the metrics the one with the best mean
         rank over metrics, the cheaper of equals. None where none does.
         """
-        wins = {row.method: sum(self.beats_floor(row, m) for m in self.metrics) for row in self.rows}
-        able = [row for row in self.rows if 2 * wins[row.method] > len(self.metrics)]
+        wins = {row.method: sum(self.beats_floor(row, m) for m in self.ranked) for row in self.rows}
+        able = [row for row in self.rows if 2 * wins[row.method] > len(self.ranked)]
         return min(able, key=lambda row: (self.mean_rank(row, able), row.cost.rows), default=None)
 
     def mean_rank(self, row: Row, among: Sequence[Row]) -> float:
         """The mean over metrics of the place of a method among others, 1 for the best; last where it has no score."""
         places = []
-        for metric in self.metrics:
+        for metric in self.ranked:
             own = _goodness(row, metric)
             places.append(1 + sum(_goodness(other, metric) > own for other in among if other is not row))
         return sum(places) / len(places)
@@ -84,7 +90,7 @@ class Benchmark:
                 f"No method beats random orders on more than half of the metrics on {self.model}: trust none of them "
                 "here."
             )
-        won = [m for m in self.metrics if self.beats_floor(self.trusted, m)]
+        won = [m for m in self.ranked if self.beats_floor(self.trusted, m)]
         return (
             f"On {self.model} trust {self.trusted.method}: better than random orders in {', '.join(won)}, with the "
             "best mean rank of the methods that beat chance."

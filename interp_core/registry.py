@@ -26,6 +26,12 @@ PROGRAM = "program"  # the package name of methods registered by a program rathe
 _PACKAGE_OF = {  # the project's names that `interp-<name>` does not lead to; a test compares this with plugins/
     "insertion": "interp-insertion-deletion",
     "deletion": "interp-insertion-deletion",
+    **dict.fromkeys(
+        ("comprehensiveness", "sufficiency", "soft-comprehensiveness", "soft-sufficiency"), "interp-eraser"
+    ),
+    "faithfulness-correlation": "interp-monotonicity",
+    "flip-fraction": "interp-decision-flip",
+    **dict.fromkeys(("plausibility-auprc", "plausibility-token-f1", "plausibility-iou-f1"), "interp-plausibility"),
     "mse": "interp-reconstruction",
     "explained-variance": "interp-reconstruction",
     "frechet-distance": "interp-reconstruction",

@@ -9,6 +9,7 @@ from typing import Any
 
 from interp_core.activations import Activations
 from interp_core.attribution import Attribution
+from interp_core.comparison import Benchmark
 from interp_core.concepts import ConceptSpace
 from interp_core.contribution import Importance
 from interp_core.errors import InputError
@@ -22,6 +23,7 @@ _LOADERS: dict[str, Any] = {
     "concepts": ConceptSpace.load,
     "importance": Importance.load,
 }
+COMPARED = {"rows", "metrics", "model", "texts"}  # what a benchmark holds
 
 
 def save_results(folder: str | Path, results: Iterable[Any]) -> list[Path]:
@@ -44,7 +46,7 @@ def save_results(folder: str | Path, results: Iterable[Any]) -> list[Path]:
             path = stem.with_suffix(".json")
             path.write_text(json.dumps({"kind": "score", **result.to_json()}), encoding="utf-8")
             written.append(path)
-        elif isinstance(result, Interpretation):
+        elif isinstance(result, Interpretation | Benchmark):
             written.append(result.save(stem.with_suffix(".json")))
         else:
             written.append(result.save(stem.with_suffix(".safetensors")))
@@ -78,11 +80,13 @@ def load_result(path: str | Path) -> Any:
 def _from_json(file: Path) -> Any:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-        kind = data.pop("kind")
+        kind = "benchmark" if data.keys() >= COMPARED else data.pop("kind")
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise InputError(f"{str(file)!r} holds no result: {type(error).__name__}: {error}") from error
     try:
-        return Score.from_json(data) if kind == "score" else Interpretation.load(file)
+        if kind == "score":
+            return Score.from_json(data)
+        return Benchmark.load(file) if kind == "benchmark" else Interpretation.load(file)
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(file, error) from error
 

@@ -23,7 +23,7 @@ class Score:
         values: one for each input and target (n); the value is the mean over inputs. None for a number of the whole.
         interval: 95 % interval of the mean over inputs (Student's t); None for fewer than five.
         floor: what a random answer gets: random orders of units, or random directions in place of concepts.
-        margins: (n) for each input by how much it is better than the floor on that same input; negative where worse.
+        margins: (m) for each input by how much it is better than the floor on that same input; negative where worse.
         name: the metric.
         definition: the number in words, with its parameters.
     """
@@ -33,7 +33,7 @@ class Score:
     values: Float[Tensor, " n"] | None = None
     interval: tuple[float, float] | None = None
     floor: float | None = None
-    margins: Float[Tensor, " n"] | None = None
+    margins: Float[Tensor, " m"] | None = None
     name: str = ""
     definition: str = ""
     made_by: MadeBy = MadeBy("given")  # noqa: RUF009 - frozen

@@ -12,6 +12,7 @@ import pytest
 import torch
 from interp_core.activations import of_rows
 from interp_core.attribution import Attribution
+from interp_core.comparison import Benchmark, Row
 from interp_core.concepts import ConceptSpace
 from interp_core.contribution import Importance
 from interp_core.errors import InputError
@@ -27,7 +28,7 @@ ANGER, JOY = Target("anger", 0), Target("joy", 1)
 
 
 def attribution(text="i  feel\nangry", scores=((0.1, -0.5, 2.0), (0.0, 1.0, -2.0)), targets=(ANGER, JOY), **more):
-    units = tuple(Unit(m.group(), *m.span()) for m in re.finditer(r"\S+", text))
+    units = more.pop("units", tuple(Unit(m.group(), *m.span()) for m in re.finditer(r"\S+", text)))
     known = {"made_by": MadeBy("lime", source="Ribeiro et al. 2016", model="tiny"), "intact": torch.tensor([3.0, -1.0])}
     return Attribution(text, units, targets, torch.tensor(scores), **{**known, **more})
 
@@ -48,7 +49,8 @@ SPACE = ConceptSpace(torch.eye(3, 4))
 SIGNED = importance([[[3.0, -1.0, 0.5], [0.0, 2.0, -4.0]], [[1.0, -1.0, -0.5], [0.0, 2.0, -4.0]]])
 SCORE = Score(0.7, True, interval=(0.6, 0.8), floor=0.4, name="insertion", definition="area under a curve")
 CLASSES = [ClassConcepts("anger", SPACE, words(), SIGNED), ClassConcepts("joy", None, None, SIGNED)]
-EVERYTHING = [attribution(), SPACE, words(), SIGNED, SCORE, CLASSES, of_rows(torch.eye(4))]
+BENCHMARK = Benchmark((Row("lime", scores={"insertion": SCORE}),), ("insertion",), "tiny", 8)
+EVERYTHING = [attribution(), SPACE, words(), SIGNED, SCORE, CLASSES, of_rows(torch.eye(4)), BENCHMARK]
 
 
 class Page(HTMLParser):
@@ -89,10 +91,12 @@ def hostile_values():
     found = Interpretation((concept,), made, (HOSTILE,))
     weight = Importance(torch.ones(1, 1, 1), (HOSTILE,), (HOSTILE,), made, (HOSTILE,))
     score = Score(1.0, True, name=HOSTILE, definition=HOSTILE, made_by=made, notes=(HOSTILE,))
-    return [one, found, weight, score, ClassConcepts(HOSTILE, None, found, weight)]
+    rows = Row(HOSTILE, strange, {HOSTILE: score}), Row("b", failures={"": HOSTILE}), Row("c", failures=strange)
+    compared = Benchmark(rows, (HOSTILE,), HOSTILE, 8)
+    return [one, found, weight, score, ClassConcepts(HOSTILE, None, found, weight), compared]
 
 
-@pytest.mark.parametrize("part", [None, 0, 1, 2, 3, 4])
+@pytest.mark.parametrize("part", [None, 0, 1, 2, 3, 4, 5])
 def test_nothing_that_is_shown_can_become_markup(part):
     values = hostile_values()
     html = fragment(values[part]) if part is not None else report(values, title=HOSTILE, text=HOSTILE).html
@@ -107,7 +111,7 @@ def test_the_page_in_a_frame_stays_in_its_attribute():
     shown = report(hostile_values())
     ((_, frame),) = Page(shown._repr_html_()).elements
     assert frame["srcdoc"] == shown.html
-    assert frame["sandbox"] == "allow-scripts"
+    assert frame["sandbox"] == "allow-scripts allow-downloads"
 
 
 def test_the_page_asks_the_network_for_nothing():
@@ -115,7 +119,7 @@ def test_the_page_asks_the_network_for_nothing():
     page = Page(html)
     loading = ("src", "href", "action", "srcset")
     links = [value for _, attrs in page.elements for name, value in attrs.items() if name in loading]
-    assert links and all(link.startswith("#") or link == "data:," for link in links)
+    assert links and all(link.startswith(("#", "data:text/csv")) or link == "data:," for link in links)
     assert not re.search(r"url\(|@import|https?:|fetch\(|XMLHttp|innerHTML", html)
     policy = page.all("meta", **{"http-equiv": "Content-Security-Policy"})[0]["content"]
     digest = base64.b64encode(hashlib.sha256(page.scripts[0].encode()).digest()).decode()
@@ -126,7 +130,7 @@ def test_the_page_asks_the_network_for_nothing():
 def test_each_kind_of_value_is_shown_alone_and_again_under_other_ids(value):
     ids = [{a["id"] for _, a in Page(fragment(value)).elements if "id" in a} for _ in range(2)]
     assert ids[0] and not ids[0] & ids[1]
-    anchors = {a["href"][1:] for a in Page(report(value).html).all("a")}
+    anchors = {a["href"][1:] for a in Page(report(value).html).all("a") if a["href"][0] == "#"}
     assert anchors <= {a["id"] for _, a in Page(report(value).html).elements if "id" in a}
 
 
@@ -162,6 +166,98 @@ def test_all_scores_and_their_errors_are_in_the_table():
     html = fragment(attribution(error=torch.full((2, 3), 0.25)))
     cells = re.findall(r'<td class="(\w+)">([^<]+)</td>', html)
     assert cells[2:4] == [("n2", "−0.500 ± 0.250"), ("p4", "+1.00 ± 0.250")]
+
+
+def test_numbers_with_a_standard_error_say_that_it_is_one():
+    html = fragment(attribution(error=torch.tensor([[0.25, 0.5, 0.0]] * 2)))
+    assert "± standard error, 0.500 at most" in html
+    assert [p.get("data-sure") for p in Page(html).all("p", **{"class": "ip-words"})] == ["error"]
+
+
+def test_a_method_that_samples_and_took_everything_is_exact():
+    html = fragment(attribution(error=torch.zeros(2, 3)))
+    assert "exact, nothing is left to chance" in html and "±" not in Page(html).words[0]
+    assert re.findall(r'<td class="(\w+)">([^<]+)</td>', html)[2] == ("n2", "−0.500")
+    assert "data-sure" not in Page(fragment(attribution())).all("p", **{"class": "ip-words"})[0]
+
+
+def test_what_a_text_took_stands_beside_what_it_was_allowed():
+    made = MadeBy("lime", parameters={"tolerance": 0.01}, settings={"max_rows": 2000})
+    html = fragment(attribution(rows=1250, made_by=made, error=torch.ones(2, 3)))
+    assert "1\u202f250 rows of the model for this text; 2\u202f000 were allowed" in html
+    assert "a standard error of 0.010 was enough (tolerance)" in html
+    unset = fragment(attribution(made_by=MadeBy("x", parameters={"tolerance": None}), error=torch.ones(2, 3)))
+    assert "was enough" not in unset and "allowed" not in unset
+
+
+def encoded_as(text, *tokens, **more):
+    """A text of these tokens, each where it stands after the one before."""
+    spans, end = [], 0
+    for token in tokens:
+        end = text.index(token, end) + len(token)
+        spans.append((end - len(token), end))
+    return Encoded(text, torch.arange(len(spans)), torch.tensor(spans), torch.zeros(len(spans)).bool(), **more)
+
+
+def outside(html):
+    """What is muted, and the gaps among it: their names, and whether they are asked about at first."""
+    muted = r'<span class="ip-outside( own)?"(?: data-gap="(\w+)")?>([^<]+)</span>'
+    found = re.findall(muted, html.split("<article")[1])
+    return [(text, name, bool(own)) for own, name, text in found]
+
+
+def test_what_is_in_no_unit_is_muted_and_nothing_of_the_text_is_lost():
+    text = "<user>\nhow are you\n<model>\n"
+    units = tuple(Unit(m.group(), *m.span()) for m in re.finditer(r"how|are|you", text))
+    html = fragment(attribution(text, units=units))
+    assert Page(html).words == [text]
+    assert outside(html) == [("&lt;user&gt;\n", "", False), ("\n&lt;model&gt;\n", "", False)]
+    assert "is in no unit" in html and "is in no unit" not in fragment(attribution())
+
+
+def test_the_gap_that_is_asked_about_is_set_apart_from_the_others():
+    text = "the [MASK] was [MASK] ."
+    units = tuple(Unit(m.group(), *m.span()) for m in re.finditer(r"the|was|\.", text))
+    targets = Target("cat", 7, 1), Target("sad", 8, 3)
+    encoded = encoded_as(text, *text.split())
+    html = fragment(attribution(text, units=units, targets=targets, encoded=encoded))
+    assert outside(html) == [("[MASK]", "at4", True), ("[MASK]", "at15", False)]
+    assert [c["data-own"] for c in Page(html).all("th") if "data-own" in c] == ["at4", "at15"]
+    assert Page(html).words == [text]
+
+
+def test_words_for_one_gap_are_compared_and_tokens_of_a_sentence_are_not():
+    one, other = Target("cat", 7, 1), Target("dog", 8, 1)
+    assert "★" in fragment(attribution(targets=(one, other)))
+    assert "★" not in fragment(attribution(targets=(one, replace(other, position=2))))
+    assert "★" not in fragment(attribution(targets=(Target("a b", parts=(one, other)), Target("c", 1, 3))))
+
+
+def test_an_extracted_answer_is_marked_where_it_stands_and_its_words_count():
+    text = "who is it\nit is old bob"
+    encoded = encoded_as(text, *text.split(), borders=(9, 10), prompt=7)
+    answer = Target("old bob", parts=(Target("start", 5, 0), Target("stop", 6, 1)))
+    scores = ((0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 9.0),)
+    html = report(attribution(text, scores, (answer,), encoded=encoded, intact=None)).html
+    marks = [m for m in Page(html).all("mark") if "data-s" in m]
+    assert [i for i, m in enumerate(marks) if "own" in m["class"]] == [5, 6]
+    assert "“bob” speaks most for “old bob”" in html
+    assert Page(html).words == [text]
+
+
+def test_a_long_label_is_cut_and_can_be_read_whole():
+    label = "today, and the cat was never so sad or calm"
+    html = report(attribution(targets=(Target(label, 0), JOY))).html
+    cut = "today, and the cat was never so sad or…"
+    assert len(cut) <= 40
+    shown = [re.search(rf'<{tag}[^>]*title="{label}"[^>]*>{cut}', html) for tag in ("b", "button", "th")]
+    assert all(shown) and f"“{cut}”" in html
+
+
+def test_one_text_as_a_pair_and_as_a_text_are_two():
+    pair = attribution("a\nb c", encoded=encoded_as("a\nb c", "a", "b", "c", borders=(1, 2)))
+    assert fragment(pair).count("<article") == 2  # with how it was made
+    assert report(pair, attribution("a\nb c")).html.count('class="ip-text"') == 2
 
 
 def test_what_cannot_count_is_grey_and_the_continuation_is_set_apart():

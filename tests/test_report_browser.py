@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from interp_core.attribution import Attribution
+from interp_core.comparison import Benchmark, Row
 from interp_core.concepts import ConceptSpace
 from interp_core.contribution import Importance
 from interp_core.interpretation import Example, Interpretation, LabelledConcept
@@ -17,7 +18,7 @@ from interp_core.metrics import Score
 from interp_core.provenance import Cost, MadeBy
 from interp_core.reporting import fragment, report
 from interp_core.targets import Target
-from interp_core.text import Unit
+from interp_core.text import Encoded, Unit
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 QUIET = ("quic", "background-networking", "component-update", "sync")
@@ -66,6 +67,28 @@ def page():
         scores,
         text="An introduction.",
     )
+
+
+def other_page():
+    """A text with two gaps and standard errors, a label as long as a continuation, and methods compared."""
+    text, long = "i [MASK] so [MASK]", "today, and the cat was never calm or " + "averylongword" * 9
+    spans = [(m.start(), m.end()) for m in re.finditer(r"\S+", text)]
+    encoded = Encoded(text, torch.arange(4), torch.tensor(spans), torch.zeros(4).bool())
+    gaps = Attribution(
+        text,
+        (Unit("i", 0, 1), Unit("so", 9, 11)),
+        (Target("am", 1, 1), Target("sad", 2, 3)),
+        torch.tensor([[1.0, 2.0], [0.5, -1.0]]),
+        MadeBy("lime"),
+        error=torch.full((2, 2), 0.25),
+        encoded=encoded,
+    )
+    whole = Attribution("so", (Unit("so", 0, 2),), (Target(long, 0), Target("b", 1)), torch.ones(2, 1), MadeBy("lime"))
+    sure = torch.arange(8) / 100 + 0.3
+    scores = {m: Score(0.7, True, interval=(0.6, 0.8), floor=0.4, margins=sure) for m in ("insertion", "b" * 80, "c")}
+    rows = Row("lime", scores=scores), Row("x" * 90, scores={"c": Score(0.1, True)}, failures={"insertion": long})
+    failed = Row("y", failures={"": long})
+    return report(gaps, whole, Benchmark((*rows, failed), tuple(scores), "tiny", 8)).html
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +191,40 @@ def test_a_word_shows_its_number_and_the_arrow_keys_walk_along_the_text(show):
     assert driver.switch_to.active_element.get_attribute("data-s") == "+2.00"
 
 
+def test_the_gap_that_an_answer_fills_is_outlined_in_its_turn(show):
+    driver = show(other_page())
+    outlines = "return [...document.querySelectorAll('[data-gap]')].map(e => getComputedStyle(e).outlineStyle)"
+    assert driver.execute_script(outlines) == ["solid", "none"]
+    find(driver, "[data-choice='1']")[0].click()
+    assert driver.execute_script(outlines) == ["none", "solid"]
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_the_number_of_a_word_stays_within_a_narrow_page_and_says_what_follows_it(show, place):
+    driver = show(other_page(), width=360)
+    word = find(driver, "[data-text]:first-of-type .ip-words mark")[place]
+    driver.execute_script("arguments[0].focus()", word)
+    shown = "const s = getComputedStyle(arguments[0], '::after'), b = arguments[0].getBoundingClientRect();"
+    shown += "const middle = b.left + b.width / 2 + parseFloat(arguments[0].style.getPropertyValue('--aside'));"
+    left, right, content = driver.execute_script(
+        f"{shown} return [middle - parseFloat(s.width) / 2, middle + parseFloat(s.width) / 2, s.content]", word
+    )
+    assert 0 <= left < right <= 360
+    assert "(standard error)" in content
+
+
+def test_the_best_and_the_trusted_of_a_benchmark_stand_out_without_colour(show):
+    driver = show(other_page())
+    weight = "return getComputedStyle(arguments[0]).fontWeight"
+    heads = find(driver, ".ip-methods tbody th")
+    assert [driver.execute_script(weight, e) for e in heads] == ["700", "400", "400"]
+    best, usual = (
+        find(driver, ".ip-methods tr:nth-child(1) td:nth-child(4) b")[0],
+        find(driver, ".ip-methods tr:nth-child(2) td:nth-child(4) b")[0],
+    )
+    assert [driver.execute_script(weight, e) for e in (best, usual)] == ["700", "400"]
+
+
 def test_choosing_a_class_and_a_concept_shows_its_words_and_examples(show):
     driver = show()
     find(driver, "[data-class='1']")[0].click()
@@ -202,9 +259,10 @@ def test_without_a_script_all_texts_concepts_and_numbers_can_be_read(show):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_stands_out_from_what_is_behind_it(show, scheme):
-    driver = show(scheme=scheme)
-    driver.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
-    assert not measured(driver, "weak()")
+    for html in (other_page(), ""):
+        driver = show(html, scheme=scheme)
+        driver.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+        assert not measured(driver, "weak()")
     assert driver.execute_script("return document.querySelectorAll('.ip-words mark.p7, .ip-words mark.n7').length") >= 2
 
 
@@ -221,10 +279,11 @@ def test_the_button_turns_light_to_dark_and_back(show):
 
 @pytest.mark.parametrize("width", [360, 768, 1280])
 def test_the_page_never_scrolls_sideways(show, width):
-    driver = show(width=width)
-    driver.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
-    assert driver.execute_script("return document.documentElement.scrollWidth") <= width
-    assert not measured(driver, "beyond()")
+    for html in (other_page(), ""):
+        driver = show(html, width=width)
+        driver.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+        assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+        assert not measured(driver, "beyond()")
 
 
 def test_nothing_is_loaded_and_nothing_is_reported(show):

@@ -8,13 +8,14 @@ from typing import Any
 
 from interp_core.activations import Activations
 from interp_core.attribution import Attribution
+from interp_core.comparison import Benchmark
 from interp_core.concepts import ConceptSpace
 from interp_core.contribution import Importance
 from interp_core.errors import InputError
 from interp_core.interpretation import Interpretation
 from interp_core.score import Score
 
-SHOWN = "Attribution, ConceptSpace, Interpretation, Importance, ClassConcepts, Activations and Score"
+SHOWN = "Attribution, ConceptSpace, Interpretation, Importance, ClassConcepts, Activations, Score and Benchmark"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +68,14 @@ class Contents:
     class_concepts: list[ClassConcepts] = field(default_factory=list)
     activations: list[Activations] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
+    benchmarks: list[Benchmark] = field(default_factory=list)
 
     @property
     def values(self) -> list[Any]:
-        """All values that carry how they were made."""
+        """All values, those that classes have of their own among them."""
         classwise = [part for one in self.class_concepts for part in one.parts]
         learnt = [*self.activations, *self.spaces, *self.interpretations, *self.importances, *classwise]
-        return [*self.attributions, *learnt, *self.scores]
+        return [*self.attributions, *learnt, *self.scores, *self.benchmarks]
 
 
 def contents_of(results: Iterable[Any]) -> Contents:
@@ -91,6 +93,7 @@ def contents_of(results: Iterable[Any]) -> Contents:
         (ClassConcepts, found.class_concepts),
         (Activations, found.activations),
         (Score, found.scores),
+        (Benchmark, found.benchmarks),
     ]
     seen: set[int] = set()
     for value in _flat(results):

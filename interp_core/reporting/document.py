@@ -15,15 +15,17 @@ from typing import Any
 from interp_core.reporting.contents import Contents, contents_of
 from interp_core.reporting.findings import asked, findings, models, title_for
 from interp_core.reporting.learnt import Group
-from interp_core.reporting.making import notes_of, records_of, versions_of
+from interp_core.reporting.making import notes_of, records_of, runs_of, versions_of
 from interp_core.reporting.matching import groups_of
+from interp_core.reporting.numerals import short
+from interp_core.reporting.standings import standings_of
 from interp_core.reporting.trust import score_view
 from interp_core.reporting.words import text_views
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 OPEN_TEXTS = 10
-STYLES = ("base.css", "words.css", "concepts.css", "tables.css", "print.css")
+STYLES = ("base.css", "words.css", "concepts.css", "tables.css", "benchmark.css", "print.css")
 _calls = itertools.count(1)
 
 
@@ -49,7 +51,7 @@ class Report:
     def _repr_html_(self) -> str:
         if self.inline:
             return self.inline
-        frame = 'title="report" sandbox="allow-scripts" style="width:100%;height:80vh;border:0"'
+        frame = 'title="report" sandbox="allow-scripts allow-downloads" style="width:100%;height:80vh;border:0"'
         return f'<iframe {frame} srcdoc="{markup.escape(self.html)}"></iframe>'
 
 
@@ -58,7 +60,7 @@ def report(*results: Any, title: str = "", text: str = "") -> Report:
 
     Args:
         *results: `Attribution`, `ConceptSpace`, `Interpretation`, `Importance`, `ClassConcepts`, `Activations`,
-            `Score`, or lists of these, in any order.
+            `Score`, `Benchmark`, or lists of these, in any order.
         title: of the page; made from the results if empty.
         text: what you wish to say at its top; plain text.
 
@@ -81,7 +83,8 @@ def fragment(value: Any) -> str:
 
 def page(contents: Contents, groups: list[Group], title: str, text: str = "") -> str:
     """The page of a report."""
-    records, references = records_of(contents.values)
+    runs = runs_of(contents.values)
+    records, references = records_of(runs)
     return _render(
         "page.html",
         **_sections(contents, groups),
@@ -93,7 +96,7 @@ def page(contents: Contents, groups: list[Group], title: str, text: str = "") ->
         asked=asked(contents),
         findings=findings(contents),
         records=records,
-        versions=versions_of(contents.values),
+        versions=versions_of(runs),
         references=references,
     )
 
@@ -107,13 +110,14 @@ def _policy() -> str:
 
 def part(contents: Contents, groups: list[Group]) -> str:
     """The same without heading and references, for a place inside another page."""
-    records, _ = records_of(contents.values)
+    runs = runs_of(contents.values)
+    records, _ = records_of(runs)
     return _render(
         "fragment.html",
         **_sections(contents, groups),
         id=f"ip{next(_calls)}",
         records=records,
-        versions=versions_of(contents.values),
+        versions=versions_of(runs),
     )
 
 
@@ -131,6 +135,7 @@ def _sections(contents: Contents, groups: list[Group]) -> dict[str, Any]:
         "corpora": contents.activations,
         "concept_notes": notes_of(learnt),
         "scores": [score_view(s) for s in contents.scores],
+        "benchmarks": [standings_of(b) for b in contents.benchmarks],
         "style": Markup("\n".join(_asset(name) for name in STYLES)),
         "script": Markup(_asset("report.js")),
     }
@@ -155,7 +160,9 @@ def _render(template: str, **values: Any) -> str:
 @cache
 def _environment() -> Environment:
     loader = PackageLoader(__name__.rpartition(".")[0])
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters["short"] = short
+    return made
 
 
 @cache

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from interp_core.reporting.contents import Contents
 from interp_core.reporting.learnt import Weights, title_of
+from interp_core.reporting.making import runs_of
 from interp_core.reporting.matching import words_for
-from interp_core.reporting.numerals import count, listed, number, shortened, signed
+from interp_core.reporting.numerals import count, listed, number, short, shortened, signed
+from interp_core.reporting.standings import what_of
 from interp_core.reporting.trust import verdict_of
 from interp_core.reporting.words import best_target, others, visible
 from interp_core.score import Score
@@ -19,7 +21,9 @@ def title_for(contents: Contents) -> str:
     if contents.attributions:
         return "Why the model answered as it did"
     learnt = contents.spaces or contents.interpretations or contents.importances or contents.class_concepts
-    return "What the model has learnt" if learnt or contents.activations else "How far to trust it"
+    if learnt or contents.activations:
+        return "What the model has learnt"
+    return "Methods compared" if contents.benchmarks else "How far to trust it"
 
 
 def asked(contents: Contents) -> list[str]:
@@ -38,6 +42,7 @@ def asked(contents: Contents) -> list[str]:
         said.append(f"concepts of {count(len(contents.class_concepts), 'class', 'classes')}")
     for held in contents.activations:
         said.append(f"a corpus of {count(len(held.texts), 'text')}, {count(len(held), 'activation')}")
+    said += [what_of(benchmark) for benchmark in contents.benchmarks]
     if contents.scores:
         said.append(count(len(contents.scores), "measure"))
     return said
@@ -45,13 +50,15 @@ def asked(contents: Contents) -> list[str]:
 
 def models(contents: Contents) -> list[str]:
     """The models the values came from."""
-    return list(dict.fromkeys(v.made_by.model for v in contents.values if v.made_by.model))
+    return list(dict.fromkeys(run.made_by.model for run in runs_of(contents.values) if run.made_by.model))
 
 
 def findings(contents: Contents) -> list[str]:
     """Up to five sentences, each read off a value and no more than it says."""
     words, concepts = _words(contents), _concepts(contents)
     scores = [_score(score) for score in contents.scores]
+    if words or concepts or scores:  # a benchmark alone says it above its table
+        scores = [benchmark.verdict for benchmark in contents.benchmarks] + scores
     room = max(1, MOST - min(EACH, len(words)) - min(EACH, len(concepts)))
     return [*words[:EACH], *concepts[:EACH], *scores[:room]][:MOST]
 
@@ -64,7 +71,7 @@ def _words(contents: Contents) -> list[str]:
         if not one.scores.numel() or one.made_by.method != contents.attributions[0].made_by.method:
             continue
         target = best_target(one)
-        scores, label = others(one, target), visible(one.targets[target].label)
+        scores, label = others(one, target), short(visible(one.targets[target].label))
         place = int(scores.argmax())
         score = float(scores[place])
         where = f", text {numbers[one.text]}" if len(numbers) > 1 else ""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from interp_core.comparison import Benchmark
 from interp_core.plugin import PROGRAM_SOURCE
 from interp_core.provenance import Cost, MadeBy
 from interp_core.reporting.numerals import count, duration
@@ -17,8 +18,18 @@ KINDS = {
     "Importance": "importance",
     "Interpretation": "interpretation",
     "Score": "measure",
+    "Activations": "activations",
 }
-KINDS |= {"Activations": "activations"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of a run, how it was made, and for how many texts."""
+
+    kind: str
+    made_by: MadeBy
+    notes: tuple[str, ...] = ()
+    texts: int = 1
 
 
 @dataclass
@@ -38,21 +49,47 @@ class Record:
         return f"{self.kind} of {count(self.made, 'text')}" if self.kind == "attribution" else self.kind
 
 
-def records_of(values: Sequence[Any]) -> tuple[list[Record], list[str]]:
+def runs_of(values: Sequence[Any]) -> list[Run]:
+    """The runs that made the values, in order."""
+    found = []
+    for value in values:
+        if isinstance(value, Benchmark):
+            found += _compared(value)
+        else:
+            found.append(Run(KINDS.get(type(value).__name__, "concepts"), value.made_by, value.notes))
+    return found
+
+
+def _compared(benchmark: Benchmark) -> list[Run]:
+    """The methods of a benchmark; then its metrics, each said once with what it took for all methods together."""
+    methods = [
+        MadeBy(row.method, parameters=dict(row.parameters), model=benchmark.model, cost=row.cost)
+        for row in benchmark.rows
+        if "" not in row.failures
+    ]
+    metrics: dict[str, MadeBy] = {}
+    for name, score in (item for row in benchmark.rows for item in row.scores.items()):
+        made, cost = replace(score.made_by, method=name, cost=Cost()), score.made_by.cost
+        key = json.dumps(made.to_json(), sort_keys=True, default=repr)
+        metrics[key] = replace(made, cost=_sum(metrics[key].cost if key in metrics else Cost(), cost))
+    runs = [Run("attribution", made, texts=benchmark.texts) for made in methods]
+    return [*runs, *(Run("measure", made) for made in metrics.values())]
+
+
+def records_of(runs: Sequence[Run]) -> tuple[list[Record], list[str]]:
     """The records of all runs in order, and the references they name by number."""
     records: dict[str, Record] = {}
     references: list[str] = []
-    for value in values:
-        made: MadeBy = value.made_by
-        kind = KINDS.get(type(value).__name__, "concepts")
+    for run in runs:
+        made, kind = run.made_by, run.kind
         key = kind + json.dumps(made.to_json(), sort_keys=True, default=repr)
         if key not in records:
             if made.source not in NO_PAPER and made.source not in references:
                 references.append(made.source)
             place = references.index(made.source) + 1 if made.source in references else 0
             records[key] = Record(made.method, _facts(made), place, 0, kind)
-        records[key].made += 1
-        records[key].notes += [n for n in value.notes if n not in records[key].notes]
+        records[key].made += run.texts
+        records[key].notes += [n for n in run.notes if n not in records[key].notes]
     return list(records.values()), references
 
 
@@ -67,10 +104,14 @@ def notes_of(values: Sequence[Any]) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-def versions_of(values: Sequence[Any]) -> list[str]:
+def versions_of(runs: Sequence[Run]) -> list[str]:
     """The releases that the values were made with; several where they differ."""
-    said = [", ".join(f"{name} {number}" for name, number in v.made_by.versions.items()) for v in values]
+    said = [", ".join(f"{name} {number}" for name, number in run.made_by.versions.items()) for run in runs]
     return [one for one in dict.fromkeys(said) if one]
+
+
+def _sum(one: Cost, other: Cost) -> Cost:
+    return Cost(**{name: value + getattr(other, name) for name, value in vars(one).items()})
 
 
 def cost_of(cost: Cost) -> str:

@@ -6,6 +6,7 @@ import math
 
 STEPS = 7
 MINUS = "\u2212"
+LABEL = 40
 
 
 def number(value: float) -> str:
@@ -22,6 +23,11 @@ def number(value: float) -> str:
     else:
         text = f"{value:.{1 if size >= 10 else 2 if size >= 1 else 3}f}"
     return text.replace("-", MINUS)
+
+
+def whole(amount: int) -> str:
+    """A number of things: `89`, `1 250`."""
+    return f"{amount:,}".replace(",", "\u202f")
 
 
 def signed(value: float) -> str:
@@ -63,3 +69,8 @@ def shortened(text: str, limit: int = 60) -> str:
     """The beginning of a text on one line."""
     line = " ".join(text.split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def short(label: str) -> str:
+    """A label that fits on a button; a longer one is cut."""
+    return label if len(label) <= LABEL else shortened(label, LABEL)

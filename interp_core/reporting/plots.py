@@ -150,7 +150,7 @@ def _renamed(one: Attribution, names: Names) -> Attribution:
     """The same with its classes called by these names; generated tokens and functions keep theirs."""
 
     def label(target: Target) -> str:
-        if target.position is not None or target.function is not None:
+        if target.positions or target.function is not None:
             return target.label
         if target.against is not None:
             return f"{_name(target.index, names)} - {_name(target.against, names)}"

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from interp_core.attribution import Attribution
-from interp_core.reporting.numerals import number, signed, step
+from interp_core.reporting.numerals import number, signed, step, whole
+from interp_core.reporting.pieces import Piece, own_units, pieces_of, places_of
 from interp_core.targets import Target
-from interp_core.text import Unit
 from jaxtyping import Float
 from torch import Tensor
 
-SPACES = {"logit": "logits", "probability": "probability", "log-probability": "log-probability"}
+SPACES = {"logit": "logits", "entropy": "nats of entropy"}
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,6 @@ class Cell:
 
     colour: str
     text: str
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A stretch of a text; `unit` is -1 between units."""
-
-    text: str
-    unit: int = -1
 
 
 @dataclass(frozen=True)
@@ -42,20 +34,28 @@ class Choice:
 
 @dataclass(frozen=True)
 class Column:
-    """One target of one method: its place among the choices, and the units that are explained by it."""
+    """One target of one method: its place among the choices, and the units and gaps of the text that it is about."""
 
     choice: int
     label: str
-    own: tuple[int, ...]
+    own: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class MethodView:
-    """What one method says about one text; `shown` is the column in view at first, -1 if it was not asked for that."""
+    """What one method says about one text.
+
+    Attributes:
+        scale: the strongest score, its unit, and how sure the numbers are.
+        sure: `error` where they come with a standard error, `exact` where nothing was left to chance.
+        effort: what the text took, and what it was allowed to take.
+        shown: the column in view at first; -1 if the method was not asked for that.
+    """
 
     name: str
-    unit: str
-    largest: str
+    scale: str
+    sure: str
+    effort: str
     given: tuple[Piece, ...]
     continuation: tuple[Piece, ...]
     columns: tuple[Column, ...]
@@ -68,8 +68,8 @@ class MethodView:
         return self.rows[unit][1][self.shown] if self.shown >= 0 else Cell("z", "")
 
     @property
-    def own(self) -> tuple[int, ...]:
-        """The units explained at first."""
+    def own(self) -> tuple[str, ...]:
+        """The units and gaps that are asked about at first."""
         return self.columns[self.shown].own if self.shown >= 0 else ()
 
 
@@ -81,6 +81,7 @@ class TextView:
     choices: tuple[Choice, ...]
     chosen: int
     generated: bool
+    spans: bool
     methods: tuple[MethodView, ...]
 
     @property
@@ -93,12 +94,18 @@ class TextView:
         """Whether some units come after what is explained."""
         return any(cell.colour == "na" for m in self.methods for _, row in m.rows for cell in row)
 
+    @property
+    def outside(self) -> bool:
+        """Whether some of the text is in no unit."""
+        return any(piece.outside for m in self.methods for piece in (*m.given, *m.continuation))
+
 
 def text_views(attributions: Sequence[Attribution], shared_notes: frozenset[str] = frozenset()) -> list[TextView]:
     """The texts in the order of their first attribution; those of one text are shown together."""
-    together: dict[tuple[str, int], list[Attribution]] = {}
+    together: dict[tuple[object, ...], list[Attribution]] = {}
     for one in attributions:
-        together.setdefault((one.text, one.prompt_stop), []).append(one)
+        borders = one.encoded.borders if one.encoded else ()
+        together.setdefault((one.text, one.prompt_stop, borders), []).append(one)
     return [_text_view(i, held, shared_notes) for i, held in enumerate(together.values(), start=1)]
 
 
@@ -106,24 +113,24 @@ def best_target(one: Attribution) -> int:
     """The target to show first: the highest score of the intact text, or the token with the strongest unit."""
     if one.intact is not None and _comparable(one):
         return int(one.intact.argmax())
-    tokens = [i for i, t in enumerate(one.targets) if t.position is not None and t.label.strip()]
+    tokens = [i for i, t in enumerate(one.targets) if t.positions and t.label.strip()]
     return max(tokens, key=lambda i: max(map(abs, others(one, i).tolist()), default=0.0), default=0)
 
 
 def others(one: Attribution, target: int) -> Float[Tensor, " u"]:
-    """The scores for a target, zero for the units that hold the very token explained: these say little."""
+    """The scores for a target, zero for the units of a continuation that hold the very token explained: these say
+    little.
+    """
     scores = one.scores[target].clone()
-    scores[list(own_units(one, one.targets[target]))] = 0
+    if one.prompt_stop >= 0:
+        scores[list(own_units(one, one.targets[target]))] = 0
     return scores
 
 
 def _comparable(one: Attribution) -> bool:
-    return one.intact is not None and len(one.targets) > 1 and not any(_apart(t) for t in one.targets)
-
-
-def _apart(target: Target) -> bool:
-    """Whether its score is not to be compared with that of other targets."""
-    return target.position is not None or target.against is not None or target.function is not None
+    """Whether the targets are answers to one question, of which one has the highest score."""
+    alike = len({t.positions for t in one.targets}) == 1 < len(one.targets)
+    return one.intact is not None and alike and all(t.against is None and t.function is None for t in one.targets)
 
 
 def _text_view(place: int, held: list[Attribution], shared_notes: frozenset[str]) -> TextView:
@@ -139,19 +146,20 @@ def _text_view(place: int, held: list[Attribution], shared_notes: frozenset[str]
         Choice(visible(t.label), intact.get(t, ""), comparable and i == best) for i, t in enumerate(targets)
     )
     methods = tuple(_method_view(one, targets, best, shared_notes) for one in held)
-    return TextView(place, choices, best, first.prompt_stop >= 0, methods)
+    return TextView(place, choices, best, first.prompt_stop >= 0, all(t.parts for t in targets), methods)
 
 
 def _method_view(one: Attribution, targets: list[Target], chosen: int, shared_notes: frozenset[str]) -> MethodView:
     largest = float(one.scores.abs().max()) if one.scores.numel() else 0.0
     cells = [_cells(one, j, largest) for j in range(len(one.units))]
-    columns = tuple(Column(targets.index(t), visible(t.label), own_units(one, t)) for t in one.targets)
+    columns = tuple(Column(targets.index(t), visible(t.label), places_of(one, t)) for t in one.targets)
     notes = [n for n in one.notes if n not in shared_notes]
-    given, continuation = _pieces(one.text, one.units, one.prompt_stop)
+    given, continuation = pieces_of(one)
     return MethodView(
         name=one.made_by.method,
-        unit=SPACES.get(one.score_space, one.score_space),
-        largest=number(largest),
+        scale=_scale(one, largest),
+        sure="" if one.error is None else "exact" if one.exact else "error",
+        effort=_effort(one),
         given=given,
         continuation=continuation,
         columns=columns,
@@ -167,40 +175,28 @@ def _cells(one: Attribution, unit: int, largest: float) -> tuple[Cell, ...]:
         if one.applicable is not None and not bool(one.applicable[k, unit]):
             row.append(Cell("na", "\u2013"))
             continue
-        error = f" ± {number(float(one.error[k, unit]))}" if one.error is not None else ""
+        error = f" ± {number(float(one.error[k, unit]))}" if one.error is not None and not one.exact else ""
         row.append(Cell(step(score, largest), signed(score) + error))
     return tuple(row)
 
 
-def own_units(one: Attribution, target: Target) -> tuple[int, ...]:
-    """The units that hold the generated token a target stands for."""
-    if target.position is None or one.encoded is None or target.position >= len(one.encoded):
-        return ()
-    start, stop = one.encoded.offsets[target.position].tolist()
-    return tuple(j for j, unit in enumerate(one.units) if unit.start < stop and start < unit.stop)
+def _scale(one: Attribution, largest: float) -> str:
+    said = [f"strongest colour: {number(largest)}", SPACES.get(one.score_space, one.score_space)]
+    if one.exact:
+        said.append("exact, nothing is left to chance")
+    elif one.error is not None:
+        said.append(f"± standard error, {number(float(one.error.max()))} at most")
+    return ", ".join(said)
 
 
-def _pieces(text: str, units: Sequence[Unit], prompt_stop: int) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
-    """The text cut at its units, nothing lost: what was given, and the continuation.
-
-    Units that are no part of the text in order (they come from elsewhere) are listed, set apart by blanks.
-    """
-    spans = [(u.start, u.stop) for u in units]
-    ends = [0, *(stop for _, stop in spans)]
-    if not all(e <= a < b <= len(text) for (a, b), e in zip(spans, ends, strict=False)):
-        return tuple(piece for j, u in enumerate(units) for piece in (Piece(u.text, j), Piece(" "))), ()
-    border = prompt_stop if prompt_stop >= 0 else len(text)
-    given: list[Piece] = []
-    after: list[Piece] = []
-    for j, ((start, stop), end) in enumerate(zip(spans, ends, strict=False)):
-        cut = min(max(border, end), start)
-        given.append(Piece(text[end:cut]))
-        after.append(Piece(text[cut:start]))
-        (given if stop <= border else after).append(Piece(text[start:stop], j))
-    cut = max(border, ends[-1])
-    given.append(Piece(text[ends[-1] : cut]))
-    after.append(Piece(text[cut:]))
-    return tuple(p for p in given if p.text), tuple(p for p in after if p.text)
+def _effort(one: Attribution) -> str:
+    """What the text took of the model, and the bounds that were set."""
+    most, tolerance = one.made_by.settings.get("max_rows"), one.made_by.parameters.get("tolerance")
+    said = [f"{whole(one.rows)} row{'s' * (one.rows != 1)} of the model for this text"] if one.rows else []
+    said += [f"{whole(most)} were allowed"] if isinstance(most, int) else []
+    if one.error is not None and isinstance(tolerance, int | float):
+        said.append(f"a standard error of {number(tolerance)} was enough (tolerance)")
+    return "; ".join(said)
 
 
 def visible(label: str) -> str:

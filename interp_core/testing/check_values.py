@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from interp_core.activations import Activations
-from interp_core.attribution import Attribution
+from interp_core.attribution import Attribution, attribute
 from interp_core.concepts import ConceptSpace, fit_concepts
 from interp_core.interpretation import interpret
 from interp_core.metrics import measure
 from interp_core.plugin import Claim, Kind, Method
 from interp_core.provenance import MadeBy
+from interp_core.question import Question
 from interp_core.score import Score
 from interp_core.testing.contract import Check
+from interp_core.testing.models import tiny_classifier
 from interp_core.testing.worlds import TOPICS, MixedSpace, dictionary_world, linear_world, topic_world, unit_spans
 from torch import Tensor
 
@@ -100,19 +103,27 @@ def each_concept_is_interpreted(_method: Method, instance: Any) -> None:
 
 def truth_beats_error(method: Method, instance: Any) -> None:
     """The right answer scores better than a wrong one."""
-    right, wrong, values = _attributions(instance) if method.measures == "attribution" else _spaces(instance)
+    if method.measures == "concepts":
+        right, wrong, values = _spaces(instance)
+    elif method.needs & {"method", "model"}:
+        right, wrong, values = _asked_again(instance, method)
+    else:
+        right, wrong, values = _attributions(instance, method)
     assert all(map(_finite, values)), f"a value is not finite: {values}"
     if instance.higher_is_better is not None:
         sign = 1 if instance.higher_is_better else -1
         assert sign * right > sign * wrong, f"the truth scores {right:.3f}, a wrong answer {wrong:.3f}"
 
 
-def _attributions(metric: Any) -> tuple[float, float, list[float]]:
+def _attributions(metric: Any, method: Method) -> tuple[float, float, list[float]]:
     question, truth = linear_world(6, 8, 1)
+    best = truth[0].topk(3).indices.tolist()
+    marked = [(question.units[i].start, question.units[i].stop) for i in sorted(best)]
+    extra = [marked] if "labels" in method.needs else []
 
     def value(scores: Tensor) -> float:
         attribution = Attribution(question.text, question.units, question.targets, scores, MadeBy("given"))
-        found: Score = metric.measure(attribution, question)
+        found: Score = metric.measure(attribution, question, *extra)
         return found.value
 
     order = torch.randperm(8, generator=torch.Generator().manual_seed(3))
@@ -120,6 +131,28 @@ def _attributions(metric: Any) -> tuple[float, float, list[float]]:
     sign = -1 if metric.higher_is_better is False else 1
     assert sign * shuffled >= sign * reversed_, f"shuffled scores give {shuffled:.3f}, reversed ones {reversed_:.3f}"
     return right, shuffled, [right, shuffled, reversed_]
+
+
+@dataclass(frozen=True)
+class _Slopes:
+    """A sound method, for metrics that ask one again."""
+
+    def attribute(self, question: Question) -> Tensor:
+        (slope,) = question.gradients(question.x[None])
+        return question.pool(((question.x - question.baseline) * slope).sum(-1))
+
+
+def _asked_again(metric: Any, method: Method) -> tuple[float, float, list[float]]:
+    """A sound method on a model, beside one that looks at nothing."""
+    model = tiny_classifier()
+    found = attribute(model, MARKED_TEXTS, by=_Slopes(), progress=False)
+    labels = [[[(0, len(text.split()[0]))] for text in MARKED_TEXTS]] if "labels" in method.needs else []
+    score = measure(found, model, *labels, by=metric, method=_Slopes(), progress=False)
+    floor = 0.0 if score.floor is None else score.floor
+    return score.value, floor, [score.value, floor]
+
+
+MARKED_TEXTS = ["happy today and so sad", "the old dog was never calm"]
 
 
 def _spaces(metric: Any) -> tuple[float, float, list[float]]:

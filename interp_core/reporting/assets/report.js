@@ -10,12 +10,13 @@ for (const root of document.querySelectorAll(".ip:not([data-ready])")) {
     const button = buttons.find((b) => b.dataset.choice === choice);
     if (!button) return;
     press(buttons, button);
-    all("[data-said]", text).forEach((said) => { said.textContent = button.dataset.label; });
+    all("[data-said]", text).forEach((said) => { said.textContent = button.dataset.label; said.title = button.title; });
     for (const method of all("[data-method]", text)) {
       const table = method.querySelector("[data-scores]");
       const head = all("[data-choice-column]", table).find((h) => h.dataset.choiceColumn === choice);
       const own = new Set((head?.dataset.own ?? "").split(" "));
       method.querySelector("[data-unasked]").hidden = Boolean(head);
+      all("[data-gap]", method).forEach((gap) => gap.classList.toggle("own", own.has(gap.dataset.gap)));
       all(".ip-words mark", method).forEach((word, unit) => {
         const cell = head && table.tBodies[0].rows[unit].cells[head.cellIndex];
         word.className = cell ? cell.className : "z";
@@ -64,6 +65,19 @@ for (const root of document.querySelectorAll(".ip:not([data-ready])")) {
       group.querySelector("[data-card]:not([hidden])").scrollIntoView({ block: "nearest" });
     }
   });
+
+  // The number of a word is shown above its middle, moved aside where it would leave the page.
+  const ROOM = 85;
+  const keepInside = (event) => {
+    const word = event.target.closest(".ip-words mark");
+    if (!word) return;
+    const [page, box] = [root.getBoundingClientRect(), word.getBoundingClientRect()];
+    const middle = (box.left + box.right) / 2;
+    const aside = Math.max(page.left + ROOM - middle, Math.min(0, page.right - ROOM - middle));
+    word.style.setProperty("--aside", `${aside}px`);
+  };
+  root.addEventListener("pointerover", keepInside);
+  root.addEventListener("focusin", keepInside);
 
   // The words of a text are one stop of the Tab key; the arrow keys walk along them.
   all(".ip-words").forEach((words) => words.querySelector("mark")?.setAttribute("tabindex", "0"));
