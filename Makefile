@@ -11,8 +11,9 @@ PLUGINS := $(foreach p,$(sort $(wildcard plugins/*/pyproject.toml)),--editable $
 demo: $(VENV)/.demo
 	$(BIN)/interp demo --html report.html
 
+# each worker computes on one thread, so that workers do not wait for each other's
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

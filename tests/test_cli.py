@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from interp_core import registry
 from interp_core.attribution import Attribution
 from interp_core.cli import main, parameters
+from interp_core.comparison import Benchmark
 from interp_core.concepts import ConceptSpace
 from interp_core.saved import load_result
 from interp_core.testing import tiny_classifier, tiny_generator
@@ -297,6 +298,147 @@ def test_a_folder_with_a_broken_model_is_refused_in_one_line(tiny: Path, tmp_pat
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "model.safetensors").write_bytes(b"these are no weights")
     assert str(tmp_path) in refused("attribute", "--model", tmp_path, "--by", "lime", "so sad")
+
+
+def test_how_a_question_is_put_can_be_said_on_the_command_line(tiny: Path) -> None:
+    asked = ("attribute", "--model", tiny, "--by", "lime", "--score", "probability", "--max-rows", 20, "--json")
+    [found] = json.loads(told(*asked, "i feel so sad and so happy and so tired today"))["attributions"]
+    assert found["score_space"] == "probability"
+    assert found["made_by"]["settings"]["max_rows"] == 20
+    assert 0 < found["rows"] <= 20
+    assert [len(row) for row in found["error"]] == [len(found["units"])]
+
+
+def test_what_a_generator_says_can_be_bounded_and_taken_as_one(tiny_lm: Path) -> None:
+    asked = ("attribute", "--model", tiny_lm, "--by", "occlusion", "--max-new-tokens", 3, "i feel so")
+    [tokens] = json.loads(told(*asked, "--json"))["attributions"]
+    [whole] = json.loads(told(*asked, "--json", "--output", "sample"))["attributions"]
+    assert len(tokens["targets"]) <= 3 and len(whole["targets"]) == 1
+
+
+def test_a_long_answer_is_cut_where_its_words_are_printed(tiny_lm: Path) -> None:
+    said = " happy today and the cat was never sad or calm but always good"
+    asked = ("attribute", "--model", tiny_lm, "--by", "occlusion", "--output", "sample", "--targets", said, "i feel so")
+    assert told(*asked).startswith("'happy today and the cat was never sad or calm but always goo…': ")
+
+
+@pytest.mark.parametrize("pair", ["removal=mask", "max_rows=9", "layer=1", "by=lime", "targets=all", "model=x"])
+def test_an_option_given_as_a_parameter_is_refused_with_what_to_say(tiny: Path, pair: str) -> None:
+    said = refused("attribute", "--model", tiny, "--by", "occlusion", "--set", pair, "so sad")
+    assert f"say --{pair.replace('_', '-').replace('=', ' ')} in place of --set" in said
+
+
+def test_texts_may_come_from_a_file_beside_those_of_the_command_line(tiny: Path, data: Path) -> None:
+    asked = ("attribute", "--model", tiny, "--by", "occlusion", "--json", "--data", data, "--limit", 2)
+    expected = ["i feel so happy today", "i feel so happy and tired"]
+    assert [a["text"] for a in json.loads(told(*asked))["attributions"]] == expected
+    assert [a["text"] for a in json.loads(told(*asked, "so sad"))["attributions"]] == ["so sad", *expected]
+
+
+@pytest.mark.parametrize("command", [["attribute"], ["benchmark", "--by", "lime", "--measure", "insertion"]])
+def test_no_texts_at_all_are_a_usage_error(tiny: Path, command: list[str]) -> None:
+    result = interp(*command, "--model", tiny)
+    assert result.exit_code == 2
+    assert "--data FILE" in result.stderr
+
+
+# Benchmarks
+
+
+@pytest.fixture
+def compared(tiny: Path, data: Path) -> tuple[object, ...]:
+    """Two methods by two metrics on the texts of a file."""
+    metrics = ("--measure", "insertion", "--measure", "deletion")
+    return ("benchmark", "--model", tiny, "--by", "occlusion", "--by", "lime", *metrics, "--data", data)
+
+
+def of_api(tiny: Path, data: Path, **methods: object) -> Benchmark:
+    from interp_core.benchmarking import benchmark
+    from interp_core.corpus import read_column
+    from interp_core.loading import load
+
+    return benchmark(load(tiny), read_column(data), methods=methods, metrics=["insertion", "deletion"], progress=False)
+
+
+def lasting(csv: str) -> list[list[str]]:
+    """A table without its seconds."""
+    return [line.split(",")[:8] + line.split(",")[9:] for line in csv.splitlines()]
+
+
+def test_benchmark_prints_an_aligned_table_and_the_verdict(
+    tiny: Path, data: Path, compared: tuple[object, ...]
+) -> None:
+    lines = told(*compared).splitlines()
+    found = of_api(tiny, data, occlusion="occlusion", lime="lime")
+    assert lines[-1] == found.verdict
+    assert [line.split()[0] for line in lines[:3]] == ["method", "occlusion", "lime"]
+    at = [lines[0].index(word) for word in ("insertion", "deletion", "seconds", "rows")]
+    for line, row in zip(lines[1:3], found.rows, strict=True):
+        values = [row.scores[metric] for metric in found.metrics]
+        assert [line[i:].split()[0] for i in at[:2]] == [f"{score.value:.3f}" for score in values]
+        assert line[at[3] :] == str(row.cost.rows)
+        assert [" +" in line[i:j] for i, j in zip(at, at[1:3], strict=False)] == [
+            found.beats_floor(row, metric) for metric in found.metrics
+        ]
+    assert "higher is better" in lines[0] and "lower is better" in lines[0]
+
+
+def test_benchmark_writes_the_whole_table(tiny: Path, data: Path, compared: tuple[object, ...], tmp_path: Path) -> None:
+    told(*compared, "--csv", tmp_path / "out.csv")
+    expected = of_api(tiny, data, occlusion="occlusion", lime="lime").to_csv()
+    assert lasting((tmp_path / "out.csv").read_text()) == lasting(expected)
+
+
+def test_parameters_of_one_method_are_said_with_its_name(
+    tiny: Path, data: Path, compared: tuple[object, ...], tmp_path: Path
+) -> None:
+    from interp_lime.lime import Lime
+
+    told(*compared, "--set", "lime.samples=20", "--csv", tmp_path / "out.csv")
+    expected = of_api(tiny, data, occlusion="occlusion", lime=Lime(samples=20)).to_csv()
+    assert lasting((tmp_path / "out.csv").read_text()) == lasting(expected)
+
+
+def test_benchmark_for_programs_has_every_number(compared: tuple[object, ...]) -> None:
+    said = json.loads(told(*compared, "--json"))
+    assert said["texts"] == 8
+    assert [row["method"] for row in said["rows"]] == ["occlusion", "lime"]
+    assert {m: len(s["margins"]) for m, s in said["rows"][0]["scores"].items()} == {"insertion": 8, "deletion": 8}
+    assert all(type(s["beats_floor"]) is bool for row in said["rows"] for s in row["scores"].values())
+    assert said["rows"][1]["parameters"]["seed"] == 0 and said["rows"][1]["cost"]["rows"] > 0
+
+
+def test_a_saved_benchmark_is_shown_again(compared: tuple[object, ...], tmp_path: Path) -> None:
+    kept, page, again = tmp_path / "kept", tmp_path / "page.html", tmp_path / "again.html"
+    told(*compared, "--save", kept, "--html", page)
+    [file] = kept.iterdir()
+    found = load_result(file)
+    assert isinstance(found, Benchmark)
+    told("report", kept, "--html", again)
+    assert found.verdict in page.read_text(encoding="utf-8")
+    assert again.read_text(encoding="utf-8") == page.read_text(encoding="utf-8")
+
+
+def test_a_method_that_fails_is_told_apart_and_the_others_go_on(tiny: Path, data: Path) -> None:
+    asked = ("benchmark", "--model", tiny, "--by", "input-x-gradient", "--by", "occlusion", "--measure", "insertion")
+    lines = told(*asked, "--removal", "drop", "--data", data).splitlines()
+    assert "failed" in lines[1] and "failed" not in lines[2]
+    assert any(line.startswith("input-x-gradient failed: ") for line in lines[3:])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--by", "anchors", "--measure", "insertion"], "pip install interp-anchors"),
+        (["--by", "lime", "--measure", "lime"], "'attribution'"),
+        (["--by", "lime", "--measure", "insertion", "--set", "samples=20"], "such as lime.samples=20"),
+        (["--by", "lime", "--measure", "insertion", "--set", "occlusion.samples=20"], "of which method or metric"),
+        (["--by", "lime", "--measure", "insertion", "--set", "lime.n=20"], "no parameter 'n'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_benchmark_cannot_do_it_says_in_one_line(tiny: Path, options: list[str], said: str) -> None:
+    assert said in refused("benchmark", "--model", tiny, *options, "so sad")
 
 
 # Concepts

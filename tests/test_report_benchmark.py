@@ -114,9 +114,9 @@ def test_too_few_texts_leave_no_marks_and_say_so():
 
 def test_what_failed_says_why_in_words():
     _, _, cheap, broken = Table(fragment(benchmark())).rows
-    assert cheap[2] == ["it has no scores"]
-    assert broken == [["broken"], ["it needs gradients"], ["–"], ["–"]]
-    assert 'colspan="2">it needs gradients' in fragment(benchmark())
+    assert cheap[2] == ["failed: it has no scores"]
+    assert broken == [["broken"], ["failed: it needs gradients"], ["–"], ["–"]]
+    assert 'colspan="2">failed: it needs gradients' in fragment(benchmark())
 
 
 def test_a_metric_that_nothing_was_measured_by_is_said_to_be_so():
