@@ -172,6 +172,7 @@ def _attribution_row(one: Any) -> dict[str, Any]:
         "units": [[u.text, u.start, u.stop] for u in one.units],
         "targets": [t.label for t in one.targets],
         "scores": one.scores.tolist(),
+        "score_space": one.score_space,
         "error": None if one.error is None else one.error.tolist(),
         "rows": one.rows,
         "made_by": one.made_by.to_json(),

@@ -55,7 +55,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("benchmarking",),
     ("reporting", "saved"),
     ("testing",),
+    ("cli_options",),
     ("cli_work",),
+    ("cli_attribute",),
     ("cli",),
 )
 LATE = {  # imports inside a function that go the other way, each for a reason

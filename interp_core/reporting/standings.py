@@ -97,7 +97,7 @@ def _line(benchmark: Benchmark, row: Row, best: dict[str, float | None]) -> Line
         seconds=NOTHING if failure else duration(cost.seconds),
         rows=NOTHING if failure else whole(cost.rows),
         passes=_passes(cost),
-        failure=failure,
+        failure=failure and f"failed: {failure}",
     )
 
 
@@ -111,7 +111,7 @@ def _passes(cost: Cost) -> str:
 def _place(benchmark: Benchmark, row: Row, metric: str, best: float | None) -> Place:
     score = row.scores.get(metric)
     if score is None:
-        return Place(failure=row.failures.get(metric, "not measured"))
+        return Place(failure=f"failed: {row.failures[metric]}" if metric in row.failures else "not measured")
     return Place(
         value=number(score.value),
         interval=f"{number(score.interval[0])} to {number(score.interval[1])}" if score.interval else "",
@@ -132,7 +132,7 @@ def _best(benchmark: Benchmark, metric: str) -> float | None:
     scores = _scores(benchmark, metric)
     if len(scores) < 2 or scores[0].higher_is_better is None:
         return None
-    return (max if scores[0].higher_is_better else min)(score.value for score in scores)
+    return (max)(score.value for score in scores)
 
 
 def _scores(benchmark: Benchmark, metric: str) -> list[Score]:

@@ -6,7 +6,7 @@ import interp_core as interp
 import pytest
 import torch
 from interp_core.attribution import Attribution
-from interp_core.floors import interval_of_mean
+from interp_core.intervals import interval_of_mean
 from interp_core.provenance import MadeBy
 from interp_core.question import Question, ask
 from interp_core.testing import contract_tests, planted_model, tiny_generator

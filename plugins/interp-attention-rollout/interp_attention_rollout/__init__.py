@@ -1,0 +1,19 @@
+"""Attention rollout."""
+
+from collections.abc import Iterable
+
+from interp_core.plugin import Method, hookimpl
+
+
+@hookimpl
+def interp_methods() -> Iterable[Method]:
+    """Declare attention rollout."""
+    yield Method(
+        name="attention-rollout",
+        kind="attribution",
+        target="interp_attention_rollout.attention_rollout:AttentionRollout",
+        summary="how much of each token attention carries to where the score is read",
+        source="Abnar, Zuidema 2020, arXiv:2005.00928",
+        needs=frozenset({"internals"}),
+        claims=frozenset({"nonnegative"}),
+    )

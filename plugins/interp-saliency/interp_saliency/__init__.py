@@ -1,0 +1,19 @@
+"""Saliency for text."""
+
+from collections.abc import Iterable
+
+from interp_core.plugin import Method, hookimpl
+
+
+@hookimpl
+def interp_methods() -> Iterable[Method]:
+    """Declare saliency."""
+    yield Method(
+        name="saliency",
+        kind="attribution",
+        target="interp_saliency.saliency:Saliency",
+        summary="how steep the score is at each unit, without a sign",
+        source="Simonyan, Vedaldi, Zisserman 2014, arXiv:1312.6034",
+        needs=frozenset({"gradients"}),
+        claims=frozenset({"nonnegative"}),
+    )
