@@ -84,21 +84,33 @@ class Session:
             prepared.append(Prepared(divide(encoded, granularity), readout, self.removal_name(readout), intact))
         return prepared
 
-    def each(self, prepared: Sequence[Prepared], work: Callable[[Question], T], description: str) -> list[T]:
-        """The results of `work` on the question of each text, in order; what they ask of the model is put together."""
+    def each(self, prepared: Sequence[Prepared], works: Sequence[Callable[[Question], T]], description: str) -> list[T]:
+        """What each of `works` gives for the question of its text, in order; what they ask of the model is put
+        together.
+        """
 
-        def job(item: Prepared, states: tuple[Tensor, Tensor] | None, ask: Ask) -> T:
+        def job(item: Prepared, work: Callable[[Question], T], states: tuple[Tensor, Tensor] | None, ask: Ask) -> T:
             return work(self.question(item, states, ask))
 
         if self.split is None:
-            return self.run([partial(job, p, None) for p in prepared], description, longest_of(prepared))
+            jobs = [partial(job, p, work, None) for p, work in zip(prepared, works, strict=True)]
+            return self.run(jobs, description, longest_of(prepared))
         results: list[T] = []
         for start in range(0, len(prepared), TEXTS_AT_A_TIME):
             part = prepared[start : start + TEXTS_AT_A_TIME]
-            states = self.split.states(self.evaluator, [p.encoded for p in part])
-            pairs = zip(part, states, self._emptied_states(part), strict=True)
-            results += self.run([partial(job, p, (x, empty)) for p, x, empty in pairs], description, longest_of(part))
+            several = zip(part, works[start : start + TEXTS_AT_A_TIME], self._states(part), strict=True)
+            results += self.run([partial(job, *one) for one in several], description, longest_of(part))
         return results
+
+    def alone(self, prepared: Prepared) -> Question:
+        """The question about one text whose requests wait for no other."""
+        return self.question(prepared, None if self.split is None else self._states([prepared])[0])
+
+    def _states(self, prepared: Sequence[Prepared]) -> list[tuple[Tensor, Tensor]]:
+        """The hidden states of each text, and of it with every unit removed."""
+        assert self.split is not None
+        states = self.split.states(self.evaluator, [p.encoded for p in prepared])
+        return list(zip(states, self._emptied_states(prepared), strict=True))
 
     def run(self, jobs: Sequence[Callable[[Ask], T]], description: str, longest: int) -> list[T]:
         """The results of jobs that share passes; one alone runs on this thread.

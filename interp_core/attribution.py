@@ -177,7 +177,8 @@ def attribute(
     prepared = session.prepare(corpus, targets, granularity)
     numbers = {_key(p): i for i, p in reversed(list(enumerate(prepared)))}
     firsts = sorted(numbers.values())  # texts that occur again with the same targets are explained once
-    found = session.each([prepared[i] for i in firsts], partial(explain, method), f"attribute by {name_of(method)}")
+    works = [partial(explain, method)] * len(firsts)
+    found = session.each([prepared[i] for i in firsts], works, f"attribute by {name_of(method)}")
     known = dict(zip(firsts, found, strict=True))
     results = [known[numbers[_key(p)]] for p in prepared]
     made = made_by(method, session.cost, model.name, session.settings(granularity))

@@ -49,7 +49,8 @@ class FunctionRunner:
 
     def decides(self, keep: Bool[Tensor, "p u"]) -> Int[Tensor, "p k"]:
         scores = self.masked(keep)
-        return scores.argmax(1, keepdim=True).expand_as(scores)
+        chosen = scores.argmax(1, keepdim=True) if scores.shape[1] > 1 else scores > 0
+        return chosen.long().expand_as(scores)
 
     def moved(self, x: Float[Tensor, "f d"]) -> FunctionRunner:
         return FunctionRunner(self.function, x, self.baseline, self.unit_of)

@@ -49,7 +49,7 @@ class Again:
         """The same text, targets, units and removal, asked of another model with the same tokenizer."""
         other = Session(model, self.session.options)
         other.cost = other.evaluator.cost = self.session.cost
-        return other.question(dataclasses.replace(self.prepared, intact=None))
+        return other.alone(dataclasses.replace(self.prepared, intact=None))
 
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
         """What `make` gives, made once for all texts."""
@@ -91,12 +91,11 @@ class Measured:
             names = ", ".join(sorted(made_on))
             raise InputError(f"the attributions are of {names}, the model is {self.model.name}; give that one.")
         defaults = {"score": self._space(given), "removal": self._removal(given)}
-        session = Session(self.model, dataclasses.replace(options, layer=None, **defaults))
+        session = Session(self.model, dataclasses.replace(options, layer=self._layer(), **defaults))
         prepared = [_prepared(a, session) for a in self.attributions]
         draws = max(1, math.ceil(RANDOM_ORDERS / len(prepared)))
-        jobs = [partial(self._one, session, i, p, draws) for i, p in enumerate(prepared)]
-        longest = max(len(p.encoded) for p in prepared)
-        found = session.run(jobs, f"measure by {type(self.metric).__name__.lower()}", longest)
+        works = [partial(self._one, session, i, p, draws) for i, p in enumerate(prepared)]
+        found = session.each(prepared, works, f"measure by {type(self.metric).__name__.lower()}")
         return self._summed(found, session, prepared[0], draws)
 
     def _summed(self, found: Sequence[tuple[Score, Tensor]], session: Session, prepared: Prepared, draws: int) -> Score:
@@ -117,19 +116,23 @@ class Measured:
         settings = {"score": prepared.space, "removal": prepared.removal, "texts": len(found), "random orders": draws}
         return finished(score, self.metric, session.cost, self.model.name, settings)
 
-    def _one(self, session: Session, i: int, prepared: Prepared, draws: int, ask: Any) -> tuple[Score, Tensor]:
+    def _one(
+        self, session: Session, i: int, prepared: Prepared, draws: int, question: Question
+    ) -> tuple[Score, Tensor]:
         """The metric of one attribution, and of `draws` random ones on the same question."""
-        question, attribution = session.question(prepared, ask=ask), self.attributions[i]
+        attribution = self.attributions[i]
         more = {"labels": self.labels[i], "model": Again(self.model, session, prepared, self.kept, self.lock)}
         wanted = [name for name in ("labels", "model") if name in self.needs]
         extra = [more[name] for name in wanted]
         asks = "method" in self.needs
         value = self.metric.measure(attribution, question, *([self._method(attribution)] if asks else []), *extra)
         generator = torch.Generator().manual_seed(i)
+        size = float(attribution.scores.square().mean().sqrt()) or 1.0  # some metrics are in the unit of the scores
         random = []
         for _ in range(draws):
-            drawn = torch.rand(attribution.scores.shape, generator=generator)
-            other = dataclasses.replace(attribution, scores=drawn, error=None)
+            question.rows = 0  # a limit on rows is for one answer
+            drawn = torch.randn(attribution.scores.shape, generator=generator) * size
+            other = dataclasses.replace(attribution, scores=drawn * question.applicable, error=None)
             floor = self.metric.measure(other, question, *([RandomScores(generator)] if asks else []), *extra)
             random.append(_values(floor))
         return value, torch.cat(random)
@@ -152,6 +155,16 @@ class Measured:
                 raise InputError(f"the attributions are in {', '.join(sorted(spaces))}; say score=… for the metric.")
             return spaces.pop()
         return "logit" if self.model.head == "regression" else "probability"
+
+    def _layer(self) -> str | None:
+        """Where the attributions were made, for a metric that is about those; other metrics remove words."""
+        if getattr(self.metric, "space", "") != "own":
+            return None
+        layers = {a.made_by.settings.get("layer", "embeddings") for a in self.attributions}
+        if len(layers) > 1:
+            raise InputError(f"the attributions were made at {', '.join(sorted(layers))}; measure those of one layer.")
+        layer = str(layers.pop())
+        return None if layer == "embeddings" else layer
 
     def _removal(self, given: dict[str, Any]) -> Any:
         """The removal that was asked for, or else the one that the attributions were made with."""

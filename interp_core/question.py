@@ -59,6 +59,7 @@ class Question:
             raise InputError("a question needs at least one unit.")
         self._runner = runner
         self._known: dict[bytes, Tensor] = {}
+        self._decided: dict[bytes, Tensor] = {}
         self.x, self.baseline, self.unit_of = x, baseline, unit_of
         self.units, self.targets = tuple(units), tuple(targets)
         self.text = ""
@@ -85,13 +86,7 @@ class Question:
         """
         if keep.shape[1] != len(self.units):
             raise InputError(f"keep has {keep.shape[1]} columns; this question has {len(self.units)} units.")
-        keys = [row.tobytes() for row in keep.cpu().numpy()]
-        new = {key: i for i, key in enumerate(keys) if key not in self._known}
-        if new:
-            self._spend(len(new))
-            scores = self._runner.masked(keep[list(new.values())]).detach().float().cpu()
-            self._known.update(zip(new, scores, strict=True))
-        return torch.stack([self._known[key] for key in keys]) if keys else torch.zeros(0, len(self.targets))
+        return self._once(self._known, keep, self._runner.masked)
 
     def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:
         """For each of p variants the slopes of all scores; streamed, so that memory does not grow with p."""
@@ -129,13 +124,12 @@ class Question:
         Raises:
             TargetError: a regression decides nothing.
         """
-        self._spend(len(keep))
-        return self._runner.decides(keep).cpu()
+        return self._once(self._decided, keep, self._runner.decides).long()
 
     def moved(self, x: Float[Tensor, "f d"]) -> Question:
         """The same question about other features; what is removed becomes the same baseline."""
         found = copy.copy(self)
-        found._runner, found.x, found._known = self._runner.moved(x), x, {}
+        found._runner, found.x, found._known, found._decided = self._runner.moved(x), x, {}, {}
         return found
 
     def pool(self, scores: Float[Tensor, "k f"]) -> Float[Tensor, "k u"]:
@@ -156,6 +150,15 @@ class Question:
     def remember(self, scores: Float[Tensor, " k"]) -> None:
         """Take the scores of the intact text from a pass that has been made already."""
         self._known[self._end(True)] = scores.detach().float().cpu()
+
+    def _once(self, known: dict[bytes, Tensor], keep: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
+        """What `work` gives for each variant, each evaluated once for all calls."""
+        keys = [row.tobytes() for row in keep.cpu().numpy()]
+        new = {key: i for i, key in enumerate(keys) if key not in known}
+        if new:
+            self._spend(len(new))
+            known.update(zip(new, work(keep[list(new.values())]).detach().float().cpu(), strict=True))
+        return torch.stack([known[key] for key in keys]) if keys else torch.zeros(0, len(self.targets))
 
     def _end(self, kept: bool) -> bytes:
         return torch.full((len(self.units),), kept).numpy().tobytes()

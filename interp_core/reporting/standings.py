@@ -132,7 +132,7 @@ def _best(benchmark: Benchmark, metric: str) -> float | None:
     scores = _scores(benchmark, metric)
     if len(scores) < 2 or scores[0].higher_is_better is None:
         return None
-    return (max)(score.value for score in scores)
+    return (max if scores[0].higher_is_better else min)(score.value for score in scores)
 
 
 def _scores(benchmark: Benchmark, metric: str) -> list[Score]:

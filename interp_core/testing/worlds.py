@@ -24,6 +24,18 @@ def linear_world(
     return question, (weight * x).sum(-1)
 
 
+def decided_world(seed: int = 0, units: int = 8, width: int = 3) -> tuple[Question, Float[Tensor, "k u"]]:
+    """A linear question with one score, above 0 for the intact text and below 0 for the empty one, and what each unit
+    contributes to it.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    weight, x = torch.randn(2, units, width, generator=generator)
+    total = (weight * x).sum()
+    weight, total = weight * total.sign(), total.abs()
+    question = ask(lambda v: (torch.einsum("pfd,fd->p", v, weight) - total / 2)[:, None], x)
+    return question, (weight * x).sum(-1)[None]
+
+
 def tangled_world(seed: int = 0, units: int = 14, targets: int = 2) -> Question:
     """A smooth question in which the units interact."""
     generator = torch.Generator().manual_seed(seed)

@@ -23,8 +23,8 @@ class DeepLift:
     is saturated still lets through what brought it there. The scores add up to score(input) - score(baseline) exactly
     where the way from the features to the score is made of linear maps and of activations that are modules and work
     coordinate by coordinate: which ones do is tried, not looked up. Attention, norms and products of two activations
-    have no rule; a question that leads through them is refused. Of most classifiers it can be asked at the last layer,
-    for logits, and about concepts there.
+    have no rule; a question that leads through them is refused. Of a transformer it can be asked what concepts of its
+    last layer contribute to a logit.
 
     Source: Shrikumar, Greenside, Kundaje 2017, arXiv:1704.02685, section 3.5.1 (rescale rule) with the chain rule for
         multipliers (equation 3). Departs from it in that outputs of a softmax are refused, not normalised.
@@ -59,6 +59,6 @@ def check_sum(question: Question, given: Float[Tensor, "k f"], gap: Float[Tensor
         raise UnsupportedError(
             f"deep-lift gives {float(total[worst]):.4g} in all where the score of "
             f"{question.targets[worst].label!r} moves by {float(gap[worst]):.4g}: something between the features and "
-            "the score has no rule (attention, a norm, a product, a softmax). Use integrated-gradients, or ask above "
-            "it: at the last layer (layer=-1), for a logit (score='logit')."
+            "the score has no rule (attention, a norm, a product, a softmax). Use integrated-gradients, or ask about "
+            "what is above it, such as concepts of the last layer, for a logit (score='logit')."
         )

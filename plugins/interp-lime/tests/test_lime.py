@@ -98,7 +98,7 @@ def test_the_intact_text_counts_as_often_as_any_other_number_of_units_removed() 
     question = ask(lambda v: v[:, :, 0].prod(1, keepdim=True), torch.ones(11, 1))
     truth, _ = Lime(samples=2**11).attribute(question)
     scores, error = Lime(samples=2**11 - 1).attribute(question)
-    assert float(error.max()) < 0.1 * float(truth.min())
+    assert float(error.max()) < 0.2 * float(truth.min())
     assert float(((scores - truth) / error).abs().max()) < 4
 
 

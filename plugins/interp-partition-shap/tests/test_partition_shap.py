@@ -86,14 +86,13 @@ def test_what_two_branches_do_together_is_shared_by_halves_on_each_level() -> No
 
 
 def test_sentences_are_divided_first_then_clauses_then_words() -> None:
-    text = "It was late, and I was tired. We left."
-    tokens = ["It", " was", " la", "te", ",", " and", " I", " was", " tired", ".", " We", " left", "."]
+    tokens = ["It", " was", " la", "te", ",", " and", " I", " was", " so", " very", " tired", ".", " We", " left", "."]
     starts = [sum(map(len, tokens[:i])) for i in range(len(tokens))]
     units = [Unit(t, s, s + len(t)) for t, s in zip(tokens, starts, strict=True)]
-    branch = grown(range(13), levels_of(text, units))
+    branch = grown(range(15), levels_of("".join(tokens), units))
     first, second = branch.parts
-    assert first.units == tuple(range(10)) and second.units == (10, 11, 12)
-    assert [part.units for part in first.parts] == [(0, 1, 2, 3, 4), (5, 6, 7, 8, 9)]
+    assert first.units == tuple(range(12)) and second.units == (12, 13, 14)
+    assert [part.units for part in first.parts] == [tuple(range(5)), tuple(range(5, 12))]
     assert (2, 3) in [part.units for part in first.parts[0].parts[1].parts]  # the pieces of a word
 
 
