@@ -70,7 +70,10 @@ def peer(texts: list[str], targets: list[int]) -> dict[str, Any] | str:
         return "not compared: set INTERP_PEERS_PYTHON to an interpreter that has interpreto"
     asked = {"model": str(SHARED / "models" / "emotion-minilm"), "texts": texts, "targets": targets}
     given = json.dumps({**asked, "samples": SAMPLES, "seeds": SEEDS, "device": DEVICE})
-    done = subprocess.run([python, "-c", PEER], input=given, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run([python, "-c", PEER], input=given, capture_output=True, text=True, check=False)
+    except OSError as error:
+        return f"not compared: {error}"
     if done.returncode:
         return f"not compared: {python} said {(done.stderr.strip().splitlines() or ['nothing'])[-1]}"
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])

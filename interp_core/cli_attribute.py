@@ -161,7 +161,16 @@ def _benchmark_data(found: Any) -> dict[str, Any]:
     def scores(row: Any) -> dict[str, Any]:
         return {m: {**s.to_json(), "beats_floor": found.beats_floor(row, m)} for m, s in row.scores.items()}
 
-    rows = [{**vars(row), "cost": vars(row.cost), "scores": scores(row)} for row in found.rows]
+    rows = [
+        {
+            "method": row.method,
+            "parameters": dict(row.parameters),
+            "scores": scores(row),
+            "cost": vars(row.cost),
+            "failures": dict(row.failures),
+        }
+        for row in found.rows
+    ]
     trusted = found.trusted.method if found.trusted else None
     return {"model": found.model, "texts": found.texts, "rows": rows, "trusted": trusted, "verdict": found.verdict}
 

@@ -176,6 +176,7 @@ def test_numbers_with_a_standard_error_say_that_it_is_one():
 
 def test_a_method_that_samples_and_took_everything_is_exact():
     html = fragment(attribution(error=torch.zeros(2, 3)))
+    assert Page(html).all("p", **{"class": "ip-words"})[0]["data-sure"] == "exact"
     assert "exact, nothing is left to chance" in html and "±" not in Page(html).words[0]
     assert re.findall(r'<td class="(\w+)">([^<]+)</td>', html)[2] == ("n2", "−0.500")
     assert "data-sure" not in Page(fragment(attribution())).all("p", **{"class": "ip-words"})[0]
@@ -241,6 +242,7 @@ def test_an_extracted_answer_is_marked_where_it_stands_and_its_words_count():
     html = report(attribution(text, scores, (answer,), encoded=encoded, intact=None)).html
     marks = [m for m in Page(html).all("mark") if "data-s" in m]
     assert [i for i, m in enumerate(marks) if "own" in m["class"]] == [5, 6]
+    assert [c["data-own"] for c in Page(html).all("th") if "data-own" in c] == ["5 6"]
     assert "“bob” speaks most for “old bob”" in html
     assert Page(html).words == [text]
 

@@ -158,7 +158,7 @@ def _method_view(one: Attribution, targets: list[Target], chosen: int, shared_no
     return MethodView(
         name=one.made_by.method,
         scale=_scale(one, largest),
-        sure="" if one.error is None else "error",
+        sure="" if one.error is None else "exact" if one.exact else "error",
         effort=_effort(one),
         given=given,
         continuation=continuation,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import torch
@@ -124,25 +123,6 @@ def is_complete(_method: Method, instance: Any) -> None:
     assert off < 0.01, f"the scores miss the difference to the baseline by {off:.1%}"
 
 
-def seed_matters(_method: Method, instance: Any) -> None:
-    """Another seed, another draw."""
-    other = dataclasses.replace(instance, seed=instance.seed + 1)
-    few = {"samples": 40} if hasattr(instance, "samples") else {}
-    one, two = (_scores(dataclasses.replace(m, **few), tangled_world()) for m in (instance, other))
-    assert not torch.equal(one, two), "another seed gave the same scores, so the seed is not used"
-
-
-def small_is_exact(_method: Method, instance: Any) -> None:
-    """When all subsets fit the budget the seed does not matter and no subset is evaluated twice."""
-    other = dataclasses.replace(instance, seed=instance.seed + 1)
-    question = tangled_world(5, units=5)
-    one, two = _scores(instance, question), _scores(other, tangled_world(5, units=5))
-    runner = question._runner
-    assert isinstance(runner, FunctionRunner)
-    assert torch.allclose(one, two, atol=1e-6), "all 32 subsets fit the budget, and yet the seed matters"
-    assert runner.rows <= 32, f"{runner.rows} rows were evaluated for 32 subsets"
-
-
 def _few(model: TextModel) -> dict[str, Any]:
     return {"progress": False, "max_new_tokens": 3} if model.head == "causal" else {"progress": False, "targets": "all"}
 
@@ -216,17 +196,5 @@ CHECKS = (
         "More steps, or drop the claim 'complete'.",
         _claims("complete"),
         is_complete,
-    ),
-    Check(
-        "another seed gives another draw",
-        "Use the field `seed`, or drop the claim 'seeded'.",
-        _claims("seeded"),
-        seed_matters,
-    ),
-    Check(
-        "small questions are answered exactly",
-        "Take each subset once when all fit.",
-        _claims("exact-when-small"),
-        small_is_exact,
     ),
 )

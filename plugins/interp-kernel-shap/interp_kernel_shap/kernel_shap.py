@@ -20,8 +20,8 @@ class KernelShap:
 
     They are the weights of the linear function of the units kept that comes closest to the score, when each subset
     counts as the Shapley kernel says. A subset is always taken together with its complement, sizes near the two ends
-    are taken whole as long as they fit, and the rest is sampled, each subset at most once. The scores always add up to
-    score(intact) - score(emptied).
+    are taken whole where a sample would have as many, and the rest is sampled, each subset at most once. The scores
+    always add up to score(intact) - score(emptied).
 
     The standard error is that of the fit, each pair judged by a line fitted without it. With fewer pairs than units
     the line is not determined: what the pairs cannot tell apart is shared equally, and the error is as large as a
