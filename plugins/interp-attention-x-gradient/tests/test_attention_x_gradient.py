@@ -1,6 +1,7 @@
 """Weights and slopes are those of transformers' own eager attention with autograd through it."""
 
 import copy
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -122,6 +123,29 @@ def test_it_works_where_the_caller_has_switched_gradients_off(mode: Any) -> None
     with mode():
         found = explained(model).scores
     assert torch.allclose(found, expected, atol=1e-6)
+
+
+def test_the_graph_of_one_text_is_gone_before_the_next_passes() -> None:
+    """While slopes are computed no other thread can pass through the model."""
+    model, free = tiny_classifier(), []
+
+    def attempt() -> None:
+        free.append(model.lock.acquire(blocking=False))
+        if free[-1]:
+            model.lock.release()
+
+    def on_the_way_back(_slope: torch.Tensor) -> None:
+        other = threading.Thread(target=attempt)
+        other.start()
+        other.join()
+
+    def watch(_module: Any, _inputs: Any, out: torch.Tensor) -> None:
+        if out.requires_grad:
+            out.register_hook(on_the_way_back)
+
+    model.model.classifier.register_forward_hook(watch)
+    explained(model)
+    assert free and not any(free)
 
 
 def test_two_stacks_and_models_without_attention_are_refused() -> None:

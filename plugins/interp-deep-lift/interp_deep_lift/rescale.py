@@ -30,9 +30,10 @@ def rescaled(
         known[module].append((given.detach(), output.detach()))
 
     def straighten(module: nn.Module, given: Tensor, output: Tensor) -> Tensor | None:
-        if not known[module]:
+        old = known[module].pop(0) if known[module] else None
+        if old is None or old[0].shape != given.shape:  # the baseline went another way; the sum will tell
             return None
-        slope = slope_of_the_way(given, output, *known[module].pop(0))
+        slope = slope_of_the_way(given, output, *old)
         return output.detach() + slope * (given - given.detach())  # the same number, with that slope
 
     with torch.inference_mode(False), torch.enable_grad():

@@ -91,6 +91,7 @@ class _FromVectors(nn.Module):
         return self.inner.from_vectors(given, torch.ones(given.shape[:2]))
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:captum.*")
 @pytest.mark.parametrize("kind", [nn.ReLU, nn.Tanh, nn.Sigmoid, nn.Softplus])
 def test_scores_are_those_of_captum(kind: Callable[[], nn.Module]) -> None:
     from captum.attr import DeepLift
@@ -188,6 +189,61 @@ def test_a_softmax_has_no_rule_and_the_logit_is_offered() -> None:
 def test_at_a_layer_that_is_linear_in_the_words_the_scores_are_the_same() -> None:
     model = bag(nn.GELU)
     assert torch.allclose(explained(model, layer="each.0").scores, explained(model).scores, atol=1e-5)
+
+
+class _Routed(nn.Module):
+    """Only some tokens go through the activation, or, with none of them, the activation does not run."""
+
+    def __init__(self, skips: bool) -> None:
+        super().__init__()
+        self.activation, self.skips = nn.Tanh(), skips
+
+    def forward(self, x: Tensor) -> Tensor:
+        chosen = x[..., 0] > 0.5
+        if self.skips and not chosen.any():
+            return x
+        moved: Tensor = x.clone()
+        moved[chosen] = self.activation(3 * x[chosen])
+        return moved
+
+
+@pytest.mark.parametrize("skips", [False, True])
+def test_tokens_that_go_another_way_than_the_baseline_have_no_rule_and_are_refused(skips: bool) -> None:
+    inner = BagOfLayers(_Routed(skips), nn.Linear(6, 3))
+    model = interp.TextModel(inner.eval(), word_tokenizer())
+    with torch.no_grad():
+        inner.words.weight[:, 0] = 0.0
+        inner.words.weight[model.encoder("happy sad").ids[1:3], 0] = 1.0
+    with pytest.raises(UnsupportedError, match="has no rule"):
+        explained(model, "happy sad")
+
+
+class _Watching(nn.Module):
+    """A tanh that notes whether another thread could pass through the model while it works."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock, self.free = threading.RLock(), []  # type: ignore[var-annotated]
+
+    def forward(self, x: Tensor) -> Tensor:
+        other = threading.Thread(target=self._try)
+        other.start()
+        other.join()
+        return x.tanh()
+
+    def _try(self) -> None:
+        self.free.append(self.lock.acquire(blocking=False))
+        if self.free[-1]:
+            self.lock.release()
+
+
+def test_no_other_text_passes_while_activations_are_tried_and_straightened() -> None:
+    activation = _Watching()
+    model = bag(lambda: activation)
+    activation.lock = model.lock
+    found = explained(model)
+    assert torch.allclose(found.scores, explained(bag(nn.Tanh)).scores, atol=1e-6)
+    assert activation.free and not any(activation.free)
 
 
 def test_several_texts_at_once_are_what_each_is_alone() -> None:

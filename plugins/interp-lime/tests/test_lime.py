@@ -9,7 +9,14 @@ import torch
 from interp_core.errors import InputError
 from interp_core.question import ask
 from interp_core.testing import contract_tests, linear_world, tangled_world, tiny_classifier, tiny_generator
-from interp_lime.lime import Lime, draw_probability, similarity, standard_error, weighted_ridge
+from interp_lime.lime import (
+    Lime,
+    draw_probability,
+    similarity,
+    standard_error,
+    weighted_ridge,
+    with_some_removed,
+)
 from sklearn.linear_model import Ridge
 
 test_contract = contract_tests("lime")
@@ -61,6 +68,14 @@ def test_draws_of_each_size_are_equally_likely() -> None:
     sizes = (~patterns).sum(1)
     totals = [float(chance[sizes == s].sum()) for s in range(7)]
     assert np.allclose(totals, 1.0)
+
+
+def test_each_number_of_units_removed_is_drawn_as_often_and_each_unit_too() -> None:
+    keep = with_some_removed(30_000, 5, torch.Generator().manual_seed(0))
+    sizes = torch.bincount((~keep).sum(1), minlength=6)
+    assert int(sizes[0]) == 0
+    assert float((sizes[1:] / 30_000 - 1 / 5).abs().max()) < 0.01
+    assert float((keep.double().mean(0) - 2 / 5).abs().max()) < 0.01  # the mean of 4, 3, 2, 1 and 0 of five
 
 
 def test_few_units_cost_each_subset_once() -> None:

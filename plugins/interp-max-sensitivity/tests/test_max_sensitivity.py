@@ -9,7 +9,6 @@ import pytest
 import torch
 from interp_core.attribution import Attribution, explain
 from interp_core.errors import BudgetError, InputError, UnsupportedError
-from interp_core.floors import RandomScores
 from interp_core.question import Question, ask
 from interp_core.testing import contract_tests, linear_world, tangled_world, tiny_classifier, tiny_generator
 from interp_max_sensitivity.max_sensitivity import MaxSensitivity
@@ -38,6 +37,16 @@ class Gradient:
     def attribute(self, question: Question) -> Tensor:
         (slope,) = question.gradients(question.x[None])
         return question.pool(slope.sum(-1))
+
+
+@dataclass
+class Uniform:
+    """New numbers from 0 to 1 each time it is asked."""
+
+    generator: torch.Generator
+
+    def attribute(self, question: Question) -> Tensor:
+        return torch.rand(len(question.targets), len(question.units), generator=self.generator)
 
 
 class Positions:
@@ -132,7 +141,7 @@ def test_the_unit_of_the_scores_does_not_matter() -> None:
 def test_what_looks_at_nothing_never_changes_and_what_is_random_does() -> None:
     question = tangled_world(0, units=400, targets=1)
     assert float(measured(MaxSensitivity(), question, Positions())) == 0
-    random = RandomScores(torch.Generator().manual_seed(0))
+    random = Uniform(torch.Generator().manual_seed(0))
     expected = (1 / 6 / (1 / 3)) ** 0.5  # E (a - b)² over E b² of uniform numbers
     assert float(measured(MaxSensitivity(samples=1), question, random)) == pytest.approx(expected, rel=0.1)
 
@@ -193,6 +202,13 @@ def test_classes_and_tokens_are_asked_again_in_their_own_score_space(make: Any, 
     assert moved.made_by.settings["score"] == found[0].score_space
     whole = interp.attribute(model, ["i feel so happy"], by=by, score="probability", **targets, **small, **QUIET)
     assert interp.measure(whole, model, by="max-sensitivity", radius=1e-6, samples=1, **QUIET).value < 1e-3
+
+
+def test_at_a_layer_its_states_move() -> None:
+    model = tiny_classifier()
+    found = interp.attribute(model, ["i feel so happy", "the dog was old"], by="input-x-gradient", layer=0, **QUIET)
+    still, moved = (interp.measure(found, model, by="max-sensitivity", radius=r, **QUIET) for r in (1e-6, 0.5))
+    assert still.value < 1e-3 < moved.value
 
 
 @pytest.mark.parametrize(("by", "options"), [("occlusion", {"removal": "drop"}), ("attention-rollout", {})])

@@ -164,5 +164,5 @@ def iou_f1(chosen: Bool[Tensor, " a"], marked: Bool[Tensor, " a"], overlap: floa
 
 
 def _shared(one: range, other: range) -> float:
-    both = max(0, min(one.stop, other.stop) - max(one.start, other.start))
+    both = min(one.stop, other.stop) - max(one.start, other.start)  # below 0 where they are apart
     return both / (len(one) + len(other) - both)

@@ -133,6 +133,11 @@ def test_the_best_are_as_many_as_are_marked_or_a_share_rounded_up(share: float |
         assert chosen.nonzero().flatten().tolist() == list(range(10 - count, 10))
 
 
+def test_a_share_is_not_rounded_up_by_an_error_of_rounding() -> None:
+    assert 0.07 * 100 > 7
+    assert int(TokenF1(share=0.07).chosen(torch.arange(100.0), torch.arange(100) < 2).sum()) == 7
+
+
 def test_a_unit_is_marked_when_more_than_half_of_its_characters_are() -> None:
     made = Attribution("what a lovely day", *_units("what a lovely day"), torch.zeros(1, 4), MadeBy("given"))
     assert marked_units(made, [(0, 3)]).tolist() == [True, False, False, False]

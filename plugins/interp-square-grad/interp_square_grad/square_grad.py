@@ -22,7 +22,8 @@ class SquareGrad:
     Args:
         samples: how many noisy inputs, at least 4; taken in pairs, so that of an odd number one is left out.
         noise: standard deviation of the noise in units of `question.spread`, the standard deviation of a coordinate
-            over the model's embeddings. All features get it, also those that are in no unit.
+            over the model's embeddings. All features get it, also those that are in no unit. With much noise a few
+            large squares make up the mean and errors of few samples are too small: at 1 take 256 samples or more.
         tolerance: stop once no standard error is above it, in the units of the answer; None for all samples.
         seed: of the noise.
 
@@ -31,7 +32,7 @@ class SquareGrad:
     """
 
     samples: int = 64
-    noise: float = 1.0
+    noise: float = 0.1
     tolerance: float | None = None
     seed: int = 0
 

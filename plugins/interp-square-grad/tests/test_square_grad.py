@@ -16,7 +16,7 @@ from interp_core.testing import contract_tests, linear_world, tiny_classifier, t
 from interp_square_grad.square_grad import SquareGrad
 from torch import Tensor
 
-test_contract = contract_tests("square-grad", samples=16, noise=0.1)  # squares are large where noise is
+test_contract = contract_tests("square-grad", samples=16)
 TEXT = "i feel so happy and never tired today"
 
 
@@ -47,7 +47,7 @@ def test_a_linear_score_has_the_squares_of_its_weights() -> None:
 
 def test_the_mean_square_is_that_of_the_noise_asked_for() -> None:
     question, truth = wave_world()
-    scores, error = SquareGrad(samples=8000).attribute(question)
+    scores, error = SquareGrad(samples=8000, noise=1.0).attribute(question)
     assert bool(((scores - truth).abs() < 4 * error).all())
     assert float((error / truth).max()) < 0.02
 
@@ -74,7 +74,7 @@ def test_errors_hold_the_truth_in_95_of_100_runs() -> None:
     question, truth = wave_world()
     held = []
     for seed in range(500):
-        scores, error = SquareGrad(samples=64, seed=seed).attribute(question)
+        scores, error = SquareGrad(samples=64, noise=1.0, seed=seed).attribute(question)
         held.append((scores - truth).abs() < 1.96 * error)
     share = torch.stack(held).float().mean(0)
     assert bool(((share > 0.92) & (share < 0.98)).all()), share
@@ -152,7 +152,7 @@ def test_fewer_are_drawn_where_rows_are_capped() -> None:
 
 def test_drawing_stops_once_it_is_good_enough() -> None:
     question, _ = wave_world()
-    _, error = SquareGrad(samples=4000, tolerance=0.2).attribute(question)
+    _, error = SquareGrad(samples=4000, noise=1.0, tolerance=0.2).attribute(question)
     assert 0 < float(error.max()) <= 0.2
     assert question.rows < 2000
 

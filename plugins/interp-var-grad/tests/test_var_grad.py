@@ -18,7 +18,7 @@ from interp_var_grad.var_grad import Tally, VarGrad
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-test_contract = contract_tests("var-grad", samples=16, noise=0.1)  # squares are large where noise is
+test_contract = contract_tests("var-grad", samples=16)
 TEXT = "i feel so happy and never tired today"
 
 
@@ -56,7 +56,7 @@ def test_the_factors_of_a_product_vary_with_each_other() -> None:
 
 def test_the_variance_is_that_of_the_noise_asked_for() -> None:
     question, truth = wave_world()
-    scores, error = VarGrad(samples=8000).attribute(question)
+    scores, error = VarGrad(samples=8000, noise=1.0).attribute(question)
     assert bool(((scores - truth).abs() < 4 * error).all())
     assert float((error / truth).max()) < 0.02
 
@@ -88,7 +88,7 @@ def test_errors_hold_the_truth_in_95_of_100_runs() -> None:
     question, truth = wave_world()
     held = []
     for seed in range(500):
-        scores, error = VarGrad(samples=64, seed=seed).attribute(question)
+        scores, error = VarGrad(samples=64, noise=1.0, seed=seed).attribute(question)
         held.append((scores - truth).abs() < 1.96 * error)
     share = torch.stack(held).float().mean(0)
     assert bool(((share > 0.92) & (share < 0.98)).all()), share
@@ -173,7 +173,7 @@ def test_fewer_are_drawn_where_rows_are_capped() -> None:
 
 def test_drawing_stops_once_it_is_good_enough() -> None:
     question, _ = wave_world()
-    _, error = VarGrad(samples=4000, tolerance=0.2).attribute(question)
+    _, error = VarGrad(samples=4000, noise=1.0, tolerance=0.2).attribute(question)
     assert 0 < float(error.max()) <= 0.2
     assert question.rows < 2000
 
