@@ -60,7 +60,7 @@ def benchmark(
             except EXPECTED as error:
                 failures[metric_name] = str(error)
         made = found[0].made_by
-        rows.append(Row(name, made.parameters, scores, made.cost, failures))
+        rows.append(Row(name, made.parameters, scores, made.cost, failures, made))
     return Benchmark(tuple(rows), tuple(wanted), model.name, len(corpus))
 
 

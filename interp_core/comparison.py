@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from interp_core.intervals import FEWEST, interval_of_mean
-from interp_core.provenance import Cost
+from interp_core.provenance import Cost, MadeBy
 from interp_core.score import Score
 
 SURE = 0.95
@@ -28,6 +28,7 @@ class Row:
     scores: Mapping[str, Score] = field(default_factory=dict)
     cost: Cost = field(default_factory=Cost)
     failures: Mapping[str, str] = field(default_factory=dict)
+    made_by: MadeBy | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +93,7 @@ class Benchmark:
             )
         won = [m for m in self.ranked if self.beats_floor(self.trusted, m)]
         return (
-            f"On {self.model} trust {self.trusted.method}: better than random orders in {', '.join(won)}, with the "
+            f"On {self.model} trust {self.trusted.method}: better than random orders in {' and '.join(won)}, with the "
             "best mean rank of the methods that beat chance."
         )
 
@@ -134,7 +135,7 @@ class Benchmark:
     def save(self, path: str | Path) -> Path:
         """Write as JSON."""
         rows = [{**vars(row), "scores": {m: s.to_json() for m, s in row.scores.items()}} for row in self.rows]
-        data = {"rows": rows, "metrics": self.metrics, "model": self.model, "texts": self.texts}
+        data = {"kind": "benchmark", "rows": rows, "metrics": self.metrics, "model": self.model, "texts": self.texts}
         Path(path).write_text(json.dumps(data, default=dataclasses.asdict), encoding="utf-8")
         return Path(path)
 
@@ -148,6 +149,7 @@ class Benchmark:
                     **row,
                     "scores": {m: Score.from_json(s) for m, s in row["scores"].items()},
                     "cost": Cost(**row["cost"]),
+                    "made_by": MadeBy.from_json(row["made_by"]) if row.get("made_by") else None,
                 }
             )
             for row in data["rows"]

@@ -23,7 +23,6 @@ _LOADERS: dict[str, Any] = {
     "concepts": ConceptSpace.load,
     "importance": Importance.load,
 }
-COMPARED = {"rows", "metrics", "model", "texts"}  # what a benchmark holds
 
 
 def save_results(folder: str | Path, results: Iterable[Any]) -> list[Path]:
@@ -80,7 +79,7 @@ def load_result(path: str | Path) -> Any:
 def _from_json(file: Path) -> Any:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-        kind = "benchmark" if data.keys() >= COMPARED else data.pop("kind")
+        kind = data.pop("kind")
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise InputError(f"{str(file)!r} holds no result: {type(error).__name__}: {error}") from error
     try:

@@ -18,6 +18,7 @@ from interp_core.score import Score
 from interp_core.targets import Target
 from interp_core.text import Unit
 
+LIME = MadeBy("lime", source="Ribeiro 2016", parameters={"samples": 9}, cost=Cost(3, 1371, 9, 2, 4.0))
 SURE, UNSURE = torch.full((8,), 0.3) + torch.arange(8) / 100, torch.tensor([0.9, -0.9] * 4)
 
 
@@ -31,7 +32,7 @@ def benchmark():
     good = {"insertion": score(0.8), "deletion": score(0.2, better=False, name="deletion")}
     one = {"insertion": score(0.9, UNSURE)}
     rows = (
-        Row("lime", {"samples": 9}, good, Cost(3, 1371, 9, 2, 4.0)),
+        Row("lime", {"samples": 9}, good, LIME.cost, made_by=LIME),
         Row("cheap", {}, one, Cost(1, 8, 9, 0, 1.0), {"deletion": "it has no scores"}),
         Row("broken", failures={"": "it needs gradients"}),
     )
@@ -154,7 +155,8 @@ def test_it_is_said_how_methods_and_metrics_were_made_each_once():
     assert titles == ["lime", "cheap", "insertion", "deletion"], "what failed has made nothing"
     assert "samples = 9" in made and "attribution of 8 texts" in made
     assert "2 forward passes, 20 rows, 1.0 s" in made, "insertion measured two methods"
-    assert re.findall(r'<li id="ip-ref\d">([^<]+)</li>', html) == ["the paper of insertion", "the paper of deletion"]
+    papers = ["Ribeiro 2016", "the paper of insertion", "the paper of deletion"]
+    assert re.findall(r'<li id="ip-ref\d">([^<]+)</li>', html) == papers
 
 
 def test_the_verdict_is_among_the_findings_only_beside_others():

@@ -62,11 +62,11 @@ def runs_of(values: Sequence[Any]) -> list[Run]:
 
 def _compared(benchmark: Benchmark) -> list[Run]:
     """The methods of a benchmark; then its metrics, each said once with what it took for all methods together."""
-    methods = [
-        MadeBy(row.method, parameters=dict(row.parameters), model=benchmark.model, cost=row.cost)
-        for row in benchmark.rows
-        if "" not in row.failures
-    ]
+    methods = []
+    for row in benchmark.rows:
+        given = MadeBy(row.method, parameters=dict(row.parameters), model=benchmark.model, cost=row.cost)
+        if "" not in row.failures:
+            methods.append(replace(row.made_by, method=row.method) if row.made_by else given)
     metrics: dict[str, MadeBy] = {}
     for name, score in (item for row in benchmark.rows for item in row.scores.items()):
         made, cost = replace(score.made_by, method=name, cost=Cost()), score.made_by.cost
