@@ -34,7 +34,7 @@ def ask(model: interp.TextModel, text: object = TEXT, **options: object) -> list
         ({"removal": "blank"}, InputError, "removal 'blank' is unknown"),
         ({"removal": torch.zeros(5)}, InputError, r"\(5,\); \(16,\) or \(7, 16\) was expected"),
         ({"score": "odds"}, TargetError, "score 'odds' is unknown"),
-        ({"samples": 1}, InputError, "at least 2 samples"),
+        ({"samples": 1}, InputError, "samples is 1; at least 2"),
         ({"sample": 100}, InputError, "has no parameter 'sample'; its parameters are samples"),
         ({"by": "lyme"}, interp.InterpError, "Did you mean 'lime'"),
         ({"by": "insertion"}, interp.InterpError, "is of kind 'metric'"),
