@@ -41,7 +41,11 @@ def benchmark(
         InputError: no methods or metrics, or a name given twice. What goes wrong within one method or metric is kept
             in its row, and the others go on.
     """
-    chosen, wanted = _named(methods), _named(metrics)
+    chosen, wanted = _named(methods, "methods"), _named(metrics, "metrics")
+    needs = {name: _needs(name, metric) for name, metric in wanted.items()}
+    unmarked = [name for name, needed in needs.items() if "labels" in needed] if labels is None else []
+    if unmarked:
+        raise InputError(f"{', '.join(unmarked)} compares with what people marked; give labels=, spans for each text.")
     corpus = as_texts(texts)
     rows = []
     for name, method in chosen.items():
@@ -52,31 +56,42 @@ def benchmark(
             continue
         scores, failures = {}, {}
         for metric_name, metric in wanted.items():
-            what = (model, labels) if labels is not None and _compares(metric) else (model,)
+            what = (model, labels) if "labels" in needs[metric_name] else (model,)
             again = None if isinstance(method, str) else method
             try:
-                progress = options.get("progress", True)
-                scores[metric_name] = measure(found, *what, by=metric, method=again, progress=progress)
-            except EXPECTED as error:
+                asked = {"progress", *(() if "method" in needs[metric_name] else ("removal",))} & options.keys()
+                same = {name: options[name] for name in asked}
+                scores[metric_name] = measure(found, *what, by=metric, method=again, **same)
+            except (*EXPECTED, InputError) as error:
                 failures[metric_name] = str(error)
         made = found[0].made_by
         rows.append(Row(name, made.parameters, scores, made.cost, failures, made))
-    return Benchmark(tuple(rows), tuple(wanted), model.name, len(corpus))
+    deciding = tuple(name for name, needed in needs.items() if "method" not in needed)  # the others ask for steadiness
+    return Benchmark(tuple(rows), tuple(wanted), model.name, len(corpus), deciding)
 
 
-def _named(given: Named) -> dict[str, Any]:
+def _named(several: Named | str, what: str) -> dict[str, Any]:
+    given: Named = [several] if isinstance(several, str) else several
     if isinstance(given, Mapping):
         found = dict(given)
     else:
         found = {one if isinstance(one, str) else name_of(one): one for one in given}
     if not found or len(found) < len(given):
         raise InputError(
-            f"{len(given)} methods or metrics were given under {len(found)} names; at least one is needed, and names "
-            "that differ: give two of one kind as a mapping of names to instances."
+            f"the {what} are {', '.join(map(str, found)) or 'none'}, {len(given)} in all; at least one is needed, and "
+            "names that differ: give two of one kind as a mapping of names to instances."
         )
     return found
 
 
-def _compares(metric: Any) -> bool:
+def _needs(name: str, metric: Any) -> frozenset[str]:
+    """What a metric is given beside attribution and question.
+
+    Raises:
+        UnsupportedError: it measures something else than attributions.
+    """
     declared = registry.get(metric, "metric") if isinstance(metric, str) else registry.declaration_of(metric)
-    return "labels" in (declared.needs if declared else getattr(metric, "needs", frozenset()))
+    if declared is not None and declared.measures != "attribution":
+        raise UnsupportedError(f"{name} measures {declared.measures}; a benchmark is of attributions.")
+    found: frozenset[str] = declared.needs if declared else getattr(metric, "needs", frozenset())
+    return found

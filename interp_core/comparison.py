@@ -40,18 +40,22 @@ class Benchmark:
         metrics: the names of the metrics.
         model: the name of the model.
         texts: how many texts.
+        deciding: the metrics that a verdict may rest on; None for all. Those that ask whether a method is steady are
+            not among them: one that always says the same is.
     """
 
     rows: tuple[Row, ...]
     metrics: tuple[str, ...]
     model: str
     texts: int
+    deciding: tuple[str, ...] | None = None
 
     @property
     def ranked(self) -> tuple[str, ...]:
-        """The metrics that say which of two answers is better."""
+        """The metrics that say which of two answers is better, of those that decide."""
+        named = self.metrics if self.deciding is None else self.deciding
         scores = [(m, s) for row in self.rows for m, s in row.scores.items()]
-        return tuple(m for m in self.metrics if any(n == m and s.higher_is_better is not None for n, s in scores))
+        return tuple(m for m in named if any(n == m and s.higher_is_better is not None for n, s in scores))
 
     @cached_property
     def level(self) -> float:
@@ -84,6 +88,11 @@ class Benchmark:
     @property
     def verdict(self) -> str:
         """In words: which method to trust here, or that none earns it."""
+        if not any(row.scores for row in self.rows):
+            said = [why for row in self.rows for why in row.failures.values()]
+            return f"Nothing could be measured: {said[0] if said else 'there are no methods.'}"
+        if not self.ranked:
+            return "None of these metrics says which method to trust; add one such as insertion."
         if self.texts < FEWEST:
             return f"{self.texts} texts are too few to tell methods from chance; give at least {FEWEST}."
         if self.trusted is None:
@@ -136,6 +145,7 @@ class Benchmark:
         """Write as JSON."""
         rows = [{**vars(row), "scores": {m: s.to_json() for m, s in row.scores.items()}} for row in self.rows]
         data = {"kind": "benchmark", "rows": rows, "metrics": self.metrics, "model": self.model, "texts": self.texts}
+        data["deciding"] = self.deciding
         Path(path).write_text(json.dumps(data, default=dataclasses.asdict), encoding="utf-8")
         return Path(path)
 
@@ -154,7 +164,8 @@ class Benchmark:
             )
             for row in data["rows"]
         )
-        return cls(rows, tuple(data["metrics"]), data["model"], data["texts"])
+        deciding = None if data.get("deciding") is None else tuple(data["deciding"])
+        return cls(rows, tuple(data["metrics"]), data["model"], data["texts"], deciding)
 
     def _repr_html_(self) -> str:
         from interp_core.reporting import fragment

@@ -41,10 +41,12 @@ class RandomScores:
 
     Args:
         generator: of the draws.
+        size: of the scores.
     """
 
     generator: torch.Generator
+    size: float = 1.0
 
     def attribute(self, question: Question) -> Float[Tensor, "k u"]:
-        """Uniform in [0, 1)."""
-        return torch.rand(len(question.targets), len(question.units), generator=self.generator)
+        """Normal, as large as the scores they stand for."""
+        return torch.randn(len(question.targets), len(question.units), generator=self.generator) * self.size

@@ -90,7 +90,10 @@ class Measured:
         if made_on and made_on != {self.model.name}:
             names = ", ".join(sorted(made_on))
             raise InputError(f"the attributions are of {names}, the model is {self.model.name}; give that one.")
-        defaults = {"score": self._space(given), "removal": self._removal(given)}
+        if "method" in self.needs and given.keys() & {"score", "removal"}:
+            raise InputError("this metric asks the method again as it was asked before; leave score= and removal= out.")
+        limit = min((n for a in self.attributions if (n := a.made_by.settings.get("max_rows"))), default=None)
+        defaults = {"max_rows": limit, **given, "score": self._space(given), "removal": self._removal(given)}
         session = Session(self.model, dataclasses.replace(options, layer=self._layer(), **defaults))
         prepared = [_prepared(a, session) for a in self.attributions]
         draws = max(1, math.ceil(RANDOM_ORDERS / len(prepared)))
@@ -133,7 +136,7 @@ class Measured:
             question.rows = 0  # a limit on rows is for one answer
             drawn = torch.randn(attribution.scores.shape, generator=generator) * size
             other = dataclasses.replace(attribution, scores=drawn * question.applicable, error=None)
-            floor = self.metric.measure(other, question, *([RandomScores(generator)] if asks else []), *extra)
+            floor = self.metric.measure(other, question, *([RandomScores(generator, size)] if asks else []), *extra)
             random.append(_values(floor))
         return value, torch.cat(random)
 

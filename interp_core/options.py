@@ -38,8 +38,8 @@ class Options:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        if self.max_rows is not None and self.max_rows < 1:
-            raise InputError(f"max_rows is {self.max_rows}; at least 1 is needed.")
+        if self.max_rows is not None and (not isinstance(self.max_rows, int) or self.max_rows < 1):
+            raise InputError(f"max_rows is {self.max_rows!r}; a whole number of at least 1 is needed.")
 
 
 def take_options(given: dict[str, Any]) -> tuple[Options, dict[str, Any]]:

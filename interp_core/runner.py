@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
+from interp_core.errors import UnsupportedError
 from interp_core.evaluate import Evaluator
 from interp_core.functions import removed
 from interp_core.removal import Absence
@@ -64,7 +65,15 @@ class ModelRunner:
         return replace(self, readout=self.readout.deciding()).masked(keep).long()
 
     def moved(self, x: Float[Tensor, "f d"]) -> ModelRunner:
-        """The same about other features."""
+        """The same about other features.
+
+        Raises:
+            UnsupportedError: units are not removed by changing features.
+        """
+        if self.absent.mode != "features":
+            raise UnsupportedError(
+                f"removal={self.absent.name!r} does not look at features; use 'mask', 'mean' or 'zero'."
+            )
         return replace(self, x=x)
 
     def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:

@@ -7,6 +7,7 @@ from itertools import chain, repeat
 
 import torch
 from interp_core.errors import InputError
+from interp_core.intervals import t_quantile
 from jaxtyping import Float
 from torch import Tensor
 
@@ -26,7 +27,8 @@ def averaged(
             for all of them.
 
     Returns:
-        The mean and its standard error (k, u), in 64 bits; the error of a single draw is infinite.
+        The mean and its standard error (k, u), in 64 bits; the error of a single draw is infinite. With few draws it is
+        widened as Student's t says, so that 1.96 errors on either side hold the truth in 95 of 100 runs.
     """
     count, mean, squares = 0, torch.zeros(()), torch.zeros(())
     error = torch.zeros(())
@@ -37,7 +39,8 @@ def averaged(
         squares = squares + within + shift.square() * count * size / (count + size)
         mean = mean + shift * size / (count + size)
         count += size
-        error = (squares / (count - 1) / count).sqrt() if count > 1 else torch.full_like(mean, torch.inf)
+        spread = (squares / max(1, count - 1) / count).sqrt()
+        error = spread * t_quantile(0.95, count - 1) / 1.959964 if count > 1 else torch.full_like(mean, torch.inf)
         if tolerance is not None and count >= FEWEST and bool((error <= tolerance).all()):
             break
     return mean, error

@@ -118,7 +118,13 @@ class Readout:
             row = self.positions.index(where) if self.gathers else where
             logits, spread = logits[:, row], spread[:, row]
         if target.function is not None:
-            return target.function(logits).reshape(len(logits))
+            found = target.function(logits)
+            if found.numel() != len(logits):
+                raise TargetError(
+                    f"the function {target.label!r} gave {tuple(found.shape)} for logits {tuple(logits.shape)}; one "
+                    "number for each row was expected."
+                )
+            return found.reshape(len(logits))
         if target.against is None:
             return spread[:, target.index]
         return spread[:, target.index] - spread[:, target.against]

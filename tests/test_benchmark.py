@@ -7,7 +7,7 @@ import interp_core as interp
 import pytest
 import torch
 from interp_core.comparison import Row
-from interp_core.errors import InputError
+from interp_core.errors import InputError, UnsupportedError
 from interp_core.intervals import interval_of_mean, t_quantile
 from interp_core.score import Score
 from interp_core.testing import planted_model
@@ -102,5 +102,26 @@ def test_an_interval_is_that_of_scipy() -> None:
 
 def test_names_must_differ_and_there_must_be_some() -> None:
     for methods in ([], ["occlusion", "occlusion"]):
-        with pytest.raises(InputError, match="names"):
+        with pytest.raises(InputError, match="the methods are"):
             made(methods=methods)
+    assert [row.method for row in made(methods="occlusion").rows] == ["occlusion"]
+
+
+def test_steadiness_alone_is_no_reason_to_trust() -> None:
+    found = made(methods={"places": Places()}, metrics=["max-sensitivity"])
+    assert found.trusted is None and "None of these metrics says" in found.verdict
+
+
+def test_what_cannot_be_measured_is_said_before_or_instead_of_a_verdict() -> None:
+    with pytest.raises(InputError, match="give labels="):
+        made(metrics=["insertion", "plausibility-auprc"])
+    with pytest.raises(UnsupportedError, match="measures concepts"):
+        made(metrics=["mse"])
+    assert "Nothing could be measured" in made(methods={"broken": Broken()}).verdict
+
+
+def test_a_metric_that_asks_again_asks_as_before() -> None:
+    model = planted_model(WORTH)
+    why = interp.attribute(model, TEXTS, by="occlusion", progress=False)
+    with pytest.raises(InputError, match="asked before"):
+        interp.measure(why, model, by="max-sensitivity", removal="zero", progress=False)
