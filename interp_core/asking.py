@@ -167,7 +167,10 @@ class Session:
 
     def removal_name(self, readout: Readout) -> str:
         """What an absent unit is, for the record."""
-        return name_of(self.model, self.options.removal, bool(readout.positions))
+        name = name_of(self.model, self.options.removal, bool(readout.positions))
+        if name == "attention" and readout.head == "span":
+            raise UnsupportedError("removal='attention' hides the answer from a head that points at it; use 'mask'.")
+        return name
 
     def _emptied_states(self, prepared: Sequence[Prepared]) -> list[Tensor]:
         """The hidden states of each text with all of its units removed at the input."""

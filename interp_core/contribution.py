@@ -23,7 +23,7 @@ from interp_core.provenance import MadeBy, made_by
 from interp_core.rows import Answer, Request
 from interp_core.scoring import scored
 from interp_core.split import SplitModel
-from interp_core.targets import Readout, Target, check_space
+from interp_core.targets import Readout, Target, readout_of
 from interp_core.text import Encoded
 from interp_core.wanted import Contrast, class_targets
 from jaxtyping import Float
@@ -204,12 +204,14 @@ class _Source:
         if head not in CLASSIFIERS | {"causal"}:
             raise UnsupportedError(f"importance is for text classifiers and causal generators; this head is {head!r}.")
         found = self._generator(encoded) if head == "causal" else self._classes(text)
+        readout = readout_of(found, self.session.options.score, head)
+        found = readout.targets
         if not self.labels:
             own = self.targets in (None, "predicted") if not isinstance(self.targets, list | tuple | Tensor) else False
             self.labels = ("predicted class",) if own and head != "causal" else tuple(t.label for t in found)
         if len(found) != len(self.labels):
             raise TargetError("the texts have different numbers of targets; name the targets to get one table.")
-        return Readout(found, check_space(self.session.options.score, head), head)
+        return readout
 
     def _classes(self, text: int) -> tuple[Target, ...]:
         model = self.split.model

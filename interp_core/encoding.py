@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from interp_core.chat import rendered
 from interp_core.errors import InputError, UnsupportedError
 from interp_core.given import Text
 from interp_core.text import Encoded
@@ -53,7 +54,7 @@ class Encoder:
         """A text that something is to follow: without the special tokens that would close it, or, for a model with a
         decoder of its own, whole and with the token that the decoder starts with.
         """
-        encoded = self._encoded(text, NO_LIMIT)
+        encoded = replace(self._encoded(text, NO_LIMIT), types=None)  # generators are not told of types
         if self.start_id is not None:
             return _extended(encoded, [self.start_id], [(0, 0)], [True], source=len(encoded))
         count = len(encoded)
@@ -86,10 +87,13 @@ class Encoder:
             for i in range(1, len(ids) + 1)
         ]
         ends = [len(piece.rstrip("\ufffd")) for piece in pieces]
-        starts = [0, *ends[:-1]]
+        spans = [(min(a, b), b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+        for i in range(len(ids) - 2, -1, -1):  # the first bytes of a character stand where it does
+            if spans[i][0] == spans[i][1] and ids[i] not in special:
+                spans[i] = spans[i + 1]
         tail = {
             "input_ids": ids,
-            "offset_mapping": [(min(a, b), b) for a, b in zip(starts, ends, strict=True)],
+            "offset_mapping": spans,
             "special_tokens_mask": [int(i in special) for i in ids],
         }
         return self._joined(prompt, pieces[-1] if pieces else "", tail)
@@ -131,7 +135,12 @@ class Encoder:
         cut = max(0, len(found["input_ids"]) - most)
         if cut:
             which = "only_second" if len(parts) == 2 else True
-            found = self._ids(*parts, truncation=which, max_length=most, **options)
+            try:
+                found = self._ids(*parts, truncation=which, max_length=most, **options)
+            except Exception as error:  # the tokenizer's own, of no class
+                raise InputError(
+                    f"the first of the two texts alone is longer than the {most} tokens allowed."
+                ) from error
         if all(found["special_tokens_mask"]):
             raise InputError(f"the text {text!r} has no tokens for this tokenizer.")
         return _as_encoded(text, found, cut, self.tokenizer.mask_token_id)
@@ -156,23 +165,12 @@ class Encoder:
         """Messages through the tokenizer's own template, ready for an answer; only what they say can be removed."""
         if not getattr(self.tokenizer, "chat_template", None):
             raise UnsupportedError("this tokenizer has no chat template; give the prompt as a string.")
-        given = [dict(m) for m in messages]
-        text = self.tokenizer.apply_chat_template(given, tokenize=False, add_generation_prompt=True)
-        turns, start = [], 0
-        for message in given:
-            said = str(message.get("content", ""))
-            found = text.find(said, start)
-            said = said if found >= 0 else said.strip()
-            found = text.find(said, start)
-            if found < 0 or not said.strip():
-                raise InputError(f"the message {said[:40]!r} is empty, or rewritten by this tokenizer's template.")
-            turns.append((found, found + len(said)))
-            start = found + len(said)
+        text, turns = rendered(self.tokenizer, [dict(m) for m in messages])
         encoded = self._limited(text, (text,), most, add_special_tokens=False)
         inside = [any(a < stop and start < b for start, stop in turns) for a, b in encoded.offsets.tolist()]
         borders = tuple(edge for turn in turns for edge in turn)
         special = encoded.special | ~torch.tensor(inside)
-        return replace(encoded, special=special, borders=borders, turns=tuple(turns))
+        return replace(encoded, special=special, borders=borders, turns=turns)
 
     def _ids(self, *parts: Any, **options: Any) -> dict[str, Any]:
         settings = {"truncation": False, "padding": False, **options}

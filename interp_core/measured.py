@@ -150,10 +150,13 @@ class Measured:
 
     def _space(self, given: dict[str, Any]) -> str:
         """The score space asked for, or probability; the attributions' own where the metric is about those."""
+        entropies = {"entropy"} & {a.score_space for a in self.attributions}
+        if "score" in given and (given["score"] == "entropy") != bool(entropies):
+            raise InputError("an entropy is explained by its own attributions alone; leave score= out.")
         if "score" in given:
             return str(given["score"])
-        if getattr(self.metric, "space", "") == "own":
-            spaces = {a.score_space for a in self.attributions}
+        spaces = {a.score_space for a in self.attributions}
+        if getattr(self.metric, "space", "") == "own" or "entropy" in spaces:
             if len(spaces) > 1:
                 raise InputError(f"the attributions are in {', '.join(sorted(spaces))}; say score=… for the metric.")
             return spaces.pop()

@@ -156,7 +156,7 @@ class TextModel:
             count = self.embeddings.count
             raise InputError(f"tokenizer and model do not fit: id {int(ids.max())}, {count} embeddings.")
         given = {"input_ids": ids, "attention_mask": attention.long()}
-        if self.encoder.start_id is not None:
+        if self.encoder.start_id is not None and (batch.source or self.model.get_output_embeddings() is not None):
             given = for_two_stacks(batch, self.encoder.start_id)
         elif batch.types is not None and "token_type_ids" in self._accepts:
             given["token_type_ids"] = batch.types

@@ -162,6 +162,8 @@ def readout_of(targets: tuple[Target, ...], score: str, head: Head) -> Readout:
     space = check_space(score, head)
     if space == "entropy" and any(t.against is not None for t in targets):
         raise TargetError("the entropy is of the whole distribution, so two classes have no contrast in it.")
+    if space in ("entropy", "probability") and any(part.against is not None for t in targets for part in t.parts):
+        raise TargetError(f"a contrast of several words has no {space}; use score='logit' or 'log-probability'.")
     if space == "entropy" and head == "single-label" and not any(t.function for t in targets):
         targets = (Target("entropy", 0),)
     return Readout(targets, space, head)

@@ -40,6 +40,10 @@ class Tasks:
             UnsupportedError: the model has a head of another kind.
         """
         head = self.model.head
+        if self.model.encoder.start_id is not None and head not in GENERATORS:
+            raise UnsupportedError(
+                f"{self.model.name} has two stacks and is no generator; such heads are not explained."
+            )
         if head in CLASSIFIERS:
             return self._classified(texts, targets)
         wanted = one_each(targets, texts)
@@ -154,6 +158,8 @@ class Tasks:
                 raise TargetError(f"the answer {want!r} is not in the context.")
             near = encoded.offsets[inside]
             held = ((near[:, 0] < begin + len(want)) & (near[:, 1] > begin)).nonzero().flatten()
+            if not len(held):
+                raise TargetError(f"the answer {want!r} is empty, or in what was cut off.")
             start, stop = int(held[0]), int(held[-1])
         else:
             raise TargetError(f"target {want!r}: give the answer as it stands in the context, or None for the model's.")

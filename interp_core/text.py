@@ -62,6 +62,11 @@ class Encoded:
         own = (~self.special[max(0, self.prompt) :]).nonzero()
         return int(self.offsets[self.prompt + int(own[0])][0]) if self.prompt >= 0 and len(own) else -1
 
+    @property
+    def edges(self) -> list[int]:
+        """The characters at which no unit goes on: borders, and where a continuation begins."""
+        return sorted({*self.borders, self.continuation} - {-1})
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -82,7 +87,7 @@ class Encoded:
             previous = stop
         starts = [start for start, _ in spans]
         owners = [
-            NO_UNIT if special else _owner(start, stop, spans, starts, self.text)
+            NO_UNIT if special else _owner(start, stop, spans, starts, self)
             for (start, stop), special in zip(self.offsets.tolist(), self.special.tolist(), strict=True)
         ]
         kept = sorted(set(owners) - {NO_UNIT})  # a unit whose tokens were cut off is not in the input
@@ -93,7 +98,7 @@ class Encoded:
 
     def _apart(self, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """The spans, cut at the borders and where a prompt ends and its continuation begins."""
-        borders = sorted({*self.borders, self.continuation} - {-1})
+        borders = self.edges
         parts = []
         for start, stop in spans:
             cuts = [start, *(b for b in borders if start < b < stop), stop]
@@ -101,14 +106,16 @@ class Encoded:
         return parts
 
 
-def _owner(start: int, stop: int, spans: Sequence[tuple[int, int]], starts: Sequence[int], text: str) -> int:
-    """The span that shares most characters with the token; white space belongs to the span it follows, or leads to."""
-    before = bisect_right(starts, start) - 1
+def _owner(start: int, stop: int, spans: Sequence[tuple[int, int]], starts: Sequence[int], encoded: Encoded) -> int:
+    """The span that shares most characters with the token; white space belongs to the span it follows, or leads to, on
+    its side of a border.
+    """
+    text, before = encoded.text, bisect_right(starts, start) - 1
     if stop > start and not text[start:stop].strip():
-        if before >= 0 and not text[spans[before][1] : start].strip():
+        edges, after = encoded.edges, before + 1
+        if before >= 0 and _joined(text, spans[before][1], start, edges):
             return before
-        after = before + 1
-        return after if after < len(spans) and not text[stop : spans[after][0]].strip() else NO_UNIT
+        return after if after < len(spans) and _joined(text, stop, spans[after][0], edges) else NO_UNIT
     best, most = NO_UNIT, 0
     for i in range(max(before, 0), len(spans)):
         if spans[i][0] >= stop:
@@ -116,3 +123,8 @@ def _owner(start: int, stop: int, spans: Sequence[tuple[int, int]], starts: Sequ
         shared = min(stop, spans[i][1]) - max(start, spans[i][0])
         best, most = (i, shared) if shared > most else (best, most)
     return best
+
+
+def _joined(text: str, start: int, stop: int, edges: Sequence[int]) -> bool:
+    """Whether nothing but white space, and no border, lies between two characters."""
+    return not text[start:stop].strip() and not any(start <= edge <= stop for edge in edges)

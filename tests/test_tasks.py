@@ -4,6 +4,7 @@ import interp_core as interp
 import pytest
 import torch
 from interp_core.errors import InputError, TargetError, UnsupportedError
+from interp_core.granularity import divide
 from interp_core.testing import (
     tiny_classifier,
     tiny_extractor,
@@ -160,6 +161,67 @@ def test_only_what_messages_say_can_be_removed_and_a_turn_is_a_unit() -> None:
     with torch.no_grad():
         expected = model.model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
     assert torch.allclose(turns.intact[0], expected[model.tokenizer.convert_tokens_to_ids("cat")], atol=1e-5)
+
+
+def test_a_message_is_found_where_the_template_says_the_same_words_before_it() -> None:
+    model = tiny_generator()
+    model.tokenizer.chat_template = "{% for m in messages %}the sad day : {{ m.content }} {% endfor %}so"
+    (found,) = ask(model, [{"role": "user", "content": " sad "}], targets=" cat", granularity="turn")
+    assert found.words == ["sad", "cat"] and found.units[0].start == found.text.rindex("sad")
+
+
+def test_white_space_at_the_start_of_a_continuation_is_no_part_of_the_prompt() -> None:
+    from tokenizers import pre_tokenizers
+
+    tokenizer = tiny_generator().tokenizer
+    tokenizer._tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "isolated")
+    model = interp.TextModel(tiny_generator().model, tokenizer)
+    divided = divide(model.encoder.with_continuation("so happy", " today"), "word")
+    assert divided.unit_of[: divided.prompt].max() == 1
+    assert divided.unit_of[divided.prompt :].tolist() == [2, 2]
+
+
+def test_bytes_of_one_generated_character_stand_where_it_does() -> None:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer(models.BPE({c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}, []))
+    inner.pre_tokenizer, inner.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    model = interp.TextModel(tiny_generator(vocab_size=300).model, PreTrainedTokenizerFast(tokenizer_object=inner))
+    ids = model.tokenizer("\u00e9 \U0001f600 ok")["input_ids"]
+    given, made = model.encoder.with_continuation("a ", "\u00e9 \U0001f600 ok"), model.encoder.with_ids("a ", ids)
+    assert made.text == given.text
+    assert divide(made, "word").unit_of.tolist() == divide(given, "word").unit_of.tolist()
+
+
+def test_an_entropy_is_measured_as_an_entropy() -> None:
+    model = tiny_classifier()
+    found = ask(model, TEXTS[0], score="entropy")
+    assert interp.measure(found, model, by="insertion", progress=False).made_by.settings["score"] == "entropy"
+    with pytest.raises(InputError, match="leave score= out"):
+        interp.measure(found, model, by="insertion", score="probability", progress=False)
+
+
+def test_what_has_no_meaning_is_refused_in_words() -> None:
+    with pytest.raises(TargetError, match="a contrast of several words"):
+        ask(tiny_tagger(), TEXTS[0], targets=interp.at("the sun", interp.contrast(1, 2)), score="probability")
+    with pytest.raises(TargetError, match="one number for each row"):
+        ask(tiny_classifier(), TEXTS[0], targets=lambda logits: logits.sum())
+    with pytest.raises(TargetError, match="cut off"):
+        ask(tiny_extractor(), [PAIR], targets="")
+    with pytest.raises(UnsupportedError, match="points at it"):
+        ask(tiny_extractor(), [PAIR], removal="attention")
+    with pytest.raises(InputError, match="max_rows is 0"):
+        ask(tiny_classifier(), TEXTS[0], max_rows=0)
+
+
+def test_a_classifier_of_two_stacks_is_refused() -> None:
+    import transformers
+
+    config = tiny_translator().config
+    model = interp.TextModel(transformers.BartForSequenceClassification(config).eval(), tiny_translator().tokenizer)
+    with pytest.raises(UnsupportedError, match="two stacks and is no generator"):
+        ask(model, TEXTS[0])
 
 
 def test_a_chat_needs_a_template_and_turns_need_a_chat() -> None:

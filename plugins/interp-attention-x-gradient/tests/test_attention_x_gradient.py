@@ -83,6 +83,10 @@ def test_scores_are_those_of_eager_attention_with_autograd(make: Make, rollout: 
     assert float(found.scores.min()) >= 0 and found.scores.any()
 
 
+def test_the_mean_over_layers_is_what_is_given_unasked() -> None:
+    assert torch.equal(explained(tiny_classifier()).scores, explained(tiny_classifier(), rollout=False).scores)
+
+
 def test_weights_that_lower_the_score_count_as_zero_each_by_itself() -> None:
     """One layer of two heads, two tokens: 0.5 · 2 comes through although the other head takes the same away."""
     weights = torch.tensor([[[0.5, 0.5], [0.2, 0.8]], [[0.5, 0.5], [1.0, 0.0]]])

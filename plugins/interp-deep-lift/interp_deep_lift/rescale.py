@@ -81,18 +81,15 @@ def watched(modules: Sequence[nn.Module], see: Sees) -> Iterator[None]:
 
 
 def activations_of(model: nn.Module, like: Tensor) -> list[nn.Module]:
-    """The modules without parts and weights whose output depends on their input coordinate by coordinate.
+    """The modules without weights whose output depends on their input coordinate by coordinate.
 
     Args:
         model: whose modules are tried.
         like: what they are tried on is of this number format and on this device.
     """
     with torch.no_grad(), at_rest(model):
-        return [module for module in model.modules() if _bare(module) and _elementwise(module, like)]
-
-
-def _bare(module: nn.Module) -> bool:
-    return not any(True for _ in module.children()) and not any(True for _ in module.parameters())
+        bare = [module for module in model.modules() if not any(True for _ in module.parameters())]
+        return [module for module in bare if _elementwise(module, like)]
 
 
 def _elementwise(module: nn.Module, like: Tensor) -> bool:
@@ -102,7 +99,7 @@ def _elementwise(module: nn.Module, like: Tensor) -> bool:
     fixed = (torch.rand(4, 5, 6, generator=draw) < 0.5).to(like.device)
     try:
         found, moved = (module.forward(v) for v in (x.clone(), torch.where(fixed, x, other)))
-    except Exception:  # it takes something else than one tensor of any shape
+    except Exception:  # it takes something else than one tensor of any shape, or nothing
         return False
     if not isinstance(found, Tensor) or found.shape != x.shape:
         return False

@@ -155,6 +155,55 @@ def test_an_activation_may_write_into_what_it_is_given() -> None:
     assert torch.allclose(found.scores, expected.scores, atol=1e-6)
 
 
+class _Gelu(nn.Module):
+    """An activation that is a product of two, one of them a module of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Tanh()
+
+    def forward(self, x: Tensor) -> Tensor:
+        raised: Tensor = 0.5 * x * (1 + self.inner((2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3)))
+        return raised
+
+
+def test_an_activation_may_be_made_of_others() -> None:
+    found, expected = explained(bag(_Gelu)), explained(bag(lambda: nn.GELU("tanh")))
+    assert torch.allclose(found.scores, expected.scores, atol=1e-5)
+
+
+class _ByName(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Tanh()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        given: Tensor = self.inner(input=x)
+        return given
+
+
+def test_an_activation_that_is_called_by_keyword_has_no_rule_and_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="has no rule"):
+        explained(bag(_ByName))
+
+
+class _Interrupted(nn.Module):
+    """A tanh during which another thread calls it as well."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if threading.current_thread() is threading.main_thread():
+            other = threading.Thread(target=self, args=(torch.ones(3, 2, requires_grad=True),))
+            other.start()
+            other.join()
+        return x.tanh()
+
+
+def test_a_call_of_the_same_activation_from_elsewhere_changes_nothing() -> None:
+    found, expected = explained(bag(_Interrupted)), explained(bag(nn.Tanh))
+    assert torch.allclose(found.scores, expected.scores, atol=1e-6)
+
+
 def test_where_an_activation_is_given_the_same_its_own_slope_counts() -> None:
     """A word that the baseline holds as well brings nothing, nor does it spoil what others bring."""
     model = bag(nn.Softplus)
@@ -330,9 +379,12 @@ def test_activations_are_found_by_trying_them() -> None:
     works = [nn.ReLU(), nn.GELU(), nn.Tanh(), nn.Hardtanh(), ACT2FN["gelu_new"], ACT2FN["silu"], ACT2FN["quick_gelu"]]
     mixes = [*(nn.Softmax(dim) for dim in (0, 1, 2)), _Centred(), nn.LayerNorm(6, elementwise_affine=False)]
     other = [nn.Identity(), nn.Dropout(0.5), nn.Flatten(), nn.MaxPool1d(1), nn.PReLU(), _OfTwo(), _Shape()]
-    model = nn.ModuleList([*works, *mixes, *other]).train()
+    other += [nn.MaxPool3d(1), nn.ModuleList()]  # one takes other shapes, one cannot be called
+    whole = [nn.Sequential(nn.Tanh(), nn.ReLU()), nn.Sequential(nn.Linear(6, 6), nn.Tanh())]
+    model = nn.ModuleList([*works, *mixes, *other, *whole]).train()
+    works[0].register_forward_hook(lambda *_: pytest.fail("a hook of somebody else's ran"))
     state = torch.get_rng_state()
-    assert activations_of(model, torch.zeros(1)) == works
+    assert activations_of(model, torch.zeros(1)) == [*works, whole[0], *whole[0], whole[1][1]]
     assert torch.equal(torch.get_rng_state(), state) and model.training
 
 

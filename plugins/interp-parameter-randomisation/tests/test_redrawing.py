@@ -40,6 +40,15 @@ def test_of_two_stacks_the_decoder_is_above_the_encoder() -> None:
     assert last < first and layers[0] == "lm_head"
 
 
+def test_what_runs_several_times_stands_where_it_first_does() -> None:
+    model = tiny_classifier()
+    blocks = model.model.bert.encoder.layer
+    blocks.append(blocks[0])  # first, second, first again
+    layers = layers_from_the_top(model)
+    first, second = (layers.index(f"bert.encoder.layer.{i}.attention.self.query") for i in (0, 1))
+    assert second < first
+
+
 def test_what_others_use_without_calling_it_stands_where_they_stand() -> None:
     class Block(nn.Module):
         def __init__(self) -> None:
@@ -70,7 +79,8 @@ def test_larger_shares_draw_the_same_weights_and_more_of_them() -> None:
 
 def test_the_smallest_share_is_the_head_and_the_whole_is_everything_that_varies() -> None:
     model = tiny_classifier()
-    assert changed(model, 0.001) == {"classifier.weight"}  # its bias is all zeros, and zeros have no spread
+    for share in (0.001, 1e-12):
+        assert changed(model, share) == {"classifier.weight"}  # its bias is all zeros, and zeros have no spread
     varying = {name for name, w in weights(model).items() if float(w.detach().std(correction=0)) > 0}
     assert changed(model, 1.0) == varying
 

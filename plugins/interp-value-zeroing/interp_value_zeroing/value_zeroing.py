@@ -88,5 +88,4 @@ def cosine_distance(one: Float[Tensor, "*b d"], other: Float[Tensor, "*c d"]) ->
 def _shares(change: Float[Tensor, "t s"]) -> Float[Tensor, "t s"]:
     """Rows that add up to 1; a token that nothing moves is its own."""
     total = change.sum(1, keepdim=True)
-    still = total == 0
-    return torch.where(still, torch.eye(len(change)), change / total.masked_fill(still, 1))
+    return torch.where(total > 0, change / total, torch.eye(len(change)))

@@ -118,15 +118,15 @@ def test_more_layers_cost_no_more_passes() -> None:
 
 @pytest.mark.parametrize("rollout", [False, True])
 def test_a_token_that_no_value_moves_is_its_own(rollout: bool) -> None:
-    """With all values zero, nothing comes to the class token, so that no word has a share in it."""
-    model = tiny_classifier()
+    """With all values zero, each token is made of itself alone: the one where the score is read has all of it."""
+    model = tiny_llama()
     with torch.no_grad():
         for name, weight in model.model.named_parameters():
-            if "self.value" in name:
+            if "v_proj" in name:
                 weight.zero_()
-    with pytest.warns(interp.InterpWarning, match="Every score is zero"):
-        found = explained(model, rollout=rollout)
-    assert not found.scores.any()
+    found = explained(model, rollout=rollout)
+    expected = in_units(found, torch.eye(len(found.encoded.ids))[rows_read(found, 1)])
+    assert expected.any() and torch.equal(found.scores, expected)
 
 
 def test_the_distance_is_precise_where_the_cosine_is_all_rounding() -> None:
