@@ -27,19 +27,8 @@ METHODLESS = {"interp-demo"}  # a story and its data; it may declare no method
 # Dependencies point one way: a module imports from the rows above its own and from no other.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    (
-        "plugin",
-        "text",
-        "hooks",
-        "storage",
-        "corpus",
-        "heads",
-        "requirements",
-        "given",
-        "sampling",
-        "functions",
-        "intervals",
-    ),
+    ("plugin", "text", "hooks", "storage", "corpus", "heads", "given", "intervals", "chat"),
+    ("requirements", "sampling", "functions"),
     ("hookspecs", "scaffolding", "encoding", "embeddings", "granularity", "targets"),
     ("rows", "question", "wanted"),
     ("registry", "stacks", "rendezvous"),

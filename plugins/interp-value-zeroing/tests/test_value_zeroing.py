@@ -20,7 +20,6 @@ from interp_core.testing import (
 from interp_value_zeroing.value_zeroing import cosine_distance
 
 test_contract = contract_tests("value-zeroing")
-test_contract_of_the_rollout = contract_tests("value-zeroing", rollout=True)
 
 TEXT = "i feel so [MASK] and never warm"
 Make = Callable[..., interp.TextModel]
