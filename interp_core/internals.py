@@ -181,7 +181,7 @@ def attends(model: TextModel) -> bool:
         return False
     try:
         plain = model.logits(ids)
-        with attending(lambda number, _w, _v: seen.append(number)):
+        with model.lock, attending(lambda number, _w, _v: seen.append(number)):  # in the order of `run`
             watched = model.logits(ids)
         return len(seen) == len(model.blocks) and torch.allclose(plain, watched, atol=1e-4, rtol=1e-3)
     except (LayerError, UnsupportedError, RuntimeError, TypeError, ImportError):

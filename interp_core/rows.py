@@ -194,5 +194,6 @@ def collected(rows: dict[int, tuple[Tensor | None, ...]]) -> Answer:
 
 def pieces_of(count: int, size: int) -> Iterator[slice]:
     """Slices of at most `size` that cover `range(count)`."""
-    for start in range(0, count, max(1, size)):
-        yield slice(start, start + size)
+    step = max(1, size)
+    for start in range(0, count, step):
+        yield slice(start, start + step)

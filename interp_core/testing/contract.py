@@ -69,9 +69,8 @@ def run_checks(name: str, **parameters: Any) -> Iterator[Outcome]:
     for check in checks:
         try:
             check.run(method, _instance(method, parameters))
-        except UnsupportedError as error:  # what looks into a model may refuse some
-            refuses = "internals" in method.needs and method.kind == "attribution"
-            yield Outcome(check, refuses, "" if refuses else _told(error))
+        except UnsupportedError as error:
+            yield Outcome(check, _may_refuse(method), "" if _may_refuse(method) else _told(error))
         except AssertionError as error:
             yield Outcome(check, False, str(error) or _told(error))
         except (Exception, SystemExit) as error:  # any failure of the method under test is an outcome
@@ -99,8 +98,16 @@ def contract_tests(name: str, **parameters: Any) -> Callable[..., None]:
             check.run(method, _instance(method, parameters))
         except AssertionError as error:
             raise AssertionError(f"{error}\nHow to mend it: {check.mend}") from error
+        except UnsupportedError:
+            if not _may_refuse(method):
+                raise
 
     return test_contract
+
+
+def _may_refuse(method: Method) -> bool:
+    """What looks into a model may refuse those that it cannot see, or that its rules do not hold for."""
+    return method.kind == "attribution" and "internals" in method.needs
 
 
 def _instance(method: Method, parameters: dict[str, Any]) -> Any:
