@@ -93,7 +93,11 @@ class Measured:
         if "method" in self.needs and given.keys() & {"score", "removal"}:
             raise InputError("this metric asks the method again as it was asked before; leave score= and removal= out.")
         limit = min((n for a in self.attributions if (n := a.made_by.settings.get("max_rows"))), default=None)
-        defaults = {"max_rows": limit, **given, "score": self._space(given), "removal": self._removal(given)}
+        defaults = {
+            "max_rows": given.get("max_rows", limit),
+            "score": self._space(given),
+            "removal": self._removal(given),
+        }
         session = Session(self.model, dataclasses.replace(options, layer=self._layer(), **defaults))
         prepared = [_prepared(a, session) for a in self.attributions]
         draws = max(1, math.ceil(RANDOM_ORDERS / len(prepared)))
