@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, SupportsIndex
@@ -16,6 +16,9 @@ from interp_core.text import Unit
 from interp_core.wanted import class_index
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import one_hot
+
+BATCH = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +34,7 @@ class Activations:
         layer: module path the rows were read from.
         granularity: what a row stands for.
         predictions: the class the model gives to each text (m), if asked for; of a multi-label head (m, k) which.
-        labels: the class each text is said to have (m), if given.
+        labels: the class each text is said to have (m), if given; or (m, k) which of k classes it has.
         class_names: the names of the classes, if the model has any.
     """
 
@@ -44,12 +47,59 @@ class Activations:
     granularity: str
     made_by: MadeBy
     predictions: Int[Tensor, " m"] | Bool[Tensor, "m k"] | None = None
-    labels: Int[Tensor, " m"] | None = None
+    labels: Int[Tensor, " m"] | Bool[Tensor, "m k"] | None = None
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def width(self) -> int:
+        """The width d of a row."""
+        return int(self.values.shape[1])
+
+    def batches(self, rows: int = BATCH, *, generator: torch.Generator | None = None) -> Iterator[Float[Tensor, "b d"]]:
+        """All rows, some at a time: what a method that learns from more rows than fit into memory goes through.
+
+        Args:
+            rows: how many at a time; the last may be fewer.
+            generator: shuffles them; in their order without. Rows of a store and of memory come in the same order.
+        """
+        if generator is None:
+            yield from (self.values[start : start + rows] for start in range(0, len(self), rows))
+            return
+        order = torch.randperm(len(self), generator=generator)
+        yield from (self.values[part] for part in order.split(rows))
+
+    def sample(self, rows: int, generator: torch.Generator) -> Float[Tensor, "m d"]:
+        """So many rows drawn without replacement, in their order; all of them where there are no more."""
+        drawn = torch.randperm(len(self), generator=generator)[:rows].sort().values
+        return self.values[drawn]
+
+    def matrix(self) -> Float[Tensor, "n d"]:
+        """All rows as one tensor in memory, for methods that cannot learn from parts."""
+        return self.values
+
+    def membership(self, by: str = "labels") -> Bool[Tensor, "n k"]:
+        """Which classes the text of each row has.
+
+        Args:
+            by: `"labels"` or `"predictions"`.
+
+        Raises:
+            InputError: the activations carry no such column.
+        """
+        column = self._column(by)
+        if column.ndim == 1:
+            column = one_hot(column, max(len(self.class_names), int(column.max()) + 1)).bool()
+        return column[self.text_of]
+
+    def _column(self, by: str) -> Tensor:
+        column: Tensor | None = getattr(self, by, None) if by in ("predictions", "labels") else None
+        if column is None:
+            raise InputError(f"these activations carry no {by}; make them with split.activations(…, {by}=…).")
+        return column
 
     def unit(self, row: SupportsIndex) -> Unit:
         """The unit a row stands for."""
@@ -69,9 +119,7 @@ class Activations:
         Raises:
             InputError: the activations carry no such column, or no text has the class.
         """
-        column: Tensor | None = getattr(self, by, None) if by in ("predictions", "labels") else None
-        if column is None:
-            raise InputError(f"these activations carry no {by}; make them with split.activations(…, predictions=True).")
+        column = self._column(by)
         index = class_index(name, self.class_names or [str(i) for i in range(int(column.max()) + 1)])
         having = column[:, index] if column.ndim == 2 else column == index
         if not bool(having.any()):

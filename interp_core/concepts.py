@@ -26,6 +26,11 @@ class ConceptSpace(nn.Module):
 
     Args:
         dictionary: (c, d), a row for each concept.
+
+    Attributes:
+        names: what the concepts are called before they are interpreted; a method that knows better sets them.
+        history: numbers logged while it was learnt, by name, such as the loss after each step.
+        notes: what a reader should know.
     """
 
     dictionary: Tensor
@@ -37,6 +42,8 @@ class ConceptSpace(nn.Module):
         self.register_buffer("dictionary", dictionary.detach().float())
         self.made_by = MadeBy("given")
         self.layer = ""
+        self.names = [f"concept {i}" for i in range(len(dictionary))]
+        self.history: dict[str, list[float]] = {}
         self.notes: tuple[str, ...] = ()
 
     @property
@@ -48,11 +55,6 @@ class ConceptSpace(nn.Module):
     def width(self) -> int:
         """The width d of an activation."""
         return int(self.dictionary.shape[1])
-
-    @property
-    def names(self) -> list[str]:
-        """What the concepts are called before they are interpreted."""
-        return [f"concept {i}" for i in range(self.concepts)]
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
         """How active each concept is in each row."""
@@ -80,6 +82,8 @@ class ConceptSpace(nn.Module):
             "space": f"{type(self).__module__}:{type(self).__qualname__}",
             "config": self.config(),
             "layer": self.layer,
+            "names": self.names,
+            "history": self.history,
             "notes": self.notes,
             "made_by": self.made_by.to_json(),
         }
@@ -97,6 +101,7 @@ class ConceptSpace(nn.Module):
         space: ConceptSpace = _class_of(data["space"])(**tensors, **data["config"])
         space.made_by = MadeBy.from_json(data["made_by"])
         space.layer, space.notes = data["layer"], tuple(data["notes"])
+        space.names, space.history = data["names"], data["history"]
         return space.eval()
 
     def _repr_html_(self) -> str:
@@ -115,6 +120,7 @@ class _Chosen(ConceptSpace):
         super().__init__(space.dictionary[list(chosen)])
         self.space, self.chosen = space, list(chosen)
         self.made_by, self.layer = space.made_by, space.layer
+        self.names = [space.names[i] for i in chosen]
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
         return self.space.encode(values)[:, self.chosen]
@@ -146,7 +152,7 @@ def fit_concepts(activations: Activations, *, by: Any, **parameters: Any) -> Con
     if not isinstance(space, ConceptSpace):
         raise ModelError(f"{type(method).__name__}.fit gave {type(space).__name__}; a ConceptSpace was expected.")
     space = space.to("cpu").requires_grad_(False).eval()
-    if space.width != activations.values.shape[1] or not torch.isfinite(space.dictionary).all():
+    if space.width != activations.width or not torch.isfinite(space.dictionary).all():
         raise ModelError(
             f"{type(method).__name__} gave a dictionary {tuple(space.dictionary.shape)} "
             "that is not finite or of another width."
@@ -162,7 +168,7 @@ def _check(method: Any, activations: Activations) -> None:
     declared = registry.declaration_of(method)
     needs = declared.needs if declared else frozenset()
     name = declared.name if declared else type(method).__name__
-    rows, lowest = len(activations), float(activations.values.min())
+    rows = len(activations)
     wanted = getattr(method, "concepts", 0)
     if isinstance(wanted, int) and wanted > rows:
         raise InputError(
@@ -170,7 +176,8 @@ def _check(method: Any, activations: Activations) -> None:
         )
     if isinstance(wanted, int) and hasattr(method, "concepts") and wanted < 1:
         raise InputError(f"{name} was asked for {wanted} concepts; at least 1 is needed.")
-    if "nonnegative" in needs and lowest < 0:
+    lowest = min(float(part.min()) for part in activations.batches()) if "nonnegative" in needs else 0.0
+    if lowest < 0:
         raise UnsupportedError(
             f"{name} needs non-negative activations; {activations.layer!r} goes down to {lowest:.3g}. "
             "Split after an activation function, or use semi-nmf."

@@ -240,7 +240,7 @@ def _check(split: SplitModel, space: ConceptSpace, activations: Activations) -> 
     made_on = {activations.made_by.model, space.made_by.model} - {""}
     if made_on and made_on != {split.model.name}:
         raise InputError(f"activations and space are of {', '.join(sorted(made_on))}, the model is {split.model.name}.")
-    if space.width != activations.values.shape[1]:
+    if space.width != activations.width:
         raise InputError(
-            f"the space has width {space.width}, the activations {activations.values.shape[1]}; fit one to the other."
+            f"the space has width {space.width}, the activations {activations.width}; fit one to the other."
         )

@@ -26,13 +26,35 @@ class RandomDirections(ConceptSpace):
         """As many directions as the space has concepts; at most as many as the activations are wide."""
         count = min(space.concepts, space.width)
         noise = torch.randn(space.width, count, generator=torch.Generator().manual_seed(seed))
-        return cls(torch.linalg.qr(noise).Q.T.contiguous(), activations.values.float().mean(0))
+        return cls(torch.linalg.qr(noise).Q.T.contiguous(), mean_of(activations))
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
         return (values - self.mean) @ self.dictionary.T
 
     def decode(self, codes: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
         return codes @ self.dictionary + self.mean
+
+
+def mean_of(activations: Activations) -> Float[Tensor, " d"]:
+    """The mean row, summed in float64, some rows at a time."""
+    total = torch.zeros(activations.width, dtype=torch.float64)
+    for part in activations.batches():
+        total += part.sum(0, dtype=torch.float64)
+    return (total / len(activations)).float()
+
+
+@dataclass(frozen=True)
+class RandomFit:
+    """The floor of metrics that learn a space again: random directions, others for another seed."""
+
+    concepts: int = 20
+    seed: int = 0
+
+    def fit(self, activations: Activations) -> RandomDirections:
+        """Directions that have nothing to do with the activations but their mean."""
+        count = min(self.concepts, activations.width)
+        space = ConceptSpace(torch.zeros(count, activations.width))
+        return RandomDirections.like(space, activations, self.seed)
 
 
 @dataclass(frozen=True)

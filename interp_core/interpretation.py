@@ -128,8 +128,8 @@ def interpret(
         InputError: activations of another width, or concepts that are not there.
     """
     method = registry.resolve(by, "interpretation", parameters)
-    if space.width != activations.values.shape[1]:
-        raise InputError(f"the space has width {space.width}, the activations {activations.values.shape[1]}.")
+    if space.width != activations.width:
+        raise InputError(f"the space has width {space.width}, the activations {activations.width}.")
     chosen = list(range(space.concepts)) if isinstance(concepts, str) else [int(i) for i in concepts]
     seen = space if isinstance(concepts, str) else space.only(chosen)
     cost = Cost()

@@ -11,7 +11,6 @@ from threading import Lock
 from typing import Any
 
 import torch
-from interp_core import registry
 from interp_core.asking import Prepared, Session
 from interp_core.attribution import Attribution
 from interp_core.errors import InputError, ModelError
@@ -19,7 +18,7 @@ from interp_core.floors import RandomScores
 from interp_core.intervals import interval_of_mean
 from interp_core.model import TextModel
 from interp_core.options import Options
-from interp_core.provenance import Cost, made_by
+from interp_core.provenance import Cost, made_again, made_by
 from interp_core.question import Question
 from interp_core.score import Score
 from interp_core.targets import readout_of
@@ -145,12 +144,7 @@ class Measured:
         return value, torch.cat(random)
 
     def _method(self, attribution: Attribution) -> Any:
-        if self.method is not None:
-            return self.method
-        made = attribution.made_by
-        if made.package in ("", registry.PROGRAM):
-            raise InputError(f"{made.method} is not installed, so it cannot be asked again by name; say method=….")
-        return registry.method(f"{made.package}/{made.method}", "attribution", **made.parameters)
+        return self.method if self.method is not None else made_again(attribution.made_by, "attribution")
 
     def _space(self, given: dict[str, Any]) -> str:
         """The score space asked for, or probability; the attributions' own where the metric is about those."""

@@ -12,14 +12,15 @@ from interp_core.activations import Activations
 from interp_core.attribution import Attribution
 from interp_core.concepts import ConceptSpace
 from interp_core.errors import InputError, UnsupportedError
-from interp_core.floors import RandomDirections
+from interp_core.floors import RandomDirections, RandomFit
 from interp_core.interpretation import Interpretation
 from interp_core.measured import Measured, finished
 from interp_core.model import TextModel
 from interp_core.options import Options, take_options
 from interp_core.plugin import Kind
-from interp_core.provenance import Cost
+from interp_core.provenance import Cost, made_again
 from interp_core.score import Score as Score
+from interp_core.split import SplitModel
 
 
 def measure(result: Any, *what_produced_it: Any, by: Any, method: Any = None, **options: Any) -> Score:
@@ -29,9 +30,10 @@ def measure(result: Any, *what_produced_it: Any, by: Any, method: Any = None, **
         result: an `Attribution` or a list of them, a `ConceptSpace`, or an `Interpretation`.
         *what_produced_it: for attributions the `TextModel`, and for metrics that need labels what people marked: for
             each text a list of characters [start, stop); for a space the `Activations`; for an interpretation the
-            space and the activations.
+            space and the activations. Metrics of spaces that need them take the planted space and the `SplitModel`
+            after the activations, in this order.
         by: the name of a metric, or an instance.
-        method: for metrics that ask the method again, the one that made the attributions, where it is not installed.
+        method: for metrics that ask the method again, the one that made the result, where it is not installed.
         **options: for attributions, fields of `interp_core.options.Options` (probability scores, or the attributions'
             own where the metric is about those, and their own removal by default); the rest are parameters of the
             metric.
@@ -58,8 +60,8 @@ def measure(result: Any, *what_produced_it: Any, by: Any, method: Any = None, **
         given = Measured(metric, list(result), model, needs, list(labels), method)
         return given.score(options, chosen)
     if kind == "concepts":
-        (activations,) = _expected(what_produced_it, Activations)
-        return _of_space(metric, result, activations)
+        needs = declared.needs if declared else getattr(metric, "needs", frozenset())
+        return _of_space(metric, result, _beside(needs, result, what_produced_it, method))
     space, activations = _expected(what_produced_it, ConceptSpace, Activations)
     cost = Cost()
     with cost.timed():
@@ -67,11 +69,26 @@ def measure(result: Any, *what_produced_it: Any, by: Any, method: Any = None, **
     return finished(score, metric, cost, activations.made_by.model, {})
 
 
-def _of_space(metric: Any, space: ConceptSpace, activations: Activations) -> Score:
+def _beside(needs: frozenset[str], space: ConceptSpace, given: tuple[Any, ...], method: Any) -> dict[str, Any]:
+    """What a metric of a space is given beside it, in order: the activations, then what it needs."""
+    types = [Activations, *[t for need, t in (("truth", ConceptSpace), ("model", SplitModel)) if need in needs]]
+    activations, *rest = _expected(given, *types)
+    if space.width != activations.width:
+        raise InputError(f"the space has width {space.width}, the activations {activations.width}.")
+    if "labels" in needs and activations.labels is None:
+        raise InputError("this metric needs labels; make the activations with split.activations(…, labels=…).")
+    found = dict(zip([need for need in ("truth", "model") if need in needs], rest, strict=True))
+    again = {"method": method or made_again(space.made_by, "concepts")} if "method" in needs else {}
+    return {"activations": activations, **again, **found}
+
+
+def _of_space(metric: Any, space: ConceptSpace, beside: dict[str, Any]) -> Score:
     cost = Cost()
+    activations: Activations = beside["activations"]
+    floor = {**beside, "method": RandomFit(space.concepts)} if "method" in beside else beside
     with cost.timed(), torch.no_grad():
-        score = metric.measure(space, activations)
-        random = metric.measure(RandomDirections.like(space, activations), activations)
+        score = metric.measure(space, *beside.values())
+        random = metric.measure(RandomDirections.like(space, activations), *floor.values())
     full = space.concepts >= space.width  # as many random directions as there are dimensions lose nothing
     notes = ("No random floor: with as many concepts as dimensions random directions reconstruct everything.",)
     score = dataclasses.replace(score, floor=None if full else random.value, notes=score.notes + notes * full)

@@ -15,8 +15,8 @@ PROGRAM_SOURCE = "defined by the program"
 hookimpl = pluggy.HookimplMarker(GROUP)
 
 Kind = Literal["attribution", "concepts", "interpretation", "metric", "llm", "executor"]
-Need = Literal["gradients", "internals", "nonnegative", "labels", "model", "method"]
-Claim = Literal["complete", "seeded", "signed", "nonnegative", "decodes", "exact-when-small"]
+Need = Literal["gradients", "internals", "nonnegative", "labels", "model", "method", "truth"]
+Claim = Literal["complete", "seeded", "signed", "nonnegative", "decodes", "recovers", "exact-when-small"]
 Task = Literal["classification", "causal"]
 
 VERBS: dict[str, str] = {
@@ -44,7 +44,10 @@ class Method:
         source: authors, year and identifier of the paper; goes into the references of every report.
         needs: what the input must offer. For attributions: `gradients`, `internals`; for concepts: `nonnegative`,
             `labels`; for interpretations: `model`; for metrics of attributions `method` (the method that made them),
-            `labels` (what people marked) and `model`, each handed to `measure` after the question, in this order.
+            `labels` (what people marked) and `model`, each handed to `measure` after the question, in this order; for
+            metrics of concepts `method` (the one that learnt the space), `truth` (the planted space) and `model` (the
+            `SplitModel`), each handed to `measure` after the activations, in this order, and `labels` (which the
+            activations must carry).
         claims: what is promised. Each claim selects the conformance checks that are run on the method.
         tasks: empty (any task) but for the rare method tied to one head.
         measures: for metrics only, the kind of value that is measured.

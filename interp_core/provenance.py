@@ -12,7 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from interp_core import registry
-from interp_core.plugin import PROGRAM_SOURCE, Method
+from interp_core.errors import InputError
+from interp_core.plugin import PROGRAM_SOURCE, Kind, Method
 
 
 @dataclass
@@ -83,6 +84,17 @@ def made_by(method: object, cost: Cost, model: str = "", settings: dict[str, Any
         versions={name: _release(name) for name in ("interp-core", "torch", "transformers")},
         cost=cost,
     )
+
+
+def made_again(made: MadeBy, kind: Kind) -> Any:
+    """The method that made a result, with its parameters.
+
+    Raises:
+        InputError: it is not installed, so that it cannot be found by name.
+    """
+    if made.package in ("", registry.PROGRAM):
+        raise InputError(f"{made.method} is not installed, so it cannot be asked again by name; say method=….")
+    return registry.method(f"{made.package}/{made.method}", kind, **made.parameters)
 
 
 def parameters_of(method: object) -> dict[str, Any]:

@@ -46,9 +46,10 @@ class Outcome:
 
 def checks_for(method: Method) -> list[Check]:
     """The checks that apply to a declaration, by its kind and claims; never by its name."""
-    from interp_core.testing import check_attribution, check_declaration, check_sampling, check_values
+    from interp_core.testing import check_attribution, check_concepts, check_declaration, check_sampling, check_values
 
-    everything = (*check_declaration.CHECKS, *check_attribution.CHECKS, *check_sampling.CHECKS, *check_values.CHECKS)
+    kinds = (check_declaration, check_attribution, check_sampling, check_concepts, check_values)
+    everything = [check for kind in kinds for check in kind.CHECKS]
     return [check for check in everything if check.applies(method)]
 
 

@@ -11,6 +11,7 @@ from interp_core.concepts import ConceptSpace
 from interp_core.question import Question, ask
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import normalize
 
 
 def linear_world(
@@ -74,20 +75,26 @@ class MixedSpace(PlantedSpace):
 
 
 def dictionary_world(
-    seed: int = 0, rows: int = 800, concepts: int = 5, width: int = 12
+    seed: int = 0, rows: int = 800, concepts: int = 5, width: int = 12, nonnegative: bool = False
 ) -> tuple[Activations, PlantedSpace]:
     """Rows made of a few orthonormal directions, each active now and then by a positive amount, with a little noise.
 
     The directions differ in how strong they are, so that methods which order by variance can tell them apart as well.
+    The labels of a row say which of them are active. Nothing is below zero where that is wanted: each direction then
+    has dimensions of its own.
     """
     generator = torch.Generator().manual_seed(seed)
-    dictionary = torch.linalg.qr(torch.randn(width, concepts, generator=generator)).Q.T.contiguous()
+    noise = torch.randn(width, concepts, generator=generator)
+    if nonnegative:
+        noise = noise.abs() * (torch.arange(width)[:, None] % concepts == torch.arange(concepts))
+    dictionary = (normalize(noise, dim=0) if nonnegative else torch.linalg.qr(noise).Q).T.contiguous()
     active = torch.rand(rows, concepts, generator=generator) < 0.12  # rare, so that independence identifies them too
     codes = active * (0.6 + torch.rand(rows, concepts, generator=generator)) * torch.linspace(1.0, 3.0, concepts)
-    noise = 0.02 * torch.randn(rows, width, generator=generator)
-    labels = codes.argmax(1)
+    rest = 0.02 * torch.randn(rows, width, generator=generator)
     activations = of_rows(
-        codes @ dictionary + noise, labels=labels, class_names=tuple(f"class {i}" for i in range(concepts))
+        codes @ dictionary + (rest.abs() if nonnegative else rest),
+        labels=active,
+        class_names=tuple(f"class {i}" for i in range(concepts)),
     )
     return activations, PlantedSpace(dictionary, torch.zeros(width))
 

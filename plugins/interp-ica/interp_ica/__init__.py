@@ -14,5 +14,5 @@ def interp_methods() -> Iterable[Method]:
         target="interp_ica.ica:ICA",
         summary="directions whose activities are statistically independent",
         source="Hyvärinen, Oja 2000, Neural Networks 13(4-5):411-430",
-        claims=frozenset({"seeded", "decodes"}),
+        claims=frozenset({"seeded", "decodes", "recovers"}),
     )

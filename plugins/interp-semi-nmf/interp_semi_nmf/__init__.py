@@ -14,5 +14,5 @@ def interp_methods() -> Iterable[Method]:
         target="interp_semi_nmf.semi_nmf:SemiNMF",
         summary="activations as non-negative sums of directions of any sign",
         source="Ding, Li, Jordan 2010, IEEE TPAMI 32(1):45-55",
-        claims=frozenset({"seeded", "nonnegative", "decodes"}),
+        claims=frozenset({"seeded", "nonnegative", "decodes", "recovers"}),
     )
