@@ -6,28 +6,33 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, TypeVar
 
 import torch
 from interp_core import storage
 from interp_core.errors import InputError
 from interp_core.provenance import MadeBy
+from interp_core.shards import Lazy, Shards, StoredRows, read_manifest, texts_of, units_of
 from interp_core.text import Unit
 from interp_core.wanted import class_index
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+T = TypeVar("T")
 BATCH = 8192
+MIXED = 2**25  # numbers held while rows are shuffled
 
 
 @dataclass(frozen=True, eq=False)
 class Activations:
-    """What a layer holds for each unit of each text.
+    """What a layer holds for each unit of each text, in memory or in a store on disk.
+
+    Methods go through the rows by `batches`, `sample` or `matrix`, which serve both.
 
     Attributes:
-        values: (n, d), float32, on the CPU.
-        text_of: the text of each row (n).
+        values: (n, d), float32, on the CPU; of a store read when indexed.
+        text_of: the text of each row (n), in order.
         unit_of: the unit of each row within its text (n).
         texts: the corpus.
         units: the units of each text.
@@ -38,11 +43,11 @@ class Activations:
         class_names: the names of the classes, if the model has any.
     """
 
-    values: Float[Tensor, "n d"]
+    values: Float[Tensor, "n d"] | StoredRows
     text_of: Int[Tensor, " n"]
     unit_of: Int[Tensor, " n"]
-    texts: tuple[str, ...]
-    units: tuple[tuple[Unit, ...], ...]
+    texts: Sequence[str]
+    units: Sequence[tuple[Unit, ...]]
     layer: str
     granularity: str
     made_by: MadeBy
@@ -64,13 +69,22 @@ class Activations:
 
         Args:
             rows: how many at a time; the last may be fewer.
-            generator: shuffles them; in their order without. Rows of a store and of memory come in the same order.
+                generator: shuffles them: blocks of rows that stand together are read in random order, and the rows of
+                several blocks are mixed, so that a store is read nearly in sequence. Without, they come in order.
         """
         if generator is None:
             yield from (self.values[start : start + rows] for start in range(0, len(self), rows))
             return
-        order = torch.randperm(len(self), generator=generator)
-        yield from (self.values[part] for part in order.split(rows))
+        rest = torch.empty(0, self.width)
+        order = torch.randperm(-(-len(self) // BATCH), generator=generator)
+        for blocks in order.split(max(1, min(16, MIXED // (BATCH * self.width)))):
+            pool = torch.cat([rest, *(self.values[b * BATCH : (b + 1) * BATCH] for b in blocks.tolist())])
+            mixed = torch.randperm(len(pool), generator=generator).split(rows)
+            whole = [part for part in mixed if len(part) == rows]
+            yield from (pool[part] for part in whole)
+            rest = pool[mixed[-1]] if len(mixed) > len(whole) else torch.empty(0, self.width)
+        if len(rest):
+            yield rest
 
     def sample(self, rows: int, generator: torch.Generator) -> Float[Tensor, "m d"]:
         """So many rows drawn without replacement, in their order; all of them where there are no more."""
@@ -79,7 +93,7 @@ class Activations:
 
     def matrix(self) -> Float[Tensor, "n d"]:
         """All rows as one tensor in memory, for methods that cannot learn from parts."""
-        return self.values
+        return self.values[:]
 
     def membership(self, by: str = "labels") -> Bool[Tensor, "n k"]:
         """Which classes the text of each row has.
@@ -107,7 +121,8 @@ class Activations:
 
     def rows_of(self, text: int) -> Int[Tensor, " r"]:
         """The rows of one text."""
-        return (self.text_of == text).nonzero().flatten()
+        first, after = torch.searchsorted(self.text_of, torch.tensor([text, text + 1])).tolist()
+        return torch.arange(first, after)
 
     def of_class(self, name: int | str, by: str = "predictions") -> Activations:
         """The part whose texts have a class.
@@ -133,21 +148,21 @@ class Activations:
         rows = keep[self.text_of]
         return dataclasses.replace(
             self,
-            values=self.values[rows],
+            values=self.values.only(rows) if isinstance(self.values, StoredRows) else self.values[rows],
             text_of=number[self.text_of[rows]],
             unit_of=self.unit_of[rows],
-            texts=tuple(self.texts[i] for i in chosen.tolist()),
-            units=tuple(self.units[i] for i in chosen.tolist()),
+            texts=_only(self.texts, chosen.tolist()),
+            units=_only(self.units, chosen.tolist()),
             predictions=None if self.predictions is None else self.predictions[keep],
             labels=None if self.labels is None else self.labels[keep],
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write to one safetensors file."""
-        columns = {"values": self.values, "text_of": self.text_of, "unit_of": self.unit_of}
+        """Write to one safetensors file; of a store a copy, held in memory while it is written."""
+        columns = {"values": self.matrix(), "text_of": self.text_of, "unit_of": self.unit_of}
         columns |= {k: v for k, v in (("predictions", self.predictions), ("labels", self.labels)) if v is not None}
         data: dict[str, Any] = {
-            "texts": self.texts,
+            "texts": list(self.texts),
             "units": [[[u.start, u.stop] for u in units] for units in self.units],
             "layer": self.layer,
             "granularity": self.granularity,
@@ -159,7 +174,13 @@ class Activations:
 
     @classmethod
     def load(cls, path: str | Path) -> Activations:
-        """Read what `save` wrote; the rows stay on disk until they are used."""
+        """Read what `save` wrote, or open a store; the rows stay on disk until they are used.
+
+        Raises:
+            InputError: neither is there, or a store that is not complete.
+        """
+        if Path(path).is_dir():
+            return _opened(Path(path))
         tensors, data = storage.load(path, "activations")
         texts = tuple(data["texts"])
         spans = zip(texts, data["units"], strict=True)
@@ -173,6 +194,44 @@ class Activations:
             notes=tuple(data["notes"]),
             made_by=MadeBy.from_json(data["made_by"]),
         )
+
+
+def _only(items: Sequence[T], chosen: list[int]) -> Sequence[T]:
+    return items.only(chosen) if isinstance(items, Lazy) else tuple(items[i] for i in chosen)
+
+
+def _opened(folder: Path) -> Activations:
+    said = read_manifest(folder)
+    if not said["complete"]:
+        raise InputError(
+            f"the store {str(folder)!r} is not complete: its run was interrupted. Give the same call of "
+            "split.activations(…) again and it goes on from there."
+        )
+    shards = Shards(folder, said["shards"])
+    told = [shards.said(i) for i in range(said["shards"])]
+    cost = {name: sum(one["cost"][name] for one in told) for name in told[0]["cost"]}
+    cut = sum(one["cut"] for one in told)
+    text_of, unit_of = shards.column("text_of"), shards.column("unit_of")
+    assert text_of is not None and unit_of is not None
+    return Activations(
+        values=StoredRows(shards),
+        text_of=text_of,
+        unit_of=unit_of,
+        texts=texts_of(shards),
+        units=units_of(shards),
+        layer=said["layer"],
+        granularity=said["granularity"],
+        made_by=MadeBy.from_json({**said["made_by"], "cost": cost}),
+        predictions=shards.column("predictions"),
+        labels=shards.column("labels"),
+        class_names=tuple(said["class_names"]),
+        notes=(cut_note(cut, said["texts"], said["max_tokens"]),) if cut else (),
+    )
+
+
+def cut_note(cut: int, texts: int, tokens: int) -> str:
+    """What to say of texts that were longer than the model takes."""
+    return f"{cut} of {texts} texts were cut to the {tokens} tokens that the model takes."
 
 
 def of_rows(values: Float[Tensor, "n d"], words: Sequence[str] | None = None, **columns: Any) -> Activations:

@@ -1,4 +1,4 @@
-"""Reading a column of texts from a file, or through `datasets` from a folder or hub id."""
+"""A corpus and its labels: as they are given, from a file, or through `datasets` from a folder or hub id."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from io import TextIOBase
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from interp_core.errors import InputError
+from torch import Tensor
+
+Item = tuple[str, Any]
 
 
 def read_column(source: str | Path, column: str = "text", split: str = "train") -> list[str]:
@@ -82,3 +86,55 @@ def _from_datasets(source: str, column: str, split: str) -> list[str]:
         raise InputError(f"{source!r} has no column {column!r}; its columns are {', '.join(table.column_names)}.")
     values: Iterable[Any] = table[column]
     return [str(value) for value in values]
+
+
+def one_by_one(texts: Iterable[str], streams: bool) -> tuple[Iterator[str], int | None]:
+    """The texts one by one, and how many there are where that is known."""
+    if isinstance(texts, str):
+        raise InputError("a corpus is a list of texts; one string was given. Put it into a list.")
+    if isinstance(texts, dict) or hasattr(texts, "columns"):
+        raise InputError(
+            f"the corpus is {type(texts).__name__}; a list of texts was expected, such as one column of it."
+        )
+    given: Any = texts if streams and not isinstance(texts, list | tuple) else list(texts)
+    if not isinstance(given, list | tuple):
+        return (_sound(text, i) for i, text in enumerate(given)), len(given) if hasattr(given, "__len__") else None
+    if not given:
+        raise InputError("the corpus is empty; give at least one text.")
+    empty = [i for i, text in enumerate(given) if not isinstance(text, str) or not text.strip()]
+    if empty:
+        raise InputError(
+            f"{len(empty)} of {len(given)} texts are empty or no strings, the first at {empty[0]}. Leave them out."
+        )
+    return iter(given), len(given)
+
+
+def _sound(text: Any, number: int) -> str:
+    if not isinstance(text, str) or not text.strip():
+        raise InputError(f"text {number} is empty or no string: {str(text)[:60]!r}. Leave it out.")
+    return text
+
+
+def with_labels(texts: Iterator[str], labels: Iterable[Any] | None) -> Iterator[Item]:
+    """Each text with its label, or None."""
+    given = None if labels is None else iter(labels)
+    for number, text in enumerate(texts):
+        try:
+            yield text, None if given is None else next(given)
+        except StopIteration:
+            raise InputError(f"{number} labels were given, and there are more texts.") from None
+
+
+def as_labels(given: list[Any]) -> Tensor:
+    """One class for each text, or which classes each has."""
+    try:
+        found = torch.stack([torch.as_tensor(label) for label in given])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"the labels cannot be read: {error} Give the number of a class for each text, or a row of booleans."
+        ) from error
+    if found.ndim == 1 and not found.is_floating_point() and found.dtype != torch.bool and bool((found >= 0).all()):
+        return found.long()
+    if found.ndim == 2 and bool(((found == 0) | (found == 1)).all()):
+        return found.bool()
+    raise InputError(f"the label {given[0]!r} is neither the number of a class nor a row of booleans, one a class.")

@@ -6,8 +6,9 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from interp_core.entries import PairEntry, TapEntry
 from interp_core.errors import InputError
-from interp_core.hooks import PairEntry, TapEntry, at_rest, module_at
+from interp_core.hooks import at_rest, module_at
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 

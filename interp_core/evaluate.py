@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from interp_core.errors import ModelError, UnsupportedError
+from interp_core.errors import LayerError, ModelError, UnsupportedError
 from interp_core.heads import answer_of
-from interp_core.hooks import Tap, at_rest, tap
+from interp_core.hooks import Tap, at_rest, taps
 from interp_core.model import TextModel
 from interp_core.provenance import Cost
 from interp_core.rows import Answer, Block, PositionedBlock, Request, collected, padded, repeated_positions
@@ -90,7 +90,7 @@ class Evaluator:
         with ExitStack() as stack:
             stack.enter_context(self.model.lock)
             stack.enter_context(at_rest(self.model.model))
-            seen = stack.enter_context(tap(self.model.model, request.read, stop=request.stop)) if request.read else None
+            seen = stack.enter_context(taps(self.model.model, request.paths, stop=request.stop))
             if batch.values is not None and request.entry is not None:
                 entered = stack.enter_context(request.entry.open(batch.values))
             stack.enter_context(self._only_positions(blocks, request))
@@ -100,8 +100,12 @@ class Evaluator:
         self.cost.forwards += 1
         self.cost.rows += len(batch.ids)
         self.cost.tokens += batch.ids.numel()
-        inside = batch.seen_by(self.model.side_of(request.read)) if request.read else batch.attention
-        return Passed(output, answer_of(output, batch.attention), seen.read() if seen else None, inside)
+        sides = {self.model.side_of(path) for path in request.paths} or {"both"}
+        inside = batch.seen_by(sides.pop())
+        if sides:
+            raise LayerError(f"{', '.join(request.paths)} are of an encoder and of a decoder; read them one by one.")
+        hidden = torch.cat([one.read() for one in seen], dim=-1) if seen else None
+        return Passed(output, answer_of(output, batch.attention), hidden, inside)
 
     def _rows(self, requests: Sequence[Request], route: Any) -> list[tuple[int, int, int]]:
         rows = [

@@ -21,6 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
+    from interp_core.reading import Layers
     from interp_core.split import SplitModel
 
 DEFAULT_BUDGET = 4096
@@ -144,6 +145,14 @@ class TextModel:
         from interp_core.split import SplitModel
 
         return SplitModel(self, self.layer_path(layer))
+
+    def layers(self, *layers: int | str) -> Layers:
+        """Several layers, to read their activations in one pass."""
+        from interp_core.reading import Layers
+
+        if not layers:
+            raise InputError("no layers were named; give at least one, such as model.layers(2, -1).")
+        return Layers(tuple(self.split(path) for path in dict.fromkeys(map(self.layer_path, layers))))
 
     def forward(self, ids: Tensor, attention: Tensor) -> Any:
         """One pass over padded ids (p, t) with their mask."""

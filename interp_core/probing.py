@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
+from interp_core.entries import ShortEntry, TapEntry, passing_through
 from interp_core.errors import LayerError
 from interp_core.heads import CLASSIFIERS
-from interp_core.hooks import ShortEntry, TapEntry, at_rest, module_at, passing_through, tap
+from interp_core.hooks import at_rest, module_at, tap
 from interp_core.rows import Entry
 from torch import Tensor
 

@@ -84,7 +84,7 @@ class Request:
         readout: from logits to scores; None when only hidden states or raw logits are wanted.
         entry: where `Block.values` enter; None for plain ids.
         gradients: whether the slopes of the scores with respect to `Block.leaf` are wanted.
-        read: a module whose output is wanted.
+        read: a module whose output is wanted, or several, whose outputs are then joined along the width.
         stop: whether the pass may end there.
         logits: whether the logits themselves are wanted.
     """
@@ -94,9 +94,14 @@ class Request:
     readout: Readout | None = None
     entry: Entry | None = None
     gradients: bool = False
-    read: str | None = None
+    read: str | tuple[str, ...] | None = None
     stop: bool = False
     logits: bool = False
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The modules whose outputs are wanted."""
+        return (self.read,) if isinstance(self.read, str) else self.read or ()
 
     @property
     def route(self) -> tuple[Any, ...]:

@@ -15,6 +15,8 @@ from interp_core.contribution import Importance
 from interp_core.errors import InputError
 from interp_core.interpretation import Interpretation
 from interp_core.score import Score
+from interp_core.shards import MANIFEST
+from interp_core.storage import said_in
 from safetensors import SafetensorError, safe_open
 
 _LOADERS: dict[str, Any] = {
@@ -59,13 +61,15 @@ def load_result(path: str | Path) -> Any:
         InputError: no such file, or nothing that the toolkit wrote.
     """
     file = Path(path)
+    if (file / MANIFEST).is_file():
+        return Activations.load(file)
     if not file.is_file():
         raise InputError(f"there is no file {str(path)!r}.")
     if file.suffix == ".json":
         return _from_json(file)
     try:
         with safe_open(file, framework="pt") as opened:
-            kind = (opened.metadata() or {}).get("kind", "")
+            kind = said_in(opened).get("kind", "")
     except SafetensorError as error:
         raise InputError(f"{str(path)!r} is not a safetensors file: {error}") from error
     if kind not in _LOADERS:

@@ -28,15 +28,15 @@ METHODLESS = {"interp-demo"}  # a story and its data; it may declare no method
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("plugin", "text", "hooks", "storage", "corpus", "heads", "given", "intervals", "chat"),
-    ("requirements", "sampling", "functions"),
-    ("hookspecs", "scaffolding", "encoding", "embeddings", "granularity", "targets"),
+    ("requirements", "sampling", "functions", "shards", "entries"),
+    ("hookspecs", "store", "scaffolding", "encoding", "embeddings", "granularity", "targets"),
     ("rows", "question", "wanted"),
     ("registry", "stacks", "rendezvous"),
     ("model",),
     ("provenance", "removal", "loading", "probing", "scoring"),
     ("activations", "evaluate", "generation", "options", "score"),
     ("runner", "split", "tasks", "internals", "comparison"),
-    ("builders", "concepts"),
+    ("builders", "concepts", "reading"),
     ("asking", "floors", "affine"),
     ("attribution", "interpretation"),
     ("contribution", "measured"),
@@ -51,6 +51,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 LATE = {  # imports inside a function that go the other way, each for a reason
     ("model", "split"): "model.split(…) makes what is built on the model",
+    ("model", "reading"): "model.layers(…) makes what is built on the model",
+    ("split", "reading"): "split.activations(…) is reading, which is built on the split",
     ("model", "internals"): "model.attends is found by trying the model",
     ("question", "internals"): "what a question is given by its builder, for the checker of types",
     ("model", "probing"): "model.read_position is found by trying the model",

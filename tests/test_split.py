@@ -3,8 +3,9 @@
 import interp_core as interp
 import pytest
 import torch
+from interp_core.entries import ShortEntry, TapEntry
 from interp_core.errors import InputError, LayerError
-from interp_core.hooks import ShortEntry, TapEntry, at_rest, tap
+from interp_core.hooks import at_rest, tap
 from interp_core.testing import state_of, tiny_classifier, tiny_generator
 
 TEXTS = ["i feel so happy today", "the old dog was never calm", "sad"]

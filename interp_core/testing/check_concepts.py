@@ -12,7 +12,7 @@ from interp_core.activations import Activations
 from interp_core.concepts import ConceptSpace, fit_concepts
 from interp_core.plugin import Claim, Method
 from interp_core.testing.contract import Applies, Check
-from interp_core.testing.worlds import dictionary_world
+from interp_core.testing.worlds import dictionary_world, on_disk
 
 
 def _fitted(instance: Any, activations: Activations) -> ConceptSpace:
@@ -27,7 +27,7 @@ def _world(method: Method, seed: int = 0, rows: int = 800) -> tuple[Activations,
 def space_has_its_shapes(method: Method, instance: Any) -> None:
     """Many rows, one row, rows that were never seen; each encoded by itself."""
     space = _fitted(instance, _world(method)[0])
-    unseen = _world(method, seed=9, rows=50)[0].values
+    unseen = _world(method, seed=9, rows=50)[0].matrix()
     codes = space.encode(unseen)
     assert tuple(codes.shape) == (50, space.concepts), f"encoding 50 rows gave {tuple(codes.shape)}"
     alone = torch.cat([space.encode(row[None]) for row in unseen])
@@ -51,7 +51,7 @@ def planted_dictionary_is_found(method: Method, instance: Any) -> None:
 def space_beats_the_mean(method: Method, instance: Any) -> None:
     """It reconstructs better than the mean row does."""
     activations, _ = _world(method)
-    values = activations.values
+    values = activations.matrix()
     rest = (_fitted(instance, activations)(values) - values).square().sum()
     assert float(rest) < float((values - values.mean(0)).square().sum()), "the reconstruction is worse than the mean"
 
@@ -60,7 +60,7 @@ def codes_can_be_differentiated(method: Method, instance: Any) -> None:
     """Slopes flow from the codes back to the activations, so that inputs can be asked what lights a concept."""
     activations, _ = _world(method)
     space = _fitted(instance, activations)
-    rows = activations.values[:64].clone().requires_grad_()
+    rows = activations.matrix()[:64].clone().requires_grad_()
     space.encode(rows).square().sum().backward()
     assert rows.grad is not None and bool(torch.isfinite(rows.grad).all()), "a slope is missing, NaN or infinite"
     assert bool(rows.grad.any()), "every slope is zero; encode with torch operations and without no_grad"
@@ -69,7 +69,7 @@ def codes_can_be_differentiated(method: Method, instance: Any) -> None:
 def codes_are_nonnegative(method: Method, instance: Any) -> None:
     """As claimed."""
     activations, _ = _world(method)
-    lowest = float(_fitted(instance, activations).encode(activations.values).min())
+    lowest = float(_fitted(instance, activations).encode(activations.matrix()).min())
     assert lowest >= 0, f"a code is {lowest}"
 
 
@@ -79,19 +79,30 @@ def space_survives_saving(method: Method, instance: Any) -> None:
     space = _fitted(instance, activations)
     with tempfile.TemporaryDirectory() as folder:
         again = ConceptSpace.load(space.save(Path(folder) / "space.safetensors"))
-    assert torch.equal(again.encode(activations.values), space.encode(activations.values)), "codes differ after loading"
-    assert torch.equal(again(activations.values), space(activations.values)), "reconstructions differ after loading"
+    assert torch.equal(again.encode(activations.matrix()), space.encode(activations.matrix())), (
+        "codes differ after loading"
+    )
+    assert torch.equal(again(activations.matrix()), space(activations.matrix())), "reconstructions differ after loading"
     assert again.names == space.names and again.notes == space.notes, "names or notes differ after loading"
 
 
 def same_seed_same_space(method: Method, instance: Any) -> None:
     """Twice the same; the data and the global random state as they were."""
     activations, _ = _world(method)
-    before, state = activations.values.clone(), torch.get_rng_state()
+    before, state = activations.matrix().clone(), torch.get_rng_state()
     one, two = _fitted(instance, activations), _fitted(instance, activations)
     assert torch.equal(one.dictionary, two.dictionary), "the same seed gave another dictionary"
-    assert torch.equal(activations.values, before), "the activations were changed"
+    assert torch.equal(activations.matrix(), before), "the activations were changed"
     assert torch.equal(torch.get_rng_state(), state), "the global random state was used"
+
+
+def store_gives_the_same_space(method: Method, instance: Any) -> None:
+    """Rows on disk, read in parts, teach what the same rows in memory teach."""
+    activations, _ = _world(method)
+    with tempfile.TemporaryDirectory() as folder:
+        found = _fitted(instance, on_disk(activations, Path(folder) / "store"))
+    worst = float((found.dictionary - _fitted(instance, activations).dictionary).abs().max())
+    assert worst < 1e-4, f"the dictionaries differ by {worst:.2g}"
 
 
 def _of(claim: Claim | None = None) -> Applies:
@@ -107,6 +118,12 @@ CHECKS = (
         planted_dictionary_is_found,
     ),
     Check("it beats the mean", "Or drop the claim 'decodes'.", _of("decodes"), space_beats_the_mean),
+    Check(
+        "a store gives the same space",
+        "Read rows by batches(), sample() or matrix(), never by .values.",
+        _of(),
+        store_gives_the_same_space,
+    ),
     Check(
         "codes can be differentiated",
         "Encode with torch, and without no_grad.",

@@ -100,13 +100,13 @@ def _spaces(metric: Any, method: Method) -> tuple[float, float, list[float]]:
         activations = split.activations(LIT_TEXTS, granularity="cls", labels=LIT_LABELS, progress=False)
         truth = AffineSpace(torch.eye(activations.width), torch.eye(activations.width))
         beside.append(split)
-    before = activations.values.clone()
+    before = activations.matrix().clone()
     given = {"method": _Fixed(truth)} if "method" in method.needs else {}
     right = measure(truth, activations, *beside, by=metric, **given).value
     mixed = MixedSpace(truth.dictionary, torch.zeros(truth.width))
     given = {"method": _Fixed(mixed, steady=False)} if given else {}
     wrong = measure(mixed, activations, *beside, by=metric, **given).value
-    assert torch.equal(activations.values, before), "the activations were changed"
+    assert torch.equal(activations.matrix(), before), "the activations were changed"
     return right, wrong, [right, wrong]
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from interp_core.activations import Activations, of_rows
 from interp_core.concepts import ConceptSpace
 from interp_core.question import Question, ask
+from interp_core.store import Store
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -97,6 +99,32 @@ def dictionary_world(
         class_names=tuple(f"class {i}" for i in range(concepts)),
     )
     return activations, PlantedSpace(dictionary, torch.zeros(width))
+
+
+def on_disk(activations: Activations, folder: Path, rows: int = 100) -> Activations:
+    """The same rows in a store, so many a shard; each of them must be a text of one unit."""
+    settings = {
+        "layer": activations.layer,
+        "granularity": activations.granularity,
+        "class_names": activations.class_names,
+        "made_by": activations.made_by.to_json(),
+    }
+    store = Store(folder, settings, [0.0])
+    store.begin()
+    shards = range(0, len(activations), rows)
+    for number, start in enumerate(shards):
+        part = slice(start, start + rows)
+        texts = list(activations.texts[part])
+        columns = {
+            "values": activations.values[part],
+            "text_of": torch.arange(len(texts)),
+            "unit_of": torch.zeros(len(texts), dtype=torch.long),
+            "spans": torch.tensor([(0, len(text)) for text in texts]),
+        }
+        columns |= {} if activations.labels is None else {"labels": activations.labels[part]}
+        store.write(number, columns, texts, {"cost": {}, "cut": 0})
+    store.finish(len(shards))
+    return Activations.load(folder)
 
 
 TOPICS = (("sun", "rain", "warm", "cold"), ("cat", "dog", "tree", "house"), ("happy", "glad", "calm", "good"))

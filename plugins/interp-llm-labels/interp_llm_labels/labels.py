@@ -88,7 +88,7 @@ class LLMLabels:
         """
         llm = registry.resolve(self.llm, "llm")
         with torch.no_grad():
-            codes = space.encode(activations.values).float().cpu().numpy()
+            codes = torch.cat([space.encode(part).float().cpu() for part in activations.batches()]).numpy()
         lines = [line(activations, row, self.context) for row in range(len(activations))]
         peak = codes.max(axis=0, initial=0).tolist()
         number = {shown: i for i, shown in enumerate(dict.fromkeys(lines))}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -12,8 +14,9 @@ from interp_core.metrics import Score
 from jaxtyping import Float
 from torch import Tensor
 
-ROWS = 8192  # reconstructed at a time
 COLUMNS = 64  # sorted at a time
+
+Moments = tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class FrechetDistance:
 
     def measure(self, space: ConceptSpace, activations: Activations) -> Score:
         """One number for all rows."""
-        return Score(frechet(activations.values, reconstructed(space, activations)), self.higher_is_better)
+        reconstructed = partial(_reconstructed, space, activations)
+        return Score(_frechet(moments(activations.batches), moments(reconstructed)), self.higher_is_better)
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ class Wasserstein1D:
 
     def measure(self, space: ConceptSpace, activations: Activations) -> Score:
         """One number for all rows."""
-        return Score(wasserstein(activations.values, reconstructed(space, activations)), self.higher_is_better)
+        reconstruction = torch.cat(list(_reconstructed(space, activations)))
+        return Score(wasserstein(activations.matrix(), reconstruction), self.higher_is_better)
 
 
 @dataclass(frozen=True)
@@ -62,15 +67,19 @@ class FID(Wasserstein1D):
     """
 
 
-def reconstructed(space: ConceptSpace, activations: Activations) -> Float[Tensor, "n d"]:
+def _reconstructed(space: ConceptSpace, activations: Activations) -> Iterator[Float[Tensor, "b d"]]:
     """The reconstruction of all rows, a batch of rows at a time."""
     with torch.no_grad():
-        return torch.cat([space(part) for part in activations.values.split(ROWS)])
+        yield from (space(part) for part in activations.batches())
 
 
 def frechet(one: Float[Tensor, "n d"], other: Float[Tensor, "m d"]) -> float:
     """The squared distance of the normal distributions with the means and covariances of two sets of rows."""
-    (mean, spread), (mean_other, spread_other) = _moments(one), _moments(other)
+    return _frechet(moments(lambda: iter([one])), moments(lambda: iter([other])))
+
+
+def _frechet(one: Moments, other: Moments) -> float:
+    (mean, spread), (mean_other, spread_other) = one, other
     root = _root(spread)
     # (Σ₁Σ₂)^½ has the trace of (Σ₁^½ Σ₂ Σ₁^½)^½, which is symmetric
     cross = torch.linalg.eigvalsh(root @ spread_other @ root).clamp(min=0).sqrt().sum()
@@ -85,10 +94,14 @@ def wasserstein(one: Float[Tensor, "n d"], other: Float[Tensor, "n d"]) -> float
     return float(torch.stack(gaps).sum() / one.numel())
 
 
-def _moments(rows: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:
-    mean = rows.double().mean(dim=0)
-    parts = [part.double() - mean for part in rows.split(ROWS)]
-    return mean, torch.stack([part.T @ part for part in parts]).sum(0) / len(rows)
+def moments(parts: Callable[[], Iterable[Float[Tensor, "b d"]]]) -> Moments:
+    """Mean and covariance (divided by n) of rows that come in parts, gone through twice."""
+    count, total = 0, torch.zeros(())
+    for part in parts():
+        count, total = count + len(part), total + part.sum(0, dtype=torch.float64)
+    mean = total / count
+    spread = sum((centred.T @ centred for centred in (part.double() - mean for part in parts())), torch.zeros(()))
+    return mean, spread / count
 
 
 def _root(spread: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:

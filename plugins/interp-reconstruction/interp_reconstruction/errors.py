@@ -10,9 +10,8 @@ import torch
 from interp_core.activations import Activations
 from interp_core.concepts import ConceptSpace
 from interp_core.errors import InputError
+from interp_core.floors import mean_of
 from interp_core.metrics import Score
-
-ROWS = 8192  # reconstructed at a time
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,8 @@ class MSE:
 
     def measure(self, space: ConceptSpace, activations: Activations) -> Score:
         """One number for all rows."""
-        return Score(squared_error(space, activations) / activations.values.numel(), self.higher_is_better)
+        count = len(activations) * activations.width
+        return Score(squared_error(space, activations) / count, self.higher_is_better)
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class ExplainedVariance:
         Raises:
             InputError: all rows are equal, so that there is no variance to explain.
         """
-        values = activations.values
-        mean = values.double().mean(dim=0)
-        spread = math.fsum(float((part.double() - mean).square().sum()) for part in values.split(ROWS))
-        if bool((values == values[0]).all()):
+        mean = mean_of(activations).double()
+        spread = math.fsum(float((part.double() - mean).square().sum()) for part in activations.batches())
+        first = next(activations.batches(1))
+        if all(bool((part == first).all()) for part in activations.batches()):
             raise InputError(
-                f"all {len(values)} rows of {activations.layer!r} are equal, so there is no variance to explain; "
+                f"all {len(activations)} rows of {activations.layer!r} are equal, so there is no variance to explain; "
                 "measure on varied texts, or use mse."
             )
         return Score(1 - squared_error(space, activations) / spread, self.higher_is_better)
@@ -62,6 +62,4 @@ class ExplainedVariance:
 def squared_error(space: ConceptSpace, activations: Activations) -> float:
     """Σ‖x - x̂‖² over all rows, summed in float64, reconstructed a batch of rows at a time."""
     with torch.no_grad():
-        return math.fsum(
-            float((part.double() - space(part).double()).square().sum()) for part in activations.values.split(ROWS)
-        )
+        return math.fsum(float((part.double() - space(part).double()).square().sum()) for part in activations.batches())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from interp_core.activations import of_rows
+from interp_core.activations import Activations, of_rows
 from interp_core.concepts import ConceptSpace
 from interp_core.errors import InputError
 from interp_core.metrics import measure
@@ -83,8 +83,8 @@ def test_a_perfect_space_has_the_best_value(metric: Any) -> None:
 @pytest.mark.parametrize("metric", METRICS)
 def test_batches_change_nothing(metric: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = value(metric, X, 0.6, 0.3)
-    monkeypatch.setattr("interp_reconstruction.errors.ROWS", 7)
-    monkeypatch.setattr("interp_reconstruction.distances.ROWS", 7)
+    monkeypatch.setattr(Activations.batches, "__defaults__", (7,))
+    monkeypatch.setattr(Activations.batches, "__defaults__", (7,))
     monkeypatch.setattr("interp_reconstruction.distances.COLUMNS", 2)
     assert value(metric, X, 0.6, 0.3) == pytest.approx(whole, abs=1e-10)
 

@@ -13,8 +13,6 @@ from interp_core.metrics import Score
 from jaxtyping import Float
 from torch import Tensor
 
-ROWS = 8192  # encoded at a time
-
 
 @dataclass(frozen=True)
 class Sparsity:
@@ -126,11 +124,10 @@ def active_share(space: ConceptSpace, activations: Activations, threshold: float
     A code is held against the largest of all codes, so that scaling the activations changes nothing and rounding is
     zero.
     """
-    parts = activations.values.split(ROWS)
     with torch.no_grad():
-        largest = max(float(space.encode(part).abs().max()) for part in parts)
-        counts = torch.stack([(space.encode(part).abs() > threshold * largest).sum(0) for part in parts]).sum(0)
-    return counts.double() / len(activations)
+        largest = max(float(space.encode(part).abs().max()) for part in activations.batches())
+        counts = [(space.encode(part).abs() > threshold * largest).sum(0) for part in activations.batches()]
+    return torch.stack(counts).sum(0).double() / len(activations)
 
 
 def _check(threshold: float) -> None:

@@ -78,8 +78,8 @@ class TopInputs:
         tally = self._tally(space, activations) if counted else None
         size = max(1, ENTRIES // space.concepts)
         with torch.no_grad():
-            for first in range(0, len(activations), size):
-                codes = space.encode(activations.values[first : first + size]).float().cpu()
+            for first, part in zip(range(0, len(activations), size), activations.batches(size), strict=True):
+                codes = space.encode(part).float().cpu()
                 examples = with_rows(examples, codes, first, texts[first : first + size], self.top)
                 if tally is not None:
                     tally.add(codes, first)
