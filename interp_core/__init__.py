@@ -12,8 +12,11 @@ _HOME = {
     "Activations": "activations",
     "Attribution": "attribution",
     "Benchmark": "comparison",
+    "Change": "intervention",
     "ClassConcepts": "reporting",
+    "ConceptModel": "lighting",
     "ConceptSpace": "concepts",
+    "Effect": "intervention",
     "Example": "interpretation",
     "Importance": "contribution",
     "InterpError": "errors",
@@ -32,10 +35,12 @@ _HOME = {
     "benchmark": "benchmarking",
     "at": "wanted",
     "contrast": "wanted",
+    "effect": "intervention",
     "fit_concepts": "concepts",
     "hookimpl": "plugin",
     "importance": "contribution",
     "interpret": "interpretation",
+    "intervene": "intervention",
     "load": "loading",
     "measure": "metrics",
     "method": "registry",
@@ -50,8 +55,11 @@ __all__ = [
     "Activations",
     "Attribution",
     "Benchmark",
+    "Change",
     "ClassConcepts",
+    "ConceptModel",
     "ConceptSpace",
+    "Effect",
     "Example",
     "Importance",
     "InterpError",
@@ -70,10 +78,12 @@ __all__ = [
     "attribute",
     "benchmark",
     "contrast",
+    "effect",
     "fit_concepts",
     "hookimpl",
     "importance",
     "interpret",
+    "intervene",
     "load",
     "measure",
     "method",
@@ -93,6 +103,8 @@ if TYPE_CHECKING:
     from interp_core.contribution import Importance, importance
     from interp_core.errors import InterpError, InterpWarning
     from interp_core.interpretation import Example, Interpretation, LabelledConcept, interpret
+    from interp_core.intervention import Change, Effect, effect, intervene
+    from interp_core.lighting import ConceptModel
     from interp_core.loading import load
     from interp_core.metrics import measure
     from interp_core.model import TextModel

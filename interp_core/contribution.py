@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from interp_core import registry, storage
 from interp_core.activations import Activations
-from interp_core.asking import Session
-from interp_core.builders import ConceptInput, about_concepts
+from interp_core.concept_questions import concept_questions
 from interp_core.concepts import ConceptSpace
-from interp_core.errors import InputError, TargetError, UnsupportedError
-from interp_core.generation import next_token_targets
-from interp_core.heads import CLASSIFIERS
+from interp_core.errors import InputError
 from interp_core.options import take_options
 from interp_core.provenance import MadeBy, made_by
-from interp_core.rows import Answer, Request
 from interp_core.scoring import scored
 from interp_core.split import SplitModel
-from interp_core.targets import Readout, Target, readout_of
-from interp_core.text import Encoded
-from interp_core.wanted import Contrast, class_targets
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
-
-TEXTS_AT_A_TIME = 256
-Ask = Callable[[Request], Answer]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +52,19 @@ class Importance:
         row = self.targets.index(target) if isinstance(target, str) else target
         values = (self.direction if signed else self.scores)[row]
         return [(i, float(values[i])) for i in values.argsort(descending=True)[:count].tolist()]
+
+    def among(self, texts: Bool[Tensor, " n"]) -> Importance:
+        """The same of some of the texts, such as those of one class: `importance.among(activations.predictions == 2)`.
+
+        Raises:
+            InputError: not one truth value for each text, or none of them is kept.
+        """
+        if texts.shape != (len(self.per_text),) or texts.dtype != torch.bool or not bool(texts.any()):
+            raise InputError(
+                f"which of the {len(self.per_text)} texts to keep was said by {tuple(texts.shape)} values of "
+                f"{texts.dtype}; one truth value for each text was expected, at least one of them True."
+            )
+        return replace(self, per_text=self.per_text[texts])
 
     def save(self, path: str | Path) -> Path:
         """Write to one safetensors file."""
@@ -118,129 +118,12 @@ def importance(
     """
     chosen, parameters = take_options(options)
     method = registry.resolve(by, "attribution", parameters)
-    _check(split, space, activations)
-    session = Session(split.model, replace(chosen, layer=None))
-    moved = copy.deepcopy(space).to(split.model.device)
-    source = _Source(split, moved, activations, session, targets)
-    results: list[Tensor] = []
-    for start in range(0, len(activations.texts), TEXTS_AT_A_TIME):
-        inputs = source.inputs(range(start, min(start + TEXTS_AT_A_TIME, len(activations.texts))))
-        jobs = [partial(_explained, method, source, i) for i in inputs]
-        longest = max(len(i[0]) for i in inputs)
-        results += session.run(jobs, "importance", longest)
+    source = concept_questions(split, space, activations, targets, chosen)
+    results = source.each(lambda question: scored(method, question)[0], "importance")
     settings = {"granularity": activations.granularity, "layer": split.path, "removal": "zero", "texts": len(results)}
     return Importance(
         per_text=torch.stack(results),
         targets=source.labels,
         concepts=tuple(space.names),
-        made_by=made_by(method, session.cost, split.model.name, settings),
+        made_by=made_by(method, source.session.cost, split.model.name, settings),
     )
-
-
-Input = tuple[Encoded, Readout, ConceptInput]
-
-
-def _explained(method: Any, source: _Source, item: Input, ask: Ask) -> Tensor:
-    return scored(method, source.question(*item, ask))[0]
-
-
-@dataclass
-class _Source:
-    """Makes the concept questions of the texts of activations."""
-
-    split: SplitModel
-    space: ConceptSpace
-    activations: Activations
-    session: Session
-    targets: Any
-    labels: tuple[str, ...] = ()
-
-    def inputs(self, texts: range) -> list[Input]:
-        """What is known of each text before it is asked about."""
-        model, held = self.split.model, self.activations
-        encode = model.encoder.prompt if model.head == "causal" else model.encoder
-        encoded = [encode(held.texts[i]).with_units([(u.start, u.stop) for u in held.units[i]]) for i in texts]
-        rows = [held.values[held.rows_of(i)].to(model.device) for i in texts]
-        with torch.no_grad():
-            codes = self.space.encode(torch.cat(rows).float()).split([len(r) for r in rows])
-        if held.granularity == "cls" and self.split.head_reads_one_row:
-            kept = [self._alone(e) for e in encoded]
-            contexts, places = rows, [torch.zeros(1, dtype=torch.long)] * len(rows)
-        else:
-            kept, contexts = encoded, self.split.states(self.session.evaluator, encoded)
-            places = [self.split.row_of(e, held.granularity) for e in encoded]
-        return [
-            (e, self._readout(i, full), self._concepts(code, context, place))
-            for i, full, e, code, context, place in zip(texts, encoded, kept, codes, contexts, places, strict=True)
-        ]
-
-    def question(self, encoded: Encoded, readout: Readout, concepts: ConceptInput, ask: Ask) -> Any:
-        """The question about the concepts of one text."""
-        return about_concepts(self.session.evaluator, encoded, readout, concepts, ask)
-
-    def _concepts(self, codes: Tensor, context: Tensor, place: Tensor) -> ConceptInput:
-        return ConceptInput(
-            self.split.entry,
-            codes.T.contiguous(),
-            context.to(torch.promote_types(context.dtype, torch.float32)),
-            place,
-            self.space.decode,
-            self.space.names,
-        )
-
-    def _alone(self, encoded: Encoded) -> Encoded:
-        where = self.split.position(len(encoded))
-        return replace(
-            encoded,
-            ids=encoded.ids[where : where + 1],
-            offsets=encoded.offsets[where : where + 1],
-            special=encoded.special[where : where + 1],
-            unit_of=torch.zeros(1, dtype=torch.long),
-            prompt=1,
-        )
-
-    def _readout(self, text: int, encoded: Encoded) -> Readout:
-        head = self.split.model.head
-        if head not in CLASSIFIERS | {"causal"}:
-            raise UnsupportedError(f"importance is for text classifiers and causal generators; this head is {head!r}.")
-        found = self._generator(encoded) if head == "causal" else self._classes(text)
-        readout = readout_of(found, self.session.options.score, head)
-        found = readout.targets
-        if not self.labels:
-            own = self.targets in (None, "predicted") if not isinstance(self.targets, list | tuple | Tensor) else False
-            self.labels = ("predicted class",) if own and head != "causal" else tuple(t.label for t in found)
-        if len(found) != len(self.labels):
-            raise TargetError("the texts have different numbers of targets; name the targets to get one table.")
-        return readout
-
-    def _classes(self, text: int) -> tuple[Target, ...]:
-        model = self.split.model
-        if self.targets is not None and not (isinstance(self.targets, str) and self.targets == "predicted"):
-            return class_targets(self.targets, model.labels, model.head, None)
-        own = self.activations.predictions
-        if own is None or own.ndim != 1:
-            raise TargetError("the class of each text is not known; make the activations with predictions=True.")
-        return (Target(model.labels[int(own[text])], int(own[text])),)
-
-    def _generator(self, encoded: Encoded) -> tuple[Target, ...]:
-        wanted = self.targets if isinstance(self.targets, list | tuple) else [self.targets]
-        if not all(isinstance(w, str | Contrast | Target) for w in wanted) or "all" in wanted:
-            raise TargetError("for a generator name the next tokens to explain, such as targets=[' good', ' bad'].")
-        return tuple(t for want in wanted for t in next_token_targets(self.split.model, encoded, want))
-
-
-def _check(split: SplitModel, space: ConceptSpace, activations: Activations) -> None:
-    if not isinstance(split, SplitModel):
-        raise InputError(f"importance needs a split model, model.split(layer); {type(split).__name__} was given.")
-    if activations.layer != split.path:
-        raise InputError(
-            f"the activations are of {activations.layer!r} and the model is split at {split.path!r}; "
-            "they must be the same."
-        )
-    made_on = {activations.made_by.model, space.made_by.model} - {""}
-    if made_on and made_on != {split.model.name}:
-        raise InputError(f"activations and space are of {', '.join(sorted(made_on))}, the model is {split.model.name}.")
-    if space.width != activations.width:
-        raise InputError(
-            f"the space has width {space.width}, the activations {activations.width}; fit one to the other."
-        )

@@ -97,7 +97,7 @@ def tap(
             raise LayerError(
                 f"layer {path!r} ran twice in one pass, so its output is not one thing. Choose a module that runs once."
             )
-        value = _checked(output, path, hidden)
+        value = hidden_of(output, path, hidden)
         given = replace(value) if callable(replace) else replace
         seen.value = value if given is None else given.to(value)
         if stop() if callable(stop) else stop:
@@ -125,7 +125,12 @@ def taps(model: nn.Module, paths: Sequence[str], *, stop: bool = False) -> Itera
         yield seen
 
 
-def _checked(output: Any, path: str, hidden: bool) -> Tensor:
+def hidden_of(output: Any, path: str, hidden: bool = True) -> Tensor:
+    """What a module gave: (p, t, d) if it must be, the first of several.
+
+    Raises:
+        LayerError: something else.
+    """
     value = output[0] if isinstance(output, tuple | list) and output else output
     if not isinstance(value, Tensor) or (hidden and value.ndim != 3):
         shape = tuple(value.shape) if isinstance(value, Tensor) else type(output).__name__

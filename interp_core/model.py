@@ -154,6 +154,10 @@ class TextModel:
             raise InputError("no layers were named; give at least one, such as model.layers(2, -1).")
         return Layers(tuple(self.split(path) for path in dict.fromkeys(map(self.layer_path, layers))))
 
+    def with_weights(self, model: nn.Module) -> TextModel:
+        """The same in all but the weights, which are those of another model of the same make."""
+        return TextModel(model, self.tokenizer, tokens_per_batch=self.tokens_per_batch)
+
     def forward(self, ids: Tensor, attention: Tensor) -> Any:
         """One pass over padded ids (p, t) with their mask."""
         return self.run(Batch(ids, attention.bool()))

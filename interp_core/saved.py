@@ -14,6 +14,7 @@ from interp_core.concepts import ConceptSpace
 from interp_core.contribution import Importance
 from interp_core.errors import InputError
 from interp_core.interpretation import Interpretation
+from interp_core.intervention import Effect
 from interp_core.score import Score
 from interp_core.shards import MANIFEST
 from interp_core.storage import said_in
@@ -23,6 +24,7 @@ _LOADERS: dict[str, Any] = {
     "activations": Activations.load,
     "attribution": Attribution.load,
     "concepts": ConceptSpace.load,
+    "effect": Effect.load,
     "importance": Importance.load,
 }
 

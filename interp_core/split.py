@@ -72,6 +72,26 @@ class SplitModel:
         request = Request(torch.full((len(states),), len(encoded)), lambda _: block, entry=self.entry)
         return Evaluator(self.model).forward([block], request).logits
 
+    def resumed(
+        self, evaluator: Evaluator, states: Sequence[Float[Tensor, "t d"]], encoded: Sequence[Encoded]
+    ) -> list[Float[Tensor, "*m v"]]:
+        """The logits of several texts as if the layer had given these states; texts share passes.
+
+        Returns:
+            For each text (v), or (t, v) where the head answers at each token; on the CPU, float32.
+        """
+        asked = [
+            Request(
+                torch.tensor([len(e)]),
+                whole_text(e, s[None].to(self.model.device, self.model.dtype)),
+                entry=self.entry,
+                logits=True,
+            )
+            for s, e in zip(states, encoded, strict=True)
+        ]
+        found = [answer.logits[0].float().cpu() for answer in evaluator.run(asked)]
+        return [f[: len(e)] if f.ndim == 2 else f for f, e in zip(found, encoded, strict=True)]
+
     @property
     def entry(self) -> Entry:
         """Where states enter: past the blocks below where that is proven equal, else by replacing the output."""

@@ -112,10 +112,12 @@ def class_index(asked: Any, labels: Sequence[str]) -> int:
 
 
 def predicted(logits: Float[Tensor, " v"] | None, head: Head) -> list[int]:
-    """The classes a classifier answers: the best one; of a multi-label head all above one half, or else the best."""
+    """The classes a classifier answers: the best one; of a multi-label head all above one half, or else the best; the
+    greatest output of a regression.
+    """
     if logits is None:
         raise TargetError("the predicted class needs the logits of the text; name the targets instead.")
     if head == "multi-label":
         above: list[int] = torch.nonzero(logits > 0).flatten().tolist()
         return above or [int(logits.argmax())]
-    return [0] if head == "regression" else [int(logits.argmax())]
+    return [int(logits.argmax())]

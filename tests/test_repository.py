@@ -37,9 +37,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("activations", "evaluate", "generation", "options", "score"),
     ("runner", "split", "tasks", "internals", "comparison"),
     ("builders", "concepts", "reading"),
-    ("asking", "floors", "affine"),
-    ("attribution", "interpretation"),
-    ("contribution", "measured"),
+    ("asking", "floors", "affine", "lighting"),
+    ("attribution", "interpretation", "concept_questions"),
+    ("contribution", "intervention", "measured"),
     ("metrics",),
     ("benchmarking",),
     ("reporting", "saved"),
@@ -49,6 +49,17 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("cli_attribute",),
     ("cli",),
 )
+VALUES = {
+    "attribution",
+    "comparison",
+    "concepts",
+    "contribution",
+    "interpretation",
+    "intervention",
+    "score",
+    "activations",
+    "provenance",
+}
 LATE = {  # imports inside a function that go the other way, each for a reason
     ("model", "split"): "model.split(…) makes what is built on the model",
     ("model", "reading"): "model.layers(…) makes what is built on the model",
@@ -56,20 +67,7 @@ LATE = {  # imports inside a function that go the other way, each for a reason
     ("model", "internals"): "model.attends is found by trying the model",
     ("question", "internals"): "what a question is given by its builder, for the checker of types",
     ("model", "probing"): "model.read_position is found by trying the model",
-    **{
-        (value, "reporting"): "a value shows itself in a notebook"
-        for value in ("attribution", "comparison", "concepts", "contribution", "interpretation", "score")
-    },
-}
-VALUES = {
-    "attribution",
-    "comparison",
-    "concepts",
-    "contribution",
-    "interpretation",
-    "score",
-    "activations",
-    "provenance",
+    **{(value, "reporting"): "a value shows itself in a notebook" for value in VALUES - {"activations", "provenance"}},
 }
 OPTIONAL = {("corpus.py", "datasets"), ("contract.py", "pytest")}  # imported in a function, and explained where missing
 

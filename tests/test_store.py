@@ -37,13 +37,13 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {f.relative_to(folder).as_posix(): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
 
 
-class Stops(RuntimeError):
+class StoppedError(RuntimeError):
     """What ends a run in its middle."""
 
 
 def stopping(texts: list[str], after: int) -> Iterator[str]:
     yield from texts[:after]
-    raise Stops
+    raise StoppedError
 
 
 @pytest.mark.usefixtures("small_shards")
@@ -77,7 +77,7 @@ def test_an_interrupted_store_goes_on_to_the_same_bytes(tmp_path: Path, after: i
     model, texts = tiny_classifier(), corpus()
     split = model.split(-1)
     split.activations(texts, to=tmp_path / "whole", progress=False)
-    with pytest.raises(Stops):
+    with pytest.raises(StoppedError):
         split.activations(stopping(texts, after), to=tmp_path / "parts", progress=False)
     with pytest.raises(InputError, match="not complete"):
         Activations.load(tmp_path / "parts")
@@ -88,7 +88,7 @@ def test_an_interrupted_store_goes_on_to_the_same_bytes(tmp_path: Path, after: i
 @pytest.mark.usefixtures("small_shards")
 def test_what_is_there_is_not_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     split, texts = tiny_classifier().split(-1), corpus()
-    with pytest.raises(Stops):
+    with pytest.raises(StoppedError):
         split.activations(stopping(texts, 25), to=tmp_path, progress=False)  # four shards of six texts
     rows = 0
     run = TextModel.run
@@ -142,7 +142,7 @@ def test_a_run_killed_five_times_ends_in_the_same_bytes(tmp_path: Path, monkeypa
 @pytest.mark.usefixtures("small_shards")
 def test_a_store_of_other_texts_is_refused_and_kept(tmp_path: Path) -> None:
     split, texts = tiny_classifier().split(-1), corpus()
-    with pytest.raises(Stops):
+    with pytest.raises(StoppedError):
         split.activations(stopping(texts, 20), to=tmp_path, progress=False)
     before = files_of(tmp_path)
     with pytest.raises(InputError, match=r"text 3 of the store .* the same texts in the same order"):
@@ -187,7 +187,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
 def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
     tiny_classifier().split(-1).activations(corpus(4), to=tmp_path, progress=False)
     (tmp_path / "shard-00000.safetensors").write_bytes(b"nothing")
-    with pytest.raises(InputError, match="shard-00000.safetensors"):
+    with pytest.raises(InputError, match=r"shard-00000\.safetensors"):
         Activations.load(tmp_path)
 
 

@@ -13,9 +13,10 @@ from interp_core.concepts import ConceptSpace
 from interp_core.contribution import Importance
 from interp_core.errors import InputError
 from interp_core.interpretation import Interpretation
+from interp_core.intervention import Effect
 from interp_core.score import Score
 
-SHOWN = "Attribution, ConceptSpace, Interpretation, Importance, ClassConcepts, Activations, Score and Benchmark"
+SHOWN = "Attribution, ConceptSpace, Interpretation, Importance, Effect, ClassConcepts, Activations, Score and Benchmark"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +66,7 @@ class Contents:
     spaces: list[ConceptSpace] = field(default_factory=list)
     interpretations: list[Interpretation] = field(default_factory=list)
     importances: list[Importance] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
     class_concepts: list[ClassConcepts] = field(default_factory=list)
     activations: list[Activations] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
@@ -74,7 +76,7 @@ class Contents:
     def values(self) -> list[Any]:
         """All values, those that classes have of their own among them."""
         classwise = [part for one in self.class_concepts for part in one.parts]
-        learnt = [*self.activations, *self.spaces, *self.interpretations, *self.importances, *classwise]
+        learnt = [*self.activations, *self.spaces, *self.interpretations, *self.importances, *self.effects, *classwise]
         return [*self.attributions, *learnt, *self.scores, *self.benchmarks]
 
 
@@ -90,6 +92,7 @@ def contents_of(results: Iterable[Any]) -> Contents:
         (ConceptSpace, found.spaces),
         (Interpretation, found.interpretations),
         (Importance, found.importances),
+        (Effect, found.effects),
         (ClassConcepts, found.class_concepts),
         (Activations, found.activations),
         (Score, found.scores),

@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from interp_core.reporting.changes import effect_view
 from interp_core.reporting.contents import Contents, contents_of
 from interp_core.reporting.findings import asked, findings, models, title_for
 from interp_core.reporting.learnt import Group
@@ -59,8 +60,8 @@ def report(*results: Any, title: str = "", text: str = "") -> Report:
     """Everything that was found, on one page: which words, what concepts, how far to trust both, and how it was made.
 
     Args:
-        *results: `Attribution`, `ConceptSpace`, `Interpretation`, `Importance`, `ClassConcepts`, `Activations`,
-            `Score`, `Benchmark`, or lists of these, in any order.
+        *results: `Attribution`, `ConceptSpace`, `Interpretation`, `Importance`, `Effect`, `ClassConcepts`,
+            `Activations`, `Score`, `Benchmark`, or lists of these, in any order.
         title: of the page; made from the results if empty.
         text: what you wish to say at its top; plain text.
 
@@ -123,7 +124,8 @@ def part(contents: Contents, groups: list[Group]) -> str:
 
 def _sections(contents: Contents, groups: list[Group]) -> dict[str, Any]:
     classwise = [part for one in contents.class_concepts for part in one.parts]
-    learnt = [*contents.activations, *contents.spaces, *contents.interpretations, *contents.importances, *classwise]
+    learnt = [*contents.activations, *contents.spaces, *contents.interpretations, *contents.importances]
+    learnt += [*contents.effects, *classwise]
     shared = _shared([a.notes for a in contents.attributions])
     views = text_views(contents.attributions, shared)
     return {
@@ -132,6 +134,7 @@ def _sections(contents: Contents, groups: list[Group]) -> dict[str, Any]:
         "common": _common([[c.label for c in view.choices] for view in views]),
         "word_notes": sorted(shared),
         "groups": groups,
+        "effects": [effect_view(e) for e in contents.effects],
         "corpora": contents.activations,
         "concept_notes": notes_of(learnt),
         "scores": [score_view(s) for s in contents.scores],

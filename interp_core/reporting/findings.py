@@ -21,7 +21,7 @@ def title_for(contents: Contents) -> str:
     if contents.attributions:
         return "Why the model answered as it did"
     learnt = contents.spaces or contents.interpretations or contents.importances or contents.class_concepts
-    if learnt or contents.activations:
+    if learnt or contents.effects or contents.activations:
         return "What the model has learnt"
     return "Methods compared" if contents.benchmarks else "How far to trust it"
 

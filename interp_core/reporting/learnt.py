@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from interp_core.concepts import ConceptSpace
@@ -117,16 +117,17 @@ def group_of(
     title: str, space: ConceptSpace | None, words: Interpretation | None, weights: Weights | None, top: int = RANKED
 ) -> Group:
     """One space, its words and its importance, as far as they are there."""
-    known = {c.concept: c for c in words.concepts} if words else {}
+    named = space.names if space else []
+    known = _with_names({c.concept: c for c in words.concepts} if words else {}, named)
     total = max([space.concepts if space else 0, weights.scores.shape[1] if weights else 0, *(i + 1 for i in known)])
-    group = Group(title, facts=_facts(space), named=words is not None, measured=weights is not None)
+    group = Group(title, facts=_facts(space), named=bool(known), measured=weights is not None)
     chosen: list[int] = []
     if weights is not None and weights.scores.numel():
         for k in range(len(weights.targets)):
             order = weights.order(k, top)
             group.rankings.append(_ranking(weights, k, order, known, top))
             chosen += [i for i in order if i not in chosen]
-    if words is not None:
+    if known:
         chosen += [i for i in known if i not in chosen]
         if weights is None:
             rows = tuple((str(i), Bar(title_of(known.get(i)), "", "")) for i in chosen[:CARDS])
@@ -134,6 +135,12 @@ def group_of(
     group.left_out = total - min(len(chosen), CARDS)
     group.cards = [_card(str(i), i, known.get(i), weights) for i in chosen[:CARDS]]
     return group
+
+
+def _with_names(known: dict[int, LabelledConcept], names: Sequence[str]) -> dict[int, LabelledConcept]:
+    """Concepts under the names that their method gave them, such as those of classes."""
+    own = {i: name for i, name in enumerate(names) if name != f"concept {i}"}
+    return known | {i: replace(known.get(i, LabelledConcept(i, None)), label=name) for i, name in own.items()}
 
 
 def class_group(classes: Sequence[ClassConcepts], top: int = RANKED) -> Group:

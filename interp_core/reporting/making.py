@@ -15,6 +15,7 @@ from interp_core.reporting.numerals import count, duration
 NO_PAPER = ("", "definition", PROGRAM_SOURCE)
 KINDS = {
     "Attribution": "attribution",
+    "Effect": "effect",
     "Importance": "importance",
     "Interpretation": "interpretation",
     "Score": "measure",

@@ -32,7 +32,7 @@ def drawn_anew(model: TextModel, share: float, seed: int) -> TextModel:
     with model.lock:  # so that no hook of another text's pass is copied
         seen = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in model.model.parameters()}
         module = copy.deepcopy(model.model, seen)
-    found = TextModel(module, model.tokenizer, tokens_per_batch=model.tokens_per_batch)
+    found = model.with_weights(module)
     generator = torch.Generator().manual_seed(seed)
     layers = layers_from_the_top(found)
     for path in layers[: max(1, math.ceil(share * len(layers) - 1e-9))]:
@@ -46,7 +46,7 @@ def layers_from_the_top(model: TextModel) -> list[str]:
     """The paths of the modules with weights of their own, those that finish last in a pass first.
 
     One that others use without calling it stands where the module around it stands; one that runs several times where
-    it first does.
+    it first does. Those above a layer at which the pass ends have no part in the answer, and none here.
     """
     finished: dict[str, int] = {}
 
@@ -59,14 +59,14 @@ def layers_from_the_top(model: TextModel) -> list[str]:
         hook.remove()
 
     def place(path: str) -> int:
-        while path not in finished:
+        while path and path not in finished:
             path = path.rpartition(".")[0]
-        return finished[path]
+        return finished.get(path, -1)
 
     holding = [
         path for path, module in model.model.named_modules() if next(module.parameters(recurse=False), None) is not None
     ]
-    return sorted(holding, key=place, reverse=True)
+    return sorted((path for path in holding if place(path) >= 0), key=place, reverse=True)
 
 
 def redrawn(weight: Tensor, generator: torch.Generator) -> Tensor:

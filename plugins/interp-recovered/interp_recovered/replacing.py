@@ -1,0 +1,94 @@
+"""A model run with the rows of its layer exchanged for reconstructions, for zeros, or left as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from interp_core.activations import Activations
+from interp_core.concepts import ConceptSpace
+from interp_core.errors import UnsupportedError
+from interp_core.evaluate import Evaluator
+from interp_core.split import SplitModel
+from interp_core.text import Encoded
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+TEXTS_AT_A_TIME = 32  # whose logits are held at once
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The logits for one text: of the model, with reconstructed rows, and without the rows; and what is right.
+
+    Attributes:
+        right: the class, which classes, or the next token at each position.
+    """
+
+    whole: Float[Tensor, "m v"]
+    rebuilt: Float[Tensor, "m v"]
+    ablated: Float[Tensor, "m v"]
+    right: Tensor
+
+    def losses(self) -> Float[Tensor, 3]:
+        """The cross-entropy (nats) of the three, in the order of the attributes."""
+        return torch.stack([_loss(one, self.right) for one in (self.whole, self.rebuilt, self.ablated)])
+
+
+def answers(space: ConceptSpace, activations: Activations, split: SplitModel) -> Iterator[Answers]:
+    """The answers for each text.
+
+    A token's state becomes itself plus what its row's reconstruction differs by, or less its row: of rows that are
+    tokens the reconstruction, or zero.
+
+    Raises:
+        UnsupportedError: the model neither classifies texts nor generates with one stack.
+    """
+    model = split.model
+    if model.head not in ("single-label", "multi-label", "causal"):
+        raise UnsupportedError(
+            f"loss and accuracy are of classifiers and causal generators; the head of {model.name} is {model.head!r}."
+        )
+    evaluator = Evaluator(model)
+    for start in range(0, len(activations.texts), TEXTS_AT_A_TIME):
+        texts = range(start, min(start + TEXTS_AT_A_TIME, len(activations.texts)))
+        encoded = [_encoded(split, activations, i) for i in texts]
+        states = split.states(evaluator, encoded)
+        versions: tuple[list[Tensor], ...] = ([], [], [])
+        for i, e, state in zip(texts, encoded, states, strict=True):
+            rows = activations.values[activations.rows_of(i)]
+            place = split.row_of(e, activations.granularity)
+            for held, change in zip(versions, (torch.zeros_like(rows), space(rows) - rows, -rows), strict=True):
+                nothing = change.new_zeros(1, change.shape[1])
+                held.append(state + torch.cat([change, nothing])[place].to(state))
+        logits = [split.resumed(evaluator, held, encoded) for held in versions]
+        for i, e, three in zip(texts, encoded, zip(*logits, strict=True), strict=True):
+            yield _answers(activations.labels, i, e, three, split)
+
+
+def _encoded(split: SplitModel, activations: Activations, text: int) -> Encoded:
+    spans = [(unit.start, unit.stop) for unit in activations.units[text]]
+    return split.model.encoder(activations.texts[text]).with_units(spans)
+
+
+def _answers(
+    labels: Tensor | None, text: int, encoded: Encoded, logits: tuple[Tensor, ...], split: SplitModel
+) -> Answers:
+    whole, rebuilt, ablated = logits
+    if whole.ndim == 2:
+        return Answers(whole[:-1], rebuilt[:-1], ablated[:-1], encoded.ids[1:])
+    right = split.predicted(whole) if labels is None else labels[text]
+    if right.shape != (whole.shape if split.several else ()) or (not split.several and int(right) >= len(whole)):
+        raise UnsupportedError(
+            f"label {right.tolist()} is no answer of {split.model.name}, which has {len(whole)} classes; give "
+            "activations without labels to measure against the model's own answers."
+        )
+    return Answers(whole[None], rebuilt[None], ablated[None], right[None].float() if split.several else right[None])
+
+
+def _loss(logits: Float[Tensor, "m v"], right: Tensor) -> Tensor:
+    if right.is_floating_point():
+        return binary_cross_entropy_with_logits(logits, right)
+    return cross_entropy(logits, right)

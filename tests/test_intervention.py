@@ -1,0 +1,204 @@
+"""Concepts changed while a model runs: what it does, that it is undone, and that importance agrees with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import interp_core as interp
+import pytest
+import torch
+from interp_core.affine import AffineSpace
+from interp_core.errors import InputError, LayerError
+from interp_core.evaluate import Evaluator
+from interp_core.saved import load_result
+from interp_core.testing import state_of, tiny_classifier, tiny_generator
+from torch import Tensor
+
+TEXTS = ["i feel so happy today", "the old dog was never calm", "sad rain", "glad", "warm sun and cold rain", "cat"]
+
+
+def identity(width: int = 16) -> AffineSpace:
+    return AffineSpace(torch.eye(width), torch.eye(width))
+
+
+def logits_of(model: Any, text: str) -> Tensor:
+    ids = model.encoder(text).ids[None]
+    with torch.no_grad():
+        found: Tensor = model.model(input_ids=ids).logits[0]
+    return found
+
+
+@pytest.mark.parametrize("layer", [0, -1])
+def test_a_change_of_codes_is_that_change_of_the_hidden_states(layer: int) -> None:
+    model = tiny_classifier()
+    split = model.split(layer)
+    encoded = model.encoder(TEXTS[0])
+    states = split.states(Evaluator(model), [encoded])[0]
+    changed = states.clone()
+    changed[:, 3] = 0
+    changed[:, 5] = 2 * changed[:, 5] + 1.5
+    expected = split.resume(changed[None], encoded)[0]
+    with interp.intervene(split, identity(), ablate=[3], scale={5: 2.0}, add={"concept 5": 1.5}):
+        found = logits_of(model, TEXTS[0])
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_what_the_concepts_do_not_explain_stays() -> None:
+    """Of a space of one direction only that direction moves."""
+    model = tiny_classifier()
+    split = model.split(-1)
+    direction = torch.nn.functional.normalize(torch.arange(16.0)[None], dim=1)
+    space = AffineSpace(direction, direction)
+    seen: dict[str, Tensor] = {}
+    for name, change in (("plain", {}), ("gone", {"ablate": [0]})):
+        with interp.intervene(split, space, **change or {"scale": {0: 1.0}}):
+            handle = model.model.get_submodule(split.path).register_forward_hook(
+                lambda _m, _i, out, name=name: seen.__setitem__(name, (out[0] if isinstance(out, tuple) else out)[0])
+            )
+            logits_of(model, TEXTS[0])
+            handle.remove()
+    moved = seen["plain"] - seen["gone"]
+    assert torch.allclose(moved, (seen["plain"] @ direction.T) @ direction, atol=1e-5)
+    assert torch.allclose(seen["gone"] @ direction.T, torch.zeros(len(moved), 1), atol=1e-5)
+
+
+def test_generation_is_steered_at_every_step() -> None:
+    model = tiny_generator()
+    split = model.split(-1)
+    head = model.model.get_output_embeddings().weight  # (v, d)
+    ids = model.encoder("the old dog").ids[None]
+    plain = model.model.generate(ids, max_new_tokens=4, do_sample=False)
+    wanted = int(plain[0, -1]) + 1
+    pushed = AffineSpace(head[wanted][None], head[wanted][None] / head[wanted].square().sum())
+    with interp.intervene(split, pushed, add={0: 1e4}):
+        steered = model.model.generate(ids, max_new_tokens=4, do_sample=False)
+    assert set(steered[0, ids.shape[1] :].tolist()) == {int((_normed(model, head[wanted]) @ head.T).argmax())}
+    assert torch.equal(model.model.generate(ids, max_new_tokens=4, do_sample=False), plain)
+
+
+def _normed(model: Any, direction: Tensor) -> Tensor:
+    """A very large state along a direction, after the last norm of the model."""
+    with torch.no_grad():
+        norm = next(m for n, m in model.model.named_modules() if n.endswith(("ln_f", "model.norm", "norm_f")))
+        found: Tensor = norm(1e6 * direction)
+    return found
+
+
+@pytest.mark.parametrize("make", [tiny_classifier, tiny_generator])
+def test_the_model_is_as_it_was_however_the_block_ends(make: Any) -> None:
+    model = make()
+    before, plain = state_of(model), logits_of(model, TEXTS[0])
+    with pytest.raises(RuntimeError, match="mine"), interp.intervene(model.split(0), identity(), ablate=[1]):
+        assert not torch.allclose(logits_of(model, TEXTS[0]), plain)
+        raise RuntimeError("mine")
+    assert state_of(model) == before
+    assert torch.equal(logits_of(model, TEXTS[0]), plain)
+
+
+def test_two_changes_can_stand_in_one_another() -> None:
+    model = tiny_classifier()
+    split, plain = model.split(-1), logits_of(model, TEXTS[0])
+    with interp.intervene(split, identity(), add={2: 1.0}):
+        once = logits_of(model, TEXTS[0])
+        with interp.intervene(split, identity(), add={2: -1.0}):
+            assert torch.allclose(logits_of(model, TEXTS[0]), plain, atol=1e-5)
+        assert torch.equal(logits_of(model, TEXTS[0]), once)
+
+
+def test_the_rest_of_the_toolkit_sees_the_changed_model() -> None:
+    model = tiny_classifier()
+    plain = interp.attribute(model, TEXTS[:2], by="occlusion", targets="all", progress=False)
+    with interp.intervene(model.split(-1), identity(), ablate=range(16)), pytest.warns(interp.InterpWarning):
+        gone = interp.attribute(model, TEXTS[:2], by="occlusion", targets="all", progress=False)
+    assert float(plain[0].scores.abs().max()) > 1e-3 and float(gone[0].scores.abs().max()) < 1e-6
+
+
+@pytest.mark.parametrize("granularity", ["cls", "word"])
+def test_occlusion_of_a_concept_is_minus_the_effect_of_taking_it_away(granularity: str) -> None:
+    model = tiny_classifier()
+    split = model.split(-1 if granularity == "cls" else 0)
+    held = split.activations(TEXTS, granularity=granularity, progress=False)
+    space = interp.fit_concepts(held, by="ica", concepts=3)
+    important = interp.importance(split, space, held, by="occlusion", progress=False)
+    for concept in range(3):
+        found = interp.effect(split, space, held, interp.Change(ablate=[concept]), progress=False)
+        assert torch.allclose(found.per_text, -important.per_text[:, :, concept], atol=1e-5)
+        assert found.targets == important.targets
+
+
+def test_an_effect_of_cls_rows_is_that_of_the_running_model() -> None:
+    model = tiny_classifier()
+    split = model.split(-1)
+    held = split.activations(TEXTS, granularity="cls", progress=False)
+    space = interp.fit_concepts(held, by="ica", concepts=3)
+    found = interp.effect(split, space, held, interp.Change(scale={1: 3.0}, add={0: 0.5}), progress=False)
+    plain = torch.stack([logits_of(model, text) for text in TEXTS])
+    with interp.intervene(split, space, scale={1: 3.0}, add={0: 0.5}):
+        changed = torch.stack([logits_of(model, text) for text in TEXTS])
+    assert torch.allclose(found.per_text, changed - plain, atol=1e-5)
+
+
+def test_an_effect_on_a_generator_is_about_next_tokens() -> None:
+    model = tiny_generator()
+    split = model.split(0)
+    held = split.activations(TEXTS, granularity="token", progress=False)
+    space = interp.fit_concepts(held, by="ica", concepts=4)
+    found = interp.effect(split, space, held, interp.Change(ablate=[0]), targets=[" happy"], progress=False)
+    assert found.per_text.shape == (6, 1) and bool(found.per_text.any())
+
+
+def test_an_effect_has_an_interval_and_survives_saving(tmp_path: Path) -> None:
+    model = tiny_classifier()
+    split = model.split(-1)
+    held = split.activations(TEXTS, granularity="cls", progress=False)
+    space = interp.fit_concepts(held, by="ica", concepts=3)
+    found = interp.effect(split, space, held, interp.Change(ablate=["concept 2"]), targets=[0, 1], progress=False)
+    low, high = found.intervals[0] or (0.0, 0.0)
+    assert low < float(found.mean[0]) < high
+    half = 2.5706 * float(found.per_text[:, 0].std()) / 6**0.5  # Student's t, five degrees of freedom
+    assert high - float(found.mean[0]) == pytest.approx(half, rel=1e-3)
+    again = load_result(found.save(tmp_path / "effect.safetensors"))
+    assert torch.equal(again.per_text, found.per_text) and again.change == {"ablate": ["concept 2"]}
+    assert "concept 2" in str(again)
+    page = interp.report(found).html
+    assert "Concept 2 taken away" in page and "What changing concepts does" in page
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, "names no concepts"),
+        ({"ablate": "concept 3"}, "names no concepts"),
+        ({"ablate": [16]}, "no concept 16"),
+        ({"ablate": [-1]}, "no concept -1"),
+        ({"add": {"joy": 1.0}}, "no concept 'joy'"),
+        ({"ablate": [1], "scale": {1: 2.0}}, "twice"),
+        ({"scale": {1: float("nan")}}, "not finite"),
+        ({"add": {1: 1.0}, "positions": "middle"}, "positions 'middle'"),
+    ],
+)
+def test_a_change_that_means_nothing_is_refused(change: dict[str, Any], message: str) -> None:
+    model = tiny_classifier()
+    before = state_of(model)
+    with pytest.raises(InputError, match=message), interp.intervene(model.split(-1), identity(), **change):
+        pass
+    assert state_of(model) == before
+
+
+def test_a_space_of_another_layer_or_width_is_refused() -> None:
+    model = tiny_classifier()
+    held = model.split(0).activations(TEXTS, progress=False)
+    space = interp.fit_concepts(held, by="ica", concepts=3)
+    with pytest.raises(InputError, match="the model is split at"), interp.intervene(model.split(-1), space, ablate=[0]):
+        pass
+    with pytest.raises(InputError, match="width 8"), interp.intervene(model.split(-1), identity(8), ablate=[0]):
+        pass
+
+
+def test_a_module_without_a_row_for_each_token_is_refused() -> None:
+    model = tiny_classifier()
+    split = model.split("bert.pooler")
+    with pytest.raises(LayerError):
+        interp.intervene(split, identity(), ablate=[0]).__enter__()
+    assert not model.model.get_submodule("bert.pooler")._forward_hooks
