@@ -41,7 +41,7 @@ def test_identity_recovers_all_and_zeros_nothing(make: Any, metric: str) -> None
     if make is tiny_classifier:
         with torch.no_grad():
             model.model.classifier.weight.mul_(30)  # sure of its own answers, so that zeros cost something
-    split, activations = held(model, granularity="token")
+    split, activations = held(model, *((-1, "cls") if make is tiny_classifier else (0, "token")))
     if make is tiny_generator:
         activations = _memorised(split)
     for by, expected in ((1.0, 1.0), (0.0, 0.0)):
