@@ -6,20 +6,19 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, SupportsIndex, TypeVar
+from typing import Any, SupportsIndex
 
 import torch
 from interp_core import storage
 from interp_core.errors import InputError
 from interp_core.provenance import MadeBy
-from interp_core.shards import Lazy, Shards, StoredRows, read_manifest, texts_of, units_of
+from interp_core.shards import Shards, StoredRows, cut_note, only, read_manifest, texts_of, units_of
 from interp_core.text import Unit
 from interp_core.wanted import class_index
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-T = TypeVar("T")
 BATCH = 8192
 MIXED = 2**25  # numbers held while rows are shuffled
 
@@ -92,14 +91,11 @@ class Activations:
         return self.values[drawn]
 
     def matrix(self) -> Float[Tensor, "n d"]:
-        """All rows as one tensor in memory, for methods that cannot learn from parts."""
+        """All rows as one tensor in memory."""
         return self.values[:]
 
     def membership(self, by: str = "labels") -> Bool[Tensor, "n k"]:
-        """Which classes the text of each row has.
-
-        Args:
-            by: `"labels"` or `"predictions"`.
+        """Which classes the text of each row has, by `"labels"` or `"predictions"`.
 
         Raises:
             InputError: the activations carry no such column.
@@ -151,11 +147,24 @@ class Activations:
             values=self.values.only(rows) if isinstance(self.values, StoredRows) else self.values[rows],
             text_of=number[self.text_of[rows]],
             unit_of=self.unit_of[rows],
-            texts=_only(self.texts, chosen.tolist()),
-            units=_only(self.units, chosen.tolist()),
+            texts=only(self.texts, chosen.tolist()),
+            units=only(self.units, chosen.tolist()),
             predictions=None if self.predictions is None else self.predictions[keep],
             labels=None if self.labels is None else self.labels[keep],
         )
+
+    def to_dataset(self, to: str | Path | None = None) -> Any:
+        """A `datasets.Dataset` with a row for each unit.
+
+        Its columns are `values`, `text`, `unit`, `start`, `stop`, `text_of`, `unit_of`, and `predictions` and `labels`
+        if there are any.
+
+        Args:
+            to: an Arrow file that is written and then mapped from disk; in memory without.
+        """
+        from interp_core.exporting import as_dataset
+
+        return as_dataset(self, to)
 
     def save(self, path: str | Path) -> Path:
         """Write to one safetensors file; of a store a copy, held in memory while it is written."""
@@ -196,10 +205,6 @@ class Activations:
         )
 
 
-def _only(items: Sequence[T], chosen: list[int]) -> Sequence[T]:
-    return items.only(chosen) if isinstance(items, Lazy) else tuple(items[i] for i in chosen)
-
-
 def _opened(folder: Path) -> Activations:
     said = read_manifest(folder)
     if not said["complete"]:
@@ -211,12 +216,10 @@ def _opened(folder: Path) -> Activations:
     told = [shards.said(i) for i in range(said["shards"])]
     cost = {name: sum(one["cost"][name] for one in told) for name in told[0]["cost"]}
     cut = sum(one["cut"] for one in told)
-    text_of, unit_of = shards.column("text_of"), shards.column("unit_of")
-    assert text_of is not None and unit_of is not None
+    rows: Any = {name: shards.column(name) for name in ("text_of", "unit_of")}
     return Activations(
+        **rows,
         values=StoredRows(shards),
-        text_of=text_of,
-        unit_of=unit_of,
         texts=texts_of(shards),
         units=units_of(shards),
         layer=said["layer"],
@@ -227,11 +230,6 @@ def _opened(folder: Path) -> Activations:
         class_names=tuple(said["class_names"]),
         notes=(cut_note(cut, said["texts"], said["max_tokens"]),) if cut else (),
     )
-
-
-def cut_note(cut: int, texts: int, tokens: int) -> str:
-    """What to say of texts that were longer than the model takes."""
-    return f"{cut} of {texts} texts were cut to the {tokens} tokens that the model takes."
 
 
 def of_rows(values: Float[Tensor, "n d"], words: Sequence[str] | None = None, **columns: Any) -> Activations:

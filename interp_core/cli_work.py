@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from importlib import import_module
 from pathlib import Path
@@ -31,6 +32,14 @@ from interp_core.errors import InputError
     "--granularity", default=None, help="What a row is: cls (classifiers' default), word, token, sentence, sample."
 )
 @click.option("--by", default="semi-nmf", show_default=True, help="Concept method.")
+@click.option("--labels", "label_column", default=None, help="Column of the classes, for methods that learn from them.")
+@click.option(
+    "--to",
+    "store",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Keep the activations in this folder; a run that was interrupted goes on from there.",
+)
 @click.option("--concepts", default=20, show_default=True)
 @click.option("--words-by", default="top-inputs", show_default=True, help="Interpretation method.")
 @click.option("--top", default=5, show_default=True, help="Words a concept.")
@@ -52,6 +61,8 @@ def concepts(path: str, data: str, by: str, plain: bool, **options: Any) -> None
     registry.get(by, "concepts")
     registry.get(options["words_by"], "interpretation")
     texts = read_column(data, options["column"])[: options["limit"]]
+    if options["label_column"]:
+        options["labels"] = read_column(data, options["label_column"])[: options["limit"]]
     model = load_model(path)
     results = _concept_story(model, texts, by, options)
     write_results(results, options["html"], options["folder"], "What the model has learnt")
@@ -116,8 +127,10 @@ def _concept_story(model: Any, texts: list[str], by: str, options: dict[str, Any
 
     split = model.split(layer_of(options["layer"]))
     granularity = options["granularity"] or ("cls" if model.labels else "word")
-    held = split.activations(texts, granularity=granularity, predictions=bool(model.labels))
-    space = fit_concepts(held, by=by, concepts=options["concepts"], **parameters(options["pairs"]))
+    held = _labelled(split, texts, options, granularity=granularity, predictions=bool(model.labels))
+    names = {f.name for f in dataclasses.fields(registry.implementation(registry.get(by, "concepts")))}
+    count = {"concepts": options["concepts"]} if "concepts" in names else {}
+    space = fit_concepts(held, by=by, **count, **parameters(options["pairs"]))
     wording = {"source": "unique-words", "top": options["top"], "min_count": options["min_count"]}
     chosen = wording if options["words_by"] == "top-inputs" else {}
     words = interpret(space, held, by=options["words_by"], **chosen)
@@ -127,6 +140,17 @@ def _concept_story(model: Any, texts: list[str], by: str, options: dict[str, Any
     known = {m.name for m in registry.methods("metric")}
     wanted = [name for name in ("explained-variance", "fid", "sparsity-ratio") if name in known]
     return results + [measure(space, held, by=name) for name in wanted]
+
+
+def _labelled(split: Any, texts: list[str], options: dict[str, Any], **asked: Any) -> Any:
+    """The activations, with labels if a column of them was named: the model's classes, or else names of their own."""
+    given: list[str] | None = options.get("labels")
+    if given is None:
+        return split.activations(texts, to=options["store"], **asked)
+    known = split.model.labels
+    names = list(known) if set(given) <= set(known) else sorted(set(given))
+    asked |= {"predictions": asked["predictions"] and tuple(names) == known, "class_names": names}
+    return split.activations(texts, to=options["store"], labels=[names.index(label) for label in given], **asked)
 
 
 COMMANDS = (concepts, report, demo)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import torch
 from interp_core.activations import Activations
 from interp_core.concepts import ConceptSpace
+from interp_core.moments import mean_of
 from interp_core.question import Question
 from jaxtyping import Float
 from torch import Tensor
+
+APART = 1_000_003  # so that no other draw of the same seed gives these directions
 
 
 class RandomDirections(ConceptSpace):
@@ -25,7 +28,7 @@ class RandomDirections(ConceptSpace):
     def like(cls, space: ConceptSpace, activations: Activations, seed: int = 0) -> RandomDirections:
         """As many directions as the space has concepts; at most as many as the activations are wide."""
         count = min(space.concepts, space.width)
-        noise = torch.randn(space.width, count, generator=torch.Generator().manual_seed(seed))
+        noise = torch.randn(space.width, count, generator=torch.Generator().manual_seed(APART + seed))
         return cls(torch.linalg.qr(noise).Q.T.contiguous(), mean_of(activations))
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
@@ -33,14 +36,6 @@ class RandomDirections(ConceptSpace):
 
     def decode(self, codes: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
         return codes @ self.dictionary + self.mean
-
-
-def mean_of(activations: Activations) -> Float[Tensor, " d"]:
-    """The mean row, summed in float64, some rows at a time."""
-    total = torch.zeros(activations.width, dtype=torch.float64)
-    for part in activations.batches():
-        total += part.sum(0, dtype=torch.float64)
-    return (total / len(activations)).float()
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,8 @@ def _of_space(metric: Any, space: ConceptSpace, beside: dict[str, Any]) -> Score
     with cost.timed(), torch.no_grad():
         score = metric.measure(space, *beside.values())
         random = metric.measure(RandomDirections.like(space, activations), *floor.values())
-    full = space.concepts >= space.width  # as many random directions as there are dimensions lose nothing
+    asked = beside.keys() & {"method", "truth"}  # such metrics do not look at what is given back
+    full = space.concepts >= space.width and not asked  # as many random directions as there are dimensions lose nothing
     notes = ("No random floor: with as many concepts as dimensions random directions reconstruct everything.",)
     score = dataclasses.replace(score, floor=None if full else random.value, notes=score.notes + notes * full)
     settings = {"rows": len(activations), "layer": activations.layer}

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from interp_core.activations import Activations, cut_note
+from interp_core.activations import Activations
 from interp_core.corpus import Item, as_labels, one_by_one, with_labels
 from interp_core.errors import InputError, ModelError
 from interp_core.evaluate import Evaluator
 from interp_core.granularity import Granularity, divide
 from interp_core.provenance import Cost, made_by
 from interp_core.rows import Answer, Request, whole_text
+from interp_core.shards import cut_note
 from interp_core.split import SplitModel
 from interp_core.store import Store, grouped
 from interp_core.text import Encoded
@@ -47,7 +48,8 @@ class Layers:
             **options: `granularity="token"`: what a row stands for, the mean over the tokens of each unit, or for
                 `"cls"` the one position that the classifier reads. `predictions=False`: also keep the class that the
                 model gives to each text; of a multi-label head, which ones. `labels=None`: for each text the class
-                that it is said to have, or a row of booleans, one a class; kept beside. `progress=True`: show a bar on
+                that it is said to have, or a row of booleans, one a class; kept beside. `class_names=None`: what these
+                classes are called, where they are not those of the model. `progress=True`: show a bar on
                 a terminal or notebook.
 
         Raises:
@@ -71,9 +73,10 @@ def read(
 ) -> list[Activations]:
     """What several layers of one model hold, each in memory or in its folder; see `Layers.activations`."""
     labels, progress = options.pop("labels", None), options.pop("progress", True)
+    names = options.pop("class_names", None)
     if options:
         raise InputError(f"activations has no option {sorted(options)[0]!r}.")
-    reader = _Reader(tuple(splits), granularity, predictions)
+    reader = _Reader(tuple(splits), granularity, predictions, tuple(names or splits[0].model.labels))
     corpus, total = one_by_one(texts, all(folder is not None for folder in folders))
     if labels is not None and total is not None and hasattr(labels, "__len__") and len(labels) != total:
         raise InputError(f"{len(labels)} labels were given for {total} texts.")
@@ -112,11 +115,17 @@ class _Reader:
     splits: tuple[SplitModel, ...]
     granularity: Granularity
     predictions: bool
+    class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
         model = self.splits[0].model
         if self.predictions and (not model.labels or model.head == "regression"):
             raise InputError(f"{model.name} is no classifier, so it predicts no classes; leave predictions=False.")
+        if self.predictions and self.class_names != model.labels:
+            raise InputError(
+                f"the classes are called {', '.join(self.class_names[:5])}, those of the model "
+                f"{', '.join(model.labels[:5])}; its predictions would be read as others. Leave predictions=False."
+            )
         for split in self.splits:
             split.probe.runs_once  # noqa: B018 - refuses a layer that does not
 
@@ -142,7 +151,7 @@ class _Reader:
                 granularity=self.name,
                 made_by=made_by("activations", evaluator.cost, split.model.name, self._asked(split)),
                 **found.texts,
-                class_names=split.model.labels,
+                class_names=self.class_names,
                 notes=(cut_note(found.cut, len(found.encoded), split.model.max_tokens),) if found.cut else (),
             )
             for split, values in zip(self.splits, found.values, strict=True)
@@ -222,7 +231,7 @@ class _Reader:
             **self._asked(split),
             "model": split.model.name,
             "width": split.width,
-            "class_names": list(split.model.labels),
+            "class_names": list(self.class_names),
             "predictions": self.predictions,
             "labels": labelled,
             "max_tokens": split.model.max_tokens,

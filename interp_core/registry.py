@@ -40,6 +40,9 @@ _PACKAGE_OF = {  # the project's names that `interp-<name>` does not lead to; a 
     "sparsity-ratio": "interp-sparsity",
     "l0": "interp-sparsity",
     "dead-concepts": "interp-sparsity",
+    **dict.fromkeys(("loss-recovered", "logit-recovered", "concept-completeness"), "interp-recovered"),
+    **dict.fromkeys(("planted-mcc", "planted-f1", "planted-uniqueness"), "interp-planted"),
+    "tcav": "interp-cav",
 }
 
 

@@ -223,3 +223,13 @@ def units_of(shards: Shards) -> Lazy[tuple[Unit, ...]]:
         return tuple(Unit(text[a:b], a, b) for a, b in spans)
 
     return Lazy(units, range(int(shards.text_starts[-1])))
+
+
+def only(items: Sequence[T], chosen: list[int]) -> Sequence[T]:
+    """Some of the items; of a store none is made before it is asked for."""
+    return items.only(chosen) if isinstance(items, Lazy) else tuple(items[i] for i in chosen)
+
+
+def cut_note(cut: int, texts: int, tokens: int) -> str:
+    """What to say of texts that were longer than the model takes."""
+    return f"{cut} of {texts} texts were cut to the {tokens} tokens that the model takes."

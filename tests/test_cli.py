@@ -461,6 +461,19 @@ def test_concepts_of_a_real_model_in_words(shared: Path, emotion: Path, tmp_path
     assert "</html>" in again.read_text(encoding="utf-8")
 
 
+def test_concepts_are_learnt_from_a_column_of_labels(tiny: Path, tmp_path: Path) -> None:
+    file, store = tmp_path / "labelled.csv", tmp_path / "store"
+    lines = [
+        f"{word} {day},{'up' if word in ('happy', 'glad') else 'down'}"
+        for word in ("happy", "sad", "glad", "calm")
+        for day in ("today", "dog", "sun")
+    ]
+    file.write_text("\n".join(["text,mood", *lines]))
+    asked = ("concepts", "--model", tiny, "--layer", 1, "--data", file, "--by", "mean-difference", "--labels", "mood")
+    assert told(*asked, "--to", store).startswith("2 concepts of ")
+    assert load_result(store).class_names == ("down", "up")
+
+
 def test_concepts_are_printed_one_a_line(tiny: Path, data: Path) -> None:
     lines = told("concepts", "--model", tiny, "--layer", 1, "--data", data, "--concepts", 3).splitlines()
     assert lines[0].startswith("3 concepts of ")

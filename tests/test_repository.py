@@ -35,8 +35,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("model",),
     ("provenance", "removal", "loading", "probing", "scoring"),
     ("activations", "evaluate", "generation", "options", "score"),
-    ("runner", "split", "tasks", "internals", "comparison"),
-    ("builders", "concepts", "reading"),
+    ("exporting", "runner", "split", "tasks", "internals", "comparison"),
+    ("builders", "concepts", "moments", "reading"),
     ("asking", "floors", "affine", "lighting"),
     ("attribution", "interpretation", "concept_questions"),
     ("contribution", "intervention", "measured"),
@@ -62,6 +62,7 @@ VALUES = {
 }
 LATE = {  # imports inside a function that go the other way, each for a reason
     ("model", "split"): "model.split(…) makes what is built on the model",
+    ("activations", "exporting"): "a table of datasets is made of activations",
     ("model", "reading"): "model.layers(…) makes what is built on the model",
     ("split", "reading"): "split.activations(…) is reading, which is built on the split",
     ("model", "internals"): "model.attends is found by trying the model",
@@ -69,7 +70,8 @@ LATE = {  # imports inside a function that go the other way, each for a reason
     ("model", "probing"): "model.read_position is found by trying the model",
     **{(value, "reporting"): "a value shows itself in a notebook" for value in VALUES - {"activations", "provenance"}},
 }
-OPTIONAL = {("corpus.py", "datasets"), ("contract.py", "pytest")}  # imported in a function, and explained where missing
+# imported in a function, and explained where missing
+OPTIONAL = {("corpus.py", "datasets"), ("exporting.py", "datasets"), ("contract.py", "pytest")}
 
 
 @cache

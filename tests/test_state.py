@@ -1,13 +1,16 @@
 """After any call every weight, buffer, flag, hook, tokenizer file and global random state is what it was."""
 
 import contextlib
+import dataclasses
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import interp_core as interp
 import pytest
 import torch
-from interp_core.errors import UnsupportedError
+from interp_core import registry
+from interp_core.errors import InputError, UnsupportedError
 from interp_core.testing import PlantedSpace, TopicLLM, state_of, tiny_classifier, tiny_generator
 
 TEXTS = ["i feel so happy today", "the old dog was never calm", "sad"]
@@ -35,19 +38,27 @@ def story(model: interp.TextModel) -> None:
     for removal in ("zero", "mean", "attention"):
         interp.attribute(model, TEXTS, by="occlusion", removal=removal, progress=False, **options)
     split = model.split(0)
-    held = split.activations(TEXTS, granularity="word", labels=[0, 1, 0], progress=False)
+    asked: dict[str, Any] = {"targets": ["good"] if model.head == "causal" else "all", "progress": False}
+    held = split.activations(TEXTS * 3, granularity="word", labels=[0, 1, 2] * 3, progress=False)
     for method in interp.methods("concepts"):
-        if not method.needs & {"nonnegative"}:
-            interp.fit_concepts(held, by=method.name, concepts=2)
+        fields = {f.name: f for f in dataclasses.fields(registry.implementation(method))}
+        small = {name: value for name, value in (("concepts", 2), ("steps", 5), ("active", 1)) if name in fields}
+        if not method.needs & {"nonnegative"} and "path" not in fields:  # what others trained
+            interp.fit_concepts(held, by=method.name, **small)
+    interp.effect(split, interp.fit_concepts(held, by="ica", concepts=2), held, interp.Change(ablate=[0]), **asked)
     space = PlantedSpace(torch.eye(16)[:3], torch.zeros(16))
     for method in interp.methods("interpretation"):
         llm = {"llm": TopicLLM()} if method.name == "llm-labels" else {}
         interp.interpret(space, held, by=method.name, **llm)
     for metric in interp.methods("metric"):
         if metric.measures == "concepts":
-            interp.measure(space, held, by=metric.name)
-    targets = ["good"] if model.head == "causal" else "all"
-    interp.importance(split, space, held, targets=targets, progress=False)
+            more = [v for need, v in (("truth", space), ("model", split)) if need in metric.needs]
+            method = interp.method("ica", concepts=3) if "method" in metric.needs else None
+            with contextlib.suppress(InputError, UnsupportedError):  # an untrained model knows nothing to lose
+                interp.measure(space, held, *more, by=metric.name, method=method)
+    interp.importance(split, space, held, **asked)
+    concepts = interp.ConceptModel(split, space, over="sum")
+    interp.attribute(concepts, TEXTS, by="input-x-gradient", targets="all", progress=False)
 
 
 @pytest.mark.parametrize("training", [False, True])

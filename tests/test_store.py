@@ -274,3 +274,39 @@ def test_an_empty_text_in_a_stream_is_named(tmp_path: Path) -> None:
 def test_an_empty_stream_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="corpus is empty"):
         tiny_classifier().split(-1).activations(iter([]), to=tmp_path, progress=False)
+
+
+@pytest.mark.usefixtures("small_shards")
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_activations_become_a_data_set(tmp_path: Path, on_disk: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interp_core.exporting.ROWS", 10)
+    held = (
+        tiny_classifier()
+        .split(-1)
+        .activations(corpus(), granularity="word", predictions=True, to=tmp_path / "store", progress=False)
+    )
+    table = held.to_dataset(tmp_path / "table.arrow" if on_disk else None)
+    assert len(table) == len(held) and bool(table.cache_files) == on_disk
+    assert torch.equal(torch.tensor(table["values"][:]), held.matrix())
+    row = table[7]
+    unit, text = held.unit(7), int(held.text_of[7])
+    assert (row["unit"], row["start"], row["stop"]) == (unit.text, unit.start, unit.stop)
+    assert (row["text"], row["text_of"], row["unit_of"]) == (held.texts[text], text, int(held.unit_of[7]))
+    assert held.predictions is not None and row["predictions"] == int(held.predictions[text])
+    assert table.features["predictions"].names == list(held.class_names)
+    if on_disk:
+        with pytest.raises(InputError, match="there already"):
+            held.to_dataset(tmp_path / "table.arrow")
+
+
+def test_labels_have_the_names_that_are_given_for_them(tmp_path: Path) -> None:
+    split, asked = (
+        tiny_classifier().split(-1),
+        {"labels": [0, 1, 0], "class_names": ["verb", "noun"], "progress": False},
+    )
+    for to in (None, tmp_path):
+        held = split.activations(corpus(3), to=to, **asked)
+        assert held.class_names == ("verb", "noun")
+        assert len(held.of_class("noun", by="labels").texts) == 1
+    with pytest.raises(InputError, match="predictions would be read as others"):
+        split.activations(corpus(3), predictions=True, **asked)

@@ -10,8 +10,8 @@ import torch
 from interp_core.activations import Activations
 from interp_core.concepts import ConceptSpace
 from interp_core.errors import InputError
-from interp_core.floors import mean_of
 from interp_core.metrics import Score
+from interp_core.moments import mean_of
 
 
 @dataclass(frozen=True)
