@@ -150,7 +150,7 @@ def _labelled(split: Any, texts: list[str], options: dict[str, Any], **asked: An
     known = split.model.labels
     names = list(known) if set(given) <= set(known) else sorted(set(given))
     asked |= {"predictions": asked["predictions"] and tuple(names) == known, "class_names": names}
-    return split.activations(texts, to=options["store"], labels=[names.index(label) for label in given], **asked)
+    return split.activations(texts, to=options["store"], labels=given, **asked)
 
 
 COMMANDS = (concepts, report, demo)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from io import TextIOBase
 from pathlib import Path
 from typing import Any, cast
@@ -125,16 +125,25 @@ def with_labels(texts: Iterator[str], labels: Iterable[Any] | None) -> Iterator[
             raise InputError(f"{number} labels were given, and there are more texts.") from None
 
 
-def as_labels(given: list[Any]) -> Tensor:
-    """One class for each text, or which classes each has."""
+def as_labels(given: list[Any], names: Sequence[str] = ()) -> Tensor:
+    """The number of the class of each text, or which classes each has."""
+    if all(isinstance(label, str) for label in given):
+        strange = sorted(set(given) - set(names))
+        if strange:
+            raise InputError(
+                f"the label {strange[0]!r} is no class; they are {', '.join(names) or 'not named'}. Name those of the "
+                "labels with class_names=[…]."
+            )
+        return torch.tensor([list(names).index(label) for label in given])
     try:
         found = torch.stack([torch.as_tensor(label) for label in given])
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"the labels cannot be read: {error} Give the number of a class for each text, or a row of booleans."
+            f"the labels cannot be read: {error} Give the name or number of a class for each text, or a row of "
+            "booleans."
         ) from error
     if found.ndim == 1 and not found.is_floating_point() and found.dtype != torch.bool and bool((found >= 0).all()):
         return found.long()
     if found.ndim == 2 and bool(((found == 0) | (found == 1)).all()):
         return found.bool()
-    raise InputError(f"the label {given[0]!r} is neither the number of a class nor a row of booleans, one a class.")
+    raise InputError(f"the label {given[0]!r} is neither a class by name or number nor a row of booleans, one a class.")

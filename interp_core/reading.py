@@ -48,9 +48,9 @@ class Layers:
             **options: `granularity="token"`: what a row stands for, the mean over the tokens of each unit, or for
                 `"cls"` the one position that the classifier reads. `predictions=False`: also keep the class that the
                 model gives to each text; of a multi-label head, which ones. `labels=None`: for each text the class
-                that it is said to have, or a row of booleans, one a class; kept beside. `class_names=None`: what these
-                classes are called, where they are not those of the model. `progress=True`: show a bar on
-                a terminal or notebook.
+                that it is said to have, by number or name, or a row of booleans, one a class; kept beside.
+                `class_names=None`: what these classes are called, where they are not those of the model.
+                `progress=True`: show a bar on a terminal or notebook.
 
         Raises:
             InputError: an empty corpus or text, labels of another length, predictions of a model that has no classes,
@@ -202,7 +202,7 @@ class _Reader:
             "text_of": torch.arange(len(encoded)).repeat_interleave(counts),
             "unit_of": torch.cat([torch.arange(n) for n in counts.tolist()]),
         }
-        texts = {} if labels[0] is None else {"labels": as_labels(labels)}
+        texts = {} if labels[0] is None else {"labels": as_labels(labels, self.class_names)}
         if self.predictions:
             classes = [self.splits[0].predicted(answer.logits[0].float().cpu()) for answer in answers]
             texts["predictions"] = torch.stack(classes)
