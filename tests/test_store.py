@@ -249,7 +249,9 @@ def test_labels_may_be_several_for_a_text(tmp_path: Path) -> None:
         assert len(held.of_class(0, by="labels").texts) == 2
 
 
-@pytest.mark.parametrize("wrong", [[0.5, 1.0, 0.0], ["a", "b", "c"], ["LABEL_0", 1, "LABEL_2"], [-1, 0, 1], [[0, 2], [1, 0], [0, 0]]])
+@pytest.mark.parametrize(
+    "wrong", [[0.5, 1.0, 0.0], ["a", "b", "c"], ["LABEL_0", 1, "LABEL_2"], [-1, 0, 1], [[0, 2], [1, 0], [0, 0]]]
+)
 def test_labels_that_cannot_be_read_are_refused(wrong: list[Any]) -> None:
     with pytest.raises(InputError, match="label"):
         tiny_classifier().split(-1).activations(corpus(3), labels=wrong, progress=False)
