@@ -16,7 +16,7 @@ _HOME = {
     "ClassConcepts": "reporting",
     "ConceptModel": "lighting",
     "ConceptSpace": "concepts",
-    "Effect": "intervention",
+    "Effect": "effects",
     "Example": "interpretation",
     "Importance": "contribution",
     "InterpError": "errors",
@@ -35,7 +35,7 @@ _HOME = {
     "benchmark": "benchmarking",
     "at": "wanted",
     "contrast": "wanted",
-    "effect": "intervention",
+    "effect": "effects",
     "fit_concepts": "concepts",
     "hookimpl": "plugin",
     "importance": "contribution",
@@ -101,9 +101,10 @@ if TYPE_CHECKING:
     from interp_core.comparison import Benchmark
     from interp_core.concepts import ConceptSpace, fit_concepts
     from interp_core.contribution import Importance, importance
+    from interp_core.effects import Effect, effect
     from interp_core.errors import InterpError, InterpWarning
     from interp_core.interpretation import Example, Interpretation, LabelledConcept, interpret
-    from interp_core.intervention import Change, Effect, effect, intervene
+    from interp_core.intervention import Change, intervene
     from interp_core.lighting import ConceptModel
     from interp_core.loading import load
     from interp_core.metrics import measure

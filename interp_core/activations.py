@@ -12,7 +12,7 @@ import torch
 from interp_core import storage
 from interp_core.errors import InputError
 from interp_core.provenance import MadeBy
-from interp_core.shards import Shards, StoredRows, cut_note, only, read_manifest, texts_of, units_of
+from interp_core.shards import Shards, StoredRows, cut_notes, only, read_manifest, texts_of, units_of
 from interp_core.text import Unit
 from interp_core.wanted import class_index
 from jaxtyping import Bool, Float, Int
@@ -131,7 +131,8 @@ class Activations:
             InputError: the activations carry no such column, or no text has the class.
         """
         column = self._column(by)
-        index = class_index(name, self.class_names or [str(i) for i in range(int(column.max()) + 1)])
+        count = column.shape[1] if column.ndim == 2 else int(column.max()) + 1
+        index = class_index(name, self.class_names or [str(i) for i in range(count)])
         having = column[:, index] if column.ndim == 2 else column == index
         if not bool(having.any()):
             raise InputError(f"no text has the class {name!r} by {by}.")
@@ -228,7 +229,7 @@ def _opened(folder: Path) -> Activations:
         predictions=shards.column("predictions"),
         labels=shards.column("labels"),
         class_names=tuple(said["class_names"]),
-        notes=(cut_note(cut, said["texts"], said["max_tokens"]),) if cut else (),
+        notes=cut_notes(cut, said["texts"], said["max_tokens"]),
     )
 
 

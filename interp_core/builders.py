@@ -114,7 +114,7 @@ class ConceptInput:
         """The hidden states with the concepts at these values."""
         p, c, r = codes.shape
         change = self.decode(codes.transpose(1, 2).reshape(p * r, c)) - self.decode(self.codes.T).repeat(p, 1)
-        moved = torch.cat([change.reshape(p, r, -1), change.new_zeros(p, 1, change.shape[1])], dim=1)
+        moved = torch.cat([change.reshape(p, r, change.shape[1]), change.new_zeros(p, 1, change.shape[1])], dim=1)
         return self.context + moved[:, self.row_of.to(moved.device)]
 
 

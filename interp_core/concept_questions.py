@@ -12,7 +12,7 @@ import torch
 from interp_core.activations import Activations
 from interp_core.asking import Session
 from interp_core.builders import ConceptInput, about_concepts
-from interp_core.concepts import ConceptSpace
+from interp_core.concepts import ConceptSpace, check_fits
 from interp_core.errors import InputError, TargetError, UnsupportedError
 from interp_core.generation import next_token_targets
 from interp_core.heads import CLASSIFIERS
@@ -110,7 +110,9 @@ class ConceptQuestions:
         if self.targets is not None and not (isinstance(self.targets, str) and self.targets == "predicted"):
             return class_targets(self.targets, model.labels, model.head, None)
         own = self.activations.predictions
-        if own is None or own.ndim != 1:
+        if own is not None and own.ndim != 1:
+            raise TargetError("a text can have several classes; name the targets, or targets='all'.")
+        if own is None:
             raise TargetError("the class of each text is not known; make the activations with predictions=True.")
         return (Target(model.labels[int(own[text])], int(own[text])),)
 
@@ -159,7 +161,4 @@ def _check(split: SplitModel, space: ConceptSpace, activations: Activations) -> 
     made_on = {activations.made_by.model, space.made_by.model} - {""}
     if made_on and made_on != {split.model.name}:
         raise InputError(f"activations and space are of {', '.join(sorted(made_on))}, the model is {split.model.name}.")
-    if space.width != activations.width:
-        raise InputError(
-            f"the space has width {space.width}, the activations {activations.width}; fit one to the other."
-        )
+    check_fits(space, activations)

@@ -164,20 +164,48 @@ def fit_concepts(activations: Activations, *, by: Any, **parameters: Any) -> Con
     return space
 
 
+def check_fits(space: ConceptSpace, activations: Activations) -> None:
+    """Refuse activations that are not of the layer and model of a space.
+
+    Raises:
+        InputError: another width, layer or model.
+    """
+    if space.width != activations.width:
+        raise InputError(f"the space has width {space.width}, the activations {activations.width}.")
+    for what, one, other in (
+        ("layer", space.layer, activations.layer),
+        ("model", space.made_by.model, activations.made_by.model),
+    ):
+        if one and other and "given" not in (one, other) and one != other:
+            raise InputError(
+                f"the space is of {what} {one!r}, the activations are of {other!r}; they must be the same."
+            )
+
+
 def _check(method: Any, activations: Activations) -> None:
+    if not isinstance(activations, Activations):
+        raise InputError(
+            f"concepts are learnt from Activations; {type(activations).__name__} was given. Make some of rows from "
+            "elsewhere with interp_core.activations.of_rows(rows)."
+        )
     declared = registry.declaration_of(method)
     needs = declared.needs if declared else frozenset()
     name = declared.name if declared else type(method).__name__
     rows = len(activations)
     wanted = getattr(method, "concepts", 0)
+    if isinstance(wanted, bool | float):
+        raise InputError(f"{name} was asked for {wanted} concepts; a whole number was expected.")
     if isinstance(wanted, int) and wanted > rows:
         raise InputError(
             f"{name} was asked for {wanted} concepts of {rows} rows; ask for at most {rows}, or give more texts."
         )
     if isinstance(wanted, int) and hasattr(method, "concepts") and wanted < 1:
         raise InputError(f"{name} was asked for {wanted} concepts; at least 1 is needed.")
-    lowest = min(float(part.min()) for part in activations.batches()) if "nonnegative" in needs else 0.0
-    if lowest < 0:
+    ends = torch.stack([torch.stack(part.aminmax()) for part in activations.batches()])  # NaN where one is
+    if not torch.isfinite(ends).all():
+        raise InputError(f"{activations.layer!r} holds NaN or infinity; there is nothing to learn from such rows.")
+    lowest = float(ends[:, 0].min())
+    if "nonnegative" in needs and lowest < 0:
         raise UnsupportedError(
             f"{name} needs non-negative activations; {activations.layer!r} goes down to {lowest:.3g}. "
             "Split after an activation function, or use semi-nmf."

@@ -115,35 +115,46 @@ def _sound(text: Any, number: int) -> str:
     return text
 
 
-def with_labels(texts: Iterator[str], labels: Iterable[Any] | None) -> Iterator[Item]:
-    """Each text with its label, or None."""
-    given = None if labels is None else iter(labels)
+def with_labels(texts: Iterator[str], labels: Iterable[Any] | None, names: Sequence[str] = ()) -> Iterator[Item]:
+    """Each text with its label, see `as_label`, or None.
+
+    Raises:
+        InputError: more or fewer labels than texts, or labels of different kinds.
+    """
+    if labels is None:
+        yield from ((text, None) for text in texts)
+        return
+    given, first = iter(labels), None
     for number, text in enumerate(texts):
         try:
-            yield text, None if given is None else next(given)
+            label = as_label(next(given), names)
         except StopIteration:
             raise InputError(f"{number} labels were given, and there are more texts.") from None
+        first = label if first is None else first
+        if label.shape != first.shape:
+            raise InputError(f"the label of text {number} is {label.tolist()}, that of the first {first.tolist()}.")
+        yield text, label
+    if next(given, given) is not given:
+        raise InputError("more labels were given than texts.")
 
 
-def as_labels(given: list[Any], names: Sequence[str] = ()) -> Tensor:
-    """The number of the class of each text, or which classes each has."""
-    if all(isinstance(label, str) for label in given):
-        strange = sorted(set(given) - set(names))
-        if strange:
-            raise InputError(
-                f"the label {strange[0]!r} is no class; they are {', '.join(names) or 'not named'}. Name those of the "
-                "labels with class_names=[…]."
-            )
-        return torch.tensor([list(names).index(label) for label in given])
+def as_label(given: Any, names: Sequence[str] = ()) -> Tensor:
+    """The number of a class, or which classes there are (k), booleans."""
+    other = f"the classes are {', '.join(names) or 'not named'}. Name those of the labels with class_names=[…]."
+    if isinstance(given, str):
+        if given not in names:
+            raise InputError(f"the label {given!r} is no class; {other}")
+        return torch.tensor(list(names).index(given))
     try:
-        found = torch.stack([torch.as_tensor(label) for label in given])
+        found = torch.as_tensor(given)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"the labels cannot be read: {error} Give the name or number of a class for each text, or a row of "
-            "booleans."
-        ) from error
-    if found.ndim == 1 and not found.is_floating_point() and found.dtype != torch.bool and bool((found >= 0).all()):
+        raise InputError(f"the label {given!r} cannot be read: {error}") from error
+    if found.ndim == 0 and found.dtype != torch.bool and not found.is_floating_point() and int(found) >= 0:
+        if names and int(found) >= len(names):
+            raise InputError(f"the label {int(found)} is the number of no class; {other}")
         return found.long()
-    if found.ndim == 2 and bool(((found == 0) | (found == 1)).all()):
+    if found.ndim == 1 and names and len(found) != len(names):
+        raise InputError(f"a label is a row of {len(found)} booleans; {other}")
+    if found.ndim == 1 and bool(((found == 0) | (found == 1)).all()):
         return found.bool()
-    raise InputError(f"the label {given[0]!r} is neither a class by name or number nor a row of booleans, one a class.")
+    raise InputError(f"the label {given!r} is neither a class by name or number nor a row of booleans, one a class.")

@@ -16,7 +16,11 @@ APART = 1_000_003  # so that no other draw of the same seed gives these directio
 
 
 class RandomDirections(ConceptSpace):
-    """The floor of concept metrics: as many random orthonormal directions through the mean, encoded by projection."""
+    """The floor of concept metrics: as many random directions through the mean, encoded by projection.
+
+    They are orthonormal; where there are more than dimensions, of length 1 and independent, and a row is decoded from
+    their projections by least squares.
+    """
 
     mean: Tensor
 
@@ -26,16 +30,20 @@ class RandomDirections(ConceptSpace):
 
     @classmethod
     def like(cls, space: ConceptSpace, activations: Activations, seed: int = 0) -> RandomDirections:
-        """As many directions as the space has concepts; at most as many as the activations are wide."""
-        count = min(space.concepts, space.width)
-        noise = torch.randn(space.width, count, generator=torch.Generator().manual_seed(APART + seed))
-        return cls(torch.linalg.qr(noise).Q.T.contiguous(), mean_of(activations))
+        """As many directions as the space has concepts."""
+        noise = torch.randn(space.width, space.concepts, generator=torch.Generator().manual_seed(APART + seed))
+        wide = space.concepts > space.width
+        found = torch.nn.functional.normalize(noise, dim=0) if wide else torch.linalg.qr(noise).Q
+        return cls(found.T.contiguous(), mean_of(activations))
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
         return (values - self.mean) @ self.dictionary.T
 
     def decode(self, codes: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
-        return codes @ self.dictionary + self.mean
+        if self.concepts <= self.width:
+            return codes @ self.dictionary + self.mean
+        back: Tensor = torch.linalg.pinv(self.dictionary.T)
+        return codes @ back + self.mean
 
 
 @dataclass(frozen=True)
@@ -47,8 +55,7 @@ class RandomFit:
 
     def fit(self, activations: Activations) -> RandomDirections:
         """Directions that have nothing to do with the activations but their mean."""
-        count = min(self.concepts, activations.width)
-        space = ConceptSpace(torch.zeros(count, activations.width))
+        space = ConceptSpace(torch.zeros(self.concepts, activations.width))
         return RandomDirections.like(space, activations, self.seed)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from interp_core import registry
 from interp_core.activations import Activations
-from interp_core.concepts import ConceptSpace
+from interp_core.concepts import ConceptSpace, check_fits
 from interp_core.errors import InputError, InterpWarning, ModelError
 from interp_core.provenance import Cost, MadeBy, made_by
 
@@ -128,8 +128,7 @@ def interpret(
         InputError: activations of another width, or concepts that are not there.
     """
     method = registry.resolve(by, "interpretation", parameters)
-    if space.width != activations.width:
-        raise InputError(f"the space has width {space.width}, the activations {activations.width}.")
+    check_fits(space, activations)
     chosen = list(range(space.concepts)) if isinstance(concepts, str) else [int(i) for i in concepts]
     seen = space if isinstance(concepts, str) else space.only(chosen)
     cost = Cost()

@@ -78,7 +78,7 @@ class ConceptModel(TextModel):
             super().run(batch)
         hidden = seen.read()
         if self.over == "cls":
-            length = batch.attention.sum(1)
+            length = (torch.arange(batch.attention.shape[1]) * batch.attention).argmax(1) + 1
             where = torch.tensor([self.split_at.position(int(n)) for n in length], device=hidden.device)
             return ModelOutput(logits=self.space.encode(_at(hidden, where).float()))
         counted = batch.attention & ~torch.isin(batch.ids, self._added)

@@ -10,7 +10,7 @@ import torch
 from interp_core import registry
 from interp_core.activations import Activations
 from interp_core.attribution import Attribution
-from interp_core.concepts import ConceptSpace
+from interp_core.concepts import ConceptSpace, check_fits
 from interp_core.errors import InputError, UnsupportedError
 from interp_core.floors import RandomDirections, RandomFit
 from interp_core.interpretation import Interpretation
@@ -73,11 +73,14 @@ def _beside(needs: frozenset[str], space: ConceptSpace, given: tuple[Any, ...], 
     """What a metric of a space is given beside it, in order: the activations, then what it needs."""
     types = [Activations, *[t for need, t in (("truth", ConceptSpace), ("model", SplitModel)) if need in needs]]
     activations, *rest = _expected(given, *types)
-    if space.width != activations.width:
-        raise InputError(f"the space has width {space.width}, the activations {activations.width}.")
+    check_fits(space, activations)
     if "labels" in needs and activations.labels is None:
         raise InputError("this metric needs labels; make the activations with split.activations(…, labels=…).")
     found = dict(zip([need for need in ("truth", "model") if need in needs], rest, strict=True))
+    if "model" in found and activations.layer not in ("given", found["model"].path):
+        raise InputError(
+            f"the activations are of {activations.layer!r}, the model is split at {found['model'].path!r}."
+        )
     again = {"method": method or made_again(space.made_by, "concepts")} if "method" in needs else {}
     return {"activations": activations, **again, **found}
 
@@ -85,12 +88,12 @@ def _beside(needs: frozenset[str], space: ConceptSpace, given: tuple[Any, ...], 
 def _of_space(metric: Any, space: ConceptSpace, beside: dict[str, Any]) -> Score:
     cost = Cost()
     activations: Activations = beside["activations"]
+    metric = metric.like(space, activations) if hasattr(metric, "like") else metric  # the same question for the floor
     floor = {**beside, "method": RandomFit(space.concepts)} if "method" in beside else beside
     with cost.timed(), torch.no_grad():
         score = metric.measure(space, *beside.values())
         random = metric.measure(RandomDirections.like(space, activations), *floor.values())
-    asked = beside.keys() & {"method", "truth"}  # such metrics do not look at what is given back
-    full = space.concepts >= space.width and not asked  # as many random directions as there are dimensions lose nothing
+    full = space.concepts >= space.width and getattr(metric, "reconstructs", True)
     notes = ("No random floor: with as many concepts as dimensions random directions reconstruct everything.",)
     score = dataclasses.replace(score, floor=None if full else random.value, notes=score.notes + notes * full)
     settings = {"rows": len(activations), "layer": activations.layer}

@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from interp_core.reading import Layers
+    from interp_core.layers import Layers
     from interp_core.split import SplitModel
 
 DEFAULT_BUDGET = 4096
@@ -148,7 +148,7 @@ class TextModel:
 
     def layers(self, *layers: int | str) -> Layers:
         """Several layers, to read their activations in one pass."""
-        from interp_core.reading import Layers
+        from interp_core.layers import Layers
 
         if not layers:
             raise InputError("no layers were named; give at least one, such as model.layers(2, -1).")

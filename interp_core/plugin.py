@@ -47,7 +47,8 @@ class Method:
             `labels` (what people marked) and `model`, each handed to `measure` after the question, in this order; for
             metrics of concepts `method` (the one that learnt the space), `truth` (the planted space) and `model` (the
             `SplitModel`), each handed to `measure` after the activations, in this order, and `labels` (which the
-            activations must carry).
+            activations must carry). A metric of concepts whose class says `reconstructs = False` does not look at what
+            a space gives back, and has a random floor however many concepts there are.
         claims: what is promised. Each claim selects the conformance checks that are run on the method.
         tasks: empty (any task) but for the rare method tied to one head.
         measures: for metrics only, the kind of value that is measured.

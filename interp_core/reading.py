@@ -11,55 +11,21 @@ from typing import Any
 
 import torch
 from interp_core.activations import Activations
-from interp_core.corpus import Item, as_labels, one_by_one, with_labels
+from interp_core.corpus import Item, one_by_one, with_labels
 from interp_core.errors import InputError, ModelError
 from interp_core.evaluate import Evaluator
 from interp_core.granularity import Granularity, divide
 from interp_core.provenance import Cost, made_by
-from interp_core.rows import Answer, Request, whole_text
-from interp_core.shards import cut_note
+from interp_core.rows import Request, whole_text
+from interp_core.shards import cut_notes
 from interp_core.split import SplitModel
-from interp_core.store import Store, grouped
+from interp_core.store import Store, grouped, remaining
 from interp_core.text import Encoded
 from torch import Tensor
 from tqdm.auto import tqdm
 
 TEXTS_AT_A_TIME = 256
 TEXTS_A_SHARD, NUMBERS_A_SHARD = 1024, 2**24  # the rows of a shard are 64 MB and what its last text adds
-
-
-@dataclass(frozen=True, eq=False)
-class Layers:
-    """Several layers of one model, read in one pass; made by `model.layers(…)`."""
-
-    splits: tuple[SplitModel, ...]
-
-    def activations(
-        self, texts: Iterable[str], *, to: str | Path | None = None, **options: Any
-    ) -> dict[str, Activations]:
-        """What each layer holds for each unit of each text, by module path.
-
-        Passes stop at the last of the layers unless predictions are wanted.
-
-        Args:
-            texts: the corpus: a list, an iterator, or a column of a `datasets.Dataset`.
-            to: a folder; rows are written there as they are read, a store for each layer. A run that was interrupted
-                goes on from the last whole shard when it is given the same call again.
-            **options: `granularity="token"`: what a row stands for, the mean over the tokens of each unit, or for
-                `"cls"` the one position that the classifier reads. `predictions=False`: also keep the class that the
-                model gives to each text; of a multi-label head, which ones. `labels=None`: for each text the class
-                that it is said to have, by number or name, or a row of booleans, one a class; kept beside.
-                `class_names=None`: what these classes are called, where they are not those of the model.
-                `progress=True`: show a bar on a terminal or notebook.
-
-        Raises:
-            InputError: an empty corpus or text, labels of another length, predictions of a model that has no classes,
-                a folder that holds something else.
-            LayerError: a layer runs twice in a pass, or has no row for each token.
-        """
-        folders = [None if to is None else Path(to) / split.path for split in self.splits]
-        found = read(self.splits, texts, folders, **options)
-        return {split.path: one for split, one in zip(self.splits, found, strict=True)}
 
 
 def read(
@@ -72,17 +38,20 @@ def read(
     **options: Any,
 ) -> list[Activations]:
     """What several layers of one model hold, each in memory or in its folder; see `Layers.activations`."""
-    labels, progress = options.pop("labels", None), options.pop("progress", True)
-    names = options.pop("class_names", None)
+    labels, names, progress = (
+        options.pop("labels", None),
+        options.pop("class_names", None),
+        options.pop("progress", True),
+    )
     if options:
         raise InputError(f"activations has no option {sorted(options)[0]!r}.")
     reader = _Reader(tuple(splits), granularity, predictions, tuple(names or splits[0].model.labels))
     corpus, total = one_by_one(texts, all(folder is not None for folder in folders))
     if labels is not None and total is not None and hasattr(labels, "__len__") and len(labels) != total:
         raise InputError(f"{len(labels)} labels were given for {total} texts.")
-    items = with_labels(corpus, labels)
-    bar = tqdm(total=total, desc="activations", unit="text", disable=None if progress else True, leave=False)
-    with bar:
+    items = with_labels(corpus, labels, reader.class_names)
+    quiet = None if progress else True
+    with tqdm(total=total, desc="activations", unit="text", disable=quiet, leave=False) as bar:
         if folders[0] is None:
             return reader.into_memory(items, bar)
         return reader.onto_disk(items, bar, [Path(str(folder)) for folder in folders], labels is not None)
@@ -96,10 +65,6 @@ class _Part:
     values: list[Tensor]
     rows: dict[str, Tensor]
     texts: dict[str, Tensor]
-
-    @property
-    def cut(self) -> int:
-        return sum(e.cut > 0 for e in self.encoded)
 
     @classmethod
     def joined(cls, parts: Sequence[_Part]) -> _Part:
@@ -152,7 +117,7 @@ class _Reader:
                 made_by=made_by("activations", evaluator.cost, split.model.name, self._asked(split)),
                 **found.texts,
                 class_names=self.class_names,
-                notes=(cut_note(found.cut, len(found.encoded), split.model.max_tokens),) if found.cut else (),
+                notes=cut_notes(sum(e.cut > 0 for e in found.encoded), len(found.encoded), split.model.max_tokens),
             )
             for split, values in zip(self.splits, found.values, strict=True)
         ]
@@ -160,16 +125,13 @@ class _Reader:
     def onto_disk(self, items: Iterator[Item], bar: Any, folders: list[Path], labelled: bool) -> list[Activations]:
         """All of it, each shard on disk before the next is read."""
         stores = [self._store(split, folder, labelled) for split, folder in zip(self.splits, folders, strict=True)]
-        there = min(store.begin() for store in stores)
-        left = stores[0].remaining(there, items)
+        there, left = remaining(stores, items, self._spans)
         encoded = ((self._encoded(text), label) for text, label in left)
-        most = NUMBERS_A_SHARD // max(split.width for split in self.splits)
         number = there
-        for number, group in enumerate(grouped(encoded, lambda e: len(e[0].units), most, TEXTS_A_SHARD), there + 1):
+        groups = grouped(encoded, lambda e: len(e[0].units), self._rows_a_shard, TEXTS_A_SHARD)
+        for number, group in enumerate(groups, there + 1):
             evaluator = Evaluator(self.splits[0].model, Cost())
             self._write(stores, number - 1, self._read(group, evaluator, bar), evaluator.cost)
-        if not number:
-            raise InputError("the corpus is empty; give at least one text.")
         for store in stores:
             store.finish(number)
         return [Activations.load(folder) for folder in folders]
@@ -178,13 +140,19 @@ class _Reader:
         spans = torch.tensor([(u.start, u.stop) for e in found.encoded for u in e.units])
         counted = {k: v for k, v in dataclasses.asdict(cost).items() if k != "seconds"}
         for store, values in zip(stores, found.values, strict=True):
+            if store.has(number):  # another layer of the run is behind
+                continue
             columns = {"values": values, "spans": spans, **found.rows, **found.texts}
-            store.write(number, columns, [e.text for e in found.encoded], {"cost": counted, "cut": found.cut})
+            store.write(
+                number,
+                columns,
+                [e.text for e in found.encoded],
+                {"cost": counted, "cut": sum(e.cut > 0 for e in found.encoded)},
+            )
 
     def _read(self, items: Sequence[tuple[Encoded, Any]], evaluator: Evaluator, bar: Any) -> _Part:
         parts = []
-        for start in range(0, len(items), TEXTS_AT_A_TIME):
-            some = items[start : start + TEXTS_AT_A_TIME]
+        for some in (items[i : i + TEXTS_AT_A_TIME] for i in range(0, len(items), TEXTS_AT_A_TIME)):
             parts.append(self._part([e for e, _ in some], [label for _, label in some], evaluator))
             bar.update(len(some))
         return _Part.joined(parts)
@@ -195,14 +163,15 @@ class _Reader:
         answers = evaluator.run(
             [Request(torch.tensor([len(e)]), whole_text(e), read=paths, stop=stop) for e in encoded]
         )
-        hidden = [self._apart(answer) for answer in answers]
+        widths = [split.width for split in self.splits]
+        hidden = [torch.split(answer.hidden[0], widths, dim=-1) for answer in answers]
         values = [self._rows(i, encoded, [h[i] for h in hidden]) for i in range(len(paths))]
         counts = torch.tensor([len(e.units) for e in encoded])
         rows = {
             "text_of": torch.arange(len(encoded)).repeat_interleave(counts),
             "unit_of": torch.cat([torch.arange(n) for n in counts.tolist()]),
         }
-        texts = {} if labels[0] is None else {"labels": as_labels(labels, self.class_names)}
+        texts = {} if labels[0] is None else {"labels": torch.stack(labels)}
         if self.predictions:
             classes = [self.splits[0].predicted(answer.logits[0].float().cpu()) for answer in answers]
             texts["predictions"] = torch.stack(classes)
@@ -216,17 +185,22 @@ class _Reader:
             raise ModelError(f"{split.path!r} holds NaN or infinity for this corpus.{split.model.non_finite()}")
         return values
 
-    def _apart(self, answer: Answer) -> tuple[Tensor, ...]:
-        return torch.split(answer.hidden[0], [split.width for split in self.splits], dim=-1)
+    def _spans(self, text: str) -> tuple[tuple[int, int], ...] | None:
+        if not callable(self.granularity):
+            return None
+        return tuple((unit.start, unit.stop) for unit in self._encoded(text).units)
 
     def _encoded(self, text: str) -> Encoded:
         return divide(self.splits[0].model.encoder(text), self.granularity)
+
+    @property
+    def _rows_a_shard(self) -> int:
+        return NUMBERS_A_SHARD // max(split.width for split in self.splits)
 
     def _asked(self, split: SplitModel) -> dict[str, Any]:
         return {"granularity": self.name, "layer": split.path}
 
     def _store(self, split: SplitModel, folder: Path, labelled: bool) -> Store:
-        made = made_by("activations", Cost(), split.model.name, self._asked(split)).to_json()
         settings = {
             **self._asked(split),
             "model": split.model.name,
@@ -236,9 +210,13 @@ class _Reader:
             "labels": labelled,
             "max_tokens": split.model.max_tokens,
             "tokens_per_batch": split.model.tokens_per_batch,
-            "made_by": made,
+            "dtype": str(split.model.dtype),
+            "rows_a_shard": self._rows_a_shard,
+            "texts_a_shard": TEXTS_A_SHARD,
+            "made_by": made_by("activations", Cost(), split.model.name, self._asked(split)).to_json(),
         }
-        return Store(folder, settings, split.sample.mean(0)[:8].tolist())
+        answers = split.model.logits(split.model.some_ids())[0].flatten() if self.predictions else torch.zeros(0)
+        return Store(folder, settings, torch.cat([split.sample.mean(0), answers.float()]).tolist())
 
 
 def _joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -12,9 +12,9 @@ from interp_core.attribution import Attribution
 from interp_core.comparison import Benchmark
 from interp_core.concepts import ConceptSpace
 from interp_core.contribution import Importance
+from interp_core.effects import Effect
 from interp_core.errors import InputError
 from interp_core.interpretation import Interpretation
-from interp_core.intervention import Effect
 from interp_core.score import Score
 from interp_core.shards import MANIFEST
 from interp_core.storage import said_in

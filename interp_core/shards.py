@@ -230,6 +230,6 @@ def only(items: Sequence[T], chosen: list[int]) -> Sequence[T]:
     return items.only(chosen) if isinstance(items, Lazy) else tuple(items[i] for i in chosen)
 
 
-def cut_note(cut: int, texts: int, tokens: int) -> str:
+def cut_notes(cut: int, texts: int, tokens: int) -> tuple[str, ...]:
     """What to say of texts that were longer than the model takes."""
-    return f"{cut} of {texts} texts were cut to the {tokens} tokens that the model takes."
+    return (f"{cut} of {texts} texts were cut to the {tokens} tokens that the model takes.",) if cut else ()

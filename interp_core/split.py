@@ -38,7 +38,7 @@ class SplitModel:
         return f"SplitModel({self.model.name}, {self.path!r})"
 
     def activations(self, texts: Iterable[str], **options: Any) -> Activations:
-        """What the layer holds for each unit of each text; see `Layers.activations` for the options.
+        """What the layer holds for each unit of each text; see `interp_core.layers.Layers` for the options.
 
         With `to="folder"` the rows are written to disk as they are read, and `folder` is the store.
         """

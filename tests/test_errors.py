@@ -148,7 +148,7 @@ MISTAKES = {
     "interp.attribute(model, 'sad', by='lime', targets=True)": "neither a class name nor a number",
     "interp.attribute(model, 'sad', by=interp_lime.lime.Lime)": "is a class; give an instance",
     "interp.attribute(model, 'sad', by=interp_lime.lime.Lime(), samples=3)": "beside an instance",
-    "interp.importance(model, None, None)": "importance needs a split model",
+    "interp.importance(model, None, None)": "a split model is needed",
     "interp.TextModel(model, model.tokenizer)": "is a TextModel already",
     "interp.TextModel('bert', model.tokenizer)": "interp.load(path)",
 }

@@ -202,3 +202,96 @@ def test_a_module_without_a_row_for_each_token_is_refused() -> None:
     with pytest.raises(LayerError):
         interp.intervene(split, identity(), ablate=[0]).__enter__()
     assert not model.model.get_submodule("bert.pooler")._forward_hooks
+
+
+def test_the_last_token_of_padded_texts_is_the_last_that_is_shown() -> None:
+    """Right or left padding: each text moves as it does alone."""
+    model = tiny_generator()
+    split, pad = model.split(-1), model.pad_id
+    ids = [model.encoder(text).ids for text in ("the old dog was", "sad rain")]
+    alone = []
+    for one in ids:
+        with interp.intervene(split, identity(), add={0: 5.0}, positions="last"), torch.no_grad():
+            alone.append(model.model(input_ids=one[None], attention_mask=torch.ones_like(one)[None]).logits[0])
+    longest = max(map(len, ids))
+    batch = torch.stack([torch.nn.functional.pad(one, (0, longest - len(one)), value=pad) for one in ids])
+    mask = torch.stack([(torch.arange(longest) < len(one)).long() for one in ids])
+    with interp.intervene(split, identity(), add={0: 5.0}, positions="last"), torch.no_grad():
+        together = model.model(input_ids=batch, attention_mask=mask).logits
+    for one, expected, found in zip(ids, alone, together, strict=True):
+        assert torch.allclose(found[: len(one)], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("positions", ["first", "last", "all"])
+def test_with_a_cache_the_same_is_generated_as_without(positions: str) -> None:
+    model = tiny_generator()
+    ids = model.encoder("the old dog was").ids[None]
+    found = []
+    for cached in (True, False):
+        with interp.intervene(model.split(0), identity(), add={0: 3.0, 5: -2.0}, positions=positions):
+            found.append(model.model.generate(ids, max_new_tokens=6, do_sample=False, use_cache=cached))
+    same = torch.equal(found[0], found[1])
+    assert same or positions == "last"  # without a cache, states of earlier tokens are made anew and are not the last
+
+
+def test_concepts_may_be_named_by_any_whole_number() -> None:
+    import numpy as np
+
+    model = tiny_classifier()
+    split = model.split(-1)
+    held = split.activations(TEXTS, granularity="cls", progress=False)
+    space = interp.fit_concepts(held, by="ica", concepts=3)
+    plain = interp.effect(split, space, held, interp.Change(ablate=[0]), progress=False).per_text
+    for which in (np.array([0]), torch.tensor([0]), [np.int64(0)]):
+        change: Any = which
+        assert torch.equal(
+            interp.effect(split, space, held, interp.Change(ablate=change), progress=False).per_text, plain
+        )
+
+
+def test_a_text_without_rows_is_not_moved() -> None:
+    model = tiny_classifier()
+    split = model.split(0)
+
+    def sun(text: str) -> list[tuple[int, int]]:
+        return [(text.find("sun"), text.find("sun") + 3)] if "sun" in text else []
+
+    held = split.activations(TEXTS, granularity=sun, progress=False)
+    space = interp.fit_concepts(held, by="neurons")
+    found = interp.effect(split, space, held, interp.Change(ablate=[0]), progress=False)
+    assert found.per_text.abs().sum(1).bool().tolist() == ["sun" in text for text in TEXTS]
+
+
+def test_a_space_of_another_layer_cannot_be_measured_interpreted_or_asked_about() -> None:
+    model = tiny_classifier()
+    low, high = (model.split(i).activations(TEXTS, granularity="word", progress=False) for i in (0, -1))
+    space = interp.fit_concepts(low, by="ica", concepts=3)
+    for call in (
+        lambda: interp.measure(space, high, by="mse"),
+        lambda: interp.interpret(space, high, by="top-inputs"),
+        lambda: interp.importance(model.split(-1), space, high),
+        lambda: interp.effect(model.split(-1), space, high, interp.Change(ablate=[0])),
+    ):
+        with pytest.raises(InputError, match="the activations are of"):
+            call()
+
+
+def test_rows_that_are_not_finite_teach_nothing() -> None:
+    from interp_core.activations import of_rows
+
+    rows = torch.randn(60, 8, generator=torch.Generator().manual_seed(0))
+    rows[7, 3] = torch.nan
+    for by in ("neurons", "pca", "kmeans", "semi-nmf"):
+        with pytest.raises(InputError, match="NaN or infinity"):
+            interp.fit_concepts(of_rows(rows), by=by)
+
+
+def test_a_random_dictionary_wider_than_the_layer_is_a_floor_too() -> None:
+    from interp_core.testing import PlantedSpace
+    from interp_core.testing.worlds import dictionary_world
+
+    activations, truth = dictionary_world(seed=3)
+    wide = PlantedSpace(torch.nn.functional.normalize(torch.randn(64, 12), dim=1), torch.zeros(12))
+    floor = interp.measure(wide, activations, truth, by="planted-mcc").floor
+    assert floor is not None and 0.6 < floor < 0.95  # the best of 64 random directions in 12 dimensions
+    assert interp.measure(wide, activations, by="mse").floor is None

@@ -147,7 +147,7 @@ def test_a_store_of_other_texts_is_refused_and_kept(tmp_path: Path) -> None:
     before = files_of(tmp_path)
     with pytest.raises(InputError, match=r"text 3 of the store .* the same texts in the same order"):
         split.activations([*texts[:3], "calm sun", *texts[4:]], to=tmp_path, progress=False)
-    with pytest.raises(InputError, match="no such text was given"):
+    with pytest.raises(InputError, match="holds more texts than the 4 given"):
         split.activations(texts[:4], to=tmp_path, progress=False)
     assert files_of(tmp_path) == before
 
@@ -243,14 +243,17 @@ def test_labels_may_be_several_for_a_text(tmp_path: Path) -> None:
     split = tiny_classifier().split(-1)
     labels = torch.tensor([[True, False], [True, True], [False, False]])
     for to in (None, tmp_path):
-        held = split.activations(corpus(3), granularity="word", labels=labels, to=to, progress=False)
+        held = split.activations(
+            corpus(3), granularity="word", labels=labels, class_names=["a", "b"], to=to, progress=False
+        )
         assert held.labels is not None and torch.equal(held.labels, labels)
         assert torch.equal(held.membership(), labels[held.text_of])
         assert len(held.of_class(0, by="labels").texts) == 2
 
 
 @pytest.mark.parametrize(
-    "wrong", [[0.5, 1.0, 0.0], ["a", "b", "c"], ["LABEL_0", 1, "LABEL_2"], [-1, 0, 1], [[0, 2], [1, 0], [0, 0]]]
+    "wrong",
+    [[0.5, 1.0, 0.0], ["a", "b", "c"], [-1, 0, 1], [[0, 2, 0], [1, 0, 0], [0, 0, 0]], [[True, False]] * 3, [0, 1, 3]],
 )
 def test_labels_that_cannot_be_read_are_refused(wrong: list[Any]) -> None:
     with pytest.raises(InputError, match="label"):
@@ -312,3 +315,68 @@ def test_labels_have_the_names_that_are_given_for_them(tmp_path: Path) -> None:
         assert len(held.of_class("noun", by="labels").texts) == 1
     with pytest.raises(InputError, match="predictions would be read as others"):
         split.activations(corpus(3), predictions=True, **asked)
+
+
+@pytest.mark.usefixtures("small_shards")
+@pytest.mark.parametrize("order", [(0, -1), (-1, 0)])
+def test_layers_of_which_one_is_further_end_alike(tmp_path: Path, order: tuple[int, int]) -> None:
+    """What one layer's store holds is checked and kept; the other catches up."""
+    model, texts = tiny_classifier(), corpus()
+    whole = model.layers(*order).activations(texts, to=tmp_path / "whole", progress=False)
+    for layer, after in zip(order, (14, 31), strict=True):
+        with pytest.raises(StoppedError):
+            model.layers(layer).activations(stopping(texts, after), to=tmp_path / "parts", progress=False)
+    before = files_of(tmp_path / "parts")
+    other = [*texts[:20], "calm sun", *texts[21:]]
+    with pytest.raises(InputError, match="text 20 of the store"):
+        model.layers(*order).activations(other, to=tmp_path / "parts", progress=False)
+    assert files_of(tmp_path / "parts") == before
+    model.layers(*order).activations(texts, to=tmp_path / "parts", progress=False)
+    assert files_of(tmp_path / "parts") == files_of(tmp_path / "whole")
+    assert all(len(held.texts) == len(texts) for held in whole.values())
+
+
+def test_a_complete_store_is_not_written_over_by_a_run_of_more_layers(tmp_path: Path) -> None:
+    model = tiny_classifier()
+    model.layers(0).activations(corpus(6), to=tmp_path, progress=False)
+    before = files_of(tmp_path / model.layer_path(0))
+    with pytest.raises(InputError, match="text 0 of the store"):
+        model.layers(0, -1).activations(corpus(6, seed=1), to=tmp_path, progress=False)
+    assert files_of(tmp_path / model.layer_path(0)) == before
+    both = model.layers(0, -1).activations(corpus(6), to=tmp_path, progress=False)
+    assert [len(held.texts) for held in both.values()] == [6, 6]
+    assert files_of(tmp_path / model.layer_path(0)) == before
+
+
+def test_stores_cut_otherwise_are_not_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_classifier()
+    with pytest.raises(StoppedError):
+        monkeypatch.setattr(reading, "TEXTS_A_SHARD", 5)
+        model.layers(0).activations(stopping(corpus(), 12), to=tmp_path, progress=False)
+    monkeypatch.setattr(reading, "TEXTS_A_SHARD", 6)
+    with pytest.raises(InputError, match="begun with texts_a_shard 5, now it is 6"):
+        model.layers(0, -1).activations(corpus(), to=tmp_path, progress=False)
+
+
+def test_a_store_of_other_labels_or_units_is_refused(tmp_path: Path) -> None:
+    split, texts = tiny_classifier().split(-1), corpus(4)
+    split.activations(texts, labels=[0, 1, 2, 0], to=tmp_path / "labels", progress=False)
+    with pytest.raises(InputError, match="the label of text 2"):
+        split.activations(texts, labels=[0, 1, 1, 0], to=tmp_path / "labels", progress=False)
+    split.activations(texts, granularity=lambda text: [(0, len(text))], to=tmp_path / "units", progress=False)
+    with pytest.raises(InputError, match="the units of text 0"):
+        split.activations(texts, granularity=lambda text: [(0, 3)], to=tmp_path / "units", progress=False)
+
+
+@pytest.mark.parametrize(
+    "wrong", [[None, 1, 0], [0, None, 1], [[True] * 3, [True, False], [True] * 3], [0, 1, [True, False, True]]]
+)
+def test_labels_of_different_kinds_are_refused_at_the_text(wrong: list[Any], tmp_path: Path) -> None:
+    for to in (None, tmp_path):
+        with pytest.raises(InputError, match="label"):
+            tiny_classifier().split(-1).activations(corpus(3), labels=wrong, to=to, progress=False)
+
+
+def test_an_iterator_with_too_many_labels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="more labels"):
+        tiny_classifier().split(-1).activations(iter(corpus(3)), labels=iter([0, 1, 0, 1]), to=tmp_path, progress=False)

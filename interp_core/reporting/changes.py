@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from interp_core.intervention import Effect
+from interp_core.effects import Effect
 from interp_core.reporting.numerals import count, listed, number, signed
 
 

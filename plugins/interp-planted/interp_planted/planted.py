@@ -28,6 +28,7 @@ class PlantedMCC:
     """
 
     higher_is_better: ClassVar[bool] = True
+    reconstructs: ClassVar[bool] = False
     definition: ClassVar[str] = "mean over planted features of the |cosine| with the concept matched to each"
 
     def measure(self, space: ConceptSpace, activations: Activations, truth: ConceptSpace) -> Score:
@@ -58,6 +59,7 @@ class PlantedF1:
     """
 
     higher_is_better: ClassVar[bool] = True
+    reconstructs: ClassVar[bool] = False
     definition: ClassVar[str] = "mean over planted features of the F1 of the matched concept's activity"
 
     threshold: float = 0.0
@@ -98,6 +100,7 @@ class PlantedUniqueness:
     """
 
     higher_is_better: ClassVar[bool] = True
+    reconstructs: ClassVar[bool] = False
     definition: ClassVar[str] = "share of planted features that are the closest (by |cosine|) to some concept"
 
     def measure(self, space: ConceptSpace, activations: Activations, truth: ConceptSpace) -> Score:

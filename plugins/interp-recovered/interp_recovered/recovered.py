@@ -45,7 +45,7 @@ class LossRecovered:
         Raises:
             InputError: zeros cost nothing, so that there is nothing to recover.
         """
-        losses = torch.stack([one.losses() for one in answers(space, activations, split)])
+        losses = _stacked([one.losses() for one in answers(space, activations, split)])
         if float(losses[:, 2].mean() - losses[:, 0].mean()) <= 0:
             raise InputError(
                 f"zeros at {split.path!r} have no greater loss than the model itself, so there is nothing to recover; "
@@ -59,7 +59,8 @@ class LogitRecovered:
     """1 - Σ(l - l_space)² / Σ(l - l_ablated)² over all logits of all texts, each less the mean of its row.
 
     1 for reconstructions that change no logit, 0 for zeros. A shift of all logits, which changes no probability, counts
-    for nothing. Unlike the loss it sees answers that were wrong and stay wrong.
+    for nothing; of a multi-label head it does, and no mean is taken off. Unlike the loss it sees answers that were
+    wrong and stay wrong.
 
     Source: definition.
     """
@@ -73,10 +74,10 @@ class LogitRecovered:
         Raises:
             InputError: zeros change nothing.
         """
-        changes = torch.stack([_changes(one) for one in answers(space, activations, split)])
-        if not float(changes[:, 1].sum()):
+        moved = _stacked([changes(one) for one in answers(space, activations, split)])
+        if not float(moved[:, 1].sum()):
             raise InputError(f"zeros at {split.path!r} change no logit, so there is nothing to recover.")
-        return _score(changes, lambda m: 1 - m[0] / m[1])
+        return _score(moved, lambda m: 1 - m[0] / m[1])
 
 
 @dataclass(frozen=True)
@@ -104,16 +105,19 @@ class ConceptCompleteness:
             right = one.right.bool() if one.right.is_floating_point() else one.right
             hits.append(torch.stack([_hits(logits, right) for logits in (one.whole, one.rebuilt)]))
             rights.append(right)
-        chance = _chance(rights)
-        found = torch.stack(hits)
-        if float(found[:, 0].mean()) <= chance:
-            raise InputError(f"the model is right no more often than chance ({chance:.2f}), so nothing can be kept.")
-        return _score(found, lambda m: (m[1] - chance) / (m[0] - chance))
+        found = _stacked(hits)
+        guess = chance(rights)
+        if float(found[:, 0].mean()) <= guess:
+            raise InputError(f"the model is right no more often than chance ({guess:.2f}), so nothing can be kept.")
+        return _score(found, lambda m: (m[1] - guess) / (m[0] - guess))
 
 
-def _changes(one: Answers) -> Float[Tensor, 2]:
-    centred = [logits - logits.mean(-1, keepdim=True) for logits in (one.whole, one.rebuilt, one.ablated)]
-    return torch.stack([(centred[0] - other).square().sum() for other in centred[1:]])
+def changes(one: Answers) -> Float[Tensor, " 2"]:
+    """The squared change of the logits of a text by reconstructions, and by zeros."""
+    three = [one.whole, one.rebuilt, one.ablated]
+    if not one.several:
+        three = [logits - logits.mean(-1, keepdim=True) for logits in three]
+    return torch.stack([(three[0] - other).square().sum() for other in three[1:]])
 
 
 def _hits(logits: Float[Tensor, "m v"], right: Tensor) -> Tensor:
@@ -121,13 +125,20 @@ def _hits(logits: Float[Tensor, "m v"], right: Tensor) -> Tensor:
     return (found == right).float().mean()
 
 
-def _chance(rights: Sequence[Tensor]) -> float:
+def chance(rights: Sequence[Tensor]) -> float:
     """How often the best constant answer is right."""
     if rights[0].dtype == torch.bool:
         share = torch.cat(list(rights)).float().mean(0)
         return float(torch.maximum(share, 1 - share).mean())
-    counts = torch.bincount(torch.cat(list(rights)))
-    return float(counts.max() / counts.sum())
+    known, place = torch.cat(list(rights)).unique(return_inverse=True)
+    share = torch.cat([torch.full((len(right),), 1 / len(right)) for right in rights])  # a text counts once
+    return float(torch.zeros(len(known)).index_add_(0, place, share).max() / len(rights))
+
+
+def _stacked(found: list[Tensor]) -> Float[Tensor, "n q"]:
+    if not found:
+        raise InputError("no text has a next token to answer for; give longer texts.")
+    return torch.stack(found)
 
 
 def _score(values: Float[Tensor, "n q"], ratio: Callable[[Tensor], Tensor]) -> Score:
@@ -137,6 +148,10 @@ def _score(values: Float[Tensor, "n q"], ratio: Callable[[Tensor], Tensor]) -> S
         generator = torch.Generator().manual_seed(0)
         drawn = torch.randint(len(values), (RESAMPLES, len(values)), generator=generator)
         again = torch.stack([ratio(values[some].mean(0)) for some in drawn])
-        low, high = again[torch.isfinite(again)].quantile(torch.tensor([0.025, 0.975])).tolist()
+        low, high = again.nan_to_num().quantile(torch.tensor([0.025, 0.975])).tolist()
         interval = (low, high)
-    return Score(float(ratio(values.mean(0))), True, interval=interval)
+    value = float(ratio(values.mean(0)))
+    if interval is None or interval[0] <= value <= interval[1]:
+        return Score(value, True, interval=interval)
+    note = "What is lost is so near to nothing that the share of it means little; there is no interval."
+    return Score(value, True, notes=(note,))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from interp_core.activations import Activations
 from interp_core.concepts import ConceptSpace
-from interp_core.errors import UnsupportedError
+from interp_core.errors import InputError, UnsupportedError
 from interp_core.evaluate import Evaluator
 from interp_core.split import SplitModel
 from interp_core.text import Encoded
@@ -25,31 +25,39 @@ class Answers:
 
     Attributes:
         right: the class, which classes, or the next token at each position.
+        several: whether each logit is an answer of its own, as of a multi-label head.
     """
 
     whole: Float[Tensor, "m v"]
     rebuilt: Float[Tensor, "m v"]
     ablated: Float[Tensor, "m v"]
     right: Tensor
+    several: bool = False
 
-    def losses(self) -> Float[Tensor, 3]:
+    def losses(self) -> Float[Tensor, " 3"]:
         """The cross-entropy (nats) of the three, in the order of the attributes."""
         return torch.stack([_loss(one, self.right) for one in (self.whole, self.rebuilt, self.ablated)])
 
 
 def answers(space: ConceptSpace, activations: Activations, split: SplitModel) -> Iterator[Answers]:
-    """The answers for each text.
+    """The answers for each text; a generator has none for a text of one token, which has no next one.
 
     A token's state becomes itself plus what its row's reconstruction differs by, or less its row: of rows that are
     tokens the reconstruction, or zero.
 
     Raises:
+        InputError: the classes of the labels are not those of the model, or there is no text to answer for.
         UnsupportedError: the model neither classifies texts nor generates with one stack.
     """
     model = split.model
     if model.head not in ("single-label", "multi-label", "causal"):
         raise UnsupportedError(
             f"loss and accuracy are of classifiers and causal generators; the head of {model.name} is {model.head!r}."
+        )
+    if activations.labels is not None and model.labels and activations.class_names != model.labels:
+        raise InputError(
+            f"the labels are of {', '.join(activations.class_names[:5])}, the classes of the model are "
+            f"{', '.join(model.labels[:5])}; give activations without labels to measure against its own answers."
         )
     evaluator = Evaluator(model)
     for start in range(0, len(activations.texts), TEXTS_AT_A_TIME):
@@ -65,6 +73,8 @@ def answers(space: ConceptSpace, activations: Activations, split: SplitModel) ->
                 held.append(state + torch.cat([change, nothing])[place].to(state))
         logits = [split.resumed(evaluator, held, encoded) for held in versions]
         for i, e, three in zip(texts, encoded, zip(*logits, strict=True), strict=True):
+            if three[0].ndim == 2 and len(e) < 2:
+                continue
             yield _answers(activations.labels, i, e, three, split)
 
 
@@ -85,7 +95,8 @@ def _answers(
             f"label {right.tolist()} is no answer of {split.model.name}, which has {len(whole)} classes; give "
             "activations without labels to measure against the model's own answers."
         )
-    return Answers(whole[None], rebuilt[None], ablated[None], right[None].float() if split.several else right[None])
+    found = right[None].float() if split.several else right[None]
+    return Answers(whole[None], rebuilt[None], ablated[None], found, split.several)
 
 
 def _loss(logits: Float[Tensor, "m v"], right: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ from interp_core.affine import AffineSpace
 from interp_core.errors import InputError, UnsupportedError
 from interp_core.hooks import at_rest, tap
 from interp_core.testing import contract_tests, tiny_classifier, tiny_filler, tiny_generator
+from interp_recovered.recovered import chance, changes
+from interp_recovered.replacing import Answers
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -22,6 +24,16 @@ test_completeness_contract = contract_tests("concept-completeness")
 
 TEXTS = ["i feel so happy today", "the old dog was never calm", "sad rain", "glad", "warm sun and cold rain", "cat"]
 EYE = torch.eye(16)
+
+
+def spread_out() -> Any:
+    """A classifier that is sure of its answers, and does not give the same one to all texts."""
+    model = tiny_classifier()
+    with torch.no_grad():
+        model.model.classifier.weight.mul_(30)
+        pooled = torch.cat([model.model.bert(model.encoder(text).ids[None]).pooler_output for text in TEXTS])
+        model.model.classifier.bias -= (pooled @ model.model.classifier.weight.T).mean(0)
+    return model
 
 
 def scaled(by: float) -> AffineSpace:
@@ -61,9 +73,11 @@ def _memorised(split: Any) -> Activations:
 
 @pytest.mark.parametrize("granularity", ["token", "cls"])
 def test_the_loss_is_that_of_the_model_with_replaced_rows(granularity: str) -> None:
-    model = tiny_classifier()
-    labels = [0, 1, 2, 0, 1, 2]
-    split, activations = held(model, -1, granularity, labels=labels)
+    model = spread_out()
+    labels = (
+        model.split(-1).activations(TEXTS, granularity="cls", predictions=True, progress=False).predictions.tolist()
+    )
+    split, activations = held(model, -1 if granularity == "cls" else 0, granularity, labels=labels)
     space = interp.fit_concepts(activations, by="ica", concepts=3)
 
     def through(change: Any) -> Tensor:
@@ -80,12 +94,9 @@ def test_the_loss_is_that_of_the_model_with_replaced_rows(granularity: str) -> N
         return torch.stack(found).mean()
 
     whole, rebuilt, zero = through(lambda x: x), through(space), through(torch.zeros_like)
-    if zero > whole:
-        score = interp.measure(space, activations, split, by="loss-recovered")
-        assert score.value == pytest.approx(float((zero - rebuilt) / (zero - whole)), abs=1e-3)
-    else:
-        with pytest.raises(InputError, match="nothing to recover"):
-            interp.measure(space, activations, split, by="loss-recovered")
+    assert zero > whole
+    score = interp.measure(space, activations, split, by="loss-recovered")
+    assert score.value == pytest.approx(float((zero - rebuilt) / (zero - whole)), abs=1e-3)
 
 
 def test_logits_recovered_of_a_linear_head_is_quadratic_in_what_is_missing() -> None:
@@ -99,27 +110,58 @@ def test_logits_recovered_of_a_linear_head_is_quadratic_in_what_is_missing() -> 
 
 
 def test_completeness_counts_answers_that_stay() -> None:
-    model = tiny_classifier()
+    model = spread_out()
     split, activations = held(model, -1, "cls", predictions=True)
     direction = torch.nn.functional.normalize(torch.arange(1.0, 17.0)[None], dim=1)
     space = AffineSpace(direction, direction)
     with torch.no_grad():
         rebuilt = space(activations.matrix())
         stay = model.model.classifier(model.model.bert.pooler(rebuilt[:, None])).argmax(1) == activations.predictions
-    chance = float(torch.bincount(activations.predictions).max()) / len(TEXTS)
-    if chance == 1:
-        with pytest.raises(InputError, match="no more often than chance"):
-            interp.measure(space, activations, split, by="concept-completeness")
-        return
-    expected = (float(stay.float().mean()) - chance) / (1 - chance)
-    assert interp.measure(space, activations, split, by="concept-completeness").value == pytest.approx(expected)
+    guess = float(torch.bincount(activations.predictions).max()) / len(TEXTS)
+    assert guess < 1
+    expected = (float(stay.float().mean()) - guess) / (1 - guess)
+    assert interp.measure(space, activations, split, by="concept-completeness").value == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_labels_of_other_classes_than_the_models_are_refused(metric: str) -> None:
-    split, activations = held(tiny_classifier(), -1, "cls", labels=[0, 1, 2, 0, 1, 70])
-    with pytest.raises(UnsupportedError, match="label 70 is no answer"):
+    names = ["LABEL_1", "LABEL_0", "LABEL_2"]
+    split, activations = held(tiny_classifier(), -1, "cls", labels=[0, 1, 2, 0, 1, 2], class_names=names)
+    with pytest.raises(InputError, match="give activations without labels"):
         interp.measure(scaled(1.0), activations, split, by=metric)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_split_of_another_layer_is_refused(metric: str) -> None:
+    _, activations = held(tiny_classifier(), -1, "cls")
+    with pytest.raises(InputError, match="the model is split at"):
+        interp.measure(scaled(1.0), activations, tiny_classifier().split(0), by=metric)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_text_of_one_token_is_left_out(metric: str, real_model: Any) -> None:
+    split = real_model("lm-tiny").split(1)
+    assert len(split.model.encoder("the")) == 1
+    texts = ["the", "i feel so happy today", "to be or not to be", "i am feeling a little sad"]
+    short, rest = (split.activations(some, progress=False) for some in (texts, texts[1:]))
+    space = interp.fit_concepts(rest, by="pca", concepts=8)
+    values = [interp.measure(space, activations, split, by=metric).value for activations in (short, rest)]
+    assert values[0] == pytest.approx(values[1], abs=1e-5)
+
+
+def test_a_shift_of_all_logits_counts_where_each_is_an_answer() -> None:
+    whole = torch.randn(1, 4, generator=torch.Generator().manual_seed(0))
+    several, one = (Answers(whole, whole + 1.0, whole + 2.0, whole, kind) for kind in (True, False))
+    assert changes(several).tolist() == pytest.approx([4.0, 16.0])
+    assert changes(one).tolist() == pytest.approx([0.0, 0.0], abs=1e-6)
+
+
+def test_chance_is_the_best_constant_answer_text_by_text() -> None:
+    """Nine tokens of one text and one each of two others: a text counts once."""
+    rights = [torch.zeros(9, dtype=torch.long), torch.tensor([1]), torch.tensor([1])]
+    assert chance(rights) == pytest.approx(2 / 3)
 
 
 def test_a_model_with_another_head_is_refused() -> None:

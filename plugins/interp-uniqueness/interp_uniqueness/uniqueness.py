@@ -32,6 +32,7 @@ class Uniqueness:
     """
 
     higher_is_better: ClassVar[bool | None] = None
+    reconstructs: ClassVar[bool] = False
     definition: ClassVar[str] = "1 - mean over directions of the largest |cosine| with another direction"
 
     absolute: bool = True
