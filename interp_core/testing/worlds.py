@@ -107,6 +107,7 @@ def on_disk(activations: Activations, folder: Path, rows: int = 100) -> Activati
         "layer": activations.layer,
         "granularity": activations.granularity,
         "class_names": activations.class_names,
+        "max_tokens": 0,
         "made_by": activations.made_by.to_json(),
     }
     store = Store(folder, settings, [0.0])
