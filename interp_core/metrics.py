@@ -95,9 +95,19 @@ def _of_space(metric: Any, space: ConceptSpace, beside: dict[str, Any]) -> Score
         random = metric.measure(RandomDirections.like(space, activations), *floor.values())
     full = space.concepts >= space.width and getattr(metric, "reconstructs", True)
     notes = ("No random floor: with as many concepts as dimensions random directions reconstruct everything.",)
-    score = dataclasses.replace(score, floor=None if full else random.value, notes=score.notes + notes * full)
+    notes = score.notes + notes * full + _seen(metric, space)
+    score = dataclasses.replace(score, floor=None if full else random.value, notes=notes)
     settings = {"rows": len(activations), "layer": activations.layer}
     return finished(score, metric, cost, activations.made_by.model, settings)
+
+
+def _seen(metric: Any, space: ConceptSpace) -> tuple[str, ...]:
+    """What to say of a number about labels, where the space was learnt from labels too."""
+    declared = registry.declaration_of(metric)
+    learnt = next((m for m in registry.methods("concepts") if m.name == space.made_by.method), None)
+    if declared is None or learnt is None or "labels" not in declared.needs & learnt.needs:
+        return ()
+    return ("The space was learnt from labels. Measure it on texts that it was not learnt from, or it is too good.",)
 
 
 def _kind(result: Any) -> Kind:

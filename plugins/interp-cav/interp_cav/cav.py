@@ -65,7 +65,8 @@ class CAV:
         length = np.array([np.linalg.norm(line.weight) for line in lines])
         normal = np.stack([line.weight for line in lines]) / length[:, None]
         offset = np.array([line.bias for line in lines]) / length
-        # the point nearest to the mean row that lies on all planes, so that decoding zeros leads there
+        # where decoding zeros leads: of the points with the least sum of squared codes the nearest to the mean row. It
+        # lies on all planes, if they meet; those of classes that exclude each other need not
         mean = data.x.mean(axis=0)
         origin = mean - np.linalg.lstsq(normal, normal @ mean + offset)[0]
         space = AffineSpace(*(torch.from_numpy(v) for v in (normal, normal, origin, normal @ origin + offset)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -55,6 +57,8 @@ class Dealing:
     def vectors(self, activations: Activations, method: Any) -> Vectors:
         """Learn the vectors of all concepts that two texts at least have, and two do not.
 
+        Each is learnt with a seed of its own, if the method has one: the method's, plus 0, 1, 2, …
+
         Raises:
             InputError: there is no concept that two texts have and two do not.
         """
@@ -67,14 +71,14 @@ class Dealing:
             )
         parts = min(self.parts, int(fewest[kept].min()))
         generator = torch.Generator().manual_seed(self.seed)
-        concept, random = [], []
+        concept, random, learners = [], [], _reseeded(method)
         for own in having.T[kept]:
             size = int(min(own.sum(), (~own).sum())) // parts
             inside, outside = (_shuffled(texts.nonzero().flatten(), generator) for texts in (own, ~own))
             pairs = zip(inside.split(size)[:parts], outside.split(size)[:parts], strict=True)
-            concept.append(torch.stack([_vector(activations, method, *pair) for pair in pairs]))
+            concept.append(torch.stack([_vector(activations, next(learners), *pair) for pair in pairs]))
             drawn = [_shuffled(torch.arange(len(own)), generator)[: 2 * size] for _ in range(self.samples)]
-            random.append(torch.stack([_vector(activations, method, *texts.split(size)) for texts in drawn]))
+            random.append(torch.stack([_vector(activations, next(learners), *texts.split(size)) for texts in drawn]))
         notes = [f"{names[i]} has too few texts and is left out." for i in range(len(names)) if i not in kept]
         if parts < self.parts:
             rarest = names[kept[int(fewest[kept].argmin())]]
@@ -90,6 +94,13 @@ def concepts_of(activations: Activations) -> tuple[Bool[Tensor, "m c"], list[str
     known = activations.class_names
     names = list(known) if len(known) == count else [f"class {i}" for i in range(count)]
     return labels if labels.ndim == 2 else one_hot(labels, count).bool(), names
+
+
+def _reseeded(method: Any) -> Iterator[Any]:
+    """The method with one seed after the other, so that no chance is shared by two vectors."""
+    if not hasattr(method, "seed"):
+        return itertools.repeat(method)
+    return (dataclasses.replace(method, seed=method.seed + i) for i in itertools.count())
 
 
 def _vector(

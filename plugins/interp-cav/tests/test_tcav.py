@@ -18,6 +18,7 @@ from interp_cav.tcav import TCAV, sensitivity, tcav
 from interp_core.activations import Activations, of_rows
 from interp_core.concepts import ConceptSpace
 from interp_core.errors import InputError
+from interp_core.floors import RandomFit
 from interp_core.hooks import at_rest, tap
 from interp_core.provenance import Cost
 from interp_core.testing import contract_tests, state_of, tiny_classifier, tiny_generator
@@ -254,5 +255,31 @@ def test_the_metric_is_the_share_of_pairs_with_a_star() -> None:
     space = interp.fit_concepts(held, by="cav", kind="ridge")
     score = interp.measure(space, held, split, by="tcav", parts=8, samples=8)
     found = tcav(split, held, method=CAV(kind="ridge"), dealing=Dealing(parts=8, samples=8))
-    assert score.value == pytest.approx(float((found.p < 0.05).float().mean())) and score.floor == 0
+    assert score.value == pytest.approx(float((found.p < 0.05).float().mean()))
+    random = tcav(split, held, method=RandomFit(space.concepts), dealing=Dealing(parts=8, samples=8))
+    assert score.floor == pytest.approx(float((random.p < 0.05).float().mean())) and float(random.random.std()) > 0
     assert score.notes[: len(found.classes)] == tuple(str(found).splitlines())
+
+
+def test_each_vector_is_learnt_with_a_seed_of_its_own() -> None:
+    """Random directions, the floor of the metric, differ from one another, those of a concept from random ones."""
+    activations, slopes = world(0)
+    found = Dealing(parts=4, samples=6).vectors(activations, RandomFit(1, seed=3))
+    every = torch.cat([found.concept.flatten(0, 1), found.random.flatten(0, 1)])
+    assert len(every) == 40 and len(every.unique(dim=0)) == 40
+    assert torch.equal(found.concept[0, 1], RandomFit(1, seed=4).fit(activations).dictionary[0])
+    again = sensitivity(slopes, activations, RandomFit(1), Dealing(parts=4, samples=6))
+    assert float(again.random.std()) > 0 and torch.equal(
+        again.each, sensitivity(slopes, activations, RandomFit(1), Dealing(parts=4, samples=6)).each
+    )
+
+
+def test_random_directions_are_found_to_matter_as_rarely_as_the_test_says() -> None:
+    """The floor of the metric: not always without a star, and rarely with one."""
+    activations, slopes = world(0)
+    dealing = Dealing(parts=6, samples=12)
+    lowest = torch.stack(
+        [sensitivity(slopes, activations, RandomFit(1, 1000 * s), dealing).p.amin() for s in range(60)]
+    )
+    assert float((lowest < 0.05).float().mean()) <= 0.05 + 2 * (0.05 * 0.95 / 60) ** 0.5
+    assert len(lowest.unique()) > 10 and float(lowest.min()) < 0.3

@@ -45,6 +45,7 @@ class ConceptDetection:
     """
 
     higher_is_better: ClassVar[bool] = True
+    reconstructs: ClassVar[bool] = False
     definition: ClassVar[str] = (
         "mean over labels of the AUROC of the one concept that tells the label best, chosen on half of the texts and "
         "scored on the other half, both ways"
@@ -87,7 +88,7 @@ def code_aurocs(space: ConceptSpace, activations: Activations, dealt: Halves) ->
     found = []
     for start in range(0, space.concepts, at_once):
         with torch.no_grad():
-            parts = [space.encode(rows)[:, start : start + at_once] for rows in activations.batches()]
+            parts = [space.encode(rows)[:, start : start + at_once].clone() for rows in activations.batches()]
         codes = torch.cat(parts).double().numpy()
         found.append(np.stack([aurocs(codes[half], dealt.member[half]) for half in (dealt.first, ~dealt.first)]))
     return np.concatenate(found, axis=2)

@@ -153,6 +153,20 @@ def test_concepts_encoded_some_at_a_time_give_the_same(monkeypatch: pytest.Monke
     assert parts.notes == whole.notes and parts.value == whole.value
 
 
+def test_codes_of_other_concepts_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the numbers that are joined to the codes of a block no more are held than are in the block."""
+    held, joined, cat = rows(), [], torch.cat
+
+    def watched(parts: list[torch.Tensor]) -> torch.Tensor:
+        joined.extend((part.untyped_storage().nbytes(), part.numel() * part.element_size()) for part in parts)
+        return cat(parts)
+
+    monkeypatch.setattr("interp_concept_detection.detection.CODES", 400)
+    monkeypatch.setattr("torch.cat", watched)
+    ConceptDetection().measure(axes(5), held)
+    assert len(joined) >= 5 and all(kept == needed for kept, needed in joined)
+
+
 @pytest.mark.parametrize("n", [400, 401])
 def test_labels_with_too_few_texts_are_left_out_and_said(n: int) -> None:
     """The one text that has the label comes last, so into one half or the other."""

@@ -19,20 +19,25 @@ def learnt(
 ) -> Float[Tensor, "c d"]:
     """The dictionary after all batches, of rows in float64 in units of their spread.
 
+    A batch with fewer rows than the first, as the last of an epoch may be, counts for as much as its rows.
+
     Source: Mairal et al. 2009, ICML, algorithm 1, with the weights of section 3.4.3 for batches; starts from the
     singular vectors of the first batch times their singular values, as scikit-learn does.
     """
-    for step, x in enumerate(batches):
-        if not step:
+    rows = 0
+    for x in batches:
+        if not rows:
+            full = len(x)
             _, size, axes = torch.linalg.svd(x, full_matrices=False)
             dictionary = x.new_zeros(concepts, x.shape[1])
             dictionary[: len(axes)] = (size[:, None] * axes)[:concepts]
             moment, cross = x.new_zeros(concepts, concepts), torch.zeros_like(dictionary)
         codes = lasso(dictionary @ dictionary.T, x @ dictionary.T, penalty)
-        seen = (step + 1) * len(x) if step < len(x) - 1 else len(x) ** 2 + step + 1 - len(x)
+        rows += len(x)
+        seen = rows if rows < full**2 else full**2 + rows / full - full
         keep = (seen + 1 - len(x)) / (seen + 1)
-        moment = keep * moment + codes.T @ codes / len(x)
-        cross = keep * cross + codes.T @ x / len(x)
+        moment = keep * moment + codes.T @ codes / full
+        cross = keep * cross + codes.T @ x / full
         dictionary = improved(dictionary, moment, cross, x, generator)
     return dictionary
 

@@ -79,6 +79,49 @@ def test_the_dictionary_is_that_of_scikit_learn(size: int, steps: int) -> None:
     assert space.penalty == pytest.approx(0.1 * spread, rel=1e-9) and np.allclose(space.mean, mean, atol=1e-6)
 
 
+def test_the_rest_of_an_epoch_counts_for_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After 4 batches of 10 rows one of a single row: of the sums of squares it adds a tenth of what a batch adds."""
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    def kept(dictionary: Tensor, moment: Tensor, cross: Tensor, *_: Any) -> Tensor:
+        seen.append((moment, cross))
+        return dictionary
+
+    monkeypatch.setattr("interp_dictionary_learning.online.improved", kept)
+    parts = list(torch.randn(41, 4, generator=torch.Generator().manual_seed(0)).double().split(10))
+    dictionary = learnt(parts, 3, 0.1, torch.Generator())
+    codes = lasso(dictionary @ dictionary.T, parts[4] @ dictionary.T, 0.1)
+    for before, after, added in zip(seen[3], seen[4], (codes.T @ codes, codes.T @ parts[4]), strict=True):
+        assert torch.allclose(after, (41 / 42) * before + added / 10, atol=1e-12)
+
+
+def test_one_odd_row_at_the_end_of_an_epoch_does_not_turn_the_dictionary() -> None:
+    """A direction is learnt from batches of rows along it; then comes a single row across."""
+    g = torch.Generator().manual_seed(0)
+    along = torch.tensor([[1.0, 0.0]]).double() * torch.randn(64, 1, generator=g, dtype=torch.float64)
+    (found,) = learnt([along] * 5 + [torch.tensor([[1.0, 1.0]]).double()], 1, 0.01, g)
+    assert 0 < float(found[1] / found[0]) < 0.02
+
+
+def test_full_batches_count_the_same_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond as many steps as a batch has rows the weights go on without a jump, a part of a batch as a part."""
+    seen: list[float] = []
+
+    def kept(dictionary: Tensor, moment: Tensor, *_: Any) -> Tensor:
+        seen.append(float(moment))
+        return dictionary
+
+    monkeypatch.setattr("interp_dictionary_learning.online.improved", kept)
+    monkeypatch.setattr("interp_dictionary_learning.online.lasso", lambda _, cross, __: torch.ones_like(cross))
+    x = torch.ones(4, 1).double()
+    learnt([x, x, x, x, x, x[:2]], 1, 0.1, torch.Generator())
+    expected, value = [], 0.0
+    for rows, theta in ((4, 4), (4, 8), (4, 12), (4, 16), (4, 17), (2, 17.5)):
+        value = (theta + 1 - rows) / (theta + 1) * value + rows / 4
+        expected.append(value)
+    assert seen == pytest.approx(expected, abs=1e-12)
+
+
 def test_a_direction_that_is_not_used_becomes_a_row() -> None:
     """And the others are least squares for the codes, not longer than 1."""
     g = torch.Generator().manual_seed(0)

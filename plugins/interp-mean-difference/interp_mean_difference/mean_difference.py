@@ -45,7 +45,8 @@ class MeanDifference:
             direction = direction / direction.norm(dim=1, keepdim=True)
         encoder = direction / direction.square().sum(1, keepdim=True)
         halfway = (encoder * (means.inside + means.outside) / 2).sum(1)
-        # the point nearest to the mean row at which all codes are zero, so that decoding zeros leads there
+        # where decoding zeros leads: of the points with the least sum of squared codes the nearest to the mean row. All
+        # codes are zero there, if they can be at once; of three classes or more that exclude each other they cannot
         away = torch.linalg.lstsq(encoder, (halfway - encoder @ means.overall)[:, None], driver="gelsd").solution[:, 0]
         origin = means.overall + away
         space = AffineSpace(direction, encoder, origin, encoder @ origin - halfway)

@@ -70,6 +70,16 @@ def test_codes_of_zero_decode_to_the_point_nearest_to_the_mean_where_all_codes_a
     assert torch.allclose(span @ (span.T @ away), away, atol=1e-4) and float(away.norm()) > 0.01
 
 
+def test_classes_that_exclude_each_other_have_the_least_codes_where_zeros_decode_to() -> None:
+    """Of three such classes no point has all codes zero: no step makes their squares fewer, none leads nearer."""
+    space = MeanDifference().fit(of_rows(X, labels=LABELS))
+    point = space.decode(torch.zeros(1, 3))
+    codes, axes = space.encode(point)[0], torch.linalg.svd(space.encoder.double())
+    assert codes.abs().max() > 0.01 and (codes @ space.encoder).abs().max() < 1e-6
+    unread = axes.Vh[int((axes.S > 1e-6).sum()) :].float()
+    assert len(unread) == 1 and (unread @ (point[0] - X.mean(0))).abs().max() < 1e-5
+
+
 def test_two_opposite_classes_have_opposite_codes() -> None:
     x, having = rows()
     space = MeanDifference().fit(of_rows(x, labels=having[:, 0].long()))

@@ -11,10 +11,10 @@ import torch
 from interp_core.activations import Activations
 from interp_core.concepts import ConceptSpace
 from interp_core.metrics import Score
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-COLUMNS = 64  # sorted at a time
+HELD = 2**26  # numbers of activations and reconstructions that are sorted at a time
 
 Moments = tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]
 
@@ -47,6 +47,8 @@ class Wasserstein1D:
     For one dimension it is the mean distance between the sorted values, in units of the activations. It sees neither
     which row is which nor how dimensions go together.
 
+    Of many rows some dimensions are sorted at a time, and the rows are read and reconstructed again for each.
+
     Source: Fel et al. 2023, arXiv:2306.07304, as interpreto computes it, where it is called FID.
     """
 
@@ -55,8 +57,9 @@ class Wasserstein1D:
 
     def measure(self, space: ConceptSpace, activations: Activations) -> Score:
         """One number for all rows."""
-        reconstruction = torch.cat(list(_reconstructed(space, activations)))
-        return Score(wasserstein(activations.matrix(), reconstruction), self.higher_is_better)
+        columns = torch.arange(activations.width).split(max(1, HELD // (2 * len(activations))))
+        gaps = [wasserstein(*_columns(space, activations, own)) * len(own) for own in columns]
+        return Score(sum(gaps) / activations.width, self.higher_is_better)
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,18 @@ def _reconstructed(space: ConceptSpace, activations: Activations) -> Iterator[Fl
     """The reconstruction of all rows, a batch of rows at a time."""
     with torch.no_grad():
         yield from (space(part) for part in activations.batches())
+
+
+def _columns(
+    space: ConceptSpace, activations: Activations, own: Int[Tensor, " k"]
+) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k"]]:
+    """Some dimensions of all rows, and of their reconstructions."""
+    held, start = torch.empty(2, len(own), len(activations)), 0
+    for part, reconstruction in zip(activations.batches(), _reconstructed(space, activations), strict=True):
+        stop = start + len(part)
+        held[0, :, start:stop], held[1, :, start:stop] = part[:, own].T, reconstruction[:, own].T
+        start = stop
+    return held[0].T, held[1].T
 
 
 def frechet(one: Float[Tensor, "n d"], other: Float[Tensor, "m d"]) -> float:
@@ -89,8 +104,8 @@ def _frechet(one: Moments, other: Moments) -> float:
 
 def wasserstein(one: Float[Tensor, "n d"], other: Float[Tensor, "n d"]) -> float:
     """The mean distance of the sorted values of each dimension."""
-    pairs = zip(one.split(COLUMNS, dim=1), other.split(COLUMNS, dim=1), strict=True)
-    gaps = [(a.sort(dim=0).values.double() - b.sort(dim=0).values.double()).abs().sum() for a, b in pairs]
+    pairs = zip(one.T, other.T, strict=True)
+    gaps = [(a.sort().values.double() - b.sort().values.double()).abs().sum() for a, b in pairs]
     return float(torch.stack(gaps).sum() / one.numel())
 
 

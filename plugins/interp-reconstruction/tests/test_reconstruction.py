@@ -83,9 +83,8 @@ def test_a_perfect_space_has_the_best_value(metric: Any) -> None:
 @pytest.mark.parametrize("metric", METRICS)
 def test_batches_change_nothing(metric: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = value(metric, X, 0.6, 0.3)
-    monkeypatch.setattr(Activations.batches, "__defaults__", (7,))
-    monkeypatch.setattr(Activations.batches, "__defaults__", (7,))
-    monkeypatch.setattr("interp_reconstruction.distances.COLUMNS", 2)
+    monkeypatch.setattr(Activations, "batches", lambda self, rows=7: iter(self.matrix().split(rows)))
+    monkeypatch.setattr("interp_reconstruction.distances.HELD", 2 * 300 * 4)
     assert value(metric, X, 0.6, 0.3) == pytest.approx(whole, abs=1e-10)
 
 
@@ -123,6 +122,24 @@ def test_the_wasserstein_distance_is_that_of_scipy() -> None:
     other = torch.randn(300, 6, generator=torch.Generator().manual_seed(1)) ** 3
     expected = np.mean([wasserstein_distance(X[:, j].numpy(), other[:, j].numpy()) for j in range(6)])
     assert wasserstein(X, other) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(("entries", "widths"), [(1, [1] * 6), (4 * 300, [2, 2, 2]), (8 * 300, [4, 2])])
+def test_the_wasserstein_distance_holds_so_many_dimensions_at_a_time(
+    entries: int, widths: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space, rows, seen = Affine(6, 0.6, 0.3), of_rows(X), []
+    whole = Wasserstein1D().measure(space, rows).value
+
+    def watched(one: Tensor, other: Tensor) -> float:
+        seen.append((tuple(one.shape), tuple(other.shape)))
+        return wasserstein(one, other)
+
+    monkeypatch.setattr("interp_reconstruction.distances.HELD", entries)
+    monkeypatch.setattr("interp_reconstruction.distances.wasserstein", watched)
+    monkeypatch.setattr(Activations, "matrix", lambda self: pytest.fail("all rows at once"))
+    assert Wasserstein1D().measure(space, rows).value == pytest.approx(whole, rel=1e-12)
+    assert seen == [((300, k), (300, k)) for k in widths]
 
 
 def test_distances_of_distributions_do_not_see_which_row_is_which() -> None:

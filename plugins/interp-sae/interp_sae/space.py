@@ -11,6 +11,8 @@ from torch import Tensor
 
 from interp_sae.selection import largest
 
+CODES = 2**22  # worked out at a time; about four float64 numbers are held for each
+
 
 class SAESpace(ConceptSpace):
     """A code is `(x - mean) @ encoder.T + bias` where that is above its threshold, else 0; a row is its codes times the
@@ -58,9 +60,13 @@ class SAESpace(ConceptSpace):
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
         """Codes of each row, non-negative, most of them 0."""
-        read = (values.double() - self.mean.double()) @ self.encoder.double().T + self.bias.double()
-        codes = torch.where(read > self.threshold, read, torch.zeros_like(read))
-        return (codes if self.active is None else largest(codes, self.active)).float()
+        encoder, at_once = self.encoder.double().T, max(1, CODES // self.concepts)
+        found = values.new_empty(len(values), self.concepts, dtype=torch.float32)
+        for start in range(0, len(values), at_once):
+            read = (values[start : start + at_once].double() - self.mean.double()) @ encoder + self.bias.double()
+            codes = torch.where(read > self.threshold, read, 0.0)
+            found[start : start + at_once] = codes if self.active is None else largest(codes, self.active)
+        return found
 
     def decode(self, codes: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
         """Activations made of these codes."""

@@ -19,6 +19,7 @@ from interp_sae.space import SAESpace
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn.functional import normalize
+from torch.overrides import TorchFunctionMode
 
 test_contract = contract_tests("sae", steps=160, learning_rate=0.15, batch_size=64)
 
@@ -141,6 +142,41 @@ def test_a_row_is_encoded_alone_as_among_others(space: SAESpace) -> None:
     x = planted()[0][:200]
     alone = torch.cat([space.encode(row[None]) for row in x])
     assert torch.allclose(space.encode(x), alone, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("active", [None, 3])
+@pytest.mark.parametrize("entries", [1, 100, 24 * 199])
+def test_codes_worked_out_some_rows_at_a_time_are_the_same(
+    space: SAESpace, active: int | None, entries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, limited = planted()[0][:200], SAESpace(**dict(space.named_buffers()), active=active)
+    whole = limited.encode(x)
+    monkeypatch.setattr("interp_sae.space.CODES", entries)
+    assert torch.equal(limited.encode(x), whole) and limited.encode(x[:0]).shape == (0, 24)
+
+
+def test_no_more_numbers_are_worked_out_at_a_time_than_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    class Watched(TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            found = function(*args, **(kwargs or {}))
+            sizes.extend([found.numel()] if isinstance(found, Tensor) and found.dtype == torch.float64 else [])
+            return found
+
+    monkeypatch.setattr("interp_sae.space.CODES", 100)
+    space = SAESpace(torch.ones(10, 2), torch.ones(10, 2), torch.zeros(10), torch.zeros(2), active=2)
+    with Watched():
+        space.encode(torch.ones(95, 2))
+    assert max(sizes) == 100
+
+
+def test_slopes_reach_every_row_through_all_parts(space: SAESpace, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = planted()[0][:50].requires_grad_()
+    (whole,) = torch.autograd.grad(space.encode(x).square().sum(), x)
+    monkeypatch.setattr("interp_sae.space.CODES", 24 * 7)
+    (parts,) = torch.autograd.grad(space.encode(x).square().sum(), x)
+    assert torch.allclose(parts, whole, atol=1e-6) and (whole != 0).any(1).all()
 
 
 def test_slopes_of_codes_are_the_encoder_where_they_are_active(space: SAESpace) -> None:

@@ -31,7 +31,8 @@ class Stability:
         halves: whether each run learns from a random half of the texts, not from all. A method without a seed finds
             the same on the same rows, so that halves alone tell anything.
         signed: whether directions that point opposite ways are different. `"auto"`: they are when no code is negative;
-            else their signs are arbitrary, as with PCA and ICA, and the absolute value of a cosine counts.
+            else their signs are arbitrary, as with PCA and ICA, and the absolute value of a cosine counts. What stands
+            beside the space is measured as the space is: see `like`.
         seed: of the halves.
 
     Source: the stability of Fel et al. 2023, arXiv:2306.07304, with cosines as in Fel et al. 2025, arXiv:2502.12892.
@@ -40,6 +41,7 @@ class Stability:
     """
 
     higher_is_better: ClassVar[bool] = True
+    reconstructs: ClassVar[bool] = False
     definition: ClassVar[str] = "mean over concepts of the cosine with the match in a space learnt again"
 
     runs: int = 3
@@ -53,13 +55,19 @@ class Stability:
         if self.signed not in ("auto", True, False):
             raise InputError(f"signed {self.signed!r} is unknown; it is True, False or 'auto'.")
 
+    def like(self, space: ConceptSpace, activations: Activations) -> Stability:
+        """The same metric with `signed` decided by this space, so that its floor is measured by the same rule."""
+        if self.signed != "auto":
+            return self
+        return dataclasses.replace(self, signed=_never_negative(space, activations))
+
     def measure(self, space: ConceptSpace, activations: Activations, method: Any) -> Score:
         """One number for each run, and their mean.
 
         Raises:
             InputError: halves of fewer than two texts.
         """
-        signed = _never_negative(space, activations) if self.signed == "auto" else bool(self.signed)
+        signed = bool(self.like(space, activations).signed)
         generator = torch.Generator().manual_seed(self.seed)
         found = []
         for run in range(1, self.runs + 1):

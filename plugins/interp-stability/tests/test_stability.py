@@ -93,6 +93,37 @@ def test_signs_matter_where_no_code_is_negative() -> None:
     assert value(arbitrary, [flipped], signed=True) == pytest.approx(1 / 3)
 
 
+@pytest.mark.parametrize("bias", [0.0, -0.5])
+def test_the_floor_is_measured_by_the_rule_of_the_space(bias: float) -> None:
+    """Codes of random directions have either sign; beside a space whose codes have not, theirs count as well."""
+    x, space = of_rows(X), space_of(torch.eye(3), bias)
+    method = Scripted((space,) * 4)
+    chosen = Stability().like(space, x)
+    assert chosen == Stability(signed=bias == 0.0) and chosen.like(RandomFit(concepts=2).fit(x), x) == chosen
+    found = measure(space, x, by=chosen, method=method)
+    assert found.value == measure(space, x, by=Stability(), method=method).value
+    assert found.floor == measure(space, x, by=Stability(signed=bias == 0.0), method=method).floor
+
+
+def test_random_directions_that_are_never_active_below_zero_score_as_the_floor_does() -> None:
+    x = of_rows(torch.randn(60, 12, generator=torch.Generator().manual_seed(0)))
+
+    def values(**parameters: bool) -> Tensor:
+        found = []
+        for seed in range(30):
+            method = RandomFit(concepts=6, seed=100 * seed)
+            dictionary = method.fit(x).dictionary
+            positive = AffineSpace(dictionary, torch.zeros_like(dictionary))
+            metric = Stability(**parameters).like(positive, x)
+            floor = metric.measure(method.fit(x), x, method)
+            found.append([metric.measure(positive, x, method).value, floor.value])
+        return torch.tensor(found).mean(0)
+
+    value, floor = values().tolist()
+    assert value == pytest.approx(floor, abs=1e-6)
+    assert values(signed=False)[1] > floor + 0.05
+
+
 def test_a_code_of_zero_is_not_negative() -> None:
     space, x = space_of(torch.eye(3)), torch.cat([X, 0 * X[:1]])
     flipped = Scripted((space, space_of(torch.diag(torch.tensor([1.0, 1.0, -1.0])))))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import blake2b
+from itertools import groupby
+from operator import itemgetter
 
 import torch
 from interp_core.activations import Activations
@@ -124,15 +128,23 @@ class TopInputs:
 
 def _keys(activations: Activations) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
     """Numbers that are equal for the same unit text in the same text, and for the same unit text anywhere."""
-    within: dict[tuple[str, str], int] = {}
-    anywhere: dict[str, int] = {}
-    pairs = []
-    for t, u in zip(activations.text_of.tolist(), activations.unit_of.tolist(), strict=True):
-        unit = activations.units[t][u].text
-        both = within.setdefault((activations.texts[t], unit), len(within))
-        pairs.append((both, anywhere.setdefault(unit, len(anywhere))))
-    texts, units = torch.tensor(pairs).T
-    return texts, units
+    units = _numbers(_unit_texts(activations))
+    return _numbers(activations.texts)[activations.text_of] * len(units) + units, units
+
+
+def _unit_texts(activations: Activations) -> Iterator[str]:
+    """The text of the unit of each row; of a store the units of each text are read once."""
+    places = zip(activations.text_of.numpy(), activations.unit_of.numpy(), strict=True)
+    for text, rows in groupby(places, itemgetter(0)):
+        units = activations.units[int(text)]
+        yield from (units[int(unit)].text for _, unit in rows)
+
+
+def _numbers(texts: Iterable[str]) -> Int[Tensor, " n"]:
+    """A number for each text, the same for equal ones; from digests, so that no text is kept."""
+    known: dict[bytes, int] = {}
+    digests = (blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts)
+    return torch.frombuffer(array("q", (known.setdefault(digest, len(known)) for digest in digests)), dtype=torch.long)
 
 
 def _entries(found: Strongest) -> Iterable[list[tuple[int, float]]]:

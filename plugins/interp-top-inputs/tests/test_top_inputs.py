@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +17,7 @@ from interp_core.interpretation import Example, Interpretation, interpret
 from interp_core.provenance import MadeBy
 from interp_core.testing import contract_tests
 from interp_core.text import Unit
-from interp_top_inputs.top_inputs import TopInputs
+from interp_top_inputs.top_inputs import TopInputs, _keys
 from interp_top_inputs.words import occurrences
 from jaxtyping import Float
 from torch import Tensor
@@ -70,6 +73,50 @@ def test_words_of_units_are_distinct_and_ranked_by_their_largest_activation() ->
 def test_a_unit_that_is_twice_in_one_text_is_one_example() -> None:
     values = torch.tensor([[3.0], [1.0], [2.0]])
     assert [e.start for e in shown(values, of_words(values, ["so and so"]), top=3)[0].examples] == [0, 3]
+
+
+def test_a_unit_that_is_in_two_equal_texts_is_one_example_and_in_two_others_is_two() -> None:
+    values = torch.tensor([[4.0], [3.0], [2.0], [1.0]])
+    found = shown(values, of_words(values, ["so it", "so", "so"]), top=9)[0]
+    assert [(e.text, e.value) for e in found.examples] == [("so it", 4.0), ("so it", 3.0), ("so", 2.0)]
+    assert found.words == (("so", 4.0), ("it", 3.0))
+
+
+class Stored(Sequence[Any]):
+    """Made anew each time it is asked for, as by a store, and counts how often."""
+
+    def __init__(self, make: Callable[[int], Any], size: int) -> None:
+        self.make, self.size, self.asked = make, size, 0
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, i: Any) -> Any:
+        if i >= self.size:
+            raise IndexError(i)
+        self.asked += 1
+        return self.make(i)
+
+
+@pytest.mark.parametrize("long_units", [False, True])
+def test_texts_and_units_of_a_store_are_read_once_and_not_kept(long_units: bool) -> None:
+    def text(i: int) -> str:
+        return f"{i} " * 2000
+
+    def units(i: int) -> tuple[Unit, ...]:
+        return tuple(Unit(text(i) if long_units else "unit", 0, 4) for _ in range(3))
+
+    texts, pieces = Stored(text, 300), Stored(units, 300)
+    row = torch.arange(900)
+    activations = Activations(torch.zeros(900, 1), row // 3, row % 3, texts, pieces, "given", "word", MadeBy("given"))
+    texts.asked = pieces.asked = 0
+    whole = 300 * len(text(100))
+    tracemalloc.start()
+    within, anywhere = _keys(activations)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < whole / 4 and max(texts.asked, pieces.asked) < 310  # checks of types look at some again
+    assert len(within.unique()) == 300 and len(anywhere.unique()) == (300 if long_units else 1)
 
 
 def test_the_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
