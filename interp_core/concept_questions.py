@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -20,13 +20,14 @@ from interp_core.options import Options
 from interp_core.question import Question
 from interp_core.rows import Answer, Request
 from interp_core.split import SplitModel
+from interp_core.store import grouped
 from interp_core.targets import Readout, Target, readout_of
 from interp_core.text import Encoded
 from interp_core.wanted import Contrast, class_targets
 from torch import Tensor
 
 T = TypeVar("T")
-TEXTS_AT_A_TIME = 256
+TEXTS_AT_A_TIME, NUMBERS_AT_A_TIME = 256, 2**26  # whose codes and states are held at once
 Ask = Callable[[Request], Answer]
 Input = tuple[Encoded, Readout, ConceptInput]
 
@@ -51,7 +52,7 @@ class ConceptQuestions:
     targets: Any
     labels: tuple[str, ...] = ()
 
-    def inputs(self, texts: range) -> list[Input]:
+    def inputs(self, texts: Sequence[int]) -> list[Input]:
         """What is known of each text before it is asked about."""
         model, held = self.split.model, self.activations
         encode = model.encoder.prompt if model.head == "causal" else model.encoder
@@ -130,8 +131,9 @@ class ConceptQuestions:
 
         results: list[T] = []
         count = len(self.activations.texts)
-        for start in range(0, count, TEXTS_AT_A_TIME):
-            inputs = self.inputs(range(start, min(start + TEXTS_AT_A_TIME, count)))
+        rows = NUMBERS_AT_A_TIME // max(self.space.concepts, self.space.width)
+        for texts in grouped(iter(range(count)), lambda i: len(self.activations.units[i]), rows, TEXTS_AT_A_TIME):
+            inputs = self.inputs(texts)
             longest = max(len(encoded) for encoded, _, _ in inputs)
             results += self.session.run([partial(job, item) for item in inputs], description, longest)
         return results

@@ -24,7 +24,7 @@ from interp_core.text import Encoded
 from torch import Tensor
 from tqdm.auto import tqdm
 
-TEXTS_AT_A_TIME = 256
+TEXTS_AT_A_TIME, NUMBERS_AT_A_TIME = 256, 2**26  # whose states are held at once, where the model is
 TEXTS_A_SHARD, NUMBERS_A_SHARD = 1024, 2**24  # the rows of a shard are 64 MB and what its last text adds
 
 
@@ -152,7 +152,8 @@ class _Reader:
 
     def _read(self, items: Sequence[tuple[Encoded, Any]], evaluator: Evaluator, bar: Any) -> _Part:
         parts = []
-        for some in (items[i : i + TEXTS_AT_A_TIME] for i in range(0, len(items), TEXTS_AT_A_TIME)):
+        tokens = NUMBERS_AT_A_TIME // sum(split.width for split in self.splits)
+        for some in grouped(iter(items), lambda item: len(item[0]), tokens, TEXTS_AT_A_TIME):
             parts.append(self._part([e for e, _ in some], [label for _, label in some], evaluator))
             bar.update(len(some))
         return _Part.joined(parts)

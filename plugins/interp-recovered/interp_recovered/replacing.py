@@ -11,12 +11,13 @@ from interp_core.concepts import ConceptSpace
 from interp_core.errors import InputError, UnsupportedError
 from interp_core.evaluate import Evaluator
 from interp_core.split import SplitModel
+from interp_core.store import grouped
 from interp_core.text import Encoded
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-TEXTS_AT_A_TIME = 32  # whose logits are held at once
+TEXTS_AT_A_TIME, NUMBERS = 32, 2**25  # texts, and logits of one kind, that are held at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +61,10 @@ def answers(space: ConceptSpace, activations: Activations, split: SplitModel) ->
             f"{', '.join(model.labels[:5])}; give activations without labels to measure against its own answers."
         )
     evaluator = Evaluator(model)
-    for start in range(0, len(activations.texts), TEXTS_AT_A_TIME):
-        texts = range(start, min(start + TEXTS_AT_A_TIME, len(activations.texts)))
-        encoded = [_encoded(split, activations, i) for i in texts]
+    tokens = NUMBERS // model.logits(model.some_ids()).shape[-1]
+    known = ((i, _encoded(split, activations, i)) for i in range(len(activations.texts)))
+    for group in grouped(known, lambda one: len(one[1]), tokens, TEXTS_AT_A_TIME):
+        texts, encoded = zip(*group, strict=True)
         states = split.states(evaluator, encoded)
         versions: tuple[list[Tensor], ...] = ([], [], [])
         for i, e, state in zip(texts, encoded, states, strict=True):
