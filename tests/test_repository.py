@@ -36,7 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("provenance", "removal", "loading", "probing", "scoring"),
     ("activations", "evaluate", "generation", "options", "score"),
     ("exporting", "runner", "split", "tasks", "internals", "comparison"),
-    ("builders", "concepts", "moments", "reading"),
+    ("builders", "classes", "concepts", "moments", "reading"),
     ("asking", "floors", "affine", "layers", "lighting"),
     ("attribution", "interpretation", "concept_questions", "intervention"),
     ("contribution", "effects", "measured"),

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from interp_core.activations import Activations
+from interp_core.classes import names_of
 from interp_core.errors import InputError
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -91,9 +92,7 @@ def concepts_of(activations: Activations) -> tuple[Bool[Tensor, "m c"], list[str
     count = activations.membership("labels").shape[1]
     labels = activations.labels
     assert labels is not None
-    known = activations.class_names
-    names = list(known) if len(known) == count else [f"class {i}" for i in range(count)]
-    return labels if labels.ndim == 2 else one_hot(labels, count).bool(), names
+    return labels if labels.ndim == 2 else one_hot(labels, count).bool(), names_of(activations, count)
 
 
 def _reseeded(method: Any) -> Iterator[Any]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from interp_core.activations import Activations
+from interp_core.classes import names_of
 from interp_core.errors import InputError
 from jaxtyping import Bool
 
@@ -33,8 +34,7 @@ def halves(activations: Activations, seed: int) -> Halves:
         InputError: there is no label that texts of both halves have and lack.
     """
     member = activations.membership("labels").numpy()
-    count, known = member.shape[1], activations.class_names
-    names = known if len(known) == count else [f"class {i}" for i in range(count)]
+    names = names_of(activations, member.shape[1])
     _, row, text = np.unique(activations.text_of.numpy(), return_index=True, return_inverse=True)
     drawn = np.random.default_rng(seed).random(len(row))
     order = np.lexsort((drawn, *member[row].T))  # neighbours have the same labels

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from interp_core.activations import Activations
+from interp_core.classes import classes_of
 from interp_core.errors import InputError
 from jaxtyping import Bool, Float, Int
 
@@ -32,16 +33,7 @@ def labelled(activations: Activations) -> Labelled:
     Raises:
         InputError: a class that no row has or that all rows have, or rows that are all equal.
     """
-    member = activations.membership("labels")
-    count = member.sum(0).tolist()
-    known = activations.class_names
-    names = list(known) if len(known) == len(count) else [f"class {i}" for i in range(len(count))]
-    for name, having in zip(names, count, strict=True):
-        if not 0 < having < len(member):
-            raise InputError(
-                f"{having} of {len(member)} rows have {name!r}; a concept is learnt from rows with and without it. "
-                "Give the other classes alone: dataclasses.replace(activations, labels=…, class_names=…)."
-            )
+    member, names = classes_of(activations)
     x = activations.matrix().double().numpy()
     if bool((x == x[0]).all()):
         raise InputError(f"all {len(x)} rows of {activations.layer!r} are equal; nothing tells classes apart.")

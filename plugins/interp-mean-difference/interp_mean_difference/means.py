@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from interp_core.activations import Activations
+from interp_core.classes import classes_of
 from interp_core.errors import InputError
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -56,22 +57,3 @@ def class_means(activations: Activations) -> ClassMeans:
             "one to the other; use another layer, or leave the class out."
         )
     return ClassMeans(names, member, inside, outside, total / start)
-
-
-def classes_of(activations: Activations) -> tuple[Bool[Tensor, "n k"], list[str]]:
-    """Which rows have which class, and what the classes are called.
-
-    Raises:
-        InputError: a class that no row has, or that all rows have.
-    """
-    member = activations.membership("labels")
-    count = member.sum(0).tolist()
-    known = activations.class_names
-    names = list(known) if len(known) == len(count) else [f"class {i}" for i in range(len(count))]
-    for name, having in zip(names, count, strict=True):
-        if not 0 < having < len(member):
-            raise InputError(
-                f"{having} of {len(member)} rows have {name!r}; a concept is learnt from rows with and without it. "
-                "Give the other classes alone: dataclasses.replace(activations, labels=…, class_names=…)."
-            )
-    return member, names
