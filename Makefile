@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-DECLARED := pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
-PLUGINS := $(foreach p,$(sort $(wildcard plugins/*/pyproject.toml)),--editable $(dir $(p)))
+DECLARED := pyproject.toml constraints.txt tools/packages.toml
+PLUGINS = $(shell $(PYTHON) tools/packages.py --editable)
 
-.PHONY: demo test lint format docs bench clean
+.PHONY: demo test lint format docs bench clean packages quick
 
 demo: $(VENV)/.demo
 	$(BIN)/interp demo --html report.html
@@ -24,8 +24,12 @@ format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# writes what follows from tools/packages.toml: each pyproject.toml, the extras, the catalogue
+packages: $(VENV)/.demo
+	$(BIN)/python tools/packages.py --write
+
 docs: $(VENV)/.demo
-	$(BIN)/python docs/generate.py
+	PYTHONPATH=tools $(BIN)/python docs/generate.py
 
 bench: $(VENV)/.test
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done

@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
+from packages import packages
 
 ROOT = Path(__file__).parent
-PACKAGES = ["interp_core", *(p.name.replace("-", "_") for p in sorted((ROOT / "plugins").glob("interp-*")))]
+CHECKED = ["interp_core", *(package.module for package in packages())]
 
 # Deterministic, since the tests also check that nothing draws from the global random state.
 _checker = types.ModuleType("interp_typechecker")
 _checker.check = beartype(conf=BeartypeConf(is_random=False, is_pep484_tower=True))  # type: ignore[attr-defined]
 sys.modules[_checker.__name__] = _checker
-install_import_hook(PACKAGES, "interp_typechecker.check")
+install_import_hook(CHECKED, "interp_typechecker.check")
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -47,8 +48,7 @@ def device() -> str:
 @pytest.fixture(scope="session")
 def real_model(shared: Path, device: str) -> Callable[[str], object]:
     """Loads one of the real models, once."""
-    from interp_core.loading import load
-    from interp_core.model import TextModel
+    from interp_core.model import TextModel, load
 
     known: dict[str, TextModel] = {}
 
@@ -64,7 +64,7 @@ def real_model(shared: Path, device: str) -> Callable[[str], object]:
 @pytest.fixture(scope="session")
 def real_texts(shared: Path) -> Callable[..., list[str]]:
     """Reads a column of one of the real corpora."""
-    from interp_core.corpus import read_column
+    from interp_core.text import read_column
 
     def get(name: str, split: str = "test", column: str = "text") -> list[str]:
         return read_column(shared / "data" / name / f"{split}.csv.gz", column)

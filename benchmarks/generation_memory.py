@@ -26,7 +26,7 @@ def run(way: str) -> None:
     import interp_core as interp
     import torch
     import transformers
-    from interp_core.testing.models import word_tokenizer
+    from interp_core.testing import word_tokenizer
 
     tokenizer = word_tokenizer()
     tokenizer.model_max_length = TOKENS

@@ -18,8 +18,7 @@ from typing import Any
 
 import interp_core as interp
 import torch
-from interp_core.corpus import read_column
-from interp_core.granularity import word_spans
+from interp_core.text import read_column, word_spans
 
 SHARED = Path(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("INTERP_SHARED", "../shared"))
 DEVICE = os.environ.get("INTERP_TEST_DEVICE", "cpu")

@@ -17,11 +17,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from interp_core.activations import Activations
+from interp_core.activations import Activations, Store
 from interp_core.concepts import fit_concepts
-from interp_core.provenance import MadeBy
-from interp_core.registry import get, implementation
-from interp_core.store import Store
+from interp_core.plugin import implementation
+from interp_core.results import MadeBy
 
 WIDTH, PLANTED, SHARD = 384, 64, 20_000
 METHODS = {

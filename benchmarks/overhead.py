@@ -15,9 +15,8 @@ from pathlib import Path
 
 import interp_core as interp
 import torch
-from interp_core.corpus import read_column
-from interp_core.hooks import TapEntry
-from interp_core.rows import Request, whole_text
+from interp_core.model import ModelRequest, OutputInjection, whole_text
+from interp_core.text import read_column
 
 SHARED = Path(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("INTERP_SHARED", "../shared"))
 DEVICE = os.environ.get("INTERP_TEST_DEVICE", "cpu")
@@ -71,20 +70,20 @@ def main() -> None:
     states = [torch.zeros(1, len(e), model.config.hidden_size, device=DEVICE) for e in encoded]
 
     def resumed(entry: object) -> Callable[[], object]:
-        from interp_core.evaluate import Evaluator
+        from interp_core.model import BatchRunner
 
         requests = [
-            Request(torch.tensor([len(e)]), whole_text(e, s), entry=entry)  # type: ignore[arg-type]
+            ModelRequest(torch.tensor([len(e)]), whole_text(e, s), entry=entry)  # type: ignore[arg-type]
             for e, s in zip(encoded, states, strict=True)
         ]
 
         def run() -> object:
             with torch.no_grad():
-                return Evaluator(model).run(requests)
+                return BatchRunner(model).run(requests)
 
         return run
 
-    short, full = seconds(resumed(split.entry)), seconds(resumed(TapEntry(model.model, split.path)))
+    short, full = seconds(resumed(split.entry)), seconds(resumed(OutputInjection(model.model, split.path)))
     print(f"going on from block 3 of 0-5: {full / short:.2f} x faster than the full pass with the layer replaced")
     held = model.split(-1).activations(texts, granularity="cls", progress=False)
     space = interp.fit_concepts(held, by="semi-nmf", concepts=6)

@@ -17,7 +17,7 @@ from typing import Any
 import interp_core as interp
 import torch
 from interp_core.concepts import ConceptSpace
-from interp_core.testing.synthetic import synthetic_world
+from interp_core.testing import synthetic_world
 from interp_sae.space import SAESpace
 from torch.nn.functional import normalize
 

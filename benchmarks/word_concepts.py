@@ -14,7 +14,7 @@ import tempfile
 import time
 
 import interp_core as interp
-from interp_core.corpus import read_column
+from interp_core.text import read_column
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from interp_core import registry
-from interp_core.plugin import VERBS, Method
+from interp_core.plugin import VERBS, Method, implementation, methods, package_of
+from packages import packages
 
 ROOT = Path(__file__).parent.parent
 HEAD = """\
@@ -23,8 +23,8 @@ method, with its whole docstring. *Needs* is what a question or activations must
 
 def page() -> str:
     """The page, for the methods of the packages in plugins/."""
-    own = {folder.name for folder in (ROOT / "plugins").iterdir()}
-    found = [m for m in registry.methods() if registry.package_of(m) in own]
+    own = {package.name for package in packages()}
+    found = [m for m in methods() if package_of(m) in own]
     parts = [HEAD]
     for kind, verb in VERBS.items():
         chosen = [m for m in found if m.kind == kind]
@@ -35,7 +35,7 @@ def page() -> str:
 
 
 def _entry(method: Method) -> Iterator[str]:
-    made = registry.implementation(method)
+    made = implementation(method)
     yield f"### {method.name}\n"
     yield f"{method.summary[0].upper()}{method.summary[1:]}.\n"
     if method.measures:
@@ -43,7 +43,7 @@ def _entry(method: Method) -> Iterator[str]:
     yield f"- needs: {', '.join(sorted(method.needs)) or 'nothing beyond the scores'}"
     yield f"- claims: {', '.join(sorted(method.claims)) or 'nothing'}"
     yield f"- source: {method.source}"
-    yield f"- package: `{registry.package_of(method)}`"
+    yield f"- package: `{package_of(method)}`"
     fields = dataclasses.fields(made)
     if fields:
         said = _meanings(inspect.getdoc(made) or "")

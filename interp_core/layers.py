@@ -1,46 +1,5 @@
-"""Several layers of one model, read together."""
+"""Moved to interp_core.model; this path goes with 0.3."""
 
-from __future__ import annotations
+from interp_core.plugin import moved
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-from interp_core.activations import Activations
-from interp_core.reading import read
-from interp_core.split import SplitModel
-
-
-@dataclass(frozen=True, eq=False)
-class Layers:
-    """Several layers of one model, read in one pass; made by `model.layers(…)`."""
-
-    splits: tuple[SplitModel, ...]
-
-    def activations(
-        self, texts: Iterable[str], *, to: str | Path | None = None, **options: Any
-    ) -> dict[str, Activations]:
-        """What each layer holds for each unit of each text, by module path.
-
-        Passes stop at the last of the layers unless predictions are wanted.
-
-        Args:
-            texts: the corpus: a list, an iterator, or a column of a `datasets.Dataset`.
-            to: a folder; rows are written there as they are read, a store for each layer. A run that was interrupted
-                goes on from the last whole shard when it is given the same call again.
-            **options: `granularity="token"`: what a row stands for, the mean over the tokens of each unit, or for
-                `"cls"` the one position that the classifier reads. `predictions=False`: also keep the class that the
-                model gives to each text; of a multi-label head, which ones. `labels=None`: for each text the class
-                that it is said to have, by number or name, or a row of booleans, one a class; kept beside.
-                `class_names=None`: what these classes are called, where they are not those of the model.
-                `progress=True`: show a bar on a terminal or notebook.
-
-        Raises:
-            InputError: an empty corpus or text, labels of another length, predictions of a model that has no classes,
-                a folder that holds something else.
-            LayerError: a layer runs twice in a pass, or has no row for each token.
-        """
-        folders = [None if to is None else Path(to) / split.path for split in self.splits]
-        found = read(self.splits, texts, folders, **options)
-        return {split.path: one for split, one in zip(self.splits, found, strict=True)}
+__getattr__ = moved(__name__, "interp_core.model")

@@ -1,54 +1,5 @@
-"""Loading a model and its tokenizer from a folder or hub id."""
+"""Moved to interp_core.model; this path goes with 0.3."""
 
-from __future__ import annotations
+from interp_core.plugin import moved
 
-from pathlib import Path
-from typing import Any
-
-from interp_core.errors import InputError
-from interp_core.model import DEFAULT_BUDGET, TextModel
-from safetensors import SafetensorError
-
-_HUB_OPTIONS = ("revision", "subfolder", "token", "cache_dir", "local_files_only", "trust_remote_code")
-
-
-def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int = DEFAULT_BUDGET, **options: Any) -> TextModel:
-    """The model and tokenizer of a folder or hub id.
-
-    Args:
-        path: a local folder or a hub id.
-        task: `"auto"` (the class its config names), or the `Auto` class to load with, such as
-            `"SequenceClassification"`.
-        tokens_per_batch: see `TextModel`.
-        options: given to `from_pretrained` of the model, such as `dtype` or `device_map`.
-
-    Raises:
-        InputError: nothing can be loaded from there.
-    """
-    import transformers
-
-    looks_local = Path(path).is_absolute() or len(Path(path).parts) > 2 or str(path).startswith(".")
-    if looks_local and not Path(path).is_dir():
-        raise InputError(f"{str(path)!r} is not a folder with a model.")
-    try:
-        shared = {key: value for key, value in options.items() if key in _HUB_OPTIONS}
-        config = transformers.AutoConfig.from_pretrained(path, **shared)
-        named = [
-            *(getattr(config, "architectures", None) or ()),
-            *(getattr(config, "auto_map", None) or ()),
-            "AutoModel",
-        ]
-        names = [f"AutoModelFor{task}"] if task != "auto" else [n for n in named if n != "AutoConfig"]
-        maker = next((found for name in names if (found := getattr(transformers, name, None)) is not None), None)
-        if maker is None:
-            raise InputError(
-                f"transformers has no class {names[0]!r}; name the task, such as task='SequenceClassification'."
-            )
-        model = maker.from_pretrained(path, **options)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(path, **shared)
-    except (OSError, ValueError, SafetensorError) as error:
-        if isinstance(error, InputError):
-            raise
-        first = str(error).strip().split("\n")[0]
-        raise InputError(f"no model could be loaded from {str(path)!r}: {first}") from error
-    return TextModel(model.eval(), tokenizer, tokens_per_batch=tokens_per_batch)
+__getattr__ = moved(__name__, "interp_core.model")

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import interp_core as interp
 import pytest
 import torch
-from interp_core.comparison import Row
 from interp_core.errors import InputError, UnsupportedError
-from interp_core.intervals import interval_of_mean, t_quantile
-from interp_core.score import Score
+from interp_core.metrics import Row, Score
+from interp_core.statistics import interval_of_mean
+from interp_core.statistics._intervals import t_quantile
 from interp_core.testing import planted_model
 from scipy import stats
 
@@ -70,7 +70,7 @@ def test_the_csv_has_a_line_for_each_method_and_metric(tmp_path) -> None:  # typ
     ]
     own = next(line for line in lines if line["method"] == "occlusion" and line["metric"] == "insertion")
     score = found.rows[1].scores["insertion"]
-    assert float(own["value"]) == pytest.approx(score.value) and own["beats floor"] == "True"
+    assert float(own["value"]) == pytest.approx(score.value) and own["beats chance"] == "True"
     assert int(own["rows"]) == found.rows[1].cost.rows > 0
 
 
@@ -84,8 +84,8 @@ def test_many_comparisons_need_more_evidence_each() -> None:
     margins = torch.tensor([0.1, 0.2, 0.15, -0.02, 0.12, 0.03])
     score = Score(1.0, True, margins=margins)
     rows = tuple(Row(f"m{i}", scores={"a": score}) for i in range(200))
-    assert interp.Benchmark(rows[:1], ("a",), "", 6).beats_floor(rows[0], "a")
-    assert not interp.Benchmark(rows, ("a",), "", 6).beats_floor(rows[0], "a")
+    assert interp.Benchmark(rows[:1], ("a",), "", 6).beats_chance(rows[0], "a")
+    assert not interp.Benchmark(rows, ("a",), "", 6).beats_chance(rows[0], "a")
 
 
 @pytest.mark.parametrize("level", [0.5, 0.95, 0.999])

@@ -11,12 +11,12 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
-from interp_core import registry
 from interp_core.attribution import Attribution
-from interp_core.cli import main, parameters
-from interp_core.comparison import Benchmark
+from interp_core.cli._main import main, parameters
 from interp_core.concepts import ConceptSpace
-from interp_core.saved import load_result
+from interp_core.metrics import Benchmark
+from interp_core.plugin import _registry as registry
+from interp_core.results import load_result
 from interp_core.testing import tiny_classifier, tiny_generator
 
 TEXT = "i feel so angry about love today"
@@ -358,9 +358,9 @@ def compared(tiny: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="module")
 def expected(tiny: Path, data: Path) -> Benchmark:
     """The same in Python."""
-    from interp_core.benchmarking import benchmark
-    from interp_core.corpus import read_column
-    from interp_core.loading import load
+    from interp_core.metrics import benchmark
+    from interp_core.model import load
+    from interp_core.text import read_column
     from interp_lime.lime import Lime
 
     methods = {"occlusion": "occlusion", "lime": Lime(samples=20)}
@@ -382,7 +382,7 @@ def test_benchmark_prints_an_aligned_table_and_the_verdict(compared: tuple[str, 
         values = [row.scores[metric] for metric in expected.metrics]
         assert [line[i:].split()[0] for i in at[:2]] == [f"{score.value:.3f}" for score in values]
         assert line[at[3] :] == str(row.cost.rows)
-        beats = [expected.beats_floor(row, metric) for metric in expected.metrics]
+        beats = [expected.beats_chance(row, metric) for metric in expected.metrics]
         assert [" +" in line[i:j] for i, j in pairwise(at[:3])] == beats
 
 
@@ -412,7 +412,7 @@ def test_benchmark_for_programs_has_every_number(tiny: Path, data: Path, expecte
     score = row["scores"]["insertion"]
     assert score["value"] == expected.rows[0].scores["insertion"].value
     assert len(score["margins"]) == 8
-    assert said["trusted"] == ("occlusion" if score["beats_floor"] else None)
+    assert said["trusted"] == ("occlusion" if score["beats_chance"] else None)
 
 
 def test_a_method_that_fails_is_told_apart_and_the_others_go_on(tiny: Path, data: Path) -> None:

@@ -17,14 +17,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from interp_core import registry
-from interp_core.cli import main
+from interp_core.cli._main import main
+from interp_core.plugin import _registry as registry
 
 ROOT = Path(__file__).parent.parent
 OWN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-READMES = sorted((ROOT / "plugins").glob("*/README.md"))
+READMES = [package.folder / "README.md" for package in packages()]
 PAGES = [*OWN, *READMES]
-PACKAGES = sorted(p.parent.name for p in (ROOT / "plugins").glob("*/pyproject.toml"))
+PACKAGES = [package.name for package in packages()]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 

@@ -7,9 +7,9 @@ import textwrap
 import interp_core as interp
 import pytest
 import torch
-from interp_core.corpus import read_column
 from interp_core.errors import InputError, InterpWarning, ModelError, TargetError, UnsupportedError
 from interp_core.testing import dictionary_world, state_of, tiny_classifier, tiny_generator
+from interp_core.text import read_column
 
 TEXT = "i feel so happy today"
 
@@ -75,7 +75,7 @@ def test_weights_that_are_nan_are_named(make) -> None:  # type: ignore[no-untype
 
 def test_a_model_on_the_meta_device_is_refused() -> None:
     import transformers
-    from interp_core.testing.models import word_tokenizer
+    from interp_core.testing import word_tokenizer
 
     with torch.device("meta"):
         model = transformers.BertModel(transformers.BertConfig(num_hidden_layers=1))

@@ -3,10 +3,9 @@
 import interp_core as interp
 import pytest
 import torch
-from interp_core.asking import Session
+from interp_core.attribution import Options, Session
 from interp_core.errors import ModelError
-from interp_core.evaluate import Evaluator
-from interp_core.options import Options
+from interp_core.model import BatchRunner
 from interp_core.testing import planted_model, tiny_classifier, tiny_generator
 
 TEXTS = ["i feel so happy today and the sun was warm", "sad", "the old dog was never calm", "cold night and rain", "i"]
@@ -31,7 +30,7 @@ def test_no_variant_is_evaluated_twice() -> None:
     model = tiny_classifier()
     question = _question(model, TEXTS[1])
     keep = torch.tensor([[True], [False], [True], [False], [True]])
-    session_cost = question._runner.evaluator.cost
+    session_cost = question.runner.batch_runner.cost
     before = session_cost.rows
     first = question.masked(keep)
     assert session_cost.rows - before <= 2
@@ -277,4 +276,4 @@ def test_two_threads_may_ask_the_same_model_at_once_and_the_user_may_call_it() -
 
 
 def test_an_evaluator_without_requests_has_nothing_to_do() -> None:
-    assert Evaluator(tiny_classifier()).run([]) == []
+    assert BatchRunner(tiny_classifier()).run([]) == []

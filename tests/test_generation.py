@@ -3,9 +3,8 @@
 import interp_core as interp
 import pytest
 import torch
-from interp_core.asking import Session
+from interp_core.attribution import Options, Session
 from interp_core.errors import InputError, TargetError, UnsupportedError
-from interp_core.options import Options
 from interp_core.testing import tiny_generator
 
 PROMPT = "i feel so happy"
@@ -21,8 +20,8 @@ def question(model: interp.TextModel, targets: object = GIVEN, **options: object
 def test_one_pass_scores_every_token_like_the_loop_token_by_token() -> None:
     model = tiny_generator()
     asked = question(model)
-    ids = asked._runner.encoded.ids
-    prompt = asked._runner.encoded.prompt
+    ids = asked.runner.encoded.ids
+    prompt = asked.runner.encoded.prompt
     expected = []
     with torch.no_grad():
         for position in range(prompt, len(ids)):
@@ -97,7 +96,7 @@ def test_a_token_removed_from_the_prompt_equals_the_mean_embedding_in_its_place(
     asked = question(model)
     keep = torch.ones(1, len(asked.units), dtype=torch.bool)
     keep[0, 2] = False
-    encoded = asked._runner.encoded
+    encoded = asked.runner.encoded
     vectors = model.model.transformer.wte(encoded.ids)[None].detach().clone()
     vectors[0, int((encoded.unit_of == 2).nonzero())] = model.model.transformer.wte.weight.mean(0)
     with torch.no_grad():

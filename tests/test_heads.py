@@ -5,8 +5,8 @@ import pytest
 import torch
 import transformers
 from interp_core.errors import UnsupportedError
-from interp_core.testing import tiny_classifier
-from interp_core.testing.models import SPECIAL, WORDS, word_tokenizer
+from interp_core.testing import tiny_classifier, word_tokenizer
+from interp_core.testing._tiny_models import SPECIAL, WORDS
 
 TEXTS = ["i feel so happy today and the sun was warm", "sad", "the old dog was never calm"]
 SIZES = {"vocab_size": len(SPECIAL) + len(WORDS), "num_labels": 3}

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from interp_core.errors import InputError, LayerError
-from interp_core.hooks import at_rest, tap
+from interp_core.model import at_rest, tap
 from interp_core.testing import state_of, tiny_classifier, tiny_generator
 
 IDS = torch.tensor([[2, 5, 6, 9, 3]])

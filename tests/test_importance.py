@@ -4,7 +4,7 @@ import interp_core as interp
 import pytest
 import torch
 from interp_core.errors import InputError, TargetError
-from interp_core.hooks import at_rest, tap
+from interp_core.model import at_rest, tap
 from interp_core.testing import PlantedSpace, state_of, tiny_classifier, tiny_generator
 
 TEXTS = ["i feel so happy today", "the old dog was never calm", "sad", "cold night and rain"]
@@ -69,7 +69,7 @@ def test_only_the_part_above_the_split_runs_on_variants_in_the_middle_of_a_model
     model = tiny_classifier()
     split, space = model.split(0), space_of()
     held = split.activations(TEXTS, granularity="word", progress=False)
-    assert split.entry is not None and split.probe.runs_once and not model.one_row_a_pass
+    assert split.injection is not None and split.capabilities.runs_once and not model.one_row_a_pass
     calls = blocks_that_run(model)
     interp.importance(split, space, held, by="occlusion", progress=False)
     assert calls.count(model.blocks[0]) == 1  # one pass reads what the layer holds, and stops there
@@ -86,7 +86,7 @@ def test_the_scores_explained_are_those_of_the_text_itself() -> None:
         codes = space.encode(held.values[held.rows_of(i)])
         without = states.clone()
         without[1:-1] -= space.decode(codes) - space.decode(torch.zeros_like(codes))
-        intact, emptied = (split.resume(s[None], model.encoder(text))[0] for s in (states, without))
+        intact, emptied = split.resume([states, without], [model.encoder(text)] * 2)
         assert torch.allclose(found.per_text[i].sum(-1), intact - emptied, atol=1e-3)
 
 
@@ -134,6 +134,6 @@ def test_importance_survives_saving(tmp_path) -> None:  # type: ignore[no-untype
 
 
 def _evaluator(model: interp.TextModel):  # type: ignore[no-untyped-def]
-    from interp_core.evaluate import Evaluator
+    from interp_core.model import BatchRunner
 
-    return Evaluator(model)
+    return BatchRunner(model)

@@ -5,9 +5,8 @@ import threading
 import interp_core as interp
 import pytest
 import torch
-from interp_core.asking import Session
+from interp_core.attribution import Options, Session
 from interp_core.errors import UnsupportedError
-from interp_core.options import Options
 from interp_core.testing import state_of, tiny_classifier, tiny_filler, tiny_generator, tiny_llama, tiny_translator
 
 MAKERS = [tiny_classifier, tiny_filler, tiny_generator, tiny_llama]
@@ -17,9 +16,9 @@ TEXT = "i feel so [MASK] today and the cat"
 def asked(model: interp.TextModel, **options: object) -> interp.Question:
     session = Session(model, Options(progress=False, max_new_tokens=3, **options))  # type: ignore[arg-type]
     (prepared,) = session.prepare([TEXT], None, "word")
-    if session.split is None:
+    if session.layer is None:
         return session.question(prepared)
-    states = session.split.states(session.evaluator, [prepared.encoded])[0]
+    states = session.layer.states(session.batch_runner, [prepared.encoded])[0]
     return session.question(prepared, (states, states))
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import interp_core as interp
 import pytest
 import torch
-from interp_core.affine import AffineSpace
+from interp_core.concepts import AffineSpace
 from interp_core.errors import InputError, LayerError
-from interp_core.evaluate import Evaluator
-from interp_core.saved import load_result
+from interp_core.model import BatchRunner
+from interp_core.results import load_result
 from interp_core.testing import state_of, tiny_classifier, tiny_generator
 from torch import Tensor
 
@@ -34,11 +34,11 @@ def test_a_change_of_codes_is_that_change_of_the_hidden_states(layer: int) -> No
     model = tiny_classifier()
     split = model.split(layer)
     encoded = model.encoder(TEXTS[0])
-    states = split.states(Evaluator(model), [encoded])[0]
+    states = split.states(BatchRunner(model), [encoded])[0]
     changed = states.clone()
     changed[:, 3] = 0
     changed[:, 5] = 2 * changed[:, 5] + 1.5
-    expected = split.resume(changed[None], encoded)[0]
+    expected = split.resume([changed], [encoded])[0]
     with interp.intervene(split, identity(), ablate=[3], scale={5: 2.0}, add={"concept 5": 1.5}):
         found = logits_of(model, TEXTS[0])
     assert torch.allclose(found, expected, atol=1e-5)
@@ -287,11 +287,10 @@ def test_rows_that_are_not_finite_teach_nothing() -> None:
 
 
 def test_a_random_dictionary_wider_than_the_layer_is_a_floor_too() -> None:
-    from interp_core.testing import PlantedSpace
-    from interp_core.testing.worlds import dictionary_world
+    from interp_core.testing import PlantedSpace, dictionary_world
 
     activations, truth = dictionary_world(seed=3)
     wide = PlantedSpace(torch.nn.functional.normalize(torch.randn(64, 12), dim=1), torch.zeros(12))
-    floor = interp.measure(wide, activations, truth, by="planted-mcc").floor
+    floor = interp.measure(wide, activations, truth, by="planted-mcc").chance
     assert floor is not None and 0.6 < floor < 0.95  # the best of 64 random directions in 12 dimensions
-    assert interp.measure(wide, activations, by="mse").floor is None
+    assert interp.measure(wide, activations, by="mse").chance is None

@@ -7,7 +7,7 @@ from typing import Any
 import interp_core as interp
 import pytest
 import torch
-from interp_core.affine import AffineSpace
+from interp_core.concepts import AffineSpace
 from interp_core.errors import InputError
 from interp_core.testing import state_of, tiny_classifier, tiny_generator
 from torch import Tensor
@@ -97,7 +97,7 @@ def test_metrics_measure_such_explanations() -> None:
     model = interp.ConceptModel(split, space)
     found = interp.attribute(model, TEXTS, by="occlusion", targets=[1], progress=False)
     score = interp.measure(found, model, by="insertion", progress=False)
-    assert score.floor is not None and torch.isfinite(torch.tensor(score.value))
+    assert score.chance is not None and torch.isfinite(torch.tensor(score.value))
 
 
 def test_redrawn_weights_redraw_what_is_below_the_space() -> None:

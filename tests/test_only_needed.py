@@ -51,11 +51,11 @@ class Fresh:
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Fresh:
-    """`pip install ./ ./plugins/interp-lime` in a new environment; torch first, as its pin says which build."""
+    """The core and LIME installed from the checkout in a new environment; torch first, as its pin says which build."""
     made = Fresh(tmp_path_factory.mktemp("fresh") / "venv")
     subprocess.run([sys.executable, "-m", "venv", str(made.folder)], check=True)
     pinned = ["-m", "pip", "install", "--quiet", "--constraint", str(ROOT / "constraints.txt")]
-    for wanted in (["torch"], [f"{ROOT}/", f"{ROOT}/plugins/interp-lime"]):
+    for wanted in (["torch"], [f"{ROOT}/", f"{ROOT}/plugins/attribution/interp-lime"]):
         done = made.run(*pinned, *wanted)
         assert done.returncode == 0, done.stdout + done.stderr
     return made
@@ -84,7 +84,7 @@ def test_what_other_methods_need_is_not_installed(fresh: Fresh, module: str) -> 
 
 def test_installing_leaves_nothing_behind_in_the_repository(fresh: Fresh) -> None:
     assert fresh.folder.is_dir()
-    for folder in (ROOT, ROOT / "plugins" / "interp-lime"):
+    for folder in (ROOT, ROOT / "plugins" / "attribution" / "interp-lime"):
         assert {f.name for f in folder.iterdir() if f.name in ("build", "dist") or f.suffix == ".egg-info"} == set()
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import interp_core as interp
 import pytest
 import torch
-from interp_core.asking import MOST_IN_FLIGHT
-from interp_core.concept_questions import TEXTS_AT_A_TIME
+from interp_core.attribution._session import MOST_IN_FLIGHT
+from interp_core.concepts._questions import TEXTS_AT_A_TIME
 
 Model = Callable[[str], interp.TextModel]
 Texts = Callable[..., list[str]]
@@ -94,7 +94,7 @@ def test_concepts_of_a_real_generator_are_learnt_moved_and_asked_for(real_model:
     held = split.activations(real_texts("emotion")[:80], granularity="token", progress=False)
     learnt = interp.fit_concepts(held, by="pca", concepts=16)
     kept = interp.measure(learnt, held, split, by="loss-recovered")
-    assert kept.floor is not None and kept.floor < kept.value <= 1.01
+    assert kept.chance is not None and kept.chance < kept.value <= 1.01
     some = held.select(torch.arange(len(held.texts)) < 8)
     effect = interp.effect(split, learnt, some, interp.Change(ablate=[0]), targets=[" happy"], progress=False)
     assert effect.per_text.shape == (8, 1) and bool(effect.per_text.any())

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import interp_core as interp
 import pytest
 import torch
-from interp_core.granularity import word_spans
+from interp_core.text import word_spans
 
 EMOTION_WORDS = {
     "sadness": (
@@ -124,7 +124,7 @@ def test_the_first_seed_runs(real_model: Model, real_texts: Texts) -> None:
     attributions = interp.attribute(model, sentence, by="lime", targets=torch.tensor([[0, 1, 2, 3, 4, 5]]))
     assert attributions[0].scores.shape == (6, 11)
     insertion = interp.measure(attributions, model, by="insertion")
-    assert insertion.floor is not None and 0 <= insertion.value <= 1
+    assert insertion.chance is not None and 0 <= insertion.value <= 1
 
     split = model.split(5)
     held = split.activations(texts, granularity="cls", predictions=True)
@@ -141,7 +141,7 @@ def test_the_first_seed_runs(real_model: Model, real_texts: Texts) -> None:
 
     quality = {name: interp.measure(space, held, by=name) for name in ("fid", "sparsity-ratio", "explained-variance")}
     variance = quality["explained-variance"]
-    assert variance.value > 0.6 and variance.floor is not None and variance.value > variance.floor
+    assert variance.value > 0.6 and variance.chance is not None and variance.value > variance.chance
     for name in model.labels:
         part = held.of_class(name)
         own = interp.fit_concepts(part, by="semi-nmf", concepts=20)

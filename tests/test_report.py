@@ -12,15 +12,12 @@ import pytest
 import torch
 from interp_core.activations import of_rows
 from interp_core.attribution import Attribution
-from interp_core.comparison import Benchmark, Row
-from interp_core.concepts import ConceptSpace
-from interp_core.contribution import Importance
+from interp_core.concepts import ConceptSpace, Example, Importance, Interpretation, LabelledConcept
 from interp_core.errors import InputError
-from interp_core.interpretation import Example, Interpretation, LabelledConcept
-from interp_core.metrics import Score
-from interp_core.provenance import MadeBy
+from interp_core.metrics import Benchmark, Row, Score
+from interp_core.model import Target
 from interp_core.reporting import ClassConcepts, fragment, report
-from interp_core.targets import Target
+from interp_core.results import MadeBy
 from interp_core.text import Encoded, Unit
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror='alert(2)'> \"quoted\" & {{ 7 * 7 }}\n]]>-->"
@@ -47,7 +44,7 @@ def words(count=3, label="rage", **more):
 
 SPACE = ConceptSpace(torch.eye(3, 4))
 SIGNED = importance([[[3.0, -1.0, 0.5], [0.0, 2.0, -4.0]], [[1.0, -1.0, -0.5], [0.0, 2.0, -4.0]]])
-SCORE = Score(0.7, True, interval=(0.6, 0.8), floor=0.4, name="insertion", definition="area under a curve")
+SCORE = Score(0.7, True, interval=(0.6, 0.8), chance=0.4, name="insertion", definition="area under a curve")
 CLASSES = [ClassConcepts("anger", SPACE, words(), SIGNED), ClassConcepts("joy", None, None, SIGNED)]
 BENCHMARK = Benchmark((Row("lime", scores={"insertion": SCORE}),), ("insertion",), "tiny", 8)
 EVERYTHING = [attribution(), SPACE, words(), SIGNED, SCORE, CLASSES, of_rows(torch.eye(4)), BENCHMARK]

@@ -11,11 +11,10 @@ from urllib.parse import unquote
 import pytest
 import torch
 from interp_core.attribution import Attribution
-from interp_core.comparison import Benchmark, Row
-from interp_core.provenance import Cost, MadeBy
+from interp_core.metrics import Benchmark, Row, Score
+from interp_core.model import Target
 from interp_core.reporting import fragment, report
-from interp_core.score import Score
-from interp_core.targets import Target
+from interp_core.results import Cost, MadeBy
 from interp_core.text import Unit
 
 LIME = MadeBy("lime", source="Ribeiro 2016", parameters={"samples": 9}, cost=Cost(3, 1371, 9, 2, 4.0))
@@ -102,7 +101,7 @@ def test_a_method_is_marked_exactly_where_it_beats_the_floor():
     marked = [["better than random orders" in cell for cell in row[1:3]] for row in rows[:2]]
     assert (
         marked
-        == [[one.beats_floor(row, m) for m in one.metrics] for row in one.rows[:2]]
+        == [[one.beats_chance(row, m) for m in one.metrics] for row in one.rows[:2]]
         == [[True, True], [False] * 2]
     )
 
@@ -129,7 +128,7 @@ def test_the_whole_table_can_be_downloaded_from_the_page_itself():
     (address,) = re.findall(r'href="(data:text/csv[^"]+)" download="benchmark.csv"', report(one).html)
     text = unquote(address.partition(",")[2])
     assert text == one.to_csv()
-    assert next(csv.DictReader(io.StringIO(text)))["beats floor"] == "True"
+    assert next(csv.DictReader(io.StringIO(text)))["beats chance"] == "True"
 
 
 def test_half_characters_in_a_name_do_not_break_the_file(tmp_path):

@@ -10,14 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 from interp_core.attribution import Attribution
-from interp_core.comparison import Benchmark, Row
-from interp_core.concepts import ConceptSpace
-from interp_core.contribution import Importance
-from interp_core.interpretation import Example, Interpretation, LabelledConcept
-from interp_core.metrics import Score
-from interp_core.provenance import Cost, MadeBy
+from interp_core.concepts import ConceptSpace, Example, Importance, Interpretation, LabelledConcept
+from interp_core.metrics import Benchmark, Row, Score
+from interp_core.model import Target
 from interp_core.reporting import fragment, report
-from interp_core.targets import Target
+from interp_core.results import Cost, MadeBy
 from interp_core.text import Encoded, Unit
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -55,8 +52,8 @@ def page():
     )
     weights = Importance(torch.tensor([[[3.0, 2.0, -1.0], [1.0, -2.0, 3.0]]]), NAMES, ("a", "b", "c"), made)
     scores = [
-        Score(0.7, True, interval=(0.6, 0.8), floor=0.4, name="insertion"),
-        Score(0.3, True, floor=0.4, name="other"),
+        Score(0.7, True, interval=(0.6, 0.8), chance=0.4, name="insertion"),
+        Score(0.3, True, chance=0.4, name="other"),
     ]
     return report(
         one,
@@ -85,7 +82,7 @@ def other_page():
     )
     whole = Attribution("so", (Unit("so", 0, 2),), (Target(long, 0), Target("b", 1)), torch.ones(2, 1), MadeBy("lime"))
     sure = torch.arange(8) / 100 + 0.3
-    scores = {m: Score(0.7, True, interval=(0.6, 0.8), floor=0.4, margins=sure) for m in ("insertion", "b" * 80, "c")}
+    scores = {m: Score(0.7, True, interval=(0.6, 0.8), chance=0.4, margins=sure) for m in ("insertion", "b" * 80, "c")}
     rows = Row("lime", scores=scores), Row("x" * 90, scores={"c": Score(0.1, True)}, failures={"insertion": long})
     failed = Row("y", failures={"": long})
     return report(gaps, whole, Benchmark((*rows, failed), tuple(scores), "tiny", 8)).html
@@ -299,6 +296,6 @@ def test_a_script_that_is_not_the_page_s_own_does_not_run(show, file):
 def test_a_fragment_leaves_the_rest_of_a_notebook_as_it_was(show):
     plain = "<h2>a</h2><p>b <mark>c</mark></p><table><tr><td>d</td></tr></table><ol><li>e</li></ol><button>f</button>"
     before = measured(show(f"<!doctype html><div id=mine>{plain}</div>"), "styles('#mine')")
-    score = fragment(Score(0.5, True, interval=(0.4, 0.6), floor=0.1))
+    score = fragment(Score(0.5, True, interval=(0.4, 0.6), chance=0.1))
     after = measured(show(f"<!doctype html><div id=mine>{plain}</div>{score}{score}"), "styles('#mine')")
     assert after == before

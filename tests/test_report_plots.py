@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 import torch
 from interp_core.attribution import Attribution
-from interp_core.contribution import Importance
+from interp_core.concepts import Importance, Interpretation, LabelledConcept
 from interp_core.errors import InputError
-from interp_core.interpretation import Interpretation, LabelledConcept
 from interp_core.metrics import Score
-from interp_core.provenance import Cost, MadeBy
+from interp_core.model import Target
 from interp_core.reporting import ClassConcepts, fragment, plot_attributions, plot_concepts, report
-from interp_core.targets import Target
+from interp_core.results import Cost, MadeBy
 from interp_core.text import Unit
 
 NAMES = ["sadness", "joy"]
@@ -113,17 +112,17 @@ def test_what_cannot_be_shown_is_refused_in_words(call, message):
 @pytest.mark.parametrize(
     ("score", "verdict"),
     [
-        (Score(0.7, True, interval=(0.6, 0.8), floor=0.4), "better than random"),
+        (Score(0.7, True, interval=(0.6, 0.8), chance=0.4), "better than random"),
         (
-            Score(0.7, True, interval=(0.3, 0.8), floor=0.4),
+            Score(0.7, True, interval=(0.3, 0.8), chance=0.4),
             "no better than random|the interval holds the random answer",
         ),
-        (Score(0.2, True, interval=(0.1, 0.3), floor=0.4), "worse than random"),
-        (Score(0.2, False, interval=(0.1, 0.3), floor=0.4), "better than random"),
-        (Score(0.7, False, interval=(0.6, 0.8), floor=0.4), "worse than random"),
-        (Score(0.2, False, floor=0.4), "better than random|a single number, without an interval"),
-        (Score(0.4, False, floor=0.4), "no better than random|a single number, without an interval"),
-        (Score(0.2, None, floor=0.4), "no verdict|no direction"),
+        (Score(0.2, True, interval=(0.1, 0.3), chance=0.4), "worse than random"),
+        (Score(0.2, False, interval=(0.1, 0.3), chance=0.4), "better than random"),
+        (Score(0.7, False, interval=(0.6, 0.8), chance=0.4), "worse than random"),
+        (Score(0.2, False, chance=0.4), "better than random|a single number, without an interval"),
+        (Score(0.4, False, chance=0.4), "no better than random|a single number, without an interval"),
+        (Score(0.2, None, chance=0.4), "no verdict|no direction"),
         (Score(0.2, True), "no verdict|no random answer to compare with"),
     ],
 )

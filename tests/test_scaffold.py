@@ -15,8 +15,8 @@ from typing import get_args
 
 import pytest
 from interp_core.errors import InputError
-from interp_core.plugin import Kind
-from interp_core.scaffolding import render_pyproject, write_plugin
+from interp_core.plugin import Kind, write_plugin
+from interp_core.plugin._scaffolding import render_pyproject
 
 ROOT = Path(__file__).parent.parent
 KINDS = get_args(Kind)

@@ -3,9 +3,9 @@
 import interp_core as interp
 import pytest
 import torch
-from interp_core.entries import ShortEntry, TapEntry
 from interp_core.errors import InputError, LayerError
-from interp_core.hooks import at_rest, tap
+from interp_core.model import OutputInjection, at_rest, tap
+from interp_core.model._injection import BypassInjection
 from interp_core.testing import state_of, tiny_classifier, tiny_generator
 
 TEXTS = ["i feel so happy today", "the old dog was never calm", "sad"]
@@ -33,7 +33,7 @@ def test_cls_rows_are_read_where_the_classifier_reads() -> None:
 def test_reading_a_layer_stops_the_pass_there(blocks_that_run) -> None:  # type: ignore[no-untyped-def]
     model = tiny_classifier()
     split = model.split(0)
-    assert split.probe.runs_once and model.labels  # found by whole passes over a short text, once
+    assert split.capabilities.runs_once and model.labels  # found by whole passes over a short text, once
     seen = blocks_that_run(model)
     split.activations(TEXTS, progress=False)
     assert set(seen) == {model.blocks[0]}
@@ -45,12 +45,12 @@ def test_resuming_equals_the_full_pass_and_skips_the_blocks_below(make, blocks_t
     split = model.split(0)
     encoded = model.encoder(TEXTS[0])
     states = torch.randn(2, len(encoded), 16, generator=torch.Generator().manual_seed(0))
-    assert isinstance(split.entry, ShortEntry)
+    assert isinstance(split.injection, BypassInjection) and not model.one_row_a_pass  # proofs, each made once
     ids = encoded.ids.expand(2, -1)
     with torch.no_grad(), at_rest(model.model), tap(model.model, split.path, replace=states):
         expected = model.forward(ids, torch.ones_like(ids))["logits"]
     seen = blocks_that_run(model)
-    found = split.resume(states, encoded)
+    found = torch.stack(split.resume(list(states), [encoded] * 2))
     assert torch.allclose(found, expected, atol=1e-5)
     assert set(seen) <= {model.blocks[1]} and model.blocks[1] in seen
 
@@ -58,13 +58,13 @@ def test_resuming_equals_the_full_pass_and_skips_the_blocks_below(make, blocks_t
 def test_a_split_inside_a_block_takes_no_short_cut() -> None:
     model = tiny_classifier()
     split = model.split("bert.encoder.layer.1.output")
-    assert isinstance(split.entry, TapEntry)
+    assert isinstance(split.injection, OutputInjection)
     encoded = model.encoder(TEXTS[0])
     (states,) = split.states(interp_evaluator(model), [encoded])
     ids = encoded.ids[None]
     with torch.no_grad(), at_rest(model.model):
         expected = model.forward(ids, torch.ones_like(ids))["logits"]
-    assert torch.allclose(split.resume(states[None], encoded), expected, atol=1e-5)
+    assert torch.allclose(split.resume([states], [encoded])[0], expected[0], atol=1e-5)
 
 
 def test_no_short_cut_is_taken_past_a_block_that_something_else_reads() -> None:
@@ -78,8 +78,8 @@ def test_no_short_cut_is_taken_past_a_block_that_something_else_reads() -> None:
         return output
 
     model.model.register_forward_hook(peek)
-    assert isinstance(model.split(1).entry, TapEntry)
-    assert isinstance(tiny_classifier().split(1).entry, ShortEntry)
+    assert isinstance(model.split(1).injection, OutputInjection)
+    assert isinstance(tiny_classifier().split(1).injection, BypassInjection)
 
 
 def test_only_the_last_block_of_a_classifier_is_read_at_one_row() -> None:
@@ -94,7 +94,7 @@ def test_resuming_leaves_no_trace() -> None:
     before = state_of(model)
     split = model.split(1)
     encoded = model.encoder(TEXTS[0])
-    split.resume(torch.zeros(1, len(encoded), 16), encoded)
+    split.resume([torch.zeros(len(encoded), 16)], [encoded])
     assert state_of(model) == before
 
 
@@ -111,7 +111,7 @@ def test_class_wise_selection_keeps_rows_with_their_texts() -> None:
 
 def test_a_layer_that_runs_several_times_in_a_pass_is_refused_even_where_the_pass_could_stop() -> None:
     import transformers
-    from interp_core.testing.models import word_tokenizer
+    from interp_core.testing import word_tokenizer
 
     config = transformers.AlbertConfig(
         vocab_size=60,
@@ -173,9 +173,9 @@ def test_labels_of_another_length_are_refused() -> None:
 
 
 def interp_evaluator(model: interp.TextModel):  # type: ignore[no-untyped-def]
-    from interp_core.evaluate import Evaluator
+    from interp_core.model import BatchRunner
 
-    return Evaluator(model)
+    return BatchRunner(model)
 
 
 def tiny_generator_without_cls() -> interp.TextModel:

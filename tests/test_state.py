@@ -9,8 +9,8 @@ from typing import Any
 import interp_core as interp
 import pytest
 import torch
-from interp_core import registry
 from interp_core.errors import InputError, UnsupportedError
+from interp_core.plugin import _registry as registry
 from interp_core.testing import PlantedSpace, TopicLLM, state_of, tiny_classifier, tiny_generator
 
 TEXTS = ["i feel so happy today", "the old dog was never calm", "sad"]

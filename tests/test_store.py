@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import interp_core.reading as reading
+import interp_core.model._extraction as extraction
 import pytest
 import torch
 from interp_core.activations import Activations
 from interp_core.errors import InputError
 from interp_core.model import TextModel
-from interp_core.saved import load_result
-from interp_core.testing.models import tiny_classifier, tiny_generator
+from interp_core.results import load_result
+from interp_core.testing import tiny_classifier, tiny_generator
 
 WORDS = ["happy", "sad", "calm", "glad", "sun", "rain", "dog", "cat", "tree", "house"]
 
@@ -30,7 +30,7 @@ def corpus(count: int = 40, seed: int = 0) -> list[str]:
 
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "TEXTS_A_SHARD", 6)
+    monkeypatch.setattr(extraction, "TEXTS_A_SHARD", 6)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -108,9 +108,9 @@ def test_what_is_there_is_not_computed_again(tmp_path: Path, monkeypatch: pytest
 KILLED = """
 import sys, time
 sys.path.insert(0, {tests!r})
-import interp_core.reading as reading
+import interp_core.model._extraction as extraction
 from test_store import corpus, tiny_classifier
-reading.TEXTS_A_SHARD = 6
+extraction.TEXTS_A_SHARD = 6
 print("ready", flush=True)
 def slowly():
     for text in corpus(120):
@@ -121,7 +121,7 @@ tiny_classifier().split(-1).activations(slowly(), to={folder!r}, granularity="wo
 
 
 def test_a_run_killed_five_times_ends_in_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "TEXTS_A_SHARD", 6)
+    monkeypatch.setattr(extraction, "TEXTS_A_SHARD", 6)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     options: dict[str, Any] = {"granularity": "word", "predictions": True, "progress": False}
     tiny_classifier().split(-1).activations(corpus(120), to=whole, **options)
@@ -207,8 +207,8 @@ def test_several_layers_are_read_in_one_pass(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("small_shards")
 def test_batches_of_a_store_and_of_memory_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("interp_core.activations.BATCH", 16)
-    monkeypatch.setattr("interp_core.activations.MIXED", 16 * 16 * 3)
+    monkeypatch.setattr("interp_core.activations._activations.BATCH", 16)
+    monkeypatch.setattr("interp_core.activations._activations.MIXED", 16 * 16 * 3)
     split = tiny_classifier().split(-1)
     stored = split.activations(corpus(), to=tmp_path, progress=False)
     memory = Activations.load(stored.save(tmp_path / "one.safetensors"))
@@ -284,7 +284,7 @@ def test_an_empty_stream_is_refused(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("small_shards")
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_activations_become_a_data_set(tmp_path: Path, on_disk: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("interp_core.exporting.ROWS", 10)
+    monkeypatch.setattr("interp_core.activations._activations.TABLE_ROWS", 10)
     held = (
         tiny_classifier()
         .split(-1)
@@ -351,9 +351,9 @@ def test_a_complete_store_is_not_written_over_by_a_run_of_more_layers(tmp_path: 
 def test_stores_cut_otherwise_are_not_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_classifier()
     with pytest.raises(StoppedError):
-        monkeypatch.setattr(reading, "TEXTS_A_SHARD", 5)
+        monkeypatch.setattr(extraction, "TEXTS_A_SHARD", 5)
         model.layers(0).activations(stopping(corpus(), 12), to=tmp_path, progress=False)
-    monkeypatch.setattr(reading, "TEXTS_A_SHARD", 6)
+    monkeypatch.setattr(extraction, "TEXTS_A_SHARD", 6)
     with pytest.raises(InputError, match="begun with texts_a_shard 5, now it is 6"):
         model.layers(0, -1).activations(corpus(), to=tmp_path, progress=False)
 

@@ -4,7 +4,6 @@ import interp_core as interp
 import pytest
 import torch
 from interp_core.errors import InputError, TargetError, UnsupportedError
-from interp_core.granularity import divide
 from interp_core.testing import (
     tiny_classifier,
     tiny_extractor,
@@ -13,6 +12,7 @@ from interp_core.testing import (
     tiny_tagger,
     tiny_translator,
 )
+from interp_core.text import divide
 
 TEXTS = ["i feel so happy today and the sun was warm", "sad", "the old dog was never calm"]
 PAIR = ("was the dog sad", "the old dog was never calm and today it was sad")
@@ -379,8 +379,7 @@ def test_no_more_rows_are_evaluated_than_allowed_and_the_result_says_how_many() 
 
 @pytest.mark.parametrize("make", [tiny_classifier, tiny_generator, tiny_filler, tiny_tagger])
 def test_a_decision_is_the_models_own_choice(make) -> None:  # type: ignore[no-untyped-def]
-    from interp_core.asking import Session
-    from interp_core.options import Options
+    from interp_core.attribution import Options, Session
 
     model = make()
     text = "i feel [MASK] today" if make is tiny_filler else TEXTS[0]

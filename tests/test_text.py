@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from interp_core.errors import InputError
-from interp_core.granularity import clause_spans, divide, pool, sentence_spans, word_spans
 from interp_core.testing import tiny_classifier
+from interp_core.text import clause_spans, divide, pool, sentence_spans, word_spans
 
 MODEL = tiny_classifier()
 

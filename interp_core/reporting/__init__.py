@@ -1,9 +1,29 @@
 """What was found, as one page that opens offline: values in, HTML out. No model is ever called here."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from interp_core.reporting.contents import ClassConcepts
-from interp_core.reporting.document import Report, fragment, report
-from interp_core.reporting.plots import plot_attributions, plot_concepts
+import lazy_loader
 
-__all__ = ["ClassConcepts", "Report", "fragment", "plot_attributions", "plot_concepts", "report"]
+if TYPE_CHECKING:
+    from interp_core.reporting._contents import ClassConcepts
+    from interp_core.reporting._page import Report, fragment, register, report
+    from interp_core.reporting._plots import plot_attributions, plot_concepts
+
+__all__ = [
+    "ClassConcepts",
+    "Report",
+    "fragment",
+    "plot_attributions",
+    "plot_concepts",
+    "register",
+    "report",
+]
+
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "_contents": ["ClassConcepts"],
+        "_page": ["Report", "fragment", "register", "report"],
+        "_plots": ["plot_attributions", "plot_concepts"],
+    },
+)

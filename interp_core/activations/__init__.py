@@ -1,0 +1,40 @@
+"""What a layer holds for a corpus: one row for each unit, in memory or in a store on disk, with its
+classes and moments."""
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from interp_core.activations._activations import Activations, of_rows
+    from interp_core.activations._classes import classes_of, names_of
+    from interp_core.activations._covariance import directions, mean_of, moments, orient_by_skewness
+    from interp_core.activations._shards import Shards, StoredRows, cut_notes
+    from interp_core.activations._store import Store, remaining
+
+__all__ = [
+    "Activations",
+    "Shards",
+    "Store",
+    "StoredRows",
+    "classes_of",
+    "cut_notes",
+    "directions",
+    "mean_of",
+    "moments",
+    "names_of",
+    "of_rows",
+    "orient_by_skewness",
+    "remaining",
+]
+
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "_activations": ["Activations", "of_rows"],
+        "_classes": ["classes_of", "names_of"],
+        "_covariance": ["directions", "mean_of", "moments", "orient_by_skewness"],
+        "_shards": ["Shards", "StoredRows", "cut_notes"],
+        "_store": ["Store", "remaining"],
+    },
+)

@@ -1,0 +1,312 @@
+"""Activations of a corpus: one row for each unit, with where it came from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, SupportsIndex
+
+import torch
+from interp_core.activations._shards import Shards, StoredRows, cut_notes, only, read_manifest, texts_of, units_of
+from interp_core.errors import InputError
+from interp_core.results import MadeBy, load_tensors, save_tensors
+from interp_core.text import Unit, class_index
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+BATCH = 8192
+MIXED = 2**25  # numbers held while rows are shuffled
+TABLE_ROWS = 4096  # of a data set, written at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Activations:
+    """What a layer holds for each unit of each text, in memory or in a store on disk.
+
+    Methods go through the rows by `batches`, `sample` or `matrix`, which serve both.
+
+    Attributes:
+        values: (n, d), float32, on the CPU; of a store read when indexed.
+        text_of: the text of each row (n), in order.
+        unit_of: the unit of each row within its text (n).
+        texts: the corpus.
+        units: the units of each text.
+        layer: module path the rows were read from.
+        granularity: what a row stands for.
+        predictions: the class the model gives to each text (m), if asked for; of a multi-label head (m, k) which.
+        labels: the class each text is said to have (m), if given; or (m, k) which of k classes it has.
+        class_names: the names of the classes, if the model has any.
+    """
+
+    values: Float[Tensor, "n d"] | StoredRows
+    text_of: Int[Tensor, " n"]
+    unit_of: Int[Tensor, " n"]
+    texts: Sequence[str]
+    units: Sequence[tuple[Unit, ...]]
+    layer: str
+    granularity: str
+    made_by: MadeBy
+    predictions: Int[Tensor, " m"] | Bool[Tensor, "m k"] | None = None
+    labels: Int[Tensor, " m"] | Bool[Tensor, "m k"] | None = None
+    class_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def width(self) -> int:
+        """The width d of a row."""
+        return int(self.values.shape[1])
+
+    def batches(self, rows: int = BATCH, *, generator: torch.Generator | None = None) -> Iterator[Float[Tensor, "b d"]]:
+        """All rows, some at a time: what a method that learns from more rows than fit into memory goes through.
+
+        Args:
+            rows: how many at a time; the last may be fewer.
+                generator: shuffles them: blocks of rows that stand together are read in random order, and the rows of
+                several blocks are mixed, so that a store is read nearly in sequence. Without, they come in order.
+        """
+        if generator is None:
+            yield from (self.values[start : start + rows] for start in range(0, len(self), rows))
+            return
+        rest = torch.empty(0, self.width)
+        order = torch.randperm(-(-len(self) // BATCH), generator=generator)
+        for blocks in order.split(max(1, min(16, MIXED // (BATCH * self.width)))):
+            pool = torch.cat([rest, *(self.values[b * BATCH : (b + 1) * BATCH] for b in blocks.tolist())])
+            mixed = torch.randperm(len(pool), generator=generator).split(rows)
+            whole = [part for part in mixed if len(part) == rows]
+            yield from (pool[part] for part in whole)
+            rest = pool[mixed[-1]] if len(mixed) > len(whole) else torch.empty(0, self.width)
+        if len(rest):
+            yield rest
+
+    def sample(self, rows: int, generator: torch.Generator) -> Float[Tensor, "m d"]:
+        """So many rows drawn without replacement, in their order; all of them where there are no more."""
+        drawn = torch.randperm(len(self), generator=generator)[:rows].sort().values
+        return self.values[drawn]
+
+    def matrix(self) -> Float[Tensor, "n d"]:
+        """All rows as one tensor in memory."""
+        return self.values[:]
+
+    def membership(self, by: str = "labels") -> Bool[Tensor, "n k"]:
+        """Which classes the text of each row has, by `"labels"` or `"predictions"`.
+
+        Raises:
+            InputError: the activations carry no such column.
+        """
+        column = self._column(by)
+        if column.ndim == 1:
+            column = one_hot(column, max(len(self.class_names), int(column.max()) + 1)).bool()
+        return column[self.text_of]
+
+    def _column(self, by: str) -> Tensor:
+        column: Tensor | None = getattr(self, by, None) if by in ("predictions", "labels") else None
+        if column is None:
+            raise InputError(f"these activations carry no {by}; make them with split.activations(…, {by}=…).")
+        return column
+
+    def unit(self, row: SupportsIndex) -> Unit:
+        """The unit a row stands for."""
+        return self.units[int(self.text_of[row])][int(self.unit_of[row])]
+
+    def rows_of(self, text: int) -> Int[Tensor, " r"]:
+        """The rows of one text."""
+        first, after = torch.searchsorted(self.text_of, torch.tensor([text, text + 1])).tolist()
+        return torch.arange(first, after)
+
+    def of_class(self, name: int | str, by: str = "predictions") -> Activations:
+        """The part whose texts have a class.
+
+        Args:
+            name: number or name of the class.
+            by: `"predictions"` or `"labels"`.
+
+        Raises:
+            InputError: the activations carry no such column, or no text has the class.
+        """
+        column = self._column(by)
+        count = column.shape[1] if column.ndim == 2 else int(column.max()) + 1
+        index = class_index(name, self.class_names or [str(i) for i in range(count)])
+        having = column[:, index] if column.ndim == 2 else column == index
+        if not bool(having.any()):
+            raise InputError(f"no text has the class {name!r} by {by}.")
+        return self.select(having)
+
+    def select(self, keep: Bool[Tensor, " m"]) -> Activations:
+        """The part that belongs to the texts kept."""
+        chosen = keep.nonzero().flatten()
+        number = torch.full((len(keep),), -1).index_put_((chosen,), torch.arange(len(chosen)))
+        rows = keep[self.text_of]
+        return dataclasses.replace(
+            self,
+            values=self.values.only(rows) if isinstance(self.values, StoredRows) else self.values[rows],
+            text_of=number[self.text_of[rows]],
+            unit_of=self.unit_of[rows],
+            texts=only(self.texts, chosen.tolist()),
+            units=only(self.units, chosen.tolist()),
+            predictions=None if self.predictions is None else self.predictions[keep],
+            labels=None if self.labels is None else self.labels[keep],
+        )
+
+    def to_dataset(self, to: str | Path | None = None) -> Any:
+        """A `datasets.Dataset` with a row for each unit.
+
+        Its columns are `values`, `text`, `unit`, `start`, `stop`, `text_of`, `unit_of`, and `predictions` and `labels`
+        if there are any.
+
+        Args:
+            to: an Arrow file that is written and then mapped from disk; in memory without.
+        """
+        return _as_dataset(self, to)
+
+    def save(self, path: str | Path) -> Path:
+        """Write to one safetensors file; of a store a copy, held in memory while it is written."""
+        columns = {"values": self.matrix(), "text_of": self.text_of, "unit_of": self.unit_of}
+        columns |= {k: v for k, v in (("predictions", self.predictions), ("labels", self.labels)) if v is not None}
+        data: dict[str, Any] = {
+            "texts": list(self.texts),
+            "units": [[[u.start, u.stop] for u in units] for units in self.units],
+            "layer": self.layer,
+            "granularity": self.granularity,
+            "class_names": self.class_names,
+            "notes": self.notes,
+            "made_by": self.made_by.to_json(),
+        }
+        return save_tensors(path, "activations", columns, data)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Activations:
+        """Read what `save` wrote, or open a store; the rows stay on disk until they are used.
+
+        Raises:
+            InputError: neither is there, or a store that is not complete.
+        """
+        if Path(path).is_dir():
+            return _opened(Path(path))
+        tensors, data = load_tensors(path, "activations")
+        texts = tuple(data["texts"])
+        spans = zip(texts, data["units"], strict=True)
+        return cls(
+            **tensors,
+            texts=texts,
+            units=tuple(tuple(Unit(text[a:b], a, b) for a, b in pairs) for text, pairs in spans),
+            layer=data["layer"],
+            granularity=data["granularity"],
+            class_names=tuple(data["class_names"]),
+            notes=tuple(data["notes"]),
+            made_by=MadeBy.from_json(data["made_by"]),
+        )
+
+
+def _opened(folder: Path) -> Activations:
+    said = read_manifest(folder)
+    if not said["complete"]:
+        raise InputError(
+            f"the store {str(folder)!r} is not complete: its run was interrupted. Give the same call of "
+            "split.activations(…) again and it goes on from there."
+        )
+    shards = Shards(folder, said["shards"])
+    told = [shards.said(i) for i in range(said["shards"])]
+    cost = {name: sum(one["cost"][name] for one in told) for name in told[0]["cost"]}
+    cut = sum(one["cut"] for one in told)
+    rows: Any = {name: shards.column(name) for name in ("text_of", "unit_of")}
+    return Activations(
+        **rows,
+        values=StoredRows(shards),
+        texts=texts_of(shards),
+        units=units_of(shards),
+        layer=said["layer"],
+        granularity=said["granularity"],
+        made_by=MadeBy.from_json({**said["made_by"], "cost": cost}),
+        predictions=shards.column("predictions"),
+        labels=shards.column("labels"),
+        class_names=tuple(said["class_names"]),
+        notes=cut_notes(cut, said["texts"], said["max_tokens"]),
+    )
+
+
+def of_rows(values: Float[Tensor, "n d"], words: Sequence[str] | None = None, **columns: Any) -> Activations:
+    """Activations of rows that come from elsewhere: each row is a text of one unit."""
+    texts = tuple(words) if words is not None else tuple(f"row {i}" for i in range(len(values)))
+    return Activations(
+        values=values.detach().float().cpu(),
+        text_of=torch.arange(len(values)),
+        unit_of=torch.zeros(len(values), dtype=torch.long),
+        texts=texts,
+        units=tuple((Unit(text, 0, len(text)),) for text in texts),
+        layer="given",
+        granularity="sample",
+        made_by=MadeBy("given"),
+        **columns,
+    )
+
+
+def _as_dataset(activations: Activations, to: str | Path | None = None) -> Any:
+    """Activations as a `datasets.Dataset`, see `Activations.to_dataset`."""
+    try:
+        import datasets
+        from datasets.arrow_writer import ArrowWriter
+    except ImportError as error:
+        raise InputError("for a data set of activations, pip install datasets.") from error
+    features = datasets.Features(_features(datasets, activations))
+    if to is None:
+        parts = [datasets.Dataset.from_dict(part, features=features) for part in _parts(activations)]
+        return datasets.concatenate_datasets(parts)
+    target = Path(to)
+    if target.exists():
+        raise InputError(f"{str(to)!r} is there already; name another file.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + ".part")
+    with ArrowWriter(path=str(partial), features=features) as writer:
+        for part in _parts(activations):
+            writer.write_batch(part)
+        writer.finalize()
+    return datasets.Dataset.from_file(str(partial.replace(target)))
+
+
+def _features(datasets: Any, activations: Activations) -> dict[str, Any]:
+    value, names = datasets.Value, list(activations.class_names)
+    columns = {
+        "values": datasets.Sequence(value("float32"), length=activations.width),
+        "text": value("string"),
+        "unit": value("string"),
+        "start": value("int64"),
+        "stop": value("int64"),
+        "text_of": value("int64"),
+        "unit_of": value("int64"),
+    }
+    for name in ("predictions", "labels"):
+        column = getattr(activations, name)
+        if column is None:
+            continue
+        known = names and (column.ndim == 2 or int(column.max()) < len(names))
+        single = datasets.ClassLabel(names=names) if known else value("int64")
+        columns[name] = single if column.ndim == 1 else datasets.Sequence(value("bool"), length=column.shape[1])
+    return columns
+
+
+def _parts(activations: Activations) -> Iterator[dict[str, Any]]:
+    start = 0
+    for values in activations.batches(TABLE_ROWS):
+        rows = slice(start, start + len(values))
+        texts, units = activations.text_of[rows].tolist(), activations.unit_of[rows].tolist()
+        held = [activations.units[t][u] for t, u in zip(texts, units, strict=True)]
+        part = {
+            "values": values.numpy(),
+            "text": [activations.texts[t] for t in texts],
+            "unit": [unit.text for unit in held],
+            "start": [unit.start for unit in held],
+            "stop": [unit.stop for unit in held],
+            "text_of": texts,
+            "unit_of": units,
+        }
+        for name in ("predictions", "labels"):
+            column = getattr(activations, name)
+            part |= {} if column is None else {name: column[activations.text_of[rows]].tolist()}
+        yield part
+        start += len(values)

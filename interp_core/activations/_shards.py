@@ -1,0 +1,234 @@
+"""Activations on disk: a folder of safetensors shards, read a few rows at a time and never held whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+import torch
+from interp_core.errors import InputError
+from interp_core.results import STORE, read_header
+from interp_core.text import Unit
+from jaxtyping import Bool, Float, Int
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+T = TypeVar("T", covariant=True)
+
+
+def shard_file(folder: Path, number: int) -> Path:
+    """Where a shard lies."""
+    return folder / f"shard-{number:05d}.safetensors"
+
+
+def read_manifest(folder: str | Path) -> dict[str, Any]:
+    """What a store says of itself.
+
+    Raises:
+        InputError: the folder is no store.
+    """
+    try:
+        found = json.loads((Path(folder) / STORE).read_text(encoding="utf-8"))
+        if found["kind"] != "store":
+            raise KeyError("kind")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{str(folder)!r} is no store of activations: {type(error).__name__}: {error}.") from error
+    return dict(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Shards:
+    """The shards of one store, in order.
+
+    Each holds `values` (n, d), and for each row `text_of` (within the shard), `unit_of` and `spans` (characters); its
+    texts as bytes with where each stops; and, for each text, `predictions` and `labels` where there are any.
+    """
+
+    folder: Path
+    count: int
+
+    @cached_property
+    def row_starts(self) -> Int[Tensor, " s"]:
+        """The first row of each shard, and the number of all rows."""
+        return self._starts("values")
+
+    @cached_property
+    def text_starts(self) -> Int[Tensor, " s"]:
+        """The first text of each shard, and the number of all texts."""
+        return self._starts("text_stops")
+
+    def _starts(self, name: str) -> Int[Tensor, " s"]:
+        sizes = [self._part(i, name, shape=True)[0] for i in range(self.count)]
+        return torch.tensor([0, *sizes]).cumsum(0)
+
+    @property
+    def width(self) -> int:
+        """The width d of a row."""
+        return int(self._part(0, "values", shape=True)[1])
+
+    def column(self, name: str) -> Tensor | None:
+        """A small column of all shards as one tensor; the texts of rows are numbered through."""
+        parts = [self._part(i, name) for i in range(self.count)]
+        if any(part is None for part in parts):
+            return None
+        starts = self.text_starts if name == "text_of" else torch.zeros(self.count)
+        return torch.cat([p + s if name == "text_of" else p for p, s in zip(parts, starts, strict=False)])
+
+    def rows(self, start: int, stop: int) -> Float[Tensor, "r d"]:
+        """Rows that stand together."""
+        first, last = self._shard_of(self.row_starts, start), self._shard_of(self.row_starts, max(start, stop - 1))
+        offsets = self.row_starts.tolist()
+        parts = [
+            self._part(i, "values", slice(max(0, start - offsets[i]), stop - offsets[i]))
+            for i in range(first, last + 1)
+        ]
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def take(self, index: Int[Tensor, " r"]) -> Float[Tensor, "r d"]:
+        """Rows that stand anywhere, in the order of the index."""
+        shard = torch.searchsorted(self.row_starts, index, right=True) - 1
+        found = torch.empty(len(index), self.width)
+        for i in shard.unique().tolist():
+            here = shard == i
+            found[here] = self._part(i, "values", index[here] - self.row_starts[i])
+        return found
+
+    @cached_property
+    def described(self) -> Any:
+        """From the number of a shard to its texts, and to the spans of the units of each; the last few are kept."""
+        return lru_cache(maxsize=4)(self._described)
+
+    def _described(self, number: int) -> tuple[list[str], list[tuple[tuple[int, int], ...]]]:
+        stops = [0, *self._part(number, "text_stops").tolist()]
+        whole = self._part(number, "texts").numpy().tobytes()
+        texts = [whole[a:b].decode("utf-8") for a, b in pairwise(stops)]
+        spans: list[list[tuple[int, int]]] = [[] for _ in texts]
+        columns = (self._part(number, "text_of").tolist(), self._part(number, "spans").tolist())
+        for text, (start, stop) in zip(*columns, strict=True):
+            spans[text].append((start, stop))
+        return texts, [tuple(s) for s in spans]
+
+    def about(self, text: int) -> tuple[str, tuple[tuple[int, int], ...]]:
+        """One text with the spans of its units."""
+        number = self._shard_of(self.text_starts, text)
+        texts, spans = self.described(number)
+        where = text - int(self.text_starts[number])
+        return texts[where], spans[where]
+
+    def said(self, number: int) -> dict[str, Any]:
+        """The JSON values of one shard."""
+        with self._opened(number) as file:
+            return dict(read_header(file)["data"])
+
+    @staticmethod
+    def _shard_of(starts: Tensor, number: int) -> int:
+        return int(torch.searchsorted(starts, torch.tensor(number), right=True)) - 1
+
+    def _part(self, number: int, name: str, at: slice | Tensor | None = None, shape: bool = False) -> Any:
+        """A tensor of a shard, a part of it, or its shape; copied, so that the file is not kept mapped."""
+        with self._opened(number) as file:
+            if name not in file.keys():  # noqa: SIM118 - not a dict
+                return None
+            found = file.get_slice(name)
+            if shape:
+                return found.get_shape()
+            return file.get_tensor(name)[at].clone() if isinstance(at, Tensor) else found[at or slice(None)].clone()
+
+    @contextmanager
+    def _opened(self, number: int) -> Iterator[Any]:
+        path = shard_file(self.folder, number)
+        try:
+            with safe_open(path, framework="pt") as file:
+                yield file
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"the shard {path.name!r} of the store is missing or damaged: {error}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class StoredRows:
+    """The rows of a store, or some of them: a slice or an index of it is a tensor in memory."""
+
+    shards: Shards
+    index: Int[Tensor, " n"] | None = None
+
+    def __len__(self) -> int:
+        return int(self.shards.row_starts[-1]) if self.index is None else len(self.index)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, d)."""
+        return len(self), self.shards.width
+
+    def __getitem__(self, at: slice | Tensor) -> Float[Tensor, "r d"]:
+        if isinstance(at, slice) and self.index is None:
+            start, stop, step = at.indices(len(self))
+            if step == 1:
+                return self.shards.rows(start, stop) if stop > start else torch.empty(0, self.shards.width)
+        every = torch.arange(len(self)) if self.index is None else self.index
+        return self.shards.take(every[at])
+
+    def only(self, keep: Bool[Tensor, " n"]) -> StoredRows:
+        """Some of the rows; nothing is read."""
+        every = torch.arange(len(self)) if self.index is None else self.index
+        return StoredRows(self.shards, every[keep])
+
+
+class Lazy(Sequence[T]):
+    """A sequence whose items are made when they are asked for.
+
+    Args:
+        make: from a number to the item.
+        numbers: which, in order.
+    """
+
+    def __init__(self, make: Callable[[int], T], numbers: Sequence[int]) -> None:
+        self.make, self.numbers = make, numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, at: int) -> T: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[T]: ...
+    def __getitem__(self, at: int | slice) -> Any:
+        return Lazy(self.make, self.numbers[at]) if isinstance(at, slice) else self.make(self.numbers[at])
+
+    def __iter__(self) -> Iterator[T]:
+        return (self.make(i) for i in self.numbers)
+
+    def only(self, chosen: Sequence[int]) -> Lazy[T]:
+        """Some of the items."""
+        return Lazy(self.make, [self.numbers[i] for i in chosen])
+
+
+def texts_of(shards: Shards) -> Lazy[str]:
+    """The texts of a store."""
+    return Lazy(lambda i: shards.about(i)[0], range(int(shards.text_starts[-1])))
+
+
+def units_of(shards: Shards) -> Lazy[tuple[Unit, ...]]:
+    """The units of each text of a store."""
+
+    @lru_cache(maxsize=8)  # rows of one text stand together
+    def units(i: int) -> tuple[Unit, ...]:
+        text, spans = shards.about(i)
+        return tuple(Unit(text[a:b], a, b) for a, b in spans)
+
+    return Lazy(units, range(int(shards.text_starts[-1])))
+
+
+def only(items: Sequence[T], chosen: list[int]) -> Sequence[T]:
+    """Some of the items; of a store none is made before it is asked for."""
+    return items.only(chosen) if isinstance(items, Lazy) else tuple(items[i] for i in chosen)
+
+
+def cut_notes(cut: int, texts: int, tokens: int) -> tuple[str, ...]:
+    """What to say of texts that were longer than the model takes."""
+    return (f"{cut} of {texts} texts were cut to the {tokens} tokens that the model takes.",) if cut else ()

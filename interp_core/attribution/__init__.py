@@ -1,0 +1,67 @@
+"""Which words made the model answer so: the `Question` that a method sees, the ways it is built, the verb `attribute`
+and the `Attribution` it gives."""
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from interp_core.attribution._attribute import attribute
+    from interp_core.attribution._attribution import Attribution
+    from interp_core.attribution._continuation import next_token_targets
+    from interp_core.attribution._function_runner import FunctionRunner, Runner
+    from interp_core.attribution._method_call import explain, name_of, run_method
+    from interp_core.attribution._model_runner import ModelRunner
+    from interp_core.attribution._options import Options
+    from interp_core.attribution._question import Question, ask
+    from interp_core.attribution._question_builders import Ask, about_layer, about_text, asker
+    from interp_core.attribution._removal import Absence, Removal, absence
+    from interp_core.attribution._session import PreparedText, Session
+    from interp_core.attribution._target_spec import At, Contrast, at, class_targets, contrast
+
+__all__ = [
+    "Absence",
+    "Ask",
+    "At",
+    "Attribution",
+    "Contrast",
+    "FunctionRunner",
+    "ModelRunner",
+    "Options",
+    "PreparedText",
+    "Question",
+    "Removal",
+    "Runner",
+    "Session",
+    "about_layer",
+    "about_text",
+    "absence",
+    "ask",
+    "asker",
+    "at",
+    "attribute",
+    "class_targets",
+    "contrast",
+    "explain",
+    "name_of",
+    "next_token_targets",
+    "run_method",
+]
+
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "_attribute": ["attribute"],
+        "_attribution": ["Attribution"],
+        "_continuation": ["next_token_targets"],
+        "_function_runner": ["FunctionRunner", "Runner"],
+        "_method_call": ["explain", "name_of", "run_method"],
+        "_model_runner": ["ModelRunner"],
+        "_options": ["Options"],
+        "_question": ["Question", "ask"],
+        "_question_builders": ["Ask", "about_layer", "about_text", "asker"],
+        "_removal": ["Absence", "Removal", "absence"],
+        "_session": ["PreparedText", "Session"],
+        "_target_spec": ["At", "Contrast", "at", "class_targets", "contrast"],
+    },
+)

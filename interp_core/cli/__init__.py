@@ -1,0 +1,22 @@
+"""The command line. Packages add commands of their own by an entry point of the group `interp.commands`."""
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from interp_core.cli._main import main
+    from interp_core.cli._options import parameters
+
+__all__ = [
+    "main",
+    "parameters",
+]
+
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "_main": ["main"],
+        "_options": ["parameters"],
+    },
+)

@@ -1,0 +1,129 @@
+"""The command concepts: what a model has learnt, in words. It imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+from interp_core.cli._options import (
+    corpus_options,
+    html_option,
+    json_option,
+    layer_of,
+    load_model,
+    model_option,
+    parameters,
+    save_option,
+)
+from interp_core.cli._results import write_results
+from interp_core.plugin import find_method, implementation, methods
+
+
+@click.command()
+@model_option
+@click.option("--layer", default="-1", show_default=True, help="Where to split: a block's number or a module path.")
+@corpus_options(required=True)
+@click.option(
+    "--granularity", default=None, help="What a row is: cls (classifiers' default), word, token, sentence, sample."
+)
+@click.option("--by", default="semi-nmf", show_default=True, help="Concept method.")
+@click.option("--labels", "label_column", default=None, help="Column of the classes, for methods that learn from them.")
+@click.option(
+    "--to",
+    "store",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Keep the activations in this folder; a run that was interrupted goes on from there.",
+)
+@click.option("--concepts", default=20, show_default=True)
+@click.option("--words-by", default="top-inputs", show_default=True, help="Interpretation method.")
+@click.option("--top", default=5, show_default=True, help="Words a concept.")
+@click.option("--min-count", default=1, show_default=True, help="Only words that occur so often.")
+@click.option(
+    "--importance-by",
+    default="input-x-gradient",
+    show_default=True,
+    help="Attribution method for importance; 'none' for no importance.",
+)
+@click.option(
+    "--measure",
+    "metrics",
+    multiple=True,
+    default=("explained-variance", "fid", "sparsity-ratio"),
+    metavar="METRIC",
+    help="Also measure by this; may be repeated. By default those of a few usual ones that are installed.",
+)
+@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter of the method.")
+@html_option
+@save_option
+@json_option
+def concepts(path: str, data: str, by: str, plain: bool, **options: Any) -> None:
+    """Say what the model has learnt at a layer, in words, and how much it matters to each class."""
+    from interp_core.text import read_column
+
+    find_method(by, "concepts")
+    find_method(options["words_by"], "interpretation")
+    options["metrics"] = _metrics(options["metrics"])
+    texts = read_column(data, options["column"])[: options["limit"]]
+    if options["label_column"]:
+        options["labels"] = read_column(data, options["label_column"])[: options["limit"]]
+    model = load_model(path)
+    results = _concept_story(model, texts, by, options)
+    write_results(results, options["html"], options["folder"], "What the model has learnt")
+    space, words, rest = results[1], results[2], results[3:]
+    scores = [r for r in rest if hasattr(r, "higher_is_better")]
+    if plain:
+        rows = [{"concept": c.concept, "label": c.label, "words": c.words, "note": c.note} for c in words.concepts]
+        click.echo(json.dumps({"concepts": rows, "scores": [s.to_json() for s in scores]}, ensure_ascii=False))
+        return
+    click.echo(f"{space.concepts} concepts of {space.layer}:")
+    for concept in words.concepts:
+        click.echo(f"  {concept.concept:>3}  {concept.label or concept.note or 'no words'}")
+    for score in scores:
+        click.echo(str(score))
+
+
+def _metrics(given: tuple[str, ...]) -> list[str]:
+    """The metrics that were asked for, all of them known; where none were, the usual ones that are installed."""
+    asked = click.get_current_context().get_parameter_source("metrics") is not ParameterSource.DEFAULT
+    known = {m.name for m in methods("metric")}
+    return [name for name in given if (find_method(name, "metric") if asked else name in known)]
+
+
+def _concept_story(model: Any, texts: list[str], by: str, options: dict[str, Any]) -> list[Any]:
+    """Activations, space, words, importance and quality, in this order; importance only where there are classes."""
+    from interp_core.concepts import fit_concepts, importance, interpret
+    from interp_core.metrics import measure
+
+    split = model.split(layer_of(options["layer"]))
+    granularity = options["granularity"] or ("cls" if model.labels else "word")
+    held = _labelled(split, texts, options, granularity=granularity, predictions=bool(model.labels))
+    count = {"concepts": options["concepts"]} if "concepts" in _fields(by, "concepts") else {}
+    space = fit_concepts(held, by=by, **count, **parameters(options["pairs"]))
+    wording = {"source": "unique-words", "top": options["top"], "min_count": options["min_count"]}
+    known = _fields(options["words_by"], "interpretation")
+    words = interpret(space, held, by=options["words_by"], **{k: v for k, v in wording.items() if k in known})
+    results: list[Any] = [held, space, words]
+    if model.labels and options["importance_by"] != "none":
+        results.append(importance(split, space, held, by=options["importance_by"]))
+    return results + [measure(space, held, by=name) for name in options["metrics"]]
+
+
+def _fields(name: str, kind: Any) -> set[str]:
+    """The parameters of a method."""
+    return {f.name for f in dataclasses.fields(implementation(find_method(name, kind)))}
+
+
+def _labelled(split: Any, texts: list[str], options: dict[str, Any], **asked: Any) -> Any:
+    """The activations, with labels if a column of them was named: the model's classes, or else names of their own."""
+    given: list[str] | None = options.get("labels")
+    if given is None:
+        return split.activations(texts, to=options["store"], **asked)
+    known = split.model.labels
+    names = list(known) if set(given) <= set(known) else sorted(set(given))
+    asked |= {"predictions": asked["predictions"] and tuple(names) == known, "class_names": names}
+    return split.activations(texts, to=options["store"], labels=given, **asked)

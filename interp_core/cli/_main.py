@@ -1,0 +1,196 @@
+"""The command line. `interp list` and its like import neither torch nor numpy."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import sys
+from collections import Counter
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+import click
+from interp_core.cli._options import parameters
+from interp_core.errors import BrokenPluginError, InputError, InterpError
+from interp_core.plugin import (
+    VERBS,
+    Method,
+    catalogue,
+    failures,
+    find_method,
+    implementation,
+    methods,
+    package_of,
+    version_of,
+)
+
+_HERE = "interp_core.cli"
+COMMANDS = {  # of the core; each module is imported when its command is run or described
+    "attribute": "_explain",
+    "benchmark": "_explain",
+    "concepts": "_concepts",
+    "report": "_results",
+}
+PACKAGED = "interp.commands"  # the entry points of commands that packages add
+
+
+class _Group(click.Group):
+    """The core's commands and those of packages, each imported when it is needed.
+
+    Explains the toolkit's errors and those of files in one line, with exit code 1, instead of a traceback.
+    """
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (InterpError, OSError) as error:
+            click.echo(f"interp: {error}", err=True)
+            ctx.exit(1)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *COMMANDS, *(e.name for e in entry_points(group=PACKAGED))})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        own = super().get_command(ctx, name)
+        if own is not None:
+            return own
+        if name in COMMANDS:
+            found: click.Command = getattr(import_module(f"{_HERE}.{COMMANDS[name]}"), name)
+            return found
+        for entry in entry_points(group=PACKAGED, name=name):
+            return _packaged(entry)
+        package = catalogue()["commands"].get(name)
+        if package is not None:
+            raise InputError(f"{name!r} is a command of a package of its own: pip install {package}.")
+        return None
+
+
+def _packaged(entry: EntryPoint) -> click.Command:
+    """The command of a package; where it cannot be imported, one that says why, so that the others go on."""
+    try:
+        found = entry.load()
+        if isinstance(found, click.Command):
+            return found
+        reason = f"{entry.value!r} is not a click command"
+    except (Exception, SystemExit) as error:
+        reason = f"{type(error).__name__}: {error}"
+    package = entry.dist.name if entry.dist else entry.name
+    message = f"the command {entry.name!r} of {package} is broken: {reason}"
+
+    def refuse() -> None:
+        raise BrokenPluginError(message)
+
+    return click.Command(entry.name, callback=refuse, help=message, context_settings={"ignore_unknown_options": True})
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="interp-core")
+def main() -> None:
+    """Why a language model answered as it did, what it has learnt, and how far to trust both."""
+
+
+as_json = click.option("--json", "plain", is_flag=True, help="Print JSON for programs.")
+
+
+@main.command("list")
+@click.option("--kind", type=click.Choice(list(VERBS)), help="Only methods of this kind.")
+@as_json
+def list_methods(kind: Any, plain: bool) -> None:
+    """List the installed methods, and the packages that are broken."""
+    found, broken = methods(kind), failures()
+    if plain:
+        told = [{"package": p.package, "version": p.version, "failure": p.failure} for p in broken]
+        click.echo(json.dumps({"methods": [_described(m) for m in found], "failures": told}, indent=1))
+        return
+    names = Counter(m.name for m in found)
+    shown = {m: m.name if names[m.name] == 1 else f"{package_of(m)}/{m.name}" for m in found}
+    width = max(map(len, shown.values()), default=0)
+    for group in dict.fromkeys(m.kind for m in found):
+        click.secho(group, bold=True)
+        for method in (m for m in found if m.kind == group):
+            click.echo(f"  {shown[method]:<{width}}  {method.summary}")
+    if not found:
+        click.echo("No methods are installed. Install a package such as interp-lime.")
+    for plugin in broken:
+        click.secho(f"broken  {plugin.package} {plugin.version}: {plugin.failure}", fg="red")
+
+
+@main.command()
+@click.argument("name")
+@as_json
+def show(name: str, plain: bool) -> None:
+    """Describe one method: what it does, its parameters, what it needs and claims."""
+    method = find_method(name)
+    made = implementation(method)
+    fields = [(f.name, f.default) for f in dataclasses.fields(made)] if dataclasses.is_dataclass(made) else []
+    if plain:
+        data = {**_described(method), "parameters": {key: _jsonable(value) for key, value in fields}}
+        click.echo(json.dumps(data, indent=1))
+        return
+    click.secho(f"{method.name} ({method.kind})", bold=True)
+    click.echo(f"{method.summary}\n")
+    click.echo(f"{inspect.getdoc(made) or ''}\n")
+    rows = [
+        ("package", f"{package_of(method)} {version_of(method)}"),
+        ("parameters", ", ".join(f"{key}={value!r}" for key, value in fields) or "none"),
+        ("needs", ", ".join(sorted(method.needs)) or "nothing beyond the scores"),
+        ("claims", ", ".join(sorted(method.claims)) or "nothing"),
+        ("source", method.source),
+    ]
+    for key, text in rows:
+        click.echo(f"{key:<11}{text}")
+
+
+@main.command()
+@click.argument("name")
+@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter for the checks.")
+@as_json
+def check(name: str, pairs: tuple[str, ...], plain: bool) -> None:
+    """Hold a method to its promises: one line each, with how to mend what is broken."""
+    from interp_core.testing import run_checks
+
+    outcomes = []
+    for outcome in run_checks(name, **parameters(pairs)):
+        outcomes.append(outcome)
+        if not plain:
+            mark = click.style("kept  ", fg="green") if outcome.passed else click.style("BROKEN", fg="red")
+            click.echo(f"{mark} {outcome.check.name}")
+            if not outcome.passed:
+                click.echo(f"       {outcome.message}\n       How to mend it: {outcome.check.mend}")
+    failed = sum(not o.passed for o in outcomes)
+    if plain:
+        rows = [
+            {"check": o.check.name, "passed": o.passed, "message": o.message, "mend": o.check.mend} for o in outcomes
+        ]
+        click.echo(json.dumps({"method": name, "checks": rows}, indent=1))
+    else:
+        click.echo(f"{name}: {len(outcomes) - failed} of {len(outcomes)} promises kept.")
+    sys.exit(1 if failed else 0)
+
+
+@main.command("new-plugin")
+@click.argument("name")
+@click.option("--kind", type=click.Choice(list(VERBS)), default="attribution", show_default=True)
+@click.option("--into", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder to make it in.")
+def new_plugin(name: str, kind: Any, into: Path) -> None:
+    """Write a package for a new method, which installs and passes its checks as it is."""
+    from interp_core.plugin import write_plugin
+
+    folder = write_plugin(name, kind, into)
+    click.echo(f"Wrote {folder}. Now:\n  pip install -e {folder}\n  interp check {name}\n  pytest {folder}")
+
+
+def _described(method: Method) -> dict[str, Any]:
+    plain = {key: sorted(v) if isinstance(v, frozenset) else v for key, v in dataclasses.asdict(method).items()}
+    return {**plain, "package": package_of(method), "version": version_of(method)}
+
+
+def _jsonable(value: Any) -> Any:
+    try:
+        json.dumps(value)
+    except TypeError:
+        return repr(value)
+    return value

@@ -1,0 +1,51 @@
+"""What a layer has learnt: concept spaces, the verbs that fit, interpret, weigh and change concepts, and
+their values."""
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from interp_core.concepts._compatibility import check_fits, check_layer, check_space, check_split
+    from interp_core.concepts._concept_model import ConceptModel
+    from interp_core.concepts._effect import Effect, effect
+    from interp_core.concepts._fit import fit_concepts
+    from interp_core.concepts._importance import Importance, importance
+    from interp_core.concepts._interpretation import Example, Interpretation, LabelledConcept, interpret
+    from interp_core.concepts._intervention import Change, intervene
+    from interp_core.concepts._space import AffineSpace, ConceptSpace
+
+__all__ = [
+    "AffineSpace",
+    "Change",
+    "ConceptModel",
+    "ConceptSpace",
+    "Effect",
+    "Example",
+    "Importance",
+    "Interpretation",
+    "LabelledConcept",
+    "check_fits",
+    "check_layer",
+    "check_space",
+    "check_split",
+    "effect",
+    "fit_concepts",
+    "importance",
+    "interpret",
+    "intervene",
+]
+
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "_compatibility": ["check_fits", "check_layer", "check_space", "check_split"],
+        "_concept_model": ["ConceptModel"],
+        "_effect": ["Effect", "effect"],
+        "_fit": ["fit_concepts"],
+        "_importance": ["Importance", "importance"],
+        "_interpretation": ["Example", "Interpretation", "LabelledConcept", "interpret"],
+        "_intervention": ["Change", "intervene"],
+        "_space": ["AffineSpace", "ConceptSpace"],
+    },
+)

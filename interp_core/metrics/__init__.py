@@ -1,0 +1,36 @@
+"""How far to trust a result: scores beside what a random answer gets, the verb `measure`, and the benchmark
+of methods."""
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from interp_core.metrics._attribution_metrics import ModelAccess
+    from interp_core.metrics._benchmark import Benchmark, Row, benchmark
+    from interp_core.metrics._measure import measure
+    from interp_core.metrics._random_baselines import RandomDirections, RandomFit, RandomScores
+    from interp_core.metrics._score import Score
+
+__all__ = [
+    "Benchmark",
+    "ModelAccess",
+    "RandomDirections",
+    "RandomFit",
+    "RandomScores",
+    "Row",
+    "Score",
+    "benchmark",
+    "measure",
+]
+
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "_attribution_metrics": ["ModelAccess"],
+        "_benchmark": ["Benchmark", "Row", "benchmark"],
+        "_measure": ["measure"],
+        "_random_baselines": ["RandomDirections", "RandomFit", "RandomScores"],
+        "_score": ["Score"],
+    },
+)

@@ -1,0 +1,105 @@
+"""The user's Hugging Face model, called in one place and left as it is: hooks, injected states, requests that share
+passes, layers and splits, and the way from logits to scores."""
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from interp_core.model._forward import BatchRunner, ForwardPass
+    from interp_core.model._heads import CLASSIFIERS, GENERATORS, Head
+    from interp_core.model._hooks import at_rest, hidden_of, module_at, repack, tap
+    from interp_core.model._injection import OutputInjection
+    from interp_core.model._internals import Internals
+    from interp_core.model._layer import Layer
+    from interp_core.model._layer_capabilities import LayerCapabilities
+    from interp_core.model._layers import Layers
+    from interp_core.model._loading import load
+    from interp_core.model._readout import Function, Readout, Space, Target, predicted, readout_of
+    from interp_core.model._requests import (
+        GeneratorRows,
+        Injection,
+        ModelOutput,
+        ModelRequest,
+        PaddedBatch,
+        Side,
+        TextRows,
+        pieces_of,
+        text_rows,
+        whole_text,
+    )
+    from interp_core.model._scheduler import RequestBatcher
+    from interp_core.model._split import SplitModel
+    from interp_core.model._text_model import TextModel
+    from interp_core.model._wrapped_model import WrappedModel
+
+__all__ = [
+    "CLASSIFIERS",
+    "GENERATORS",
+    "BatchRunner",
+    "ForwardPass",
+    "Function",
+    "GeneratorRows",
+    "Head",
+    "Injection",
+    "Internals",
+    "Layer",
+    "LayerCapabilities",
+    "Layers",
+    "ModelOutput",
+    "ModelRequest",
+    "OutputInjection",
+    "PaddedBatch",
+    "Readout",
+    "RequestBatcher",
+    "Side",
+    "Space",
+    "SplitModel",
+    "Target",
+    "TextModel",
+    "TextRows",
+    "WrappedModel",
+    "at_rest",
+    "hidden_of",
+    "load",
+    "module_at",
+    "pieces_of",
+    "predicted",
+    "readout_of",
+    "repack",
+    "tap",
+    "text_rows",
+    "whole_text",
+]
+
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "_forward": ["BatchRunner", "ForwardPass"],
+        "_heads": ["CLASSIFIERS", "GENERATORS", "Head"],
+        "_hooks": ["at_rest", "hidden_of", "module_at", "repack", "tap"],
+        "_injection": ["OutputInjection"],
+        "_internals": ["Internals"],
+        "_layer": ["Layer"],
+        "_layer_capabilities": ["LayerCapabilities"],
+        "_layers": ["Layers"],
+        "_loading": ["load"],
+        "_readout": ["Function", "Readout", "Space", "Target", "predicted", "readout_of"],
+        "_requests": [
+            "GeneratorRows",
+            "Injection",
+            "ModelOutput",
+            "ModelRequest",
+            "PaddedBatch",
+            "Side",
+            "TextRows",
+            "pieces_of",
+            "text_rows",
+            "whole_text",
+        ],
+        "_scheduler": ["RequestBatcher"],
+        "_split": ["SplitModel"],
+        "_text_model": ["TextModel"],
+        "_wrapped_model": ["WrappedModel"],
+    },
+)

@@ -1,0 +1,92 @@
+"""Where ids become vectors, and what those vectors are like over the whole vocabulary."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import torch
+from interp_core.errors import InputError
+from interp_core.model._hooks import at_rest, module_at
+from interp_core.model._injection import EncoderDecoderInjection, OutputInjection
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+AT_A_TIME = 8192
+SOME = 1024
+
+
+class Embeddings:
+    """The embeddings of a model, or of both of its stacks.
+
+    Attributes:
+        paths: the modules: one, or the encoder's and the decoder's, which may be the same.
+
+    Raises:
+        InputError: the model does not say where they are.
+    """
+
+    def __init__(self, model: nn.Module, lock: Any) -> None:
+        self.model, self.lock = model, lock
+        owners: list[Any] = [model]
+        if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+            owners = [model.get_encoder(), model.get_decoder()]  # type: ignore[operator]
+        self.paths = tuple(self._path(owner) for owner in owners)
+
+    @property
+    def module(self) -> nn.Module:
+        """The module that the text goes through."""
+        return module_at(self.model, self.paths[0])
+
+    @property
+    def count(self) -> int:
+        """How many ids there are."""
+        return len(self.module.get_parameter("weight"))
+
+    def __call__(self, ids: Int[Tensor, " t"], source: int = 0) -> Float[Tensor, "t d"]:
+        """The embeddings of ids, in at least 32 bits, on the model's device; of a text in two stacks the first
+        `source` ids are the encoder's.
+        """
+        border = source or len(ids)
+        parts = [p for p in (ids[:border], ids[border:]) if len(p)]
+        modules = [module_at(self.model, path) for path in (self.paths[0], self.paths[-1])]
+        with self.lock, torch.no_grad(), at_rest(self.model):
+            device = next(self.module.parameters()).device
+            found = torch.cat([m(p[None].to(device))[0] for m, p in zip(modules, parts, strict=False)])
+        return found.detach().to(torch.promote_types(found.dtype, torch.float32))
+
+    @cached_property
+    def mean(self) -> Float[Tensor, " d"]:
+        """The mean embedding of the vocabulary."""
+        parts = [self(piece).sum(0) for piece in torch.arange(self.count).split(AT_A_TIME)]
+        return torch.stack(parts).sum(0) / self.count
+
+    @cached_property
+    def spread(self) -> float:
+        """The standard deviation of a coordinate over the vocabulary, each about its own mean."""
+        pieces = torch.arange(self.count).split(AT_A_TIME)
+        squares = torch.stack([(self(piece) - self.mean).square().sum(0) for piece in pieces])
+        return float((squares.sum(0) / self.count).mean().sqrt())
+
+    @cached_property
+    def some(self) -> Float[Tensor, "r d"]:
+        """The embeddings of about a thousand ids, evenly spread over the vocabulary."""
+        return self(torch.arange(0, self.count, max(1, self.count // SOME)))
+
+    @cached_property
+    def injection(self) -> OutputInjection | EncoderDecoderInjection:
+        """Where token features enter."""
+        if len(self.paths) == 1:
+            return OutputInjection(self.model, self.paths[0])
+        return EncoderDecoderInjection(self.model, (self.paths[0], self.paths[1]))
+
+    def _path(self, owner: Any) -> str:
+        named = type(self.model).__name__
+        try:
+            module = owner.get_input_embeddings()
+        except (AttributeError, NotImplementedError) as error:
+            raise InputError(f"{named} does not say where its embeddings are.") from error
+        path: str | None = next((name for name, m in self.model.named_modules() if m is module), None)
+        if path is None:
+            raise InputError(f"{named}.get_input_embeddings() is not one of its modules.")
+        return path

@@ -1,0 +1,214 @@
+"""Reading what layers hold for a corpus, some texts at a time, into memory or onto disk."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import torch
+from interp_core.activations import Activations, Store, cut_notes, remaining
+from interp_core.errors import InputError, ModelError
+from interp_core.model._forward import BatchRunner
+from interp_core.model._layer import Layer
+from interp_core.model._requests import ModelRequest, whole_text
+from interp_core.results import Cost, made_by
+from interp_core.text import DividedText, Granularity, Item, batched_by_size, divide, one_by_one, with_labels
+from torch import Tensor
+from tqdm.auto import tqdm
+
+TEXTS_AT_A_TIME, NUMBERS_AT_A_TIME = 256, 2**26  # whose states are held at once, where the model is
+TEXTS_A_SHARD, NUMBERS_A_SHARD = 1024, 2**24  # the rows of a shard are 64 MB and what its last text adds
+
+
+def read(
+    layers: Sequence[Layer],
+    texts: Iterable[str],
+    folders: Sequence[str | Path | None],
+    *,
+    granularity: Granularity,
+    predictions: bool,
+    labels: Iterable[Any] | None,
+    class_names: Sequence[str] | None,
+    progress: bool,
+) -> list[Activations]:
+    """What several layers of one model hold, each in memory or in its folder; see `SplitModel.activations`."""
+    reader = _Reader(tuple(layers), granularity, predictions, tuple(class_names or layers[0].model.labels))
+    corpus, total = one_by_one(texts, all(folder is not None for folder in folders))
+    if isinstance(labels, Sized) and total is not None and len(labels) != total:
+        raise InputError(f"{len(labels)} labels were given for {total} texts.")
+    items = with_labels(corpus, labels, reader.class_names)
+    quiet = None if progress else True
+    with tqdm(total=total, desc="activations", unit="text", disable=quiet, leave=False) as bar:
+        if folders[0] is None:
+            return reader.into_memory(items, bar)
+        return reader.onto_disk(items, bar, [Path(str(folder)) for folder in folders], labels is not None)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What was read of some texts: the values of each layer, and columns with an entry for each row or text."""
+
+    encoded: list[DividedText]
+    values: list[Tensor]
+    rows: dict[str, Tensor]
+    texts: dict[str, Tensor]
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Part]) -> _Part:
+        """Several parts as one."""
+        before = list(accumulate((len(p.encoded) for p in parts), initial=0))
+        rows = _joined([p.rows | {"text_of": p.rows["text_of"] + b} for p, b in zip(parts, before, strict=False)])
+        values = [torch.cat(of_layer) for of_layer in zip(*(p.values for p in parts), strict=True)]
+        return cls([e for p in parts for e in p.encoded], values, rows, _joined([p.texts for p in parts]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Reader:
+    layers: tuple[Layer, ...]
+    granularity: Granularity
+    predictions: bool
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        model = self.layers[0].model
+        if self.predictions and (not model.labels or model.head == "regression"):
+            raise InputError(f"{model.name} is no classifier, so it predicts no classes; leave predictions=False.")
+        if self.predictions and self.class_names != model.labels:
+            raise InputError(
+                f"the classes are called {', '.join(self.class_names[:5])}, those of the model "
+                f"{', '.join(model.labels[:5])}; its predictions would be read as others. Leave predictions=False."
+            )
+        for layer in self.layers:
+            layer.capabilities.runs_once  # noqa: B018 - refuses a layer that does not
+
+    @property
+    def name(self) -> str:
+        """What a row stands for."""
+        wanted = self.granularity
+        return wanted if isinstance(wanted, str) else getattr(wanted, "__name__", "spans")
+
+    def into_memory(self, items: Iterator[Item], bar: Any) -> list[Activations]:
+        """All of it, in memory."""
+        batch_runner = BatchRunner(self.layers[0].model, Cost())
+        encoded = [(self._encoded(text), label) for text, label in items]
+        with batch_runner.cost.timed():
+            found = self._read(encoded, batch_runner, bar)
+        return [
+            Activations(
+                values=values,
+                **found.rows,
+                texts=tuple(e.text for e in found.encoded),
+                units=tuple(e.units for e in found.encoded),
+                layer=layer.path,
+                granularity=self.name,
+                made_by=made_by("activations", batch_runner.cost, layer.model.name, self._asked(layer)),
+                **found.texts,
+                class_names=self.class_names,
+                notes=cut_notes(sum(e.cut > 0 for e in found.encoded), len(found.encoded), layer.model.max_tokens),
+            )
+            for layer, values in zip(self.layers, found.values, strict=True)
+        ]
+
+    def onto_disk(self, items: Iterator[Item], bar: Any, folders: list[Path], labelled: bool) -> list[Activations]:
+        """All of it, each shard on disk before the next is read."""
+        stores = [self._store(layer, folder, labelled) for layer, folder in zip(self.layers, folders, strict=True)]
+        there, left = remaining(stores, items, self._spans)
+        encoded = ((self._encoded(text), label) for text, label in left)
+        number = there
+        groups = batched_by_size(encoded, lambda e: len(e[0].units), self._rows_a_shard, TEXTS_A_SHARD)
+        for number, group in enumerate(groups, there + 1):
+            batch_runner = BatchRunner(self.layers[0].model, Cost())
+            self._write(stores, number - 1, self._read(group, batch_runner, bar), batch_runner.cost)
+        for store in stores:
+            store.finish(number)
+        return [Activations.load(folder) for folder in folders]
+
+    def _write(self, stores: list[Store], number: int, found: _Part, cost: Cost) -> None:
+        spans = torch.tensor([(u.start, u.stop) for e in found.encoded for u in e.units])
+        counted = {k: v for k, v in dataclasses.asdict(cost).items() if k != "seconds"}
+        for store, values in zip(stores, found.values, strict=True):
+            if store.has(number):  # another layer of the run is behind
+                continue
+            columns = {"values": values, "spans": spans, **found.rows, **found.texts}
+            store.write(
+                number,
+                columns,
+                [e.text for e in found.encoded],
+                {"cost": counted, "cut": sum(e.cut > 0 for e in found.encoded)},
+            )
+
+    def _read(self, items: Sequence[tuple[DividedText, Any]], batch_runner: BatchRunner, bar: Any) -> _Part:
+        parts = []
+        tokens = NUMBERS_AT_A_TIME // sum(layer.width for layer in self.layers)
+        for some in batched_by_size(iter(items), lambda item: len(item[0]), tokens, TEXTS_AT_A_TIME):
+            parts.append(self._part([e for e, _ in some], [label for _, label in some], batch_runner))
+            bar.update(len(some))
+        return _Part.joined(parts)
+
+    def _part(self, encoded: list[DividedText], labels: list[Any], batch_runner: BatchRunner) -> _Part:
+        paths = tuple(layer.path for layer in self.layers)
+        stop = not self.predictions
+        answers = batch_runner.run(
+            [ModelRequest(torch.tensor([len(e)]), whole_text(e), read=paths, stop=stop) for e in encoded]
+        )
+        widths = [layer.width for layer in self.layers]
+        hidden = [torch.split(answer.hidden[0], widths, dim=-1) for answer in answers]
+        values = [self._rows(one, encoded, [h[i] for h in hidden]) for i, one in enumerate(self.layers)]
+        counts = torch.tensor([len(e.units) for e in encoded])
+        rows = {
+            "text_of": torch.arange(len(encoded)).repeat_interleave(counts),
+            "unit_of": torch.cat([torch.arange(n) for n in counts.tolist()]),
+        }
+        texts = {} if labels[0] is None else {"labels": torch.stack(labels)}
+        if self.predictions:
+            classes = [self.layers[0].predicted(answer.logits[0].float().cpu()) for answer in answers]
+            texts["predictions"] = torch.stack(classes)
+        return _Part(encoded, values, rows, texts)
+
+    def _rows(self, layer: Layer, encoded: list[DividedText], hidden: list[Tensor]) -> Tensor:
+        pooled = [layer.pooled(e, h, self.granularity) for e, h in zip(encoded, hidden, strict=True)]
+        values = torch.cat(pooled).float().cpu()
+        if not torch.isfinite(values).all():
+            raise ModelError(f"{layer.path!r} holds NaN or infinity for this corpus.{layer.model.non_finite()}")
+        return values
+
+    def _spans(self, text: str) -> tuple[tuple[int, int], ...] | None:
+        if not callable(self.granularity):
+            return None
+        return tuple((unit.start, unit.stop) for unit in self._encoded(text).units)
+
+    def _encoded(self, text: str) -> DividedText:
+        return divide(self.layers[0].model.encoder(text), self.granularity)
+
+    @property
+    def _rows_a_shard(self) -> int:
+        return NUMBERS_A_SHARD // max(layer.width for layer in self.layers)
+
+    def _asked(self, layer: Layer) -> dict[str, Any]:
+        return {"granularity": self.name, "layer": layer.path}
+
+    def _store(self, layer: Layer, folder: Path, labelled: bool) -> Store:
+        settings = {
+            **self._asked(layer),
+            "model": layer.model.name,
+            "width": layer.width,
+            "class_names": list(self.class_names),
+            "predictions": self.predictions,
+            "labels": labelled,
+            "max_tokens": layer.model.max_tokens,
+            "tokens_per_batch": layer.model.tokens_per_batch,
+            "dtype": str(layer.model.dtype),
+            "rows_a_shard": self._rows_a_shard,
+            "texts_a_shard": TEXTS_A_SHARD,
+            "made_by": made_by("activations", Cost(), layer.model.name, self._asked(layer)).to_json(),
+        }
+        answers = layer.model.logits(layer.model.some_ids())[0].flatten() if self.predictions else torch.zeros(0)
+        return Store(folder, settings, torch.cat([layer.sample.mean(0), answers.float()]).tolist())
+
+
+def _joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,87 @@
+"""What a package declares, and how it is found: `Method` and `hookimpl` for its top module, the registry for everybody
+else. Standard library and pluggy only; an implementation is imported when it is first used."""
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from interp_core.plugin._arguments import named_options
+    from interp_core.plugin._catalogue import catalogue
+    from interp_core.plugin._declaration import API, GROUP, PROGRAM_SOURCE, VERBS, Claim, Kind, Method, Need, hookimpl
+    from interp_core.plugin._moved import moved
+    from interp_core.plugin._registry import (
+        PROGRAM,
+        Plugin,
+        declaration_of,
+        failures,
+        find_method,
+        implementation,
+        method,
+        methods,
+        only,
+        package_of,
+        plugins,
+        register,
+        resolve,
+        version_of,
+    )
+    from interp_core.plugin._scaffolding import render_pyproject, write_plugin
+
+__all__ = [
+    "API",
+    "GROUP",
+    "PROGRAM",
+    "PROGRAM_SOURCE",
+    "VERBS",
+    "Claim",
+    "Kind",
+    "Method",
+    "Need",
+    "Plugin",
+    "catalogue",
+    "declaration_of",
+    "failures",
+    "find_method",
+    "hookimpl",
+    "implementation",
+    "method",
+    "methods",
+    "moved",
+    "named_options",
+    "only",
+    "package_of",
+    "plugins",
+    "register",
+    "render_pyproject",
+    "resolve",
+    "version_of",
+    "write_plugin",
+]
+
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "_arguments": ["named_options"],
+        "_catalogue": ["catalogue"],
+        "_declaration": ["API", "Claim", "GROUP", "Kind", "Method", "Need", "PROGRAM_SOURCE", "VERBS", "hookimpl"],
+        "_moved": ["moved"],
+        "_registry": [
+            "PROGRAM",
+            "Plugin",
+            "declaration_of",
+            "failures",
+            "find_method",
+            "implementation",
+            "method",
+            "methods",
+            "only",
+            "package_of",
+            "plugins",
+            "register",
+            "resolve",
+            "version_of",
+        ],
+        "_scaffolding": ["render_pyproject", "write_plugin"],
+    },
+)

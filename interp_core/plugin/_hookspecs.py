@@ -1,0 +1,15 @@
+"""The one hook of the toolkit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pluggy
+from interp_core.plugin._declaration import GROUP, Method
+
+hookspec = pluggy.HookspecMarker(GROUP)
+
+
+@hookspec
+def interp_methods() -> Iterable[Method]:  # type: ignore[empty-body]
+    """Yield the methods of this package. It takes no arguments, so it can never change incompatibly."""

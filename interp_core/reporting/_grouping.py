@@ -1,0 +1,61 @@
+"""Which words and which importance belong to which concepts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from interp_core.concepts import Importance, Interpretation
+from interp_core.reporting._concept_cards import Group, Weights, class_group, group_of
+from interp_core.reporting._contents import Contents
+
+
+def groups_of(contents: Contents) -> list[Group]:
+    """The concepts of a report.
+
+    An importance is joined with the first space and words of as many concepts not yet taken, or else with those taken
+    already; what is left over stands alone.
+    """
+    spaces, words, groups = list(contents.spaces), list(contents.interpretations), []
+    taken: set[int] = set()
+    for one, space, found in _joined(contents, taken):
+        groups.append(group_of(_title(space, found, one), space, found, Weights.of(one)))
+    for one_more in [w for w in words if id(w) not in taken]:
+        space = _first([s for s in spaces if s.concepts >= _reach(one_more)], taken)
+        groups.append(group_of(_title(space, one_more, None), space, one_more, None))
+    for left in [s for s in spaces if id(s) not in taken]:
+        groups.append(group_of(_title(left, None, None), left, None, None))
+    if contents.class_concepts:
+        groups.append(class_group(contents.class_concepts))
+    return groups
+
+
+def words_for(importance: Importance, contents: Contents) -> Interpretation | None:
+    """The words that a report shows beside an importance."""
+    return next((words for one, _, words in _joined(contents, set()) if one is importance), None)
+
+
+def _joined(contents: Contents, taken: set[int]) -> Iterator[tuple[Importance, Any, Any]]:
+    for one in contents.importances:
+        size = len(one.concepts)
+        space = _first([s for s in contents.spaces if s.concepts == size], taken)
+        exact = [w for w in contents.interpretations if _reach(w) == size]
+        words = _first(exact or [w for w in contents.interpretations if _reach(w) < size], taken)
+        yield one, space, words
+
+
+def _reach(words: Interpretation) -> int:
+    return max((c.concept + 1 for c in words.concepts), default=0)
+
+
+def _first(fitting: list[Any], taken: set[int]) -> Any:
+    found = next((v for v in fitting if id(v) not in taken), fitting[0] if fitting else None)
+    taken |= {id(found)} if found is not None else set()
+    return found
+
+
+def _title(space: Any, words: Interpretation | None, importance: Importance | None) -> str:
+    parts = [f"learnt by {space.made_by.method}"] if space is not None else []
+    parts += [f"words by {words.made_by.method}"] if words is not None else []
+    parts += [f"importance by {importance.made_by.method}"] if importance is not None else []
+    return ", ".join(parts).capitalize()

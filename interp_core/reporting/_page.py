@@ -1,0 +1,185 @@
+"""From values to HTML: one page that opens offline, or a fragment for a notebook."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html as markup
+import itertools
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from interp_core.reporting._benchmark_table import standings_of
+from interp_core.reporting._concept_cards import Group
+from interp_core.reporting._contents import KINDS, Contents, contents_of
+from interp_core.reporting._effect_view import effect_view
+from interp_core.reporting._formatting import short
+from interp_core.reporting._grouping import groups_of
+from interp_core.reporting._provenance_view import notes_of, records_of, runs_of, versions_of
+from interp_core.reporting._score_view import score_view
+from interp_core.reporting._summary import asked, findings, models, title_for
+from interp_core.reporting._text_views import text_views
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+OPEN_TEXTS = 10
+STYLES = ("base.css", "words.css", "concepts.css", "tables.css", "benchmark.css", "print.css")
+_calls = itertools.count(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """A page. In a notebook it shows itself.
+
+    Attributes:
+        html: the whole page, with styles and script inside; it asks the network for nothing.
+        inline: what a notebook shows in place of a frame around the page.
+    """
+
+    html: str
+    inline: str = ""
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page to a file that opens in any browser."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(self.html, encoding="utf-8", newline="")
+        return target
+
+    def _repr_html_(self) -> str:
+        if self.inline:
+            return self.inline
+        frame = 'title="report" sandbox="allow-scripts allow-downloads" style="width:100%;height:80vh;border:0"'
+        return f'<iframe {frame} srcdoc="{markup.escape(self.html)}"></iframe>'
+
+
+def report(*results: Any, title: str = "", text: str = "") -> Report:
+    """Everything that was found, on one page: which words, what concepts, how far to trust both, and how it was made.
+
+    Args:
+        *results: `Attribution`, `ConceptSpace`, `Interpretation`, `Importance`, `Effect`, `ClassConcepts`,
+            `Activations`, `Score`, `Benchmark`, or lists of these, in any order.
+        title: of the page; made from the results if empty.
+        text: what you wish to say at its top; plain text.
+
+    Raises:
+        InputError: something that cannot be shown, or nothing at all.
+    """
+    contents = contents_of(results)
+    return Report(page(contents, groups_of(contents), title or title_for(contents), text))
+
+
+def fragment(value: Any) -> str:
+    """One value as HTML that can stand in a notebook: styles inside and kept to itself, ids of its own at each call.
+
+    Raises:
+        InputError: a value that cannot be shown.
+    """
+    contents = contents_of([value])
+    return part(contents, groups_of(contents))
+
+
+def register(html_of: Any) -> None:
+    """Let values show themselves in a notebook: makes `fragment` the way that `interp_core.display` draws them.
+
+    Args:
+        html_of: a `functools.singledispatch` function.
+    """
+    for kind in KINDS:
+        html_of.register(kind, fragment)
+
+
+def page(contents: Contents, groups: list[Group], title: str, text: str = "") -> str:
+    """The page of a report."""
+    runs = runs_of(contents.values)
+    records, references = records_of(runs)
+    return _render(
+        "page.html",
+        **_sections(contents, groups),
+        id="ip",
+        title=title,
+        introduction=text,
+        policy=_policy(),
+        models=models(contents),
+        asked=asked(contents),
+        findings=findings(contents),
+        records=records,
+        versions=versions_of(runs),
+        references=references,
+    )
+
+
+def _policy() -> str:
+    """What the page may load: nothing. What it may run: its own script, known by its hash."""
+    digest = base64.b64encode(hashlib.sha256(_asset("report.js").encode()).digest()).decode()
+    sources = f"style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:"
+    return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"
+
+
+def part(contents: Contents, groups: list[Group]) -> str:
+    """The same without heading and references, for a place inside another page."""
+    runs = runs_of(contents.values)
+    records, _ = records_of(runs)
+    return _render(
+        "fragment.html",
+        **_sections(contents, groups),
+        id=f"ip{next(_calls)}",
+        records=records,
+        versions=versions_of(runs),
+    )
+
+
+def _sections(contents: Contents, groups: list[Group]) -> dict[str, Any]:
+    classwise = [part for one in contents.class_concepts for part in one.parts]
+    learnt = [*contents.activations, *contents.spaces, *contents.interpretations, *contents.importances]
+    learnt += [*contents.effects, *classwise]
+    shared = _shared([a.notes for a in contents.attributions])
+    views = text_views(contents.attributions, shared)
+    return {
+        "texts": views,
+        "pages": [views[i : i + OPEN_TEXTS] for i in range(0, len(views), OPEN_TEXTS)],
+        "common": _common([[c.label for c in view.choices] for view in views]),
+        "word_notes": sorted(shared),
+        "groups": groups,
+        "effects": [effect_view(e) for e in contents.effects],
+        "corpora": contents.activations,
+        "concept_notes": notes_of(learnt),
+        "scores": [score_view(s) for s in contents.scores],
+        "benchmarks": [standings_of(b) for b in contents.benchmarks],
+        "style": Markup("\n".join(_asset(name) for name in STYLES)),
+        "script": Markup(_asset("report.js")),
+    }
+
+
+def _shared(notes: list[tuple[str, ...]]) -> frozenset[str]:
+    """The notes that all values carry; those of some are shown where they belong."""
+    return frozenset.intersection(*(frozenset(n) for n in notes)) if notes else frozenset()
+
+
+def _common(labels: list[list[str]]) -> list[str]:
+    """The targets that can be chosen for all texts at once."""
+    alike = len(labels) > 1 and len(labels[0]) > 1 and all(names == labels[0] for names in labels)
+    return labels[0] if alike else []
+
+
+def _render(template: str, **values: Any) -> str:
+    text = _environment().get_template(template).render(**values)
+    return text.encode("utf-8", "replace").decode()
+
+
+@cache
+def _environment() -> Environment:
+    loader = PackageLoader(__name__.rpartition(".")[0])
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters["short"] = short
+    return made
+
+
+@cache
+def _asset(name: str) -> str:
+    """A style sheet or script of the package, its lines without indentation."""
+    text = resources.files(__name__.rpartition(".")[0]).joinpath("assets", name).read_text(encoding="utf-8")
+    return "\n".join(line.strip() for line in text.splitlines() if line.strip())

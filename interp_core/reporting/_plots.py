@@ -1,0 +1,158 @@
+"""The two plots that a notebook asks for most: the words of a text, and the concepts of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from interp_core.attribution import Attribution
+from interp_core.concepts import Importance, Interpretation, LabelledConcept
+from interp_core.errors import InputError
+from interp_core.model import Target
+from interp_core.reporting._concept_cards import Group, Weights, add_class, class_group, group_of
+from interp_core.reporting._contents import ClassConcepts, Contents, contents_of
+from interp_core.reporting._page import Report, page, part
+from interp_core.results import MadeBy
+
+Names = Sequence[str] | Mapping[int, str] | None
+
+
+def plot_attributions(attributions: Any, class_names: Names = None) -> Report:
+    """The words of one or several texts, coloured by what they count for, with a button for each class.
+
+    Args:
+        attributions: an `Attribution`, or a list of them.
+        class_names: names of the classes by their number; those of the model by default.
+
+    Raises:
+        InputError: something else than attributions.
+    """
+    contents = contents_of([attributions])
+    if not contents.attributions or len(contents.values) != len(contents.attributions):
+        raise InputError(f"plot_attributions shows attributions; {type(attributions).__name__} holds something else.")
+    contents.attributions = [_renamed(a, class_names) for a in contents.attributions]
+    return Report(page(contents, [], "Which words"), part(contents, []))
+
+
+def plot_concepts(importance: Any, interpretation: Any = None, class_names: Names = None, top: int = 10) -> Report:
+    """The concepts that matter most to each class, with a button for each class.
+
+    Args:
+        importance: an `Importance`; a list of `ClassConcepts`; scores (classes, concepts); or a dict from class to
+            scores (concepts).
+        interpretation: an `Interpretation`; or a dict from concept to its label, list of words, or dict from word to
+            strength; or, where each class has concepts of its own, a dict from class to one of these.
+        class_names: names of the classes by their number.
+        top: how many concepts are shown for each class, at least 1.
+
+    Raises:
+        InputError: scores that are no (classes, concepts), or something else than named above.
+    """
+    if top < 1:
+        raise InputError(f"top is {top}; at least 1 concept must be shown.")
+    group, contents = _group(importance, interpretation, class_names, top)
+    return Report(page(contents, [group], "Concepts that matter most"), part(contents, [group]))
+
+
+def _group(importance: Any, words: Any, names: Names, top: int) -> tuple[Group, Contents]:
+    if isinstance(importance, ClassConcepts):
+        importance = [importance]
+    if isinstance(importance, list | tuple) and importance and all(isinstance(c, ClassConcepts) for c in importance):
+        return class_group(importance, top), contents_of(importance)
+    held = [v for v in (importance, words) if isinstance(v, Importance | Interpretation)]
+    contents = contents_of(held) if held else Contents()
+    if isinstance(importance, Importance):
+        weights = Weights.of(importance)
+        weights = replace(weights, targets=tuple(_name(i, names, t) for i, t in enumerate(weights.targets)))
+        return group_of("", None, _words(words), weights, top), contents
+    if isinstance(importance, Mapping):
+        return _by_class(importance, words, names, top), contents
+    scores = _tensor(importance)
+    if scores.ndim != 2:
+        raise InputError(f"the scores have shape {tuple(scores.shape)}; (classes, concepts) was expected.")
+    weights = Weights(tuple(_name(i, names) for i in range(len(scores))), scores.abs(), _direction(scores))
+    return group_of("", None, _words(words), weights, top), contents
+
+
+def _by_class(importance: Mapping[Any, Any], words: Any, names: Names, top: int) -> Group:
+    """A class for each entry; its concepts are its own where words are given by class, or their numbers differ."""
+    rows = {key: _tensor(values).reshape(1, -1) for key, values in importance.items()}
+    own = isinstance(words, Mapping) and set(words) >= set(importance) and all(_nested(words[k]) for k in importance)
+    if rows and not own and len({row.shape for row in rows.values()}) == 1:
+        scores = torch.cat(list(rows.values()))
+        weights = Weights(tuple(_name(key, names) for key in rows), scores.abs(), _direction(scores))
+        return group_of("", None, _words(words), weights, top)
+    group = Group("")
+    for place, (key, scores) in enumerate(rows.items()):
+        weights = Weights((_name(key, names),), scores.abs(), _direction(scores))
+        given = _words(words[key] if own else words)
+        add_class(group, place, weights, {c.concept: c for c in given.concepts} if given else {}, top)
+    group.named = words is not None
+    return group
+
+
+def _nested(value: Any) -> bool:
+    """Whether it names several concepts by number, rather than describes one."""
+    return isinstance(value, Interpretation) or (
+        isinstance(value, Mapping) and all(hasattr(k, "__index__") for k in value)
+    )
+
+
+def _words(given: Any) -> Interpretation | None:
+    if given is None or isinstance(given, Interpretation):
+        return given
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        given = dict(enumerate(given))
+    if not isinstance(given, Mapping):
+        raise InputError(
+            f"the words are {type(given).__name__}; an Interpretation, or a dict from concept to words, was expected."
+        )
+    return Interpretation(tuple(_concept(int(place), label) for place, label in given.items()), MadeBy("given"))
+
+
+def _concept(place: int, label: Any) -> LabelledConcept:
+    if isinstance(label, LabelledConcept):
+        return replace(label, concept=place)
+    if label is None or isinstance(label, str):
+        return LabelledConcept(place, label)
+    if isinstance(label, Mapping):
+        return LabelledConcept(place, None, tuple((str(w), float(s)) for w, s in label.items()))
+    if isinstance(label, Sequence):
+        return LabelledConcept(place, None, tuple((str(w), 0.0) for w in label))
+    raise InputError(
+        f"the words of concept {place} are {type(label).__name__}; a label, a list of words or a dict was expected."
+    )
+
+
+def _tensor(values: Any) -> torch.Tensor:
+    try:
+        return torch.as_tensor(values).detach().float().cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{type(values).__name__} is no scores: {error}. Give an Importance, or (classes, concepts)."
+        ) from error
+
+
+def _direction(scores: torch.Tensor) -> torch.Tensor | None:
+    """Scores with a sign say which way they push; sizes alone do not."""
+    return scores if bool((scores < 0).any()) else None
+
+
+def _name(key: Any, names: Names, default: str = "") -> str:
+    known = dict(names) if isinstance(names, Mapping) else dict(enumerate(names or ()))
+    return str(known.get(key, default or (f"class {key}" if hasattr(key, "__index__") else key)))
+
+
+def _renamed(one: Attribution, names: Names) -> Attribution:
+    """The same with its classes called by these names; generated tokens and functions keep theirs."""
+
+    def label(target: Target) -> str:
+        if target.positions or target.function is not None:
+            return target.label
+        if target.against is not None:
+            return f"{_name(target.index, names)} - {_name(target.against, names)}"
+        return _name(target.index, names, target.label)
+
+    return one if names is None else replace(one, targets=tuple(replace(t, label=label(t)) for t in one.targets))

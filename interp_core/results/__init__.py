@@ -1,0 +1,54 @@
+"""What all results share: how they were made and what that cost, and files that hold them without pickle."""
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from interp_core.results._provenance import Cost, MadeBy, made_again, made_by, parameters_of
+    from interp_core.results._serialization import (
+        STORE,
+        load_json,
+        load_result,
+        load_results,
+        load_tensors,
+        read_header,
+        save,
+        save_json,
+        save_tensors,
+    )
+
+__all__ = [
+    "STORE",
+    "Cost",
+    "MadeBy",
+    "load_json",
+    "load_result",
+    "load_results",
+    "load_tensors",
+    "made_again",
+    "made_by",
+    "parameters_of",
+    "read_header",
+    "save",
+    "save_json",
+    "save_tensors",
+]
+
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "_provenance": ["Cost", "MadeBy", "made_again", "made_by", "parameters_of"],
+        "_serialization": [
+            "STORE",
+            "load_json",
+            "load_result",
+            "load_results",
+            "load_tensors",
+            "read_header",
+            "save",
+            "save_json",
+            "save_tensors",
+        ],
+    },
+)

@@ -1,0 +1,95 @@
+"""Checks of attribution methods that draw at random: seeds, limits, errors, and exactness where all fits."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from interp_core.attribution import FunctionRunner, Question, explain
+from interp_core.errors import BudgetError
+from interp_core.plugin import Claim, Method
+from interp_core.testing._check import Check
+from interp_core.testing._planted_worlds import tangled_world
+from torch import Tensor
+
+
+def _scores(method: Any, question: Question) -> Tensor:
+    return explain(method, question).scores
+
+
+def seed_matters(_method: Method, instance: Any) -> None:
+    """Another seed, another draw."""
+    other = dataclasses.replace(instance, seed=instance.seed + 1)
+    few = {"samples": 40} if hasattr(instance, "samples") else {}
+    one, two = (_scores(dataclasses.replace(m, **few), tangled_world()) for m in (instance, other))
+    assert not torch.equal(one, two), "another seed gave the same scores, so the seed is not used"
+
+
+def small_is_exact(_method: Method, instance: Any) -> None:
+    """When all subsets fit the budget the seed does not matter and no subset is evaluated twice."""
+    other = dataclasses.replace(instance, seed=instance.seed + 1)
+    question = tangled_world(5, units=5)
+    one, two = _scores(instance, question), _scores(other, tangled_world(5, units=5))
+    runner = question.runner
+    assert isinstance(runner, FunctionRunner)
+    assert torch.allclose(one, two, atol=1e-6), "all 32 subsets fit the budget, and yet the seed matters"
+    assert runner.rows <= 32, f"{runner.rows} rows were evaluated for 32 subsets"
+
+
+def limit_on_rows_is_kept(_method: Method, instance: Any) -> None:
+    """A method that samples draws fewer; another may refuse."""
+    question = tangled_world(6).with_budget(60)
+    try:
+        explain(instance, question)
+    except BudgetError:
+        assert not hasattr(instance, "samples"), "60 rows are allowed and it gave up: see question.afford"
+    assert question.rows <= 60, f"{question.rows} rows were evaluated and 60 allowed"
+
+
+def errors_are_given_and_heeded(_method: Method, instance: Any) -> None:
+    """What is drawn has a standard error, and a generous tolerance needs no more rows."""
+    if not hasattr(instance, "samples"):
+        return
+    whole, short = tangled_world(7), tangled_world(7)
+    assert explain(instance, whole).error is not None, "it samples and gives no standard error"
+    if hasattr(instance, "tolerance"):
+        explain(dataclasses.replace(instance, tolerance=1e6), short)
+        assert short.rows <= whole.rows, f"with a generous tolerance {short.rows} rows in place of {whole.rows}"
+
+
+def _samples(method: Method) -> bool:
+    """Asked about plain functions; what looks into a model cannot be."""
+    return method.kind == "attribution" and "internals" not in method.needs
+
+
+def _claims(claim: Claim) -> Any:
+    return lambda method: method.kind == "attribution" and claim in method.claims
+
+
+CHECKS = (
+    Check(
+        "another seed gives another draw",
+        "Use the field `seed`, or drop the claim 'seeded'.",
+        _claims("seeded"),
+        seed_matters,
+    ),
+    Check(
+        "the caller's limit on rows is kept",
+        "Draw question.afford(self.samples) at most.",
+        _samples,
+        limit_on_rows_is_kept,
+    ),
+    Check(
+        "what is drawn has a standard error",
+        "Return (scores, error), see interp_core.sampling.",
+        lambda method: _samples(method) and "seeded" in method.claims,
+        errors_are_given_and_heeded,
+    ),
+    Check(
+        "small questions are answered exactly",
+        "Take each subset once when all fit.",
+        _claims("exact-when-small"),
+        small_is_exact,
+    ),
+)

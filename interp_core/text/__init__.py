@@ -1,0 +1,55 @@
+"""Texts as a model receives them and as a person reads them: tokens with their characters, units of any granularity,
+chats, pairs, corpora and their labels."""
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from interp_core.text._corpus import batched_by_size, one_by_one, read_column
+    from interp_core.text._encoded import NO_UNIT, DividedText, Encoded, Unit
+    from interp_core.text._encoder import Encoder, max_tokens
+    from interp_core.text._granularity import Granularity, Spans, clause_spans, divide, pool, sentence_spans, word_spans
+    from interp_core.text._inputs import Message, Text, as_texts, asks_prediction, one_each, per_text
+    from interp_core.text._labels import Item, as_label, class_index, with_labels
+
+__all__ = [
+    "NO_UNIT",
+    "DividedText",
+    "Encoded",
+    "Encoder",
+    "Granularity",
+    "Item",
+    "Message",
+    "Spans",
+    "Text",
+    "Unit",
+    "as_label",
+    "as_texts",
+    "asks_prediction",
+    "batched_by_size",
+    "class_index",
+    "clause_spans",
+    "divide",
+    "max_tokens",
+    "one_by_one",
+    "one_each",
+    "per_text",
+    "pool",
+    "read_column",
+    "sentence_spans",
+    "with_labels",
+    "word_spans",
+]
+
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "_corpus": ["batched_by_size", "one_by_one", "read_column"],
+        "_encoded": ["DividedText", "Encoded", "NO_UNIT", "Unit"],
+        "_encoder": ["Encoder", "max_tokens"],
+        "_granularity": ["Granularity", "Spans", "clause_spans", "divide", "pool", "sentence_spans", "word_spans"],
+        "_inputs": ["Message", "Text", "as_texts", "asks_prediction", "one_each", "per_text"],
+        "_labels": ["Item", "as_label", "class_index", "with_labels"],
+    },
+)

@@ -1,0 +1,113 @@
+"""Nearness to the centres of classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from interp_core.activations import Activations
+from interp_core.concepts import AffineSpace, ConceptSpace
+from interp_core.errors import InputError
+from interp_mean_difference.means import ClassMeans, class_means
+from jaxtyping import Float
+from torch import Tensor
+
+from interp_centroid.cosine import CosineSpace
+
+DISTANCES = ("cosine", "squared-l2", "mahalanobis")
+SMALLEST = 1e-10  # of the largest variance: a covariance with less than this in some direction cannot be inverted
+
+
+@dataclass(frozen=True)
+class Centroid:
+    """For each class the mean of the rows that have it: a code says how near a row is, and higher is nearer.
+
+    - "cosine": the cosine of row and centre, both seen from the mean of all rows; -1 to 1.
+    - "squared-l2": by how much nearer the row is to the centre than to the mean of all rows, in squared distances:
+      ‖x - μ‖² - ‖x - μ_class‖². The part that all classes share cancels, so codes are affine in the row, and the
+      greatest code is the nearest centre.
+    - "mahalanobis": the same with distances (x - μ)ᵀ Σ⁻¹ (x - μ), where Σ is the covariance within classes, one for all
+      of them. The greatest code is the decision of linear discriminant analysis with equal priors.
+
+    Rows are read in batches: once for the centres, once more for Σ, of which only (d, d) numbers are held.
+
+    Args:
+        distance: one of the three.
+        shrinkage: of "mahalanobis" the share of Σ that is replaced by its mean variance in all directions alike:
+            (1 - shrinkage) Σ + shrinkage · tr(Σ) / d · I. At 0 a Σ that cannot be inverted is refused.
+
+    Source: nearest centroid as in Tibshirani et al. 2002, PNAS 99(10), without shrunken centroids; linear discriminant
+    analysis, Fisher 1936. A row with several classes counts towards Σ once for each of them, a row with none not at
+    all.
+    """
+
+    distance: str = "cosine"
+    shrinkage: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.distance not in DISTANCES:
+            raise InputError(f"distance {self.distance!r} is unknown; it is one of {', '.join(DISTANCES)}.")
+        if not 0 <= self.shrinkage <= 1:
+            raise InputError(f"shrinkage {self.shrinkage} is outside [0, 1]: it is a share of the covariance.")
+
+    def fit(self, activations: Activations) -> ConceptSpace:
+        """Learn the centre of each class, in the order of the classes, which give their names.
+
+        Returns:
+            A concept's direction leads from the mean of all rows to the centre. It is as long as raises its code by
+            one, and for "cosine" as rows are away from the mean (root mean square).
+
+        Raises:
+            InputError: a class that no row has or that all rows have, or one whose mean is that of the other rows; rows
+                that do not vary within classes, for "mahalanobis".
+        """
+        means = class_means(activations)
+        away = means.inside - means.overall
+        if self.distance == "cosine":
+            length = spread(activations, means.overall) / away.norm(dim=1, keepdim=True)
+            space: ConceptSpace = CosineSpace(length * away, means.overall)
+        else:
+            # ‖z‖² - ‖z - a‖² = 2 z·a - ‖a‖² for z = x - μ and a = μ_class - μ, in the metric Σ⁻¹
+            facing = away
+            if self.distance == "mahalanobis":
+                facing = torch.cholesky_solve(away.T, self._root(activations, means)).T
+            squared = (facing * away).sum(1)
+            space = AffineSpace(away / (2 * squared[:, None]), 2 * facing, means.overall, -squared)
+        space.names = means.names
+        return space
+
+    def _root(self, activations: Activations, means: ClassMeans) -> Float[Tensor, "d d"]:
+        """The Cholesky root of the covariance within classes."""
+        covariance = within(activations, means)
+        width = activations.width
+        ridge = self.shrinkage * covariance.trace() / width
+        covariance = (1 - self.shrinkage) * covariance + ridge * torch.eye(width, dtype=torch.float64)
+        variances = torch.linalg.eigvalsh(covariance)
+        if not float(variances[0]) > SMALLEST * float(variances[-1]):
+            raise InputError(
+                f"the covariance of {activations.layer!r} within classes cannot be inverted: its variances go from "
+                f"{max(float(variances[0]), 0):.3g} to {float(variances[-1]):.3g}. Raise shrinkage ({self.shrinkage}), "
+                "give more texts, or take 'squared-l2'."
+            )
+        root: Tensor = torch.linalg.cholesky(covariance)
+        return root
+
+
+def within(activations: Activations, means: ClassMeans) -> Float[Tensor, "d d"]:
+    """The covariance of rows around the centre of their class, over all pairs of a row and a class it has."""
+    away = means.inside - means.overall
+    count = means.member.double().sum(0)
+    total = torch.zeros(activations.width, activations.width, dtype=torch.float64)
+    start = 0
+    for part in activations.batches():
+        rows = part.double() - means.overall
+        weight = means.member[start : start + len(rows)].double().sum(1)
+        total += (weight[:, None] * rows).T @ rows
+        start += len(rows)
+    return (total - (count[:, None] * away).T @ away) / count.sum()
+
+
+def spread(activations: Activations, mean: Float[Tensor, " d"]) -> float:
+    """The root of the mean squared distance of a row from the mean."""
+    squares = sum(float((part.double() - mean).square().sum()) for part in activations.batches())
+    return float((squares / len(activations)) ** 0.5)

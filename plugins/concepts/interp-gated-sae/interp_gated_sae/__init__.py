@@ -1,0 +1,18 @@
+"""Gated sparse autoencoders."""
+
+from collections.abc import Iterable
+
+from interp_core.plugin import Method, hookimpl
+
+
+@hookimpl
+def interp_methods() -> Iterable[Method]:
+    """Declare the gated sparse autoencoder."""
+    yield Method(
+        name="gated-sae",
+        kind="concepts",
+        target="interp_gated_sae.gated:GatedSAE",
+        summary="sparse autoencoder that decides which concepts are active apart from how active they are",
+        source="Rajamanoharan et al. 2024, arXiv:2404.16014",
+        claims=frozenset({"decodes", "nonnegative", "recovers", "seeded"}),
+    )

@@ -1,0 +1,101 @@
+"""Linear probes as a concept space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from interp_core.activations import Activations
+from interp_core.concepts import AffineSpace
+from interp_core.errors import InputError
+from jaxtyping import Float
+
+from interp_linear_probe.classifier import Classifier
+from interp_linear_probe.held_out import HeldOut, held_out
+from interp_linear_probe.labelled import labelled
+
+
+@dataclass(frozen=True)
+class LinearProbe:
+    """For each class a linear classifier of the rows that have it against all others.
+
+    A code is the classifier's decision on the row as it is: a logit for "logistic", above 0 where the class is the more
+    likely answer. The dictionary holds what the activations do when a decision rises by one and the others stay (the
+    pattern), not the weights, which also cancel what disturbs. So decoded codes are the best linear reconstruction that
+    the decisions allow, and adding a concept once raises its code by one.
+
+    `notes` say for each class how well it is told on texts that were held out; rows of one text are never on both
+    sides. `history` has the same fold by fold, as "auroc: joy" and "balanced accuracy: joy", and as "threshold", for
+    each class in order, the decision above which the balanced accuracy on held-out texts is greatest (0, the
+    classifier's own, where nothing could be held out). Intervals are of the mean over folds (Student's t, five folds or
+    more); folds share the rows they learn from, so they are somewhat too narrow.
+
+    All rows are in memory at once, in float64.
+
+    Args:
+        kind: of classifier, "logistic", "ridge" (least squares of ±1) or "svm" (squared hinge loss).
+        ridge: penalty on squared weights of standardised dimensions, against losses summed over rows.
+        folds: how often a part of the texts is held out; 0 for no scores, which is `folds` times quicker.
+        steps: of the solver, at most; a class that was stopped is named in the notes. "ridge" is solved directly.
+        tolerance: of the solver.
+        seed: of the folds, and of the order in which "svm" goes through rows.
+
+    Source: Alain, Bengio 2016, arXiv:1610.01644, with scikit-learn's LogisticRegression(C=1/ridge), RidgeClassifier and
+    LinearSVC(C=1/ridge), one class against the rest, after StandardScaler, which is folded into the weights. Patterns:
+    Haufe et al. 2014, NeuroImage 87, equation 6.
+    """
+
+    kind: str = "logistic"
+    ridge: float = 1.0
+    folds: int = 5
+    steps: int = 1000
+    tolerance: float = 1e-4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self._classifier()
+        if self.folds < 0 or self.folds == 1:
+            raise InputError(f"folds is {self.folds}; at least 2 are needed, or 0 for no scores.")
+
+    def fit(self, activations: Activations) -> AffineSpace:
+        """Learn a probe for each class, in the order of the classes, which give their names.
+
+        Raises:
+            InputError: a class that no row has or that all rows have, or rows that are all equal.
+        """
+        data, classifier = labelled(activations), self._classifier()
+        lines = [classifier.fit(data.x, having) for having in data.member.T]
+        space = space_of(data.x, np.stack([line.weight for line in lines]), np.array([line.bias for line in lines]))
+        space.names = data.names
+        if self.folds:
+            scores = [held_out(classifier, data, i, self.folds) for i in range(len(lines))]
+            space.history["threshold"] = [0.0 if score is None else score.threshold for score in scores]
+            for name, score in zip(data.names, scores, strict=True):
+                space.notes += (_note(name, score),)
+                if score is not None:
+                    space.history |= {f"auroc: {name}": score.auroc, f"balanced accuracy: {name}": score.accuracy}
+        stopped = ", ".join(name for name, line in zip(data.names, lines, strict=True) if not line.settled)
+        if stopped:
+            space.notes += (f"The probes of {stopped} did not settle within {self.steps} steps; allow more.",)
+        return space
+
+    def _classifier(self) -> Classifier:
+        return Classifier(self.kind, self.ridge, self.steps, self.tolerance, self.seed)
+
+
+def space_of(
+    x: Float[np.ndarray, "n d"], weight: Float[np.ndarray, "k d"], bias: Float[np.ndarray, " k"]
+) -> AffineSpace:
+    """Codes `x · weight + bias`, and the way back that reconstructs these rows best (least squares)."""
+    centre = x.mean(axis=0)
+    codes = (x - centre) @ weight.T
+    pattern = np.linalg.lstsq(codes, x - centre)[0]
+    origin = centre - (centre @ weight.T + bias) @ pattern  # what decodes from codes of zero
+    return AffineSpace(*(torch.from_numpy(v) for v in (pattern, weight, origin, weight @ origin + bias)))
+
+
+def _note(name: str, score: HeldOut | None) -> str:
+    if score is None:
+        return f"{name}: fewer than two texts with or without it, so that none could be held out."
+    return f"{name}, held out: {score} ({len(score.auroc)} folds by text)."

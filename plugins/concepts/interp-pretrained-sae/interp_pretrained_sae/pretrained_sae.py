@@ -1,0 +1,118 @@
+"""Concepts that others learnt: loading a trained sparse autoencoder."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from interp_core.activations import Activations
+from interp_core.errors import InputError
+from interp_core.results import Cost, made_by
+
+from interp_pretrained_sae import dictionary_learning, files, gemma_scope, saelens
+from interp_pretrained_sae.space import PretrainedSpace
+
+BLOCK = re.compile(r"(?:^|[^a-z])(?:blocks?|layers?|h)[._ ](\d+)")
+
+
+@dataclass(frozen=True)
+class PretrainedSAE:
+    """Loads a sparse autoencoder that was trained elsewhere; nothing is learnt from the activations.
+
+    Its notes say what it was trained on. It is of use only for the model and layer it was trained on: the width is
+    checked, and where the number of the block differs the notes say so.
+
+    Args:
+        path: a folder, a file of weights, or a hub id.
+        subfolder: of the folder or repository, as many hold an autoencoder for each layer.
+        format: `saelens` (sae_weights.safetensors, cfg.json), `dictionary-learning` (ae.safetensors, config.json),
+            `gemma-scope` (params.npz), or `auto`, which goes by what files are there.
+        revision: of the repository on the hub: a branch, tag or commit.
+        scale: what activations are multiplied by before they are read; for autoencoders of SAELens that say
+            `expected_average_only_in`, whose files do not hold it, and for no others.
+
+    Source: Bricken et al. 2023, transformer-circuits.pub/2023/monosemantic-features; each format computes as the
+    library it comes from, see `saelens.read`, `dictionary_learning.read` and `gemma_scope.read`.
+    """
+
+    path: str = ""
+    subfolder: str = ""
+    format: str = "auto"
+    revision: str | None = None
+    scale: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.format not in ("auto", *files.FORMATS):
+            raise InputError(f"format is {self.format!r}; it is auto, {' or '.join(files.FORMATS)}.")
+        if self.scale is not None and not 0 < self.scale < math.inf:
+            raise InputError(f"scale is {self.scale}; a positive number is needed.")
+
+    def fit(self, activations: Activations) -> PretrainedSpace:
+        """The autoencoder, if it fits the activations.
+
+        Raises:
+            InputError: no path, nothing there that can be read, or an autoencoder of another width.
+        """
+        space = self.load()
+        if space.width != activations.width:
+            raise InputError(
+                f"{self.path!r} reads rows of width {space.width}, and {activations.layer!r} has {activations.width}; "
+                f"split the model at {space.layer or 'the layer it was trained on'!r}."
+            )
+        if _misplaced(space.layer, activations.layer):
+            told = f"It was trained at {space.layer!r}; these activations are of {activations.layer!r}, another block."
+            space.notes = (*space.notes, told)
+        return space
+
+    def load(self) -> PretrainedSpace:
+        """The autoencoder; its `layer` is the name of where it was trained.
+
+        Raises:
+            InputError: no path, or nothing there that can be read.
+        """
+        form, folder = files.found(self.path, self.subfolder, self.format, self.revision)
+        weights = files.weights_in(folder / files.FORMATS[form][0])
+        if form != "saelens" and self.scale is not None:
+            raise InputError(
+                f"scale={self.scale} was given; only autoencoders of SAELens may need it, and this is {form}."
+            )
+        if form == "gemma-scope":
+            space = gemma_scope.read(weights, f"{self.path}/{self.subfolder}")
+        elif form == "saelens":
+            space = saelens.read(weights, files.settings_in(folder / "cfg.json"), self.scale)
+        else:
+            space = dictionary_learning.read(weights, files.settings_in(folder / "config.json"))
+        version = f" at {self.revision}" if self.revision else ""
+        space.notes = (*space.notes, f"Read from {self.path}{'/' * bool(self.subfolder)}{self.subfolder}{version}.")
+        return space
+
+
+def load_sae(
+    path: str | Path,
+    *,
+    subfolder: str = "",
+    format: str = "auto",
+    revision: str | None = None,
+    scale: float | None = None,
+) -> PretrainedSpace:
+    """A sparse autoencoder that was trained elsewhere, without activations; see `PretrainedSAE` for the arguments.
+
+    Returns:
+        The space: float32, on the CPU, with its provenance; its `layer` is the name of where it was trained.
+
+    Raises:
+        InputError: nothing there that can be read.
+    """
+    method, cost = PretrainedSAE(str(path), subfolder, format, revision, scale), Cost()
+    with cost.timed():
+        space = method.load().eval()
+    space.made_by = made_by(method, cost)
+    return space
+
+
+def _misplaced(hook: str, layer: str) -> bool:
+    """Whether the numbers of the blocks are known and differ; what a block reads is what the one before it gave."""
+    trained, here = BLOCK.search(hook), BLOCK.search(layer)
+    return bool(trained and here) and int(trained[1]) - ("resid_pre" in hook) != int(here[1])  # type: ignore[index]

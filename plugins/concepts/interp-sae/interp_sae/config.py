@@ -1,0 +1,97 @@
+"""Hyperparameters that all sparse autoencoders share, and the schedules that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from interp_core.errors import InputError
+
+DTYPES = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Hyperparameters of the training of any sparse autoencoder.
+
+    A variant adds fields of its own, checks them in `__post_init__`, and may override two schedules: `penalty_weight`
+    and `resample_at`. It derives from `Autoencoder`, which adds the network and `fit`.
+
+    Args:
+        concepts: number of directions, at least 1.
+        steps: number of training batches, at least 1; the activations are passed over as often as that takes.
+        batch_size: rows of a batch, at least 1.
+        learning_rate: above 0; about the angle, in radians, by which a direction turns in a step at most. It is not
+            Adam's learning rate for directions, which is `learning_rate / sqrt(width)`; for biases and thresholds it
+            is, in units in which a typical coordinate of a row is 1.
+        warmup: share of the steps, 0 to 1, over which the learning rate rises linearly from 0.
+        decay: share of the steps, 0 to 1, over which the learning rate falls linearly to 0 at the end; `warmup` and
+            `decay` together are at most 1.
+        aux_coefficient: weight of the auxiliary loss, by which dead concepts learn to explain what the others miss; at
+            least 0, which leaves them dead.
+        patience: steps without an active row after which a concept counts as dead, at least 1.
+        seed: of the initial directions and of the order of the rows.
+        device: where to train, such as `cuda`; the space is always on the CPU.
+        dtype: of matrix products during training, `float32` or `bfloat16`; weights and the space are float32.
+        checkpoint: folder that keeps the state of the training; if it holds one, the training is resumed from there,
+            with the same bits as if it had never stopped. None keeps no state.
+        save_every: steps between checkpoints, at least 1.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+
+    RENAMED: ClassVar[Mapping[str, str]] = {
+        "active": "k",
+        "revival": "aux_coefficient",
+        "warm_up": "warmup",
+        "penalty_warm_up": "penalty_warmup",
+    }
+    """Names of release 0.1, of this class and its variants, and what they are called now."""
+
+    concepts: int = 256
+    steps: int = 4000
+    batch_size: int = 512
+    learning_rate: float = 0.03
+    warmup: float = 0.05
+    decay: float = 0.3
+    aux_coefficient: float = 1 / 32
+    patience: int = 100
+    seed: int = 0
+    device: str = "cpu"
+    dtype: str = "float32"
+    checkpoint: str | None = None
+    save_every: int = 1000
+
+    def __post_init__(self) -> None:
+        counts = ("concepts", "steps", "batch_size", "patience", "save_every")
+        low = [f"{name}={getattr(self, name)}" for name in counts if getattr(self, name) < 1]
+        if low:
+            raise InputError(f"{type(self).__name__}: {', '.join(low)}; at least 1 was expected.")
+        if self.learning_rate <= 0 or self.aux_coefficient < 0:
+            raise InputError(
+                f"{type(self).__name__}: learning_rate={self.learning_rate} must be above 0, "
+                f"aux_coefficient={self.aux_coefficient} at least 0."
+            )
+        if min(self.warmup, self.decay) < 0 or self.warmup + self.decay > 1:
+            raise InputError(
+                f"{type(self).__name__}: warmup={self.warmup} and decay={self.decay} are shares of the steps; "
+                "together they may not exceed 1."
+            )
+        if self.dtype not in DTYPES:
+            raise InputError(f"{type(self).__name__}: dtype {self.dtype!r} is not one of {', '.join(DTYPES)}.")
+
+    def learning_rate_factor(self, step: int) -> float:
+        """What the learning rate is multiplied by at a step, counted from 0: 0 to 1."""
+        rise = (step + 1) / max(1.0, self.warmup * self.steps)
+        fall = (self.steps - step) / max(1.0, self.decay * self.steps)
+        return min(1.0, rise, fall)
+
+    def penalty_weight(self, step: int) -> float:
+        """What `Network.penalty` is multiplied by in the loss at a step, counted from 0."""
+        return 0.0
+
+    def resample_at(self, step: int) -> bool:
+        """Whether dead concepts are resampled after so many steps."""
+        return False

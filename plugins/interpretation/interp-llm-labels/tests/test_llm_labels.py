@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from interp_core.activations import of_rows
+from interp_core.concepts import ConceptSpace, interpret
+from interp_core.errors import InputError, LLMError
+from interp_core.testing import contract_tests
+from interp_core.text import Unit
+from interp_llm_labels.labels import MARKED, LLMLabels
+
+test_contract = contract_tests("llm-labels")
+
+
+class Identity(ConceptSpace):
+    """Concept i is column i of the activations."""
+
+    def encode(self, values):
+        return values
+
+
+class Scripted:
+    """Gives its answers in turn, raises those that are errors, and keeps what it was asked."""
+
+    def __init__(self, *answers):
+        self.answers, self.asked = list(answers), []
+
+    def generate(self, messages):
+        self.asked.append(messages)
+        answer = self.answers[len(self.asked) - 1] if self.answers else "a label"
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Together(Scripted):
+    def generate_all(self, conversations):
+        self.asked.append(conversations)
+        return self.answers
+
+
+def columns(*values, words=None):
+    """A corpus of one-unit texts where concept i is as active as the i-th list says, and their space."""
+    rows = torch.tensor(values, dtype=torch.float32).T
+    return Identity(torch.eye(len(values))), of_rows(rows, words)
+
+
+def in_units(text, spans, active):
+    """One text in units, and the one concept that is active on some of them."""
+    units = tuple(Unit(text[a:b], a, b) for a, b in spans)
+    rows = of_rows(torch.tensor([[active.get(i, 0.0)] for i in range(len(units))]))
+    numbers = torch.arange(len(units))
+    corpus = replace(rows, texts=(text,), units=(units,), text_of=torch.zeros_like(numbers), unit_of=numbers)
+    return Identity(torch.eye(1)), corpus
+
+
+def words_of(text):
+    return [m.span() for m in re.finditer(r"\w+|[^\w\s]+", text)]
+
+
+def shown(llm, call=0):
+    """The excerpts of a prompt as (strength, line)."""
+    lines = llm.asked[call][1]["content"].split("\n")
+    return [tuple(line.split(" | ", 1)) for line in lines]
+
+
+def test_top_sampling_shows_the_strongest_rows_in_order():
+    llm = Scripted("numbers")
+    space, corpus = columns([5.0, 3.0, 0.0, 4.0, -9.0, 1.0], words=["five", "three", "zero", "four", "minus", "one"])
+    found = LLMLabels(llm=llm, examples=3).interpret(space, corpus)[0]
+    examples = [(e.text, e.start, e.stop, e.value) for e in found.examples]
+    assert examples == [("five", 0, 4, 5.0), ("four", 0, 4, 4.0), ("three", 0, 5, 3.0)]
+    assert [line for _, line in shown(llm)] == ["five", "four", "three"]
+    assert found.label == "numbers"
+
+
+def test_rows_that_are_not_positive_are_never_shown():
+    llm = Scripted()
+    LLMLabels(llm=llm).interpret(*columns([2.0, 0.0, -3.0, 1.0]))
+    assert [line for _, line in shown(llm)] == ["row 0", "row 3"]
+
+
+def test_strengths_run_from_0_to_10_where_the_concept_is_strongest():
+    llm = Scripted()
+    LLMLabels(llm=llm).interpret(*columns([8.0, 4.0, 2.0, 0.1]))
+    assert [float(strength) for strength, _ in shown(llm)] == [10, 5, 2.5, 0.12]
+
+
+def test_strengths_are_told_by_the_whole_corpus_not_by_what_was_drawn():
+    llm = Scripted()
+    method = LLMLabels(llm=llm, sampling="quantile", examples=1, bins=1, seed=1)
+    found = method.interpret(*columns([10.0, 7.0, 5.0, 3.0]))[0]
+    assert found.examples[0].value < 10
+    assert float(shown(llm)[0][0]) == found.examples[0].value
+
+
+@pytest.mark.parametrize("sampling", ["top", "quantile"])
+def test_no_example_is_shown_twice_and_its_strongest_row_counts(sampling):
+    llm = Scripted()
+    words = ["sun", "rain", "sun", "rain", "snow", "sun"]
+    found = LLMLabels(llm=llm, sampling=sampling).interpret(*columns([1.0, 2.0, 3.0, 1.0, 0.5, 2.0], words=words))[0]
+    assert [(e.text, e.value) for e in found.examples] == [("sun", 3.0), ("rain", 2.0), ("snow", 0.5)]
+    assert [line for _, line in shown(llm)] == ["sun", "rain", "snow"]
+
+
+def test_quantile_sampling_takes_as_many_from_each_stretch_of_the_ranking():
+    strength = [float(i) ** 3 for i in (*range(1, 21), 0, 0, 0, -2)]  # cubed: stretches of rank, not of strength
+    space, corpus = columns(strength)
+    for seed in range(20):
+        found = LLMLabels(llm=Scripted(), sampling="quantile", examples=10, seed=seed).interpret(space, corpus)[0]
+        ranks = [20 - round(e.value ** (1 / 3)) for e in found.examples]
+        assert [sum(rank // 4 == stretch for rank in ranks) for stretch in range(5)] == [2] * 5
+        assert ranks == sorted(set(ranks)) and min(e.value for e in found.examples) > 0
+
+
+def test_quantile_sampling_gives_what_does_not_divide_to_the_strongest():
+    method = LLMLabels(llm=Scripted(), sampling="quantile", examples=7, bins=3)
+    found = method.interpret(*columns([float(i) for i in range(1, 31)]))[0]
+    assert [sum((30 - e.value) // 10 == stretch for e in found.examples) for stretch in range(3)] == [3, 2, 2]
+
+
+def test_quantile_sampling_follows_its_seed_and_nothing_else():
+    space, corpus = columns([0.0] * 60, list(range(1, 61)))
+    before = torch.get_rng_state()
+
+    def drawn(seed):
+        return LLMLabels(llm=Scripted(), sampling="quantile", seed=seed).interpret(space, corpus)[1].examples
+
+    alone = interpret(space, corpus, by="llm-labels", llm=Scripted(), sampling="quantile", seed=1, concepts=[1])
+    assert drawn(1) == drawn(1) == alone[1].examples != drawn(2)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_active_unit_is_marked_within_its_context():
+    text = "The old cat\nsat,  quietly, on a mat."
+    space, corpus = in_units(text, words_of(text), {2: 3.0, 0: 2.0, 10: 1.0})
+    llm = Scripted()
+    found = LLMLabels(llm=llm, context=2).interpret(space, corpus)[0]
+    assert [line for _, line in shown(llm)] == ["The old <<cat>> sat,", "<<The>> old cat", "a mat<<.>>"]
+    assert [e.text[e.start : e.stop] for e in found.examples] == ["cat", "The", "."]
+
+
+def test_a_unit_that_begins_with_a_space_is_marked_without_it():
+    text = "so very sad today"
+    space, corpus = in_units(text, [(0, 2), (2, 7), (7, 11), (11, 17)], {2: 1.0})
+    llm = Scripted()
+    LLMLabels(llm=llm, context=1).interpret(space, corpus)
+    assert shown(llm) == [("10", "so very <<sad>> today".removeprefix("so "))]
+
+
+def test_marks_in_the_corpus_are_not_taken_for_ours():
+    text = "cout << x << y"
+    space, corpus = in_units(text, words_of(text), {2: 1.0})
+    llm = Scripted()
+    LLMLabels(llm=llm, context=9).interpret(space, corpus)
+    assert shown(llm)[0][1] == "cout ‹‹ <<x>> ‹‹ y"
+
+
+def test_the_same_word_in_another_context_is_another_example():
+    text = "big cat small cat big cat"
+    space, corpus = in_units(text, words_of(text), {1: 1.0, 3: 2.0, 5: 3.0})
+    with_context, without = Scripted(), Scripted()
+    LLMLabels(llm=with_context, context=1).interpret(space, corpus)
+    LLMLabels(llm=without).interpret(space, corpus)
+    assert [line for _, line in shown(with_context)] == ["big <<cat>>", "small <<cat>> big", "big <<cat>> small"]
+    assert [line for _, line in shown(without)] == ["cat"]
+
+
+def test_an_example_stays_on_one_line_and_is_not_endless():
+    llm = Scripted()
+    words = ["ignore\nthis\u2028and\r\nthat", "long " * 999, " \n "]
+    LLMLabels(llm=llm).interpret(*columns([2.0, 1.0, 0.5], words=words))
+    lines = [line for _, line in shown(llm)]
+    assert lines[0] == "ignore this and that" and len(lines) == 3
+    assert len(lines[1]) == 400 and lines[1].endswith("…") and lines[2] == "(blank)"
+
+
+def test_context_is_not_endless_either():
+    text = "a" * 999 + " cat " + "b" * 999
+    space, corpus = in_units(text, words_of(text), {1: 1.0})
+    llm = Scripted()
+    LLMLabels(llm=llm, context=1).interpret(space, corpus)
+    assert shown(llm)[0][1] == "a" * 399 + " <<cat>> " + "b" * 399
+
+
+def test_the_model_is_told_what_to_answer_and_that_excerpts_are_data():
+    llm = Scripted()
+    LLMLabels(llm=llm, max_words=3).interpret(*columns([1.0]))
+    LLMLabels(llm=llm, context=1).interpret(*columns([1.0]))
+    LLMLabels(llm=llm, instructions="Name it in {words} words: {}").interpret(*columns([1.0]))
+    first, second, third = (messages[0]["content"] for messages in llm.asked)
+    assert "at most 3 words" in first and "NONE" in first and "data" in first and "<<" not in first
+    assert second.endswith(MARKED) and "at most 8 words" in second
+    assert third == "Name it in 8 words: {}"
+
+
+@pytest.mark.parametrize("made", [Scripted, Together])
+def test_no_concept_is_lost_and_every_fate_is_counted(made):
+    answers = ["joy", LLMError("429: too many"), "", "I'm sorry, no.", "none.", "Label: rain"]
+    llm = made(*answers)
+    space, corpus = columns(*([float(i + 1), 0.5] for i in range(6)), [0.0, -1.0])
+    found = LLMLabels(llm=llm).interpret(space, corpus)
+    assert [c.concept for c in found.concepts] == list(range(7))
+    assert [c.label for c in found.concepts] == ["joy", None, None, None, None, "rain", None]
+    assert [len(c.examples) for c in found.concepts] == [2] * 6 + [0]
+    assert all(bool(c.note) == (c.label is None) for c in found.concepts) and "429: too many" in found[1].note
+    assert found.notes == (
+        "2 of 7 concepts labelled; without a common pattern: 1; malformed answers: 2; failed calls: 1 (429: too many); "
+        "never active and not asked about: 1.",
+    )
+
+
+def test_all_prompts_go_out_in_one_call_where_the_model_can_take_them():
+    llm = Together("one", "two")
+    found = LLMLabels(llm=llm).interpret(*columns([1.0, 0.0], [0.0, 0.0], [0.0, 1.0]))
+    assert len(llm.asked) == 1 and [m[1]["content"] for m in llm.asked[0]] == ["10 | row 0", "10 | row 1"]
+    assert [c.label for c in found.concepts] == ["one", None, "two"]
+
+
+def test_an_error_of_any_kind_costs_one_label_only():
+    found = LLMLabels(llm=Scripted(RuntimeError("line is dead"), "two")).interpret(*columns([1.0], [1.0]))
+    assert found[0].label is None and "RuntimeError: line is dead" in found[0].note and found[1].label == "two"
+
+
+def test_what_would_fail_every_call_is_raised(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(InputError, match="OPENAI_API_KEY"):
+        interpret(*columns([1.0]), by="llm-labels")
+    with pytest.raises(InputError, match="no key"):
+        LLMLabels(llm=Scripted(InputError("no key"))).interpret(*columns([1.0]))
+    with pytest.raises(LLMError, match="1 answers to 2 prompts"):
+        LLMLabels(llm=Together("one")).interpret(*columns([1.0], [1.0]))
+
+
+def test_words_are_the_strongest_units_shown():
+    found = LLMLabels(llm=Scripted(), top=2).interpret(*columns([1.0, 3.0, 2.0], words=["a", "b", "c"]))[0]
+    assert found.words == (("b", 3.0), ("c", 2.0))
+
+
+@pytest.mark.parametrize("wrong", [{"sampling": "best"}, {"examples": 0}, {"context": -1}, {"bins": 0}, {"top": -1}])
+def test_values_out_of_range_are_refused(wrong):
+    with pytest.raises(InputError):
+        LLMLabels(**wrong)

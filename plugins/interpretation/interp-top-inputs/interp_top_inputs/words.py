@@ -1,0 +1,77 @@
+"""Which words a corpus has, and in which rows of its activations they stand."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from interp_core.activations import Activations
+from interp_core.text import word_spans
+from jaxtyping import Int
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Occurrences:
+    """Row `row[i]` holds the word number `word[i]`; each pair once, in the order of the rows.
+
+    Attributes:
+        words: how each word is shown: its most frequent form in the corpus.
+        row: rows of the activations (o).
+        word: numbers of words (o).
+    """
+
+    words: tuple[str, ...]
+    row: Int[Tensor, " o"]
+    word: Int[Tensor, " o"]
+
+
+@dataclass(frozen=True)
+class _Text:
+    """The words of a text: where they start and stop, as written, and as counted."""
+
+    starts: list[int]
+    stops: list[int]
+    forms: list[str]
+    keys: list[str]
+
+
+def occurrences(activations: Activations, min_count: int, key: Callable[[str], str]) -> Occurrences:
+    """The words that occur often enough, and where.
+
+    A word stands in a row when its characters overlap those of the row's unit: a sentence holds several words, a token
+    a part of one. Punctuation marks and numbers without a letter are no words.
+
+    Args:
+        activations: the corpus.
+        min_count: how often a word occurs at least.
+        key: from a word in lower case to what it is counted as, such as its lemma.
+    """
+    texts = [_words_of(text, key) for text in activations.texts]
+    forms: dict[str, Counter[str]] = defaultdict(Counter)
+    for text in texts:
+        for form, name in zip(text.forms, text.keys, strict=True):
+            forms[name][form] += 1
+    kept = sorted(name for name, counted in forms.items() if counted.total() >= min_count)
+    number = {name: i for i, name in enumerate(kept)}
+    pairs: list[tuple[int, int]] = []
+    for row, (t, u) in enumerate(zip(activations.text_of.tolist(), activations.unit_of.tolist(), strict=True)):
+        text, unit = texts[t], activations.units[t][u]
+        inside = text.keys[bisect_right(text.stops, unit.start) : bisect_left(text.starts, unit.stop)]
+        pairs += sorted((row, number[name]) for name in set(inside) if name in number)
+    row_of, word_of = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).T
+    return Occurrences(tuple(_shown(forms[name]) for name in kept), row_of.contiguous(), word_of.contiguous())
+
+
+def _words_of(text: str, key: Callable[[str], str]) -> _Text:
+    spans = [(a, b) for a, b in word_spans(text) if any(c.isalpha() for c in text[a:b])]
+    forms = [text[a:b] for a, b in spans]
+    return _Text([a for a, _ in spans], [b for _, b in spans], forms, [key(form.lower()) for form in forms])
+
+
+def _shown(forms: Counter[str]) -> str:
+    """The most frequent form; of equally frequent ones the first in the alphabet."""
+    return min(forms, key=lambda form: (-forms[form], form))

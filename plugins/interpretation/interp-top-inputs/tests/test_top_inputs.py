@@ -1,0 +1,241 @@
+"""Top inputs: exact against matrices made by hand, and words that neither luck nor frequency can make lead."""
+
+from __future__ import annotations
+
+import math
+import tracemalloc
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from interp_core.activations import Activations, of_rows
+from interp_core.concepts import ConceptSpace, Example, Interpretation, interpret
+from interp_core.errors import InputError
+from interp_core.results import MadeBy
+from interp_core.testing import contract_tests
+from interp_core.text import Unit, word_spans
+from interp_top_inputs.top_inputs import TopInputs, _keys
+from interp_top_inputs.words import occurrences
+from jaxtyping import Float
+from torch import Tensor
+
+test_contract = contract_tests("top-inputs")
+
+
+class Given(ConceptSpace):
+    """Rows are their own codes."""
+
+    def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
+        return values
+
+
+def shown(values: Tensor, activations: Activations, **parameters: object) -> Interpretation:
+    return interpret(Given(torch.eye(values.shape[1])), activations, by=TopInputs(**parameters))
+
+
+def of_texts(values: list[list[float]], texts: list[str], **parameters: object) -> Interpretation:
+    rows = torch.tensor(values)
+    return shown(rows, of_rows(rows, texts), **parameters)
+
+
+def of_words(values: Tensor, texts: list[str], granularity: str = "word") -> Activations:
+    """A row for each word (or mark) of each text."""
+    units = tuple(tuple(Unit(text[a:b], a, b) for a, b in word_spans(text)) for text in texts)
+    places = [(t, u) for t, row in enumerate(units) for u in range(len(row))]
+    text_of, unit_of = torch.tensor(places).T
+    return Activations(values, text_of, unit_of, tuple(texts), units, "given", granularity, MadeBy("given"))
+
+
+HAND = torch.tensor([[0.125, 5.0], [3.0, -1.0], [2.0, -2.0], [0.0, -3.0]])  # "a cat", "cat ."
+
+
+def test_examples_are_the_rows_of_largest_activation_with_their_characters() -> None:
+    found = shown(HAND, of_words(HAND, ["a cat", "cat ."]), top=3)
+    assert found[0].examples == (
+        Example("a cat", 2, 5, 3.0),
+        Example("cat .", 0, 3, 2.0),
+        Example("a cat", 0, 1, 0.125),
+    )
+
+
+def test_activations_below_zero_are_not_active() -> None:
+    assert shown(HAND, of_words(HAND, ["a cat", "cat ."]), top=9)[1].examples == (Example("a cat", 0, 1, 5.0),)
+
+
+def test_words_of_units_are_distinct_and_ranked_by_their_largest_activation() -> None:
+    found = shown(HAND, of_words(HAND, ["a cat", "cat ."]), top=5)[0]
+    assert found.words == (("cat", 3.0), ("a", 0.125)) and found.label == "cat, a"
+
+
+def test_a_unit_that_is_twice_in_one_text_is_one_example() -> None:
+    values = torch.tensor([[3.0], [1.0], [2.0]])
+    assert [e.start for e in shown(values, of_words(values, ["so and so"]), top=3)[0].examples] == [0, 3]
+
+
+def test_a_unit_that_is_in_two_equal_texts_is_one_example_and_in_two_others_is_two() -> None:
+    values = torch.tensor([[4.0], [3.0], [2.0], [1.0]])
+    found = shown(values, of_words(values, ["so it", "so", "so"]), top=9)[0]
+    assert [(e.text, e.value) for e in found.examples] == [("so it", 4.0), ("so it", 3.0), ("so", 2.0)]
+    assert found.words == (("so", 4.0), ("it", 3.0))
+
+
+class Stored(Sequence[Any]):
+    """Made anew each time it is asked for, as by a store, and counts how often."""
+
+    def __init__(self, make: Callable[[int], Any], size: int) -> None:
+        self.make, self.size, self.asked = make, size, 0
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, i: Any) -> Any:
+        if i >= self.size:
+            raise IndexError(i)
+        self.asked += 1
+        return self.make(i)
+
+
+@pytest.mark.parametrize("long_units", [False, True])
+def test_texts_and_units_of_a_store_are_read_once_and_not_kept(long_units: bool) -> None:
+    def text(i: int) -> str:
+        return f"{i} " * 2000
+
+    def units(i: int) -> tuple[Unit, ...]:
+        return tuple(Unit(text(i) if long_units else "unit", 0, 4) for _ in range(3))
+
+    texts, pieces = Stored(text, 300), Stored(units, 300)
+    row = torch.arange(900)
+    activations = Activations(torch.zeros(900, 1), row // 3, row % 3, texts, pieces, "given", "word", MadeBy("given"))
+    texts.asked = pieces.asked = 0
+    whole = 300 * len(text(100))
+    tracemalloc.start()
+    within, anywhere = _keys(activations)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < whole / 4 and max(texts.asked, pieces.asked) < 310  # checks of types look at some again
+    assert len(within.unique()) == 300 and len(anywhere.unique()) == (300 if long_units else 1)
+
+
+def test_the_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    activations = of_words(values, ["a b c d e"] * 4 + ["b a f g h"] * 4)
+    for source in ("units", "unique-words"):
+        whole = shown(values, activations, source=source, top=4).concepts
+        for size in (3, 7, 21):
+            monkeypatch.setattr("interp_top_inputs.top_inputs.ENTRIES", size)
+            assert shown(values, activations, source=source, top=4).concepts == whole
+
+
+def test_a_concept_that_nothing_raises_has_no_label() -> None:
+    found = of_texts([[-1.0, 1.0], [-2.0, 0.0]], ["one", "two"])[0]
+    assert found.label is None and found.words == () and found.examples == () and "no word or unit" in found.note
+
+
+def test_words_are_found_in_lower_case_and_shown_as_most_often_written() -> None:
+    activations = of_rows(torch.zeros(3, 1), ["It's The END, 2020 !", "the end of 3d", "the x"])
+    found = occurrences(activations, 1, str.lower)
+    assert found.words == ("3d", "END", "It's", "of", "the", "x") or found.words == (
+        "3d",
+        "END",
+        "It's",
+        "of",
+        "The",
+        "x",
+    )
+    assert occurrences(activations, 2, str.lower).words in (("END", "the"), ("END", "The"))
+    pairs = list(zip(found.row.tolist(), [found.words[i].lower() for i in found.word.tolist()], strict=True))
+    assert sorted(pairs) == sorted(
+        [(0, "it's"), (0, "the"), (0, "end"), (1, "the"), (1, "end"), (1, "of"), (1, "3d"), (2, "the"), (2, "x")]
+    )
+
+
+def test_pieces_of_a_word_count_for_the_whole_word() -> None:
+    units = ((Unit("walk", 0, 4), Unit("ing", 4, 7), Unit("on", 8, 10)),)
+    values = torch.tensor([[9.0], [9.0], [0.0]])
+    activations = Activations(
+        values,
+        torch.zeros(3, dtype=torch.long),
+        torch.arange(3),
+        ("walking on",),
+        units,
+        "given",
+        "token",
+        MadeBy("given"),
+    )
+    found = occurrences(activations, 1, str.lower)
+    assert [found.words[i] for i in found.word.tolist()] == ["walking", "walking", "on"]
+
+
+def test_a_mark_that_touches_a_word_is_not_the_word() -> None:
+    found = occurrences(of_words(torch.zeros(4, 1), ["(cat) dog"]), 1, str.lower)
+    assert found.row.tolist() == [1, 3]
+
+
+def test_the_strength_of_a_word_in_texts_is_a_difference_in_standard_errors() -> None:
+    values, texts = [[4.0], [6.0], [1.0], [1.0], [0.0]], ["cat", "cat sat", "dog", "mat", "hat"]
+    spread = torch.tensor(values).double().std(correction=0)
+    expected = float((5 - 2 / 3) / (spread * math.sqrt(1 / 2 + 1 / 3)))
+    assert dict(of_texts(values, texts, source="unique-words")[0].words)["cat"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_strength_of_a_word_among_words_is_its_mean_less_two_standard_errors() -> None:
+    values = torch.tensor([[3.0], [0.0], [5.0], [0.0], [4.0], [0.0]])
+    activations = of_words(values, ["cat a", "cat a", "cat a"])
+    variance = ((1 + 1 + 0) + float(values.double().var(correction=0))) / 4
+    expected = 4 - 2 - 2 * math.sqrt(variance / 3)
+    assert shown(values, activations, source="unique-words")[0].words == (("cat", pytest.approx(expected, rel=1e-6)),)
+
+
+def planted(by_word: bool) -> tuple[Tensor, Activations]:
+    """300 texts of filler; concept j rises with its word. `uh` is in nearly every text, rare words in one."""
+    g = torch.Generator().manual_seed(0)
+    topics = torch.randint(4, (300,), generator=g).tolist()
+    texts = [
+        f"{'uh ' if i % 50 else ''}uh topic{'abcd'[t]} rare{chr(97 + i % 26)}{'xyzwvutsrqpo'[i // 26]}"
+        for i, t in enumerate(topics)
+    ]
+    plain = (
+        of_words(torch.zeros(sum(len(word_spans(t)) for t in texts), 4), texts)
+        if by_word
+        else of_rows(torch.zeros(300, 4), texts)
+    )
+    values = torch.randn(len(plain), 4, generator=g).abs()
+    for row in range(len(plain)):
+        topic = topics[int(plain.text_of[row])]
+        if plain.unit(row).text.startswith("topic") or not by_word:
+            values[row, topic] += 2
+    return values, of_words(values, texts) if by_word else of_rows(values, texts)
+
+
+@pytest.mark.parametrize("by_word", [False, True])
+def test_the_word_of_the_topic_leads_and_filler_does_not(by_word: bool) -> None:
+    values, activations = planted(by_word)
+    found = shown(values, activations, source="unique-words", top=3)
+    assert [c.words[0][0] for c in found.concepts] == ["topica", "topicb", "topicc", "topicd"]
+    assert not any("uh" in dict(c.words) for c in found.concepts)
+
+
+def test_words_within_chance_are_said_to_be() -> None:
+    g = torch.Generator().manual_seed(1)
+    texts = [" ".join("abcdefghij"[i] for i in torch.randperm(10, generator=g)[:5].tolist()) for _ in range(200)]
+    noise = torch.randn(200, 1, generator=g)
+    assert "chance alone" in shown(noise, of_rows(noise, texts), source="unique-words")[0].note
+    signal = torch.tensor([[float("a" in text)] for text in texts]) + 0.1 * noise
+    assert shown(signal, of_rows(signal, texts), source="unique-words")[0].note == ""
+
+
+def test_forms_of_one_lemma_count_together() -> None:
+    texts = ["loved cat", "loves dog", "love", "love", "tree", "sky"]
+    values = [[1.0], [1.0], [1.0], [1.0], [0.0], [0.0]]
+    found = of_texts(values, texts, source="unique-words", min_count=4, lemmatize=True)[0]
+    assert [word for word, _ in found.words] == ["love"]
+    with pytest.raises(InputError, match="none of the words of 6 texts occurs 4 times"):
+        of_texts(values, texts, source="unique-words", min_count=4)
+
+
+def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(InputError, match="top=0"):
+        TopInputs(top=0)
+    with pytest.raises(InputError, match="no lemmas for language 'xx'"):
+        of_texts([[1.0]], ["one"], source="unique-words", lemmatize=True, language="xx")

@@ -1,0 +1,69 @@
+"""Insertion and deletion curves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from interp_core.attribution import Attribution, Question
+from interp_core.metrics import Score
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """Area under the score (probability by default) as units come back into the empty text, highest attribution first.
+
+    The curve has a point for each number of units from none to all that matter to the target, joined by straight
+    lines; the area is over the share of units, so a constant score has its own value as area.
+
+    Source: Petsiuk et al. 2018, arXiv:1806.07421, section 3.2, on units of text. Units that come after what is
+        explained stay.
+    """
+
+    higher_is_better: ClassVar[bool] = True
+    definition: ClassVar[str] = "area under the score over the share of units put back, highest attribution first"
+
+    def measure(self, attribution: Attribution, question: Question) -> Score:
+        """One area a target."""
+        return _score(attribution, question, insert=True)
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """Area under the score (probability by default) as units leave the text, highest attribution first.
+
+    Source: Petsiuk et al. 2018, arXiv:1806.07421, section 3.2, on units of text; see `Insertion`.
+    """
+
+    higher_is_better: ClassVar[bool] = False
+    definition: ClassVar[str] = "area under the score over the share of units taken out, highest attribution first"
+
+    def measure(self, attribution: Attribution, question: Question) -> Score:
+        """One area a target."""
+        return _score(attribution, question, insert=False)
+
+
+def _score(attribution: Attribution, question: Question, insert: bool) -> Score:
+    keeps = [variants(s, a, insert) for s, a in zip(attribution.scores, question.applicable, strict=True)]
+    scores = question.masked(torch.cat(keeps)).split([len(k) for k in keeps])
+    areas = torch.stack([area(s[:, k]) for k, s in enumerate(scores)])
+    return Score(float(areas.mean()), insert, areas)
+
+
+def variants(scores: Float[Tensor, " u"], applicable: Bool[Tensor, " u"], insert: bool) -> Bool[Tensor, "p u"]:
+    """The texts on the way: row i has the i units of highest score put in, or taken out; others are never removed."""
+    order: Int[Tensor, " a"] = applicable.nonzero().flatten()
+    order = order[scores[order].argsort(descending=True, stable=True)]
+    keep = torch.ones(len(order) + 1, len(scores), dtype=torch.bool)
+    rank = torch.arange(len(order))
+    done = rank[None, :] < torch.arange(len(order) + 1)[:, None]
+    keep[:, order] = done if insert else ~done
+    return keep
+
+
+def area(scores: Float[Tensor, " p"]) -> Float[Tensor, ""]:
+    """Trapezoid area over [0, 1]; of one point its height."""
+    return scores[0] if len(scores) == 1 else torch.trapezoid(scores, dx=1 / (len(scores) - 1))

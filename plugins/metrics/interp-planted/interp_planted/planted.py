@@ -1,0 +1,152 @@
+"""A learnt dictionary beside the planted one that made the rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from interp_core.activations import Activations
+from interp_core.concepts import ConceptSpace
+from interp_core.errors import InputError
+from interp_core.metrics import Score
+from interp_stability.matching import cosines, matched
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PlantedMCC:
+    """The |cosine| of each planted feature with the concept it is matched to, on average over features: 0 to 1.
+
+    Features and concepts are matched one to one so that the sum is greatest. A feature that is left over counts as 0.
+    A concept that is zero in every row is dead: it has found nothing and is matched to nothing.
+
+    Source: O'Neill et al. 2024, arXiv:2411.13117 (mean correlation coefficient), as in SynthSAEBench. Departs from
+    SAELens, which averages over matched pairs, in that dead concepts are left out, and in that features left over
+    count; with as many concepts as features, none of them dead, both are equal.
+    """
+
+    higher_is_better: ClassVar[bool] = True
+    reconstructs: ClassVar[bool] = False
+    definition: ClassVar[str] = "mean over planted features of the |cosine| with the concept matched to each"
+
+    def measure(self, space: ConceptSpace, activations: Activations, truth: ConceptSpace) -> Score:
+        """One number for all features.
+
+        Raises:
+            InputError: the planted space has another width.
+        """
+        cosine = counted(space, activations, truth).cosine.abs()
+        return Score(float(cosine[matched(cosine)].sum()) / truth.concepts, self.higher_is_better)
+
+
+@dataclass(frozen=True)
+class PlantedF1:
+    """How well the match of a planted feature tells in which rows that feature is active: F1, mean over features.
+
+    Features and concepts are matched as for `PlantedMCC`. A feature is active where its planted code is above 0, a
+    concept where its code is above the threshold; where the two directions point opposite ways, where it is below the
+    negative threshold. The F1 of a pair is 2 rows of both / (rows of the feature + rows of the concept). A feature that
+    is left over counts as 0, one that is active in no row does not count.
+
+    Args:
+        threshold: above this a code counts as active, in units of the codes. 0 suits codes that a method makes zero
+            where there is nothing, as sparse autoencoders do; others are a little above zero where there is noise.
+
+    Source: SynthSAEBench (latents as classifiers of features); the pairs are those of the matching, where SAELens
+    takes the feature that is closest to each latent.
+    """
+
+    higher_is_better: ClassVar[bool] = True
+    reconstructs: ClassVar[bool] = False
+    definition: ClassVar[str] = "mean over planted features of the F1 of the matched concept's activity"
+
+    threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.threshold >= 0:
+            raise InputError(f"threshold {self.threshold} is below 0.")
+
+    def measure(self, space: ConceptSpace, activations: Activations, truth: ConceptSpace) -> Score:
+        """One number for all features.
+
+        Raises:
+            InputError: the planted space has another width, or no planted feature is active in any row.
+        """
+        found = counted(space, activations, truth, self.threshold)
+        active = found.features > 0
+        if not active.any():
+            raise InputError(f"none of {truth.concepts} planted features is active in any of {len(activations)} rows.")
+        concepts, features = matched(found.cosine.abs())
+        way = (found.cosine[concepts, features] < 0).long()  # 0: above zero, 1: below
+        both = found.both[way, concepts, features].double()
+        scores = torch.zeros(truth.concepts, dtype=torch.float64)
+        # 0 / 0 where neither is ever active: such a feature does not count
+        scores[features] = 2 * both / (found.features[features] + found.concepts[way, concepts])
+        return Score(float(scores[active].mean()), self.higher_is_better)
+
+
+@dataclass(frozen=True)
+class PlantedUniqueness:
+    """The share of planted features that are, of all, the closest to some concept: 0 to 1.
+
+    Each concept points to the feature it has the largest |cosine| with; many that point to the same one leave others
+    out. Dead concepts point to nothing, as for `PlantedMCC`. How close they are does not matter: read it beside
+    `PlantedMCC`.
+
+    Source: SynthSAEBench. Departs from SAELens in that the features pointed to are divided by the number of features,
+    not of concepts, so that a small dictionary is not called unique.
+    """
+
+    higher_is_better: ClassVar[bool] = True
+    reconstructs: ClassVar[bool] = False
+    definition: ClassVar[str] = "share of planted features that are the closest (by |cosine|) to some concept"
+
+    def measure(self, space: ConceptSpace, activations: Activations, truth: ConceptSpace) -> Score:
+        """One number for all features.
+
+        Raises:
+            InputError: the planted space has another width.
+        """
+        closest = counted(space, activations, truth).cosine.abs().argmax(dim=1)
+        return Score(len(closest.unique()) / truth.concepts, self.higher_is_better)
+
+
+class Counted(NamedTuple):
+    """Concepts that are active in some row, beside planted features.
+
+    Attributes:
+        cosine: of their directions.
+        both: rows in which a concept is above the threshold, and below its negative, and the feature is active.
+        concepts: rows in which a concept is above the threshold, and below its negative.
+        features: rows in which a feature is active.
+    """
+
+    cosine: Float[Tensor, "c k"]
+    both: Int[Tensor, "2 c k"]
+    concepts: Int[Tensor, "2 c"]
+    features: Int[Tensor, " k"]
+
+
+def counted(space: ConceptSpace, activations: Activations, truth: ConceptSpace, threshold: float = 0.0) -> Counted:
+    """Count the rows in which concepts and features are active, a batch at a time.
+
+    Raises:
+        InputError: the planted space has another width.
+    """
+    if truth.width != space.width:
+        raise InputError(f"the planted space has width {truth.width}, the learnt one {space.width}.")
+    both = torch.zeros(2, space.concepts, truth.concepts, dtype=torch.long)
+    concepts = torch.zeros(2, space.concepts, dtype=torch.long)
+    features = torch.zeros(truth.concepts, dtype=torch.long)
+    with torch.no_grad():
+        for part in activations.batches():
+            codes = space.encode(part)
+            held = torch.stack([codes > threshold, codes < -threshold])
+            planted = truth.encode(part) > 0
+            both += (held.float().mT @ planted.float()).long()
+            concepts += held.sum(dim=1)
+            features += planted.sum(dim=0)
+    live = concepts.sum(dim=0) > 0
+    return Counted(cosines(space.dictionary[live], truth.dictionary), both[:, live], concepts[:, live], features)
