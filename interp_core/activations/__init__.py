@@ -9,14 +9,12 @@ if TYPE_CHECKING:
     from interp_core.activations._activations import Activations, of_rows
     from interp_core.activations._classes import classes_of, names_of
     from interp_core.activations._covariance import directions, mean_of, moments, orient_by_skewness
-    from interp_core.activations._shards import Shards, StoredRows, cut_notes
+    from interp_core.activations._shards import cut_notes
     from interp_core.activations._store import Store, remaining
 
 __all__ = [
     "Activations",
-    "Shards",
     "Store",
-    "StoredRows",
     "classes_of",
     "cut_notes",
     "directions",
@@ -34,7 +32,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_activations": ["Activations", "of_rows"],
         "_classes": ["classes_of", "names_of"],
         "_covariance": ["directions", "mean_of", "moments", "orient_by_skewness"],
-        "_shards": ["Shards", "StoredRows", "cut_notes"],
+        "_shards": ["cut_notes"],
         "_store": ["Store", "remaining"],
     },
 )

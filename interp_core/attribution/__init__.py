@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from interp_core.attribution._model_runner import ModelRunner
     from interp_core.attribution._options import Options
     from interp_core.attribution._question import Question, ask
-    from interp_core.attribution._question_builders import Ask, about_layer, about_text, asker
+    from interp_core.attribution._question_builders import Ask, asker
     from interp_core.attribution._removal import Absence, Removal, absence
     from interp_core.attribution._session import PreparedText, Session
     from interp_core.attribution._target_spec import At, Contrast, at, class_targets, contrast
@@ -33,8 +33,6 @@ __all__ = [
     "Removal",
     "Runner",
     "Session",
-    "about_layer",
-    "about_text",
     "absence",
     "ask",
     "asker",
@@ -59,7 +57,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_model_runner": ["ModelRunner"],
         "_options": ["Options"],
         "_question": ["Question", "ask"],
-        "_question_builders": ["Ask", "about_layer", "about_text", "asker"],
+        "_question_builders": ["Ask", "asker"],
         "_removal": ["Absence", "Removal", "absence"],
         "_session": ["PreparedText", "Session"],
         "_target_spec": ["At", "Contrast", "at", "class_targets", "contrast"],

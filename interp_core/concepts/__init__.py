@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
-    from interp_core.concepts._compatibility import check_fits, check_layer, check_space, check_split
+    from interp_core.concepts._compatibility import check_fits, check_layer
     from interp_core.concepts._concept_model import ConceptModel
     from interp_core.concepts._effect import Effect, effect
     from interp_core.concepts._fit import fit_concepts
@@ -27,8 +27,6 @@ __all__ = [
     "LabelledConcept",
     "check_fits",
     "check_layer",
-    "check_space",
-    "check_split",
     "effect",
     "fit_concepts",
     "importance",
@@ -39,7 +37,7 @@ __all__ = [
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "_compatibility": ["check_fits", "check_layer", "check_space", "check_split"],
+        "_compatibility": ["check_fits", "check_layer"],
         "_concept_model": ["ConceptModel"],
         "_effect": ["Effect", "effect"],
         "_fit": ["fit_concepts"],

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from interp_core.metrics._attribution_metrics import ModelAccess
     from interp_core.metrics._benchmark import Benchmark, Row, benchmark
     from interp_core.metrics._measure import measure
-    from interp_core.metrics._random_baselines import RandomDirections, RandomFit, RandomScores
+    from interp_core.metrics._random_baselines import RandomDirections, RandomFit
     from interp_core.metrics._score import Score
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "ModelAccess",
     "RandomDirections",
     "RandomFit",
-    "RandomScores",
     "Row",
     "Score",
     "benchmark",
@@ -30,7 +29,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_attribution_metrics": ["ModelAccess"],
         "_benchmark": ["Benchmark", "Row", "benchmark"],
         "_measure": ["measure"],
-        "_random_baselines": ["RandomDirections", "RandomFit", "RandomScores"],
+        "_random_baselines": ["RandomDirections", "RandomFit"],
         "_score": ["Score"],
     },
 )

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
-    from interp_core.model._forward import BatchRunner, ForwardPass
+    from interp_core.model._forward import BatchRunner
     from interp_core.model._heads import CLASSIFIERS, GENERATORS, Head
     from interp_core.model._hooks import at_rest, hidden_of, module_at, repack, tap
     from interp_core.model._injection import OutputInjection
     from interp_core.model._internals import Internals
     from interp_core.model._layer import Layer
-    from interp_core.model._layer_capabilities import LayerCapabilities
     from interp_core.model._layers import Layers
     from interp_core.model._loading import load
-    from interp_core.model._readout import Function, Readout, Space, Target, predicted, readout_of
+    from interp_core.model._readout import Readout, Space, Target, predicted, readout_of
     from interp_core.model._requests import (
         GeneratorRows,
         Injection,
@@ -37,14 +36,11 @@ __all__ = [
     "CLASSIFIERS",
     "GENERATORS",
     "BatchRunner",
-    "ForwardPass",
-    "Function",
     "GeneratorRows",
     "Head",
     "Injection",
     "Internals",
     "Layer",
-    "LayerCapabilities",
     "Layers",
     "ModelOutput",
     "ModelRequest",
@@ -75,16 +71,15 @@ __all__ = [
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "_forward": ["BatchRunner", "ForwardPass"],
+        "_forward": ["BatchRunner"],
         "_heads": ["CLASSIFIERS", "GENERATORS", "Head"],
         "_hooks": ["at_rest", "hidden_of", "module_at", "repack", "tap"],
         "_injection": ["OutputInjection"],
         "_internals": ["Internals"],
         "_layer": ["Layer"],
-        "_layer_capabilities": ["LayerCapabilities"],
         "_layers": ["Layers"],
         "_loading": ["load"],
-        "_readout": ["Function", "Readout", "Space", "Target", "predicted", "readout_of"],
+        "_readout": ["Readout", "Space", "Target", "predicted", "readout_of"],
         "_requests": [
             "GeneratorRows",
             "Injection",

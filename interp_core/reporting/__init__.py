@@ -6,7 +6,7 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from interp_core.reporting._contents import ClassConcepts
-    from interp_core.reporting._page import Report, fragment, register, report
+    from interp_core.reporting._page import Report, fragment, report
     from interp_core.reporting._plots import plot_attributions, plot_concepts
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "fragment",
     "plot_attributions",
     "plot_concepts",
-    "register",
     "report",
 ]
 
@@ -23,7 +22,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "_contents": ["ClassConcepts"],
-        "_page": ["Report", "fragment", "register", "report"],
+        "_page": ["Report", "fragment", "report"],
         "_plots": ["plot_attributions", "plot_concepts"],
     },
 )

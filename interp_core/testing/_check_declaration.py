@@ -73,13 +73,17 @@ def survives_json(method: Method, instance: Any) -> None:
 
 
 def is_documented(method: Method, instance: Any) -> None:
-    """Every field under Args, and a source."""
-    text = inspect.getdoc(type(instance)) or ""
-    missing = [f.name for f in dataclasses.fields(instance) if not re.search(rf"^\s*{f.name}:", text, re.MULTILINE)]
-    assert not missing, f"the docstring of {type(instance).__name__} does not explain {', '.join(missing)}"
-    assert "Source:" in text or "definition" in text.lower(), (
-        f"the docstring of {type(instance).__name__} names no source"
-    )
+    """Every field under Args, and a source; of the class or of one that it is derived from."""
+    made = type(instance)
+    texts = [inspect.cleandoc(one.__doc__ or "") for one in inspect.getmro(made) if one is not object]
+    missing = [
+        f.name
+        for f in dataclasses.fields(instance)
+        if not any(re.search(rf"^\s*{f.name}:", text, re.MULTILINE) for text in texts)
+    ]
+    assert not missing, f"the docstring of {made.__name__} does not explain {', '.join(missing)}"
+    text = texts[0]
+    assert "Source:" in text or "definition" in text.lower(), f"the docstring of {made.__name__} names no source"
 
 
 def _entry_modules(package: str) -> list[str]:

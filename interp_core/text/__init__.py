@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from interp_core.text._encoded import NO_UNIT, DividedText, Encoded, Unit
     from interp_core.text._encoder import Encoder, max_tokens
     from interp_core.text._granularity import Granularity, Spans, clause_spans, divide, pool, sentence_spans, word_spans
-    from interp_core.text._inputs import Message, Text, as_texts, asks_prediction, one_each, per_text
-    from interp_core.text._labels import Item, as_label, class_index, with_labels
+    from interp_core.text._inputs import Text, as_texts, asks_prediction, one_each, per_text
+    from interp_core.text._labels import Item, class_index, with_labels
 
 __all__ = [
     "NO_UNIT",
@@ -20,11 +20,9 @@ __all__ = [
     "Encoder",
     "Granularity",
     "Item",
-    "Message",
     "Spans",
     "Text",
     "Unit",
-    "as_label",
     "as_texts",
     "asks_prediction",
     "batched_by_size",
@@ -49,7 +47,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_encoded": ["DividedText", "Encoded", "NO_UNIT", "Unit"],
         "_encoder": ["Encoder", "max_tokens"],
         "_granularity": ["Granularity", "Spans", "clause_spans", "divide", "pool", "sentence_spans", "word_spans"],
-        "_inputs": ["Message", "Text", "as_texts", "asks_prediction", "one_each", "per_text"],
-        "_labels": ["Item", "as_label", "class_index", "with_labels"],
+        "_inputs": ["Text", "as_texts", "asks_prediction", "one_each", "per_text"],
+        "_labels": ["Item", "class_index", "with_labels"],
     },
 )
