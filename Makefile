@@ -5,29 +5,48 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DECLARED := pyproject.toml constraints.txt tools/packages.toml
 PLUGINS = $(shell $(PYTHON) tools/packages.py --editable)
+# each worker computes on one thread, so that workers do not wait for each other's
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
+OLDER := $(VENV)/transformers-4
+FIVE := interp-lime interp-integrated-gradients interp-semi-nmf interp-top-inputs interp-insertion-deletion
 
-.PHONY: demo test lint format docs bench clean packages quick
+.PHONY: demo test quick compatibility lint api format packages docs bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/interp demo --html report.html
 
-# each worker computes on one thread, so that workers do not wait for each other's
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
+	$(PYTEST)
 
-lint: $(VENV)/.test
+# what says most in two minutes of one core
+quick: $(VENV)/.test
+	$(PYTEST) -m "not slow" tests $(wildcard plugins/*/interp-lime) $(wildcard plugins/*/interp-semi-nmf)
+
+# the core's tests and those of five packages with the oldest transformers that is supported; see docs/compatibility.md
+compatibility: $(OLDER)/.ready
+	OMP_NUM_THREADS=1 $(OLDER)/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal -m "not slow and not current" \
+		tests $(foreach name,$(FIVE),$(wildcard plugins/*/$(name)))
+
+lint: $(VENV)/.test api
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/packages.py --check
+
+# what the faces export, held against the last release (or the commit named in tools/api.py, before there is one)
+api: $(VENV)/.test
+	$(BIN)/python tools/api.py
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# writes what follows from tools/packages.toml: each pyproject.toml, the extras, the catalogue
+# writes what follows from tools/packages.toml: each pyproject.toml, the extras, and the catalogue
 packages: $(VENV)/.demo
 	$(BIN)/python tools/packages.py --write
 
+# writes docs/methods.md and docs/faces.md
 docs: $(VENV)/.demo
 	PYTHONPATH=tools $(BIN)/python docs/generate.py
 
@@ -46,4 +65,12 @@ $(VENV)/.demo: $(DECLARED)
 
 $(VENV)/.test: $(VENV)/.demo tests/requirements.txt
 	$(PIP) --requirement tests/requirements.txt
+	touch $@
+
+# a second environment that shares all but transformers and what it needs in its own version
+$(OLDER)/.ready: $(VENV)/.test tests/transformers-4.txt
+	$(BIN)/python -m venv $(OLDER)
+	$(BIN)/python -c "import sysconfig; print('import site; site.addsitedir(%r)' % sysconfig.get_path('purelib'))" \
+		> $$($(OLDER)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/shared.pth
+	$(OLDER)/bin/python -m pip install --quiet --disable-pip-version-check --ignore-installed --no-deps --requirement tests/transformers-4.txt
 	touch $@

@@ -1,7 +1,7 @@
-"""Values show themselves in a notebook without importing what draws them.
+"""HTML of values for notebooks, without an import of what draws it.
 
-`html(value)` is a `functools.singledispatch`: a package that can draw a value registers its function, and is found by
-an entry point of the group `interp.display` when a value is first shown.
+A package that draws values has an entry point in the group `interp.display`. It is loaded when a value is first shown,
+and called with `html_of`, a `functools.singledispatch` function with which it registers a function for each type.
 """
 
 from __future__ import annotations
@@ -15,16 +15,23 @@ GROUP = "interp.display"
 
 @singledispatch
 def html_of(value: Any) -> str:
-    """A value as HTML for a notebook; its `repr`, escaped, where nothing that draws it is installed."""
+    """The HTML of a value of a type that no package draws: its escaped `repr`."""
     import html
 
     return f"<pre>{html.escape(repr(value))}</pre>"
 
 
 def html(value: Any) -> str:
-    """A value as HTML, drawn by whatever has registered itself for its type.
+    """The HTML of a value, drawn by the package that has registered its type.
+
+    Args:
+        value: any value; one that no package draws is shown as its `repr`.
+
+    Returns:
+        A fragment of HTML.
 
     Examples:
+        >>> from interp_core.display import html
         >>> html(3)
         '<pre>3</pre>'
     """

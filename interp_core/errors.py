@@ -1,34 +1,34 @@
-"""The exceptions of the toolkit.
+"""The errors and the warning of the toolkit.
 
     InterpError
-    ├── InputError (ValueError)        a value the caller gave
-    │   ├── TargetError                a class, token or span that is not there
+    ├── InputError (ValueError)        an argument that cannot be used
+    │   ├── TargetError                a class, token or span that does not exist
     │   └── LayerError                 a layer that cannot be read, replaced or resumed from
-    ├── BudgetError                    more rows of the model would be needed than the caller allows
-    ├── UnsupportedError               a method that needs what the input does not offer
-    ├── ModelError                     the model gave no usable numbers
+    ├── BudgetError                    the model would have to evaluate more rows than the caller allows
+    ├── UnsupportedError               a method needs what the input does not offer
+    ├── ModelError                     a model or method cannot be run, or its output is unusable
     ├── LLMError                       a call to a language model failed
     └── PluginError
         ├── UnknownMethodError (LookupError)
         ├── DuplicateMethodError
-        └── BrokenPluginError          found, and cannot be imported or declares nonsense
+        └── BrokenPluginError          installed, but cannot be imported or has a malformed declaration
 
-Every message says what happened with the values, what was expected, and what to do.
+Every message says what happened, with the values, what was expected, and what to do.
 """
 
 from __future__ import annotations
 
 
 class InterpError(Exception):
-    """Any failure the toolkit explains."""
+    """Base class of the errors of the toolkit."""
 
 
 class InputError(InterpError, ValueError):
-    """A value the caller gave cannot be used."""
+    """An argument cannot be used."""
 
 
 class TargetError(InputError):
-    """A target names a class, token or span that is not there."""
+    """A target is a class, token or span that does not exist."""
 
 
 class LayerError(InputError):
@@ -36,15 +36,15 @@ class LayerError(InputError):
 
 
 class BudgetError(InterpError):
-    """More rows of the model would be evaluated than `max_rows` allows."""
+    """The model would have to evaluate more rows than `max_rows` allows."""
 
 
 class UnsupportedError(InterpError):
-    """The method needs something that this input does not offer."""
+    """The method needs something that the input does not offer."""
 
 
 class ModelError(InterpError):
-    """The model gave no usable numbers."""
+    """A model or method cannot be run, or its output is unusable, such as NaN."""
 
 
 class LLMError(InterpError):
@@ -52,20 +52,20 @@ class LLMError(InterpError):
 
 
 class PluginError(InterpError):
-    """Something is wrong with an installed method or its package."""
+    """A method cannot be found or used."""
 
 
 class UnknownMethodError(PluginError, LookupError):
-    """No installed package declares a method of that name."""
+    """No installed package declares a method of this name."""
 
 
 class DuplicateMethodError(PluginError):
-    """Several packages declare the same name; ask for `package/name`."""
+    """Several packages declare a method of this name; ask for `package/name`."""
 
 
 class BrokenPluginError(PluginError):
-    """A plugin was found but could not be imported, or declares something malformed."""
+    """A plugin is installed, but cannot be imported or has a malformed declaration."""
 
 
 class InterpWarning(UserWarning):
-    """Something a reader of the result should know; it is also kept in the result's notes."""
+    """Something that readers of a result should know; most results also keep it in their notes."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -428,7 +430,7 @@ def test_a_method_that_fails_is_told_apart_and_the_others_go_on(tiny: Path, data
         (["--by", "anchors", "--measure", "insertion"], "pip install interp-anchors"),
         (["--by", "lime", "--measure", "lime"], "'attribution'"),
         (["--by", "lime", "--measure", "insertion", "--set", "samples=20"], "such as lime.samples=20"),
-        (["--by", "lime", "--measure", "insertion", "--set", "occlusion.samples=20"], "of which method or metric"),
+        (["--by", "lime", "--measure", "insertion", "--set", "occlusion.samples=20"], "name the method or metric"),
         (["--by", "lime", "--measure", "insertion", "--set", "lime.n=20"], "no parameter 'n'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -589,8 +591,28 @@ def written(file: Path, content: bytes) -> Path:
     return file
 
 
-def test_the_demonstration_tells_its_story_in_one_file(tmp_path: Path) -> None:
-    page = tmp_path / "demo.html"
-    said = told("demo", "--html", page)
-    assert said.strip()
-    assert "</html>" in page.read_text(encoding="utf-8")
+def test_a_command_of_a_package_stands_among_the_others_and_is_imported_when_it_is_needed() -> None:
+    assert {"demo", "attribute", "concepts", "benchmark", "report", "list", "show", "check"} <= set(
+        main.list_commands(None)
+    )
+    said = told("--help")
+    assert re.search(r"^  demo +Tell the whole story", said, re.MULTILINE)
+    assert "--llm-set" in told("demo", "--help")
+
+
+def test_a_command_that_cannot_be_imported_is_said_in_one_line_and_takes_no_other_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken = EntryPoint("broken", "a_module_that_nobody_has:command", "interp.commands")
+    own = _main.entry_points
+    monkeypatch.setattr(
+        _main, "entry_points", lambda **asked: [broken] if asked.get("name") == "broken" else [*own(**asked), broken]
+    )
+    assert "No module named 'a_module_that_nobody_has'" in told("--help")
+    assert "the command 'broken' of broken is broken" in refused("broken")
+    assert told("list")
+
+
+def test_a_command_whose_package_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_main, "entry_points", lambda **_asked: [])
+    assert refused("demo") == "interp: the command 'demo' is in a separate package: pip install interp-demo.\n"

@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from interp_core.cli._main import main
+from interp_core.cli import main
 from interp_core.plugin import _registry as registry
+from packages import packages
 
 ROOT = Path(__file__).parent.parent
 OWN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

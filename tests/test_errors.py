@@ -103,7 +103,7 @@ def test_a_file_or_column_that_does_not_exist_is_refused(tmp_path) -> None:  # t
     with pytest.raises(InputError, match=r"no column 'body'; its columns are text, label"):
         read_column(table, "body")
     (tmp_path / "table.xls").write_text("x", encoding="utf-8")
-    with pytest.raises(InputError, match=r"no \.csv"):
+    with pytest.raises(InputError, match=r"not a \.csv"):
         read_column(tmp_path / "table.xls")
 
 

@@ -54,7 +54,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Fresh:
     """The core and LIME installed from the checkout in a new environment; torch first, as its pin says which build."""
     made = Fresh(tmp_path_factory.mktemp("fresh") / "venv")
     subprocess.run([sys.executable, "-m", "venv", str(made.folder)], check=True)
-    pinned = ["-m", "pip", "install", "--quiet", "--constraint", str(ROOT / "constraints.txt")]
+    pinned = ["-m", "pip", "install", "--quiet", "--no-compile", "--constraint", str(ROOT / "constraints.txt")]
     for wanted in (["torch"], [f"{ROOT}/", f"{ROOT}/plugins/attribution/interp-lime"]):
         done = made.run(*pinned, *wanted)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -156,7 +156,7 @@ def test_a_corpus_that_cannot_be_read_is_refused(texts, message) -> None:  # typ
 
 def test_predictions_and_cls_rows_of_a_generator_are_refused() -> None:
     split = tiny_generator().split(0)
-    with pytest.raises(InputError, match="no classifier"):
+    with pytest.raises(InputError, match="not a classifier"):
         split.activations(TEXTS, predictions=True)
     with pytest.raises(LayerError, match="no class token"):
         tiny_generator_without_cls().split(0).activations(TEXTS, granularity="cls")

@@ -313,7 +313,7 @@ def test_labels_have_the_names_that_are_given_for_them(tmp_path: Path) -> None:
         held = split.activations(corpus(3), to=to, **asked)
         assert held.class_names == ("verb", "noun")
         assert len(held.of_class("noun", by="labels").texts) == 1
-    with pytest.raises(InputError, match="predictions would be read as others"):
+    with pytest.raises(InputError, match="predictions would be misread"):
         split.activations(corpus(3), predictions=True, **asked)
 
 

@@ -220,7 +220,7 @@ def test_a_classifier_of_two_stacks_is_refused() -> None:
 
     config = tiny_translator().config
     model = interp.TextModel(transformers.BartForSequenceClassification(config).eval(), tiny_translator().tokenizer)
-    with pytest.raises(UnsupportedError, match="two stacks and is no generator"):
+    with pytest.raises(UnsupportedError, match="two stacks and is not a generator"):
         ask(model, TEXTS[0])
 
 

@@ -18,27 +18,40 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 BATCH = 8192
-MIXED = 2**25  # numbers held while rows are shuffled
-TABLE_ROWS = 4096  # of a data set, written at a time
+MIXED = 2**25  # how many numbers are held in memory while rows are shuffled
+TABLE_ROWS = 4096  # rows of a `datasets.Dataset` that are written at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Activations:
-    """What a layer holds for each unit of each text, in memory or in a store on disk.
+    """The activations of a layer for each unit of each text, in memory or in a store on disk.
 
-    Methods go through the rows by `batches`, `sample` or `matrix`, which serve both.
+    Methods read the rows with `batches`, `sample` or `matrix`, which work for both.
 
     Attributes:
-        values: (n, d), float32, on the CPU; of a store read when indexed.
-        text_of: the text of each row (n), in order.
-        unit_of: the unit of each row within its text (n).
-        texts: the corpus.
+        values: (n, d) float32 on the CPU. The rows of a store are read from disk when they are indexed.
+        text_of: (n) the index of the text of each row, ascending.
+        unit_of: (n) the index of the unit of each row within its text.
+        texts: the m texts of the corpus.
         units: the units of each text.
-        layer: module path the rows were read from.
-        granularity: what a row stands for.
-        predictions: the class the model gives to each text (m), if asked for; of a multi-label head (m, k) which.
-        labels: the class each text is said to have (m), if given; or (m, k) which of k classes it has.
-        class_names: the names of the classes, if the model has any.
+        layer: module path of the layer; `"given"` for rows from elsewhere.
+        granularity: what a row stands for, such as `"word"`.
+        made_by: model, settings, versions and cost of the pass.
+        predictions: (m) the predicted class of each text; (m, k) booleans for a multi-label head.
+        labels: (m) the labelled class of each text; (m, k) booleans where a text may have several of the k classes.
+        class_names: the names of the k classes; empty if they have none.
+        notes: what a reader should know.
+
+    Examples:
+        >>> from interp_core.testing import tiny_classifier
+        >>> split, texts = tiny_classifier().split(-1), ["so happy", "a sad dog"]
+        >>> activations = split.activations(texts, granularity="word", labels=[0, 2], progress=False)
+        >>> activations.values.shape
+        torch.Size([5, 16])
+        >>> activations.unit(3)
+        Unit(text='sad', start=2, stop=5)
+        >>> activations.of_class(2, by="labels").texts
+        ('a sad dog',)
     """
 
     values: Float[Tensor, "n d"] | StoredRows
@@ -59,24 +72,27 @@ class Activations:
 
     @property
     def width(self) -> int:
-        """The width d of a row."""
+        """The number of values d in a row."""
         return int(self.values.shape[1])
 
     def batches(self, rows: int = BATCH, *, generator: torch.Generator | None = None) -> Iterator[Float[Tensor, "b d"]]:
-        """All rows, some at a time: what a method that learns from more rows than fit into memory goes through.
+        """All rows in batches, for methods that learn from more rows than fit into memory.
 
         Args:
-            rows: how many at a time; the last may be fewer.
-                generator: shuffles them: blocks of rows that stand together are read in random order, and the rows of
-                several blocks are mixed, so that a store is read nearly in sequence. Without, they come in order.
+            rows: rows per batch; the last batch may be smaller.
+            generator: shuffles the rows: chunks of neighbouring rows are read in random order, and several chunks are
+                mixed at a time, so that a store is read almost sequentially. None keeps the order of the corpus.
+
+        Yields:
+            Batches (b, d).
         """
         if generator is None:
             yield from (self.values[start : start + rows] for start in range(0, len(self), rows))
             return
         rest = torch.empty(0, self.width)
         order = torch.randperm(-(-len(self) // BATCH), generator=generator)
-        for blocks in order.split(max(1, min(16, MIXED // (BATCH * self.width)))):
-            pool = torch.cat([rest, *(self.values[b * BATCH : (b + 1) * BATCH] for b in blocks.tolist())])
+        for chunks in order.split(max(1, min(16, MIXED // (BATCH * self.width)))):
+            pool = torch.cat([rest, *(self.values[c * BATCH : (c + 1) * BATCH] for c in chunks.tolist())])
             mixed = torch.randperm(len(pool), generator=generator).split(rows)
             whole = [part for part in mixed if len(part) == rows]
             yield from (pool[part] for part in whole)
@@ -85,19 +101,22 @@ class Activations:
             yield rest
 
     def sample(self, rows: int, generator: torch.Generator) -> Float[Tensor, "m d"]:
-        """So many rows drawn without replacement, in their order; all of them where there are no more."""
+        """`rows` rows (m, d) drawn without replacement, in corpus order; all rows if there are fewer."""
         drawn = torch.randperm(len(self), generator=generator)[:rows].sort().values
         return self.values[drawn]
 
     def matrix(self) -> Float[Tensor, "n d"]:
-        """All rows as one tensor in memory."""
+        """All rows (n, d) as one tensor in memory."""
         return self.values[:]
 
     def membership(self, by: str = "labels") -> Bool[Tensor, "n k"]:
-        """Which classes the text of each row has, by `"labels"` or `"predictions"`.
+        """Which classes the text of each row has: booleans (n, k).
+
+        Args:
+            by: `"labels"` or `"predictions"`.
 
         Raises:
-            InputError: the activations carry no such column.
+            InputError: the activations have no labels, or no predictions.
         """
         column = self._column(by)
         if column.ndim == 1:
@@ -111,23 +130,24 @@ class Activations:
         return column
 
     def unit(self, row: SupportsIndex) -> Unit:
-        """The unit a row stands for."""
+        """The unit that a row stands for."""
         return self.units[int(self.text_of[row])][int(self.unit_of[row])]
 
     def rows_of(self, text: int) -> Int[Tensor, " r"]:
-        """The rows of one text."""
+        """The indices (r) of the rows of one text."""
         first, after = torch.searchsorted(self.text_of, torch.tensor([text, text + 1])).tolist()
         return torch.arange(first, after)
 
     def of_class(self, name: int | str, by: str = "predictions") -> Activations:
-        """The part whose texts have a class.
+        """The activations of the texts that have a class.
 
         Args:
-            name: number or name of the class.
+            name: the name or number of the class.
             by: `"predictions"` or `"labels"`.
 
         Raises:
-            InputError: the activations carry no such column, or no text has the class.
+            InputError: the activations have no predictions, or no labels; or no text has the class.
+            TargetError: no class has this name or number.
         """
         column = self._column(by)
         count = column.shape[1] if column.ndim == 2 else int(column.max()) + 1
@@ -138,7 +158,7 @@ class Activations:
         return self.select(having)
 
     def select(self, keep: Bool[Tensor, " m"]) -> Activations:
-        """The part that belongs to the texts kept."""
+        """The activations of the texts for which `keep` (m) is True; the rows of a store stay on disk."""
         chosen = keep.nonzero().flatten()
         number = torch.full((len(keep),), -1).index_put_((chosen,), torch.arange(len(chosen)))
         rows = keep[self.text_of]
@@ -160,12 +180,15 @@ class Activations:
         if there are any.
 
         Args:
-            to: an Arrow file that is written and then mapped from disk; in memory without.
+            to: an Arrow file to write; the data set is then mapped from disk. None builds it in memory.
+
+        Raises:
+            InputError: the file exists, or `datasets` is not installed.
         """
         return _as_dataset(self, to)
 
     def save(self, path: str | Path) -> Path:
-        """Write to one safetensors file; of a store a copy, held in memory while it is written."""
+        """Write one safetensors file and return its path. The rows of a store are read into memory first."""
         columns = {"values": self.matrix(), "text_of": self.text_of, "unit_of": self.unit_of}
         columns |= {k: v for k, v in (("predictions", self.predictions), ("labels", self.labels)) if v is not None}
         data: dict[str, Any] = {
@@ -181,10 +204,10 @@ class Activations:
 
     @classmethod
     def load(cls, path: str | Path) -> Activations:
-        """Read what `save` wrote, or open a store; the rows stay on disk until they are used.
+        """The activations in a file that `save` wrote, or in a store; rows stay on disk until they are used.
 
         Raises:
-            InputError: neither is there, or a store that is not complete.
+            InputError: the path holds neither, or the store is damaged or not complete.
         """
         if Path(path).is_dir():
             return _opened(Path(path))
@@ -204,34 +227,49 @@ class Activations:
 
 
 def _opened(folder: Path) -> Activations:
-    said = read_manifest(folder)
-    if not said["complete"]:
+    manifest = read_manifest(folder)
+    if not manifest["complete"]:
         raise InputError(
-            f"the store {str(folder)!r} is not complete: its run was interrupted. Give the same call of "
-            "split.activations(…) again and it goes on from there."
+            f"the store {str(folder)!r} is not complete: its run was interrupted. Repeat the same call of "
+            "split.activations(…) to resume it."
         )
-    shards = Shards(folder, said["shards"])
-    told = [shards.said(i) for i in range(said["shards"])]
-    cost = {name: sum(one["cost"][name] for one in told) for name in told[0]["cost"]}
-    cut = sum(one["cut"] for one in told)
+    shards = Shards(folder, manifest["shards"])
+    records = [shards.record(i) for i in range(manifest["shards"])]
+    cost = {name: sum(record["cost"][name] for record in records) for name in records[0]["cost"]}
+    cut = sum(record["cut"] for record in records)
     rows: Any = {name: shards.column(name) for name in ("text_of", "unit_of")}
     return Activations(
         **rows,
         values=StoredRows(shards),
         texts=texts_of(shards),
         units=units_of(shards),
-        layer=said["layer"],
-        granularity=said["granularity"],
-        made_by=MadeBy.from_json({**said["made_by"], "cost": cost}),
+        layer=manifest["layer"],
+        granularity=manifest["granularity"],
+        made_by=MadeBy.from_json({**manifest["made_by"], "cost": cost}),
         predictions=shards.column("predictions"),
         labels=shards.column("labels"),
-        class_names=tuple(said["class_names"]),
-        notes=cut_notes(cut, said["texts"], said["max_tokens"]),
+        class_names=tuple(manifest["class_names"]),
+        notes=cut_notes(cut, manifest["texts"], manifest["max_tokens"]),
     )
 
 
 def of_rows(values: Float[Tensor, "n d"], words: Sequence[str] | None = None, **columns: Any) -> Activations:
-    """Activations of rows that come from elsewhere: each row is a text of one unit."""
+    """Activations made of rows that come from elsewhere: each row is a text of one unit.
+
+    Args:
+        values: (n, d) the rows; converted to float32 on the CPU.
+        words: n texts, one for each row; `"row 0"`, `"row 1"`, … by default.
+        **columns: `labels`, `predictions`, `class_names` or `notes`, as in `Activations`.
+
+    Returns:
+        The activations, with layer `"given"`.
+
+    Examples:
+        >>> from interp_core.activations import of_rows
+        >>> rows = of_rows(torch.eye(3), ["sun", "cat", "dog"], labels=torch.tensor([0, 1, 1]))
+        >>> rows.of_class(1, by="labels").texts
+        ('cat', 'dog')
+    """
     texts = tuple(words) if words is not None else tuple(f"row {i}" for i in range(len(values)))
     return Activations(
         values=values.detach().float().cpu(),
@@ -252,14 +290,14 @@ def _as_dataset(activations: Activations, to: str | Path | None = None) -> Any:
         import datasets
         from datasets.arrow_writer import ArrowWriter
     except ImportError as error:
-        raise InputError("for a data set of activations, pip install datasets.") from error
+        raise InputError("to_dataset needs the package datasets: pip install datasets.") from error
     features = datasets.Features(_features(datasets, activations))
     if to is None:
         parts = [datasets.Dataset.from_dict(part, features=features) for part in _parts(activations)]
         return datasets.concatenate_datasets(parts)
     target = Path(to)
     if target.exists():
-        raise InputError(f"{str(to)!r} is there already; name another file.")
+        raise InputError(f"{str(to)!r} is there already; choose another file.")
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + ".part")
     with ArrowWriter(path=str(partial), features=features) as writer:
@@ -295,13 +333,13 @@ def _parts(activations: Activations) -> Iterator[dict[str, Any]]:
     for values in activations.batches(TABLE_ROWS):
         rows = slice(start, start + len(values))
         texts, units = activations.text_of[rows].tolist(), activations.unit_of[rows].tolist()
-        held = [activations.units[t][u] for t, u in zip(texts, units, strict=True)]
+        row_units = [activations.units[t][u] for t, u in zip(texts, units, strict=True)]
         part = {
             "values": values.numpy(),
             "text": [activations.texts[t] for t in texts],
-            "unit": [unit.text for unit in held],
-            "start": [unit.start for unit in held],
-            "stop": [unit.stop for unit in held],
+            "unit": [unit.text for unit in row_units],
+            "start": [unit.start for unit in row_units],
+            "stop": [unit.stop for unit in row_units],
             "text_of": texts,
             "unit_of": units,
         }

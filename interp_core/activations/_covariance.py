@@ -1,4 +1,4 @@
-"""Mean and second moments of any number of rows, and the directions that carry them; in float64."""
+"""Mean and second moments of any number of rows, and their principal directions; computed in float64."""
 
 from __future__ import annotations
 
@@ -8,11 +8,23 @@ from interp_core.errors import InputError
 from jaxtyping import Float
 from torch import Tensor
 
-FLOAT32 = 1.2e-7  # activations carry no more digits than this
+FLOAT32 = 1.2e-7  # relative precision of activations
 
 
 def mean_of(activations: Activations) -> Float[Tensor, " d"]:
-    """The mean row, summed in float64, some rows at a time."""
+    """The mean of all rows, accumulated in float64 over batches.
+
+    Args:
+        activations: n rows of width d.
+
+    Returns:
+        The mean (d), float32.
+
+    Examples:
+        >>> from interp_core.activations import mean_of, of_rows
+        >>> mean_of(of_rows(torch.tensor([[0.0, 1.0], [4.0, 1.0]])))
+        tensor([2., 1.])
+    """
     total = torch.zeros(activations.width, dtype=torch.float64)
     for part in activations.batches():
         total += part.sum(0, dtype=torch.float64)
@@ -20,19 +32,30 @@ def mean_of(activations: Activations) -> Float[Tensor, " d"]:
 
 
 def moments(activations: Activations, *, centred: bool = True) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:
-    """The mean row, and the mean of the products of its dimensions: 1/n Σ (x - μ)(x - μ)ᵀ.
+    """The mean μ and the second moments 1/n Σ (x - μ)(x - μ)ᵀ of the rows.
 
-    One pass over the rows; memory for a batch of them and two matrices (d, d).
+    Reads the rows once, and needs memory for one batch and two matrices (d, d).
 
     Args:
-        activations: of any number of rows.
-        centred: the mean is taken off first, so that the products are the covariance; else both are about the origin,
-            and the mean that is given back is zero.
+        activations: n rows of width d.
+        centred: compute moments about the mean, the covariance; otherwise about the origin, with μ = 0.
+
+    Returns:
+        The mean (d), zero if not centred, and the second moments (d, d), both float64.
+
+    Examples:
+        >>> from interp_core.activations import moments, of_rows
+        >>> rows = of_rows(torch.tensor([[1.0, 0.0], [3.0, 0.0]]))
+        >>> mean, covariance = moments(rows)
+        >>> mean.tolist(), covariance.tolist()
+        ([2.0, 0.0], [[1.0, 0.0], [0.0, 0.0]])
+        >>> moments(rows, centred=False)[1].tolist()
+        [[5.0, 0.0], [0.0, 0.0]]
     """
     width = activations.width
     about = torch.zeros(width, dtype=torch.float64)
     if centred:
-        about += next(activations.batches(1))[0]  # near the rows, so that a far origin costs no digits
+        about += next(activations.batches(1))[0]  # a point near the rows, so that no digits cancel
     total, squares = torch.zeros_like(about), torch.zeros(width, width, dtype=torch.float64)
     for part in activations.batches():
         rows = part.double() - about
@@ -48,19 +71,30 @@ def moments(activations: Activations, *, centred: bool = True) -> tuple[Float[Te
 def directions(
     squares: Float[Tensor, "d d"], concepts: int, method: str, activations: Activations, about: str = "their mean"
 ) -> tuple[Float[Tensor, " r"], Float[Tensor, "r d"]]:
-    """The eigenvalues of second moments, greatest first, and their eigenvectors (rows of length 1).
-
-    Only those larger than the rounding of float32 activations.
+    """The eigenvalues and eigenvectors of second moments that exceed the rounding error of float32 activations.
 
     Args:
-        squares: what `moments` gave.
-        concepts: how many there must be at least.
-        method: what the message calls who asks.
-        activations: what the message says the moments are of.
-        about: what the message says they are about.
+        squares: (d, d) second moments, as `moments` returns them.
+        concepts: the smallest number of directions r that is acceptable.
+        method: name of the method, for the error message.
+        activations: what the moments were computed from, for the error message.
+        about: the point that the moments are about, for the error message.
+
+    Returns:
+        The eigenvalues (r) in descending order, and the eigenvectors of length 1 as rows (r, d).
 
     Raises:
-        InputError: there are fewer than `concepts`.
+        InputError: there are fewer than `concepts` directions.
+
+    Examples:
+        >>> from interp_core.activations import directions, moments, of_rows
+        >>> rows = of_rows(torch.tensor([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
+        >>> _, covariance = moments(rows)
+        >>> variances, axes = directions(covariance, 2, "pca", rows)
+        >>> variances.tolist()
+        [4.5, 0.5]
+        >>> axes.abs().tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
     """
     values, vectors = torch.linalg.eigh(squares)
     width = len(squares)
@@ -76,9 +110,22 @@ def directions(
 def orient_by_skewness(
     activations: Activations, encoder: Float[Tensor, "c d"], mean: Float[Tensor, " d"]
 ) -> Float[Tensor, "c 1"]:
-    """1 for each direction whose codes (x - mean)·e have a sum of cubes of at least zero, -1 for the others.
+    """Signs that orient directions so that their rare, strong codes are positive, and "active" means positive.
 
-    A direction multiplied by it has its rare strong activities on the positive side, so that "active" means positive.
+    Args:
+        activations: n rows of width d.
+        encoder: (c, d) directions, float64, with the codes (x - mean) @ encoder.T.
+        mean: (d) subtracted from each row.
+
+    Returns:
+        Signs (c, 1), float64: -1 where the cubes of the codes have a negative sum, otherwise 1.
+
+    Examples:
+        >>> from interp_core.activations import mean_of, of_rows, orient_by_skewness
+        >>> rows = of_rows(torch.tensor([[0.0], [0.0], [0.0], [3.0]]))
+        >>> encoder = torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
+        >>> orient_by_skewness(rows, encoder, mean_of(rows)).tolist()
+        [[1.0], [-1.0]]
     """
     cubes = torch.zeros(len(encoder), dtype=torch.float64)
     for part in activations.batches():

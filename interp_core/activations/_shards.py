@@ -1,4 +1,4 @@
-"""Activations on disk: a folder of safetensors shards, read a few rows at a time and never held whole."""
+"""Activations on disk: a folder of safetensors shards, read a few rows at a time."""
 
 from __future__ import annotations
 
@@ -23,31 +23,32 @@ T = TypeVar("T", covariant=True)
 
 
 def shard_file(folder: Path, number: int) -> Path:
-    """Where a shard lies."""
+    """The path of a shard."""
     return folder / f"shard-{number:05d}.safetensors"
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:
-    """What a store says of itself.
+    """The settings and progress that a store records about itself.
 
     Raises:
-        InputError: the folder is no store.
+        InputError: the folder is not a store.
     """
     try:
-        found = json.loads((Path(folder) / STORE).read_text(encoding="utf-8"))
-        if found["kind"] != "store":
+        manifest = json.loads((Path(folder) / STORE).read_text(encoding="utf-8"))
+        if manifest["kind"] != "store":
             raise KeyError("kind")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{str(folder)!r} is no store of activations: {type(error).__name__}: {error}.") from error
-    return dict(found)
+        message = f"{str(folder)!r} is not a store of activations: {type(error).__name__}: {error}."
+        raise InputError(message) from error
+    return dict(manifest)
 
 
 @dataclass(frozen=True, eq=False)
 class Shards:
     """The shards of one store, in order.
 
-    Each holds `values` (n, d), and for each row `text_of` (within the shard), `unit_of` and `spans` (characters); its
-    texts as bytes with where each stops; and, for each text, `predictions` and `labels` where there are any.
+    Each shard holds `values` (n, d); for each row `text_of` (within the shard), `unit_of` and `spans` (characters); its
+    texts as bytes, with the end of each; and for each text `predictions` and `labels`, if there are any.
     """
 
     folder: Path
@@ -55,12 +56,12 @@ class Shards:
 
     @cached_property
     def row_starts(self) -> Int[Tensor, " s"]:
-        """The first row of each shard, and the number of all rows."""
+        """The index of the first row of each shard, and the total number of rows."""
         return self._starts("values")
 
     @cached_property
     def text_starts(self) -> Int[Tensor, " s"]:
-        """The first text of each shard, and the number of all texts."""
+        """The index of the first text of each shard, and the total number of texts."""
         return self._starts("text_stops")
 
     def _starts(self, name: str) -> Int[Tensor, " s"]:
@@ -69,11 +70,11 @@ class Shards:
 
     @property
     def width(self) -> int:
-        """The width d of a row."""
+        """The number of values d in a row."""
         return int(self._part(0, "values", shape=True)[1])
 
     def column(self, name: str) -> Tensor | None:
-        """A small column of all shards as one tensor; the texts of rows are numbered through."""
+        """A column of all shards as one tensor, with the texts numbered across shards; None if any shard lacks it."""
         parts = [self._part(i, name) for i in range(self.count)]
         if any(part is None for part in parts):
             return None
@@ -81,7 +82,7 @@ class Shards:
         return torch.cat([p + s if name == "text_of" else p for p, s in zip(parts, starts, strict=False)])
 
     def rows(self, start: int, stop: int) -> Float[Tensor, "r d"]:
-        """Rows that stand together."""
+        """Consecutive rows."""
         first, last = self._shard_of(self.row_starts, start), self._shard_of(self.row_starts, max(start, stop - 1))
         offsets = self.row_starts.tolist()
         parts = [
@@ -91,17 +92,17 @@ class Shards:
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def take(self, index: Int[Tensor, " r"]) -> Float[Tensor, "r d"]:
-        """Rows that stand anywhere, in the order of the index."""
+        """Rows at any indices, in the order of the indices."""
         shard = torch.searchsorted(self.row_starts, index, right=True) - 1
-        found = torch.empty(len(index), self.width)
+        values = torch.empty(len(index), self.width)
         for i in shard.unique().tolist():
             here = shard == i
-            found[here] = self._part(i, "values", index[here] - self.row_starts[i])
-        return found
+            values[here] = self._part(i, "values", index[here] - self.row_starts[i])
+        return values
 
     @cached_property
     def described(self) -> Any:
-        """From the number of a shard to its texts, and to the spans of the units of each; the last few are kept."""
+        """Maps the number of a shard to its texts and the unit spans of each; caches the last few shards."""
         return lru_cache(maxsize=4)(self._described)
 
     def _described(self, number: int) -> tuple[list[str], list[tuple[tuple[int, int], ...]]]:
@@ -115,14 +116,14 @@ class Shards:
         return texts, [tuple(s) for s in spans]
 
     def about(self, text: int) -> tuple[str, tuple[tuple[int, int], ...]]:
-        """One text with the spans of its units."""
+        """A text and the spans of its units."""
         number = self._shard_of(self.text_starts, text)
         texts, spans = self.described(number)
-        where = text - int(self.text_starts[number])
-        return texts[where], spans[where]
+        index = text - int(self.text_starts[number])
+        return texts[index], spans[index]
 
-    def said(self, number: int) -> dict[str, Any]:
-        """The JSON values of one shard."""
+    def record(self, number: int) -> dict[str, Any]:
+        """The JSON values of a shard."""
         with self._opened(number) as file:
             return dict(read_header(file)["data"])
 
@@ -131,14 +132,14 @@ class Shards:
         return int(torch.searchsorted(starts, torch.tensor(number), right=True)) - 1
 
     def _part(self, number: int, name: str, at: slice | Tensor | None = None, shape: bool = False) -> Any:
-        """A tensor of a shard, a part of it, or its shape; copied, so that the file is not kept mapped."""
+        """A tensor of a shard, a part of it, or its shape; copied, so that the file does not stay mapped."""
         with self._opened(number) as file:
             if name not in file.keys():  # noqa: SIM118 - not a dict
                 return None
-            found = file.get_slice(name)
+            stored = file.get_slice(name)
             if shape:
-                return found.get_shape()
-            return file.get_tensor(name)[at].clone() if isinstance(at, Tensor) else found[at or slice(None)].clone()
+                return stored.get_shape()
+            return file.get_tensor(name)[at].clone() if isinstance(at, Tensor) else stored[at or slice(None)].clone()
 
     @contextmanager
     def _opened(self, number: int) -> Iterator[Any]:
@@ -152,7 +153,7 @@ class Shards:
 
 @dataclass(frozen=True, eq=False)
 class StoredRows:
-    """The rows of a store, or some of them: a slice or an index of it is a tensor in memory."""
+    """Rows of a store. Indexing reads them into a tensor in memory."""
 
     shards: Shards
     index: Int[Tensor, " n"] | None = None
@@ -174,17 +175,17 @@ class StoredRows:
         return self.shards.take(every[at])
 
     def only(self, keep: Bool[Tensor, " n"]) -> StoredRows:
-        """Some of the rows; nothing is read."""
+        """The rows for which `keep` is True; nothing is read."""
         every = torch.arange(len(self)) if self.index is None else self.index
         return StoredRows(self.shards, every[keep])
 
 
 class Lazy(Sequence[T]):
-    """A sequence whose items are made when they are asked for.
+    """A sequence whose items are computed on access.
 
     Args:
-        make: from a number to the item.
-        numbers: which, in order.
+        make: maps a number to its item.
+        numbers: the numbers of the items, in order.
     """
 
     def __init__(self, make: Callable[[int], T], numbers: Sequence[int]) -> None:
@@ -204,7 +205,7 @@ class Lazy(Sequence[T]):
         return (self.make(i) for i in self.numbers)
 
     def only(self, chosen: Sequence[int]) -> Lazy[T]:
-        """Some of the items."""
+        """The items at the chosen positions."""
         return Lazy(self.make, [self.numbers[i] for i in chosen])
 
 
@@ -216,7 +217,7 @@ def texts_of(shards: Shards) -> Lazy[str]:
 def units_of(shards: Shards) -> Lazy[tuple[Unit, ...]]:
     """The units of each text of a store."""
 
-    @lru_cache(maxsize=8)  # rows of one text stand together
+    @lru_cache(maxsize=8)  # rows of one text are consecutive
     def units(i: int) -> tuple[Unit, ...]:
         text, spans = shards.about(i)
         return tuple(Unit(text[a:b], a, b) for a, b in spans)
@@ -225,10 +226,26 @@ def units_of(shards: Shards) -> Lazy[tuple[Unit, ...]]:
 
 
 def only(items: Sequence[T], chosen: list[int]) -> Sequence[T]:
-    """Some of the items; of a store none is made before it is asked for."""
+    """The items at the chosen positions; those of a store are still computed on access."""
     return items.only(chosen) if isinstance(items, Lazy) else tuple(items[i] for i in chosen)
 
 
 def cut_notes(cut: int, texts: int, tokens: int) -> tuple[str, ...]:
-    """What to say of texts that were longer than the model takes."""
+    """The note about texts that were longer than the model accepts.
+
+    Args:
+        cut: how many texts were truncated.
+        texts: the number of texts.
+        tokens: the maximum number of tokens of a text.
+
+    Returns:
+        One note, or none if no text was truncated.
+
+    Examples:
+        >>> from interp_core.activations import cut_notes
+        >>> cut_notes(2, 100, 512)
+        ('2 of 100 texts were cut to the 512 tokens that the model takes.',)
+        >>> cut_notes(0, 100, 512)
+        ()
+    """
     return (f"{cut} of {texts} texts were cut to the {tokens} tokens that the model takes.",) if cut else ()

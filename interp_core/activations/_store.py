@@ -1,4 +1,4 @@
-"""Writing activations to disk as they are read, so that a run that was interrupted goes on where it was."""
+"""Writes activations to disk shard by shard, so that an interrupted run can be resumed."""
 
 from __future__ import annotations
 
@@ -16,18 +16,31 @@ from interp_core.results import STORE, save_tensors
 from interp_core.text import Item
 from torch import Tensor
 
-_UNSAID = {"complete", "texts", "rows", "shards", "sample", "made_by"}  # what two runs of one task may differ in
-SAME = 1e-3  # of its size: the difference up to which what a layer holds is taken to be of the same model
+_NOT_COMPARED = {"complete", "texts", "rows", "shards", "sample", "made_by"}  # may differ when a run is resumed
+SAME = 1e-3  # the largest relative difference between samples of the same model
 
 
 @dataclass(frozen=True, eq=False)
 class Store:
-    """A folder that activations are written to, shard by shard; a shard is there whole or not at all.
+    """A folder that activations are written to, one shard at a time; a shard is written whole or not at all.
+
+    `SplitModel.activations(to=…)` writes one, and `Activations.load` reads it.
 
     Attributes:
         folder: the folder.
-        settings: what was asked; a store is gone on with only by a run that asks the same.
-        sample: what the layer holds for a fixed text, to tell whether it is the same model.
+        settings: JSON values; a store is resumed only by a run with the same settings. `layer`, `granularity`,
+            `class_names`, `max_tokens` and `made_by` are read when the store is loaded, `model` is named in messages.
+        sample: activations of a fixed text, by which a store recognises its model.
+
+    Examples:
+        >>> import tempfile
+        >>> from interp_core.activations import Activations
+        >>> from interp_core.testing import tiny_classifier
+        >>> split = tiny_classifier().split(-1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     stored = split.activations(["so happy", "sad"], to=folder, progress=False)
+        ...     Activations.load(folder).matrix().shape
+        torch.Size([3, 16])
     """
 
     folder: Path
@@ -35,58 +48,74 @@ class Store:
     sample: Sequence[float]
 
     def begin(self) -> int:
-        """The number of shards that are there already.
+        """Create the store, or open it to resume a run.
+
+        Returns:
+            The number of shards that have been written.
 
         Raises:
-            InputError: the folder holds something else, or a store of another task or model.
+            InputError: the folder holds something else, or a store of other settings or another model, or a complete
+                store that lacks a shard.
         """
         if not (self.folder / STORE).is_file():
             if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-                raise InputError(f"{str(self.folder)!r} is there and holds no store; name another folder.")
+                raise InputError(f"{str(self.folder)!r} exists and holds no store; name another folder.")
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._say({"complete": False})
+            self._write_manifest({"complete": False})
             return 0
-        said = read_manifest(self.folder)
-        asked = json.loads(json.dumps(self.settings))
-        for name in sorted((said.keys() | asked.keys()) - _UNSAID - {"kind"}):
-            if said.get(name) != asked.get(name):
+        manifest = read_manifest(self.folder)
+        settings = json.loads(json.dumps(self.settings))
+        for name in sorted((manifest.keys() | settings.keys()) - _NOT_COMPARED - {"kind"}):
+            if manifest.get(name) != settings.get(name):
                 raise InputError(
-                    f"the store {str(self.folder)!r} was begun with {name} {said.get(name)!r}, now it is "
-                    f"{asked.get(name)!r}; ask the same, or name another folder."
+                    f"the store {str(self.folder)!r} was begun with {name} {manifest.get(name)!r}, now it is "
+                    f"{settings.get(name)!r}; use the same settings, or name another folder."
                 )
-        before, now = torch.tensor(said["sample"]), torch.tensor(self.sample)
+        before, now = torch.tensor(manifest["sample"]), torch.tensor(self.sample)
         if len(before) != len(now) or float((before - now).norm()) > SAME * float(before.norm()):
             raise InputError(
                 f"the store {str(self.folder)!r} was begun with other weights of {self.settings['model']}; "
                 "name another folder."
             )
-        there = 0
-        while self.has(there):
-            there += 1
-        if said["complete"] and there != said["shards"]:
-            lost = shard_file(self.folder, there).name
-            raise InputError(f"the store {str(self.folder)!r} has lost {lost}; name another folder.")
-        return there
+        shards = 0
+        while self.has(shards):
+            shards += 1
+        if manifest["complete"] and shards != manifest["shards"]:
+            missing = shard_file(self.folder, shards).name
+            raise InputError(
+                f"the store {str(self.folder)!r} was complete, and {missing} is missing now; name another folder."
+            )
+        return shards
 
     @property
     def complete(self) -> bool:
-        """Whether all texts are in it."""
+        """Whether the store holds all texts.
+
+        Raises:
+            InputError: the folder is not a store.
+        """
         return bool(read_manifest(self.folder)["complete"])
 
     def held(self, shards: int) -> Iterator[tuple[str, tuple[tuple[int, int], ...], Tensor | None]]:
-        """The texts that are there, each with the spans of its units and its label."""
+        """The texts in the first `shards` shards, each with the spans of its units and its label or None."""
         if not shards:
             return
-        found = Shards(self.folder, shards)
-        labels = found.column("labels")
-        for i in range(int(found.text_starts[-1])):
-            yield *found.about(i), None if labels is None else labels[i]
+        stored = Shards(self.folder, shards)
+        labels = stored.column("labels")
+        for i in range(int(stored.text_starts[-1])):
+            yield *stored.about(i), None if labels is None else labels[i]
 
     def check(self, number: int, there: Any, given: Item, spans: Any) -> None:
-        """Refuse another text, other units or another label than the store has.
+        """Compare a stored text with the one given now.
+
+        Args:
+            number: index of the text.
+            there: the text, spans of units and label in the store, as `held` yields them.
+            given: the text and its label.
+            spans: the spans of its units; None if they follow from the settings.
 
         Raises:
-            InputError: what differs.
+            InputError: the text, its units or its label differ.
         """
         text, units, label = there
         for name, one, other in (
@@ -101,11 +130,19 @@ class Store:
                 )
 
     def has(self, number: int) -> bool:
-        """Whether a shard is there."""
+        """Whether a shard has been written."""
         return shard_file(self.folder, number).is_file()
 
     def write(self, number: int, tensors: dict[str, Tensor], texts: Sequence[str], said: dict[str, Any]) -> None:
-        """One shard."""
+        """Write one shard.
+
+        Args:
+            number: index of the shard.
+            tensors: for r rows `values` (r, d), `text_of` (r) within the shard, `unit_of` (r) and `spans` (r, 2); and
+                `predictions` and `labels` of its texts, if there are any.
+            texts: the texts.
+            said: the `cost` of the shard by name, and how many texts were `cut`.
+        """
         parts = [text.encode("utf-8") for text in texts]
         columns = {
             "texts": torch.frombuffer(bytearray(b"".join(parts)), dtype=torch.uint8),
@@ -114,14 +151,18 @@ class Store:
         save_tensors(shard_file(self.folder, number), "shard", {**tensors, **columns}, said)
 
     def finish(self, shards: int) -> None:
-        """Say that all texts are there."""
+        """Mark the store as complete with this number of shards.
+
+        Raises:
+            InputError: there are no shards, or one is missing or damaged.
+        """
         if not shards:
             raise InputError("the corpus is empty; give at least one text.")
-        found = Shards(self.folder, shards)
-        counts = {"shards": shards, "texts": int(found.text_starts[-1]), "rows": int(found.row_starts[-1])}
-        self._say({"complete": True, **counts})
+        stored = Shards(self.folder, shards)
+        counts = {"shards": shards, "texts": int(stored.text_starts[-1]), "rows": int(stored.row_starts[-1])}
+        self._write_manifest({"complete": True, **counts})
 
-    def _say(self, progress: dict[str, Any]) -> None:
+    def _write_manifest(self, progress: dict[str, Any]) -> None:
         partial = self.folder / f"{STORE}.part"
         data = {"kind": "store", **self.settings, "sample": list(self.sample), **progress}
         partial.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -129,35 +170,54 @@ class Store:
 
 
 def remaining(stores: Sequence[Store], items: Iterator[Item], spans_of: Any) -> tuple[int, Iterator[Item]]:
-    """How many shards all stores hold, and the texts from there on, each with its label.
+    """Opens the stores of a run, compares their texts with those given, and skips what all of them hold.
 
     Args:
-        stores: of one run; one may hold more shards than another.
-        items: all texts from the first, each with its label.
-        spans_of: from a text to the spans of its units, or None where these follow from the settings.
+        stores: one for each layer; one may hold more shards than another.
+        items: all texts from the first, each with its label or None.
+        spans_of: maps a text to the spans of its units; or to None if they follow from the settings.
+
+    Returns:
+        The number of shards that every store holds, and the texts after these shards, each with its label.
 
     Raises:
-        InputError: a store holds other texts than those given, or is complete and more are given.
+        InputError: a store cannot be resumed, see `Store.begin`; it holds other texts than those given; or it is
+            complete and more texts are given.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from interp_core.activations import Store, remaining
+        >>> shard = {"values": torch.ones(1, 2), "text_of": torch.tensor([0]), "unit_of": torch.tensor([0])}
+        >>> shard["spans"] = torch.tensor([[0, 5]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     store = Store(Path(folder), settings={"layer": "h.0"}, sample=[0.5])
+        ...     store.begin()
+        ...     store.write(0, shard, ["happy"], {"cost": {}, "cut": 0})
+        ...     shards, items = remaining([store], iter([("happy", None), ("sad", None)]), lambda text: None)
+        ...     shards, list(items)
+        0
+        (1, [('sad', None)])
     """
     counts = [store.begin() for store in stores]
-    there = min(counts)
-    first = int(Shards(stores[0].folder, there).text_starts[-1]) if there else 0
-    held = zip_longest(*(store.held(count) for store, count in zip(stores, counts, strict=True)))
+    shards = min(counts)
+    first = int(Shards(stores[0].folder, shards).text_starts[-1]) if shards else 0
+    stored_texts = zip_longest(*(store.held(count) for store, count in zip(stores, counts, strict=True)))
     left = []
-    for i, several in enumerate(held):
-        given = next(items, None)
-        if given is None:
+    for i, copies in enumerate(stored_texts):  # one from each store, None where a store holds fewer texts
+        item = next(items, None)
+        if item is None:
             raise InputError(f"{str(stores[0].folder)!r} holds more texts than the {i} given; give the same texts.")
-        for store, one in zip(stores, several, strict=True):
-            if one is not None:
-                store.check(i, one, given, spans_of(given[0]))
-        left += [given] if i >= first else []
+        for store, stored in zip(stores, copies, strict=True):
+            if stored is not None:
+                store.check(i, stored, item, spans_of(item[0]))
+        left += [item] if i >= first else []
     more = next(items, None)
     if more is not None and any(store.complete for store in stores):
         raise InputError(
             f"the store {str(stores[0].folder)!r} is complete and more texts were given; name another folder."
         )
-    return there, chain(left, [] if more is None else [more], items)
+    return shards, chain(left, [] if more is None else [more], items)
 
 
 def _plain(label: Tensor | None) -> Any:

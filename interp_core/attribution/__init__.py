@@ -1,5 +1,5 @@
-"""Which words made the model answer so: the `Question` that a method sees, the ways it is built, the verb `attribute`
-and the `Attribution` it gives."""
+"""Which words made the model give its answer: the `Question` that a method sees, the ways to build one, the verb
+`attribute`, and the `Attribution` that it returns."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The verb `attribute`: scores of units, for texts and what a caller wants to know about them."""
+"""The verb `attribute`: scores the units of texts for the targets that a caller names."""
 
 from __future__ import annotations
 
@@ -36,40 +36,68 @@ def attribute(
     progress: bool = True,
     **parameters: Any,
 ) -> list[Attribution]:
-    """Score the units of texts for what the model answers.
+    """Score the units of texts: how much does each count for the answer of the model?
 
     Args:
         model: the model.
-        texts: one text or several; for a generator, the prompts. A text may be a pair of strings, as models that
-            compare two texts or extract an answer (question, context) take, or a chat: a list of messages.
+        texts: one text or several; for a generator, the prompts. A text may also be a pair of strings, for models that
+            compare two texts or extract an answer (question, context), or a chat: a list of messages.
         by: the name of an attribution method, or an instance of one.
-        targets: for a classifier None (the predicted class), `"all"`, a class by name or number, `interp.contrast(a,
-            b)`, a function of the logits, a list of these, or one list a text. For the others one for all texts or a
-            list of one each. A generator: None (the tokens of the model's own greedy continuation), the continuation
-            to explain, a contrast of two next tokens or a function of the next token's logits. A masked language
-            model: None, or what stands in the gap. A tagger: None (the words that have a tag), `"all"`,
-            `interp.at(word, tag)` or a tuple of these. An extractor of answers: None, or the answer.
+        targets: what to explain, by the head of the model.
+
+            - Classifier: None (the predicted class), `"all"`, a class by name or number, `interp.contrast(a, b)`, a
+              function of the logits, a list of these for all texts, or one list for each text.
+            - Generator: None (the tokens of the model's own greedy continuation), the continuation to explain, a
+              contrast of two next tokens, or a function of the logits of the next token.
+            - Masked language model: None (the model's own words), or the word in the gap.
+            - Tagger: None (the words that have a tag), `"all"`, `interp.at(word, tag)` or a tuple of these.
+            - Extractor of answers: None (the model's own answer), or the answer.
+
+            Except for classifiers, one value holds for all texts, and a list has one value for each text.
         granularity: the units, see `interp_core.text.divide`.
-        removal: what an absent unit is: `"mask"`, `"mean"`, `"zero"`, `"drop"`, `"attention"`, a vector, or `"auto"`
-            (the mask token if there is one, else the mean embedding); see `interp_core.attribution.absence`.
-        score: what is explained: `"auto"` (log-probability where the answer is a token, else logit), `"logit"`,
-            `"probability"`, `"log-probability"` or `"entropy"`.
-        output: of generators, what one target is: `"token"`, or a granularity that groups the tokens of the
-            continuation, such as `"word"`, `"sentence"`, or `"sample"` for all of it.
-        layer: explain through the hidden states of this layer instead of the embeddings; a block number or a module
-            path.
-        max_new_tokens: the most tokens of a continuation that the model is asked for.
-        max_rows: the most rows of the model that one text may take; methods that sample stop there and say how sure
-            they are, others refuse. None for no limit.
-        progress: show a bar on a terminal or notebook.
-        **parameters: parameters of the method, when `by` is a name.
+        removal: what replaces an absent unit: `"mask"`, `"mean"`, `"zero"`, `"drop"`, `"attention"`, a vector, or
+            `"auto"` (the mask token if there is one, else the mean embedding); see `interp_core.attribution.absence`.
+        score: the score space: `"auto"` (log-probability where the answer is a token, else logit), `"logit"`,
+            `"probability"`, `"log-probability"` or `"entropy"` (nats).
+        output: for generators, what one target is: `"token"`, or a granularity that groups the tokens of the
+            continuation, such as `"word"`, `"sentence"`, or `"sample"` for the whole continuation.
+        layer: the layer whose hidden states are the features, as the number of a block or a module path; None for the
+            embeddings.
+        max_new_tokens: the maximum number of tokens that a generator writes when no continuation is given.
+        max_rows: the maximum number of model rows for each text. Methods that sample draw fewer and report a larger
+            standard error, other methods refuse. None for no limit.
+        progress: show a progress bar in a terminal or notebook.
+        **parameters: the parameters of the method, if `by` is a name.
 
     Returns:
         One `Attribution` for each text, in order.
 
     Raises:
-        InputError: a text, target or parameter that cannot be used; nothing is computed then.
-        UnsupportedError: the method needs what this question does not offer.
+        InputError: a text, target, option or parameter cannot be used.
+        PluginError: no installed package declares the method `by`, several do, or it cannot be imported.
+        UnsupportedError: the method needs something that this model or these options do not offer.
+        BudgetError: a method that does not sample needs more rows than `max_rows`.
+        ModelError: the model gave NaN or infinity, or the method gave something other than finite (k, u) scores.
+
+    Examples:
+        >>> from interp_core.testing import planted_model, tiny_generator
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> happy, sad = interp.attribute(model, ["so happy today", "a sad day"], by="occlusion", progress=False)
+        >>> happy.targets[0].label, happy.top(count=1)
+        ('class 0', [('happy', 3.0)])
+        >>> sad.targets[0].label, sad.top(count=1)
+        ('class 1', [('sad', 2.0)])
+
+        For a generator each token of the continuation is a target.
+
+        >>> (generated,) = interp.attribute(
+        ...     tiny_generator(), "i feel so", by="occlusion", targets=" happy today", progress=False
+        ... )
+        >>> generated.words
+        ['i', 'feel', 'so', 'happy', 'today']
+        >>> generated.applicable
+        tensor([[ True,  True,  True, False, False],
+                [ True,  True,  True,  True, False]])
     """
     options = Options(
         removal=removal,
@@ -84,25 +112,26 @@ def attribute(
     corpus = as_texts(texts)
     session = Session(model, options)
     prepared = session.prepare(corpus, targets, granularity)
-    numbers = {_key(p): i for i, p in reversed(list(enumerate(prepared)))}
-    firsts = sorted(numbers.values())  # texts that occur again with the same targets are explained once
+    first_of = {_key(p): i for i, p in reversed(list(enumerate(prepared)))}
+    firsts = sorted(first_of.values())  # equal texts with equal targets are explained once
     works = [partial(explain, method)] * len(firsts)
     explained = session.each([prepared[i] for i in firsts], works, f"attribute by {name_of(method)}")
-    known = dict(zip(firsts, explained, strict=True))
-    results = [known[numbers[_key(p)]] for p in prepared]
-    made = made_by(method, session.cost, model.name, session.settings(granularity))
+    by_first = dict(zip(firsts, explained, strict=True))
+    results = [by_first[first_of[_key(p)]] for p in prepared]
+    provenance = made_by(method, session.cost, model.name, session.settings(granularity))
     attributions = [
         replace(
             result,
-            made_by=replace(made, settings={**made.settings, "removal": item.removal}),
+            made_by=replace(provenance, settings={**provenance.settings, "removal": item.removal}),
             score_space=item.space,
             encoded=item.encoded,
         )
         for item, result in zip(prepared, results, strict=True)
     ]
-    noted = [a for a in attributions if a.notes]
-    if noted:
-        warnings.warn(f"{len(noted)} of {len(attributions)} texts: {noted[0].notes[0]}", InterpWarning, stacklevel=2)
+    with_notes = [a for a in attributions if a.notes]
+    if with_notes:
+        message = f"{len(with_notes)} of {len(attributions)} texts: {with_notes[0].notes[0]}"
+        warnings.warn(message, InterpWarning, stacklevel=2)
     return attributions
 
 

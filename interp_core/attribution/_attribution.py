@@ -1,4 +1,4 @@
-"""Which words made the model answer so: the `Attribution` value and the `attribute` driver."""
+"""The `Attribution` value: how much each unit of a text counts for each target."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from interp_core.text import DividedText, Encoded, Unit
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-ENCODED = ("ids", "offsets", "special", "unit_of", "types")
-WHOLE = ("prompt", "cut", "source", "borders", "turns")
+ENCODED = ("ids", "offsets", "special", "unit_of", "types")  # fields of the encoded text saved as tensors
+PLAIN = ("prompt", "cut", "source", "borders", "turns")  # and as JSON values
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,18 +23,35 @@ class Attribution:
     """How much each unit of a text counts for each target.
 
     Attributes:
-        text: the text, with its continuation when something generated is explained.
-        units: u units.
-        targets: k targets.
-        scores: (k, u) signed where the method claims it; exactly zero where not applicable. In the unit of the score
-            space.
-        made_by: method, parameters, model and cost.
-        error: (k, u) standard error, for methods that sample; zero where the answer is exact.
-        applicable: (k, u) False for units that come after what is explained.
-        intact: (k) the scores of the text as it is.
-        score_space: `"logit"`, `"probability"` or `"log-probability"`.
-        notes: what a reader should know.
-        rows: how many rows of the model were evaluated for this text; what others shared or repeated is not counted.
+        text: the text, followed by the continuation when generated tokens are explained.
+        units: the u units.
+        targets: the k targets.
+        scores: (k, u), in the unit of the score space. Signed if the method claims `signed`; exactly 0 where not
+            applicable.
+        made_by: the method, its parameters, the model and the cost.
+        error: (k, u) the standard error of each score, for methods that sample; 0 where the score is exact. None for
+            methods that do not sample.
+        applicable: (k, u) False for units that come after the token that is explained. None means all True.
+        intact: (k) the scores of the unchanged text.
+        score_space: `"logit"`, `"probability"`, `"log-probability"` or `"entropy"` (nats).
+        notes: what a reader should know, such as that the text was truncated.
+        encoded: the tokenised text and its units.
+        rows: the number of model rows evaluated for this text. Repeated rows, and rows taken from another text, are not
+            counted.
+
+    Examples:
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> (attribution,) = interp.attribute(
+        ...     model, "so sad but never happy", by="occlusion", targets="all", progress=False
+        ... )
+        >>> attribution.words
+        ['so', 'sad', 'but', 'never', 'happy']
+        >>> attribution.scores
+        tensor([[ 0., -2.,  0.,  0.,  3.],
+                [ 0.,  2.,  0.,  0., -1.]])
+        >>> attribution.top(target=1, count=2)
+        [('sad', 2.0), ('happy', -1.0)]
     """
 
     text: str
@@ -52,12 +69,12 @@ class Attribution:
 
     @property
     def exact(self) -> bool:
-        """Whether a method that samples has taken everything there was to take, so that nothing is left to chance."""
+        """True if a method that samples has evaluated every variant, so that all standard errors are 0."""
         return self.error is not None and not bool(self.error.any())
 
     @property
     def prompt_stop(self) -> int:
-        """The character where an explained continuation begins; -1 if there is none."""
+        """The character at which the explained continuation begins; -1 if there is none."""
         return -1 if self.encoded is None else self.encoded.continuation
 
     @property
@@ -66,13 +83,28 @@ class Attribution:
         return [unit.text for unit in self.units]
 
     def top(self, target: int = 0, count: int = 5) -> list[tuple[str, float]]:
-        """The applicable units that count most for a target, with their scores, by size of the score."""
+        """The applicable units with the largest absolute scores for a target.
+
+        Args:
+            target: the number of the target, from 0.
+            count: the maximum number of units.
+
+        Returns:
+            Pairs of unit text and score, in order of decreasing absolute score.
+        """
         order = self.scores[target].abs().argsort(descending=True, stable=True).tolist()
-        able = [i for i in order if self.applicable is None or bool(self.applicable[target, i])]
-        return [(self.units[i].text, float(self.scores[target, i])) for i in able[:count]]
+        ranked = [i for i in order if self.applicable is None or bool(self.applicable[target, i])]
+        return [(self.units[i].text, float(self.scores[target, i])) for i in ranked[:count]]
 
     def save(self, path: str | Path) -> Path:
-        """Write to one safetensors file. Targets that are functions keep their label alone."""
+        """Write to one safetensors file. Of a target that is a function only the label is kept.
+
+        Args:
+            path: the file; its folder is created if necessary.
+
+        Returns:
+            The path of the file.
+        """
         tensors = {"scores": self.scores, "error": self.error, "applicable": self.applicable, "intact": self.intact}
         if self.encoded is not None:
             tensors |= {name: getattr(self.encoded, name) for name in ENCODED}
@@ -83,22 +115,32 @@ class Attribution:
             "score_space": self.score_space,
             "notes": self.notes,
             "rows": self.rows,
-            "encoded": None if self.encoded is None else {name: getattr(self.encoded, name) for name in WHOLE},
+            "encoded": None if self.encoded is None else {name: getattr(self.encoded, name) for name in PLAIN},
             "made_by": self.made_by.to_json(),
         }
         return save_tensors(path, "attribution", {k: v for k, v in tensors.items() if v is not None}, data)
 
     @classmethod
     def load(cls, path: str | Path) -> Attribution:
-        """Read what `save` wrote."""
+        """Read a file that `save` wrote.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The attribution, equal to the one saved.
+
+        Raises:
+            InputError: the file does not exist, or does not hold an attribution.
+        """
         tensors, data = load_tensors(path, "attribution")
         units = tuple(Unit(text, start, stop) for start, stop, text in data["units"])
         encoded = None
         if data["encoded"] is not None:
-            whole = data["encoded"]
-            whole |= {"borders": tuple(whole["borders"]), "turns": tuple((a, b) for a, b in whole["turns"])}
+            plain = data["encoded"]
+            plain |= {"borders": tuple(plain["borders"]), "turns": tuple((a, b) for a, b in plain["turns"])}
             fields: dict[str, Any] = {n: tensors.pop(n, None) for n in ENCODED}
-            encoded = DividedText(data["text"], **fields, units=units, **whole)
+            encoded = DividedText(data["text"], **fields, units=units, **plain)
         return cls(
             text=data["text"],
             units=units,

@@ -1,4 +1,4 @@
-"""What a generator is asked about: the tokens of a continuation, or which of two tokens comes next."""
+"""The targets of a generator: the tokens of a continuation, or the token that comes next."""
 
 from __future__ import annotations
 
@@ -13,10 +13,20 @@ from interp_core.text import Encoded, Encoder, Granularity, Text, divide
 
 
 def continued(model: WrappedModel, prompt: Text, continuation: str | None, max_new_tokens: int, cost: Cost) -> Encoded:
-    """The prompt followed by the continuation given, or else by the model's own greedy one.
+    """The prompt followed by a continuation.
+
+    Args:
+        model: the generator.
+        prompt: the prompt.
+        continuation: the continuation; None for the model's own, by greedy decoding.
+        max_new_tokens: the maximum number of tokens to generate.
+        cost: counts what is generated.
+
+    Returns:
+        Prompt and continuation; tokens that end the text are dropped.
 
     Raises:
-        InputError: no room for a continuation, or the model ends at once.
+        InputError: the continuation is empty, or the model takes no more tokens.
     """
     if continuation is not None:
         return model.encoder.with_continuation(prompt, continuation)
@@ -24,23 +34,23 @@ def continued(model: WrappedModel, prompt: Text, continuation: str | None, max_n
     if max_new_tokens < 1:
         raise InputError(f"max_new_tokens is {max_new_tokens}; at least 1 is needed.")
     two_stacks = model.encoder.start_id is not None
-    taken = 1 if two_stacks else len(ids)  # what stands before the first new token, in the stack that writes it
+    taken = 1 if two_stacks else len(ids)  # tokens before the first new one, in the stack that generates
     room = min(max_new_tokens, model.max_tokens - taken)
     if room < 1 or len(ids) > model.max_tokens:
         raise InputError(
             f"the prompt has {len(ids)} tokens; this model takes {model.max_tokens}, so nothing can follow. Shorten it."
         )
-    given = torch.tensor([ids], device=model.device)
+    input_ids = torch.tensor([ids], device=model.device)
     with torch.no_grad(), at_rest(model.model):
-        found = model.model.generate(
-            given,
-            attention_mask=torch.ones_like(given),
+        generated = model.model.generate(
+            input_ids,
+            attention_mask=torch.ones_like(input_ids),
             max_new_tokens=room,
             do_sample=False,
             num_beams=1,
             pad_token_id=model.pad_id,
         )
-    new: list[int] = found[0, taken:].tolist()
+    new: list[int] = generated[0, taken:].tolist()
     cost.forwards += len(new)
     cost.rows += len(new)
     cost.tokens += len(ids) + len(new)
@@ -51,9 +61,9 @@ def continued(model: WrappedModel, prompt: Text, continuation: str | None, max_n
 
 
 def _end_ids(model: WrappedModel) -> set[int]:
-    """The ids that end a text: those of the tokenizer and of the model's own settings, which may name several."""
-    found = getattr(getattr(model.model, "generation_config", None), "eos_token_id", None)
-    several = found if isinstance(found, list) else [found]
+    """The ids that end a text: those of the model's generation settings, which may be several, and the tokenizer's."""
+    configured = getattr(getattr(model.model, "generation_config", None), "eos_token_id", None)
+    several = configured if isinstance(configured, list) else [configured]
     return {int(i) for i in (*several, model.tokenizer.eos_token_id) if i is not None}
 
 
@@ -63,7 +73,10 @@ def token_targets(model: WrappedModel, encoded: Encoded, output: Granularity = "
     Args:
         model: the generator.
         encoded: prompt and continuation.
-        output: how the tokens are grouped: `"token"`, or any granularity, `"sample"` for the whole continuation.
+        output: how the tokens are grouped: `"token"`, or any granularity; `"sample"` for the whole continuation.
+
+    Returns:
+        The targets, in order.
 
     Raises:
         InputError: the continuation has no token to explain.
@@ -85,28 +98,57 @@ def token_targets(model: WrappedModel, encoded: Encoded, output: Granularity = "
 
 
 def next_token_targets(model: WrappedModel, encoded: Encoded, want: Any) -> tuple[Target, ...]:
-    """A target for the token that follows a prompt: a word that is one token, the contrast of two such, or a function
-    of the logits.
+    """The target that a caller means by a question about the token after a prompt.
+
+    Args:
+        model: the generator.
+        encoded: the prompt.
+        want: a word that is one token, the id of a token, a `Contrast` of two of these, a function of the logits, or a
+            `Target`.
+
+    Returns:
+        One target, at the position after the last token of the prompt.
+
+    Raises:
+        TargetError: a word that is not exactly one token, an id out of range, or none of these.
+
+    Examples:
+        >>> from interp_core.attribution import next_token_targets
+        >>> from interp_core.testing import tiny_generator
+        >>> model = tiny_generator()
+        >>> prompt = model.encoder.prompt("i feel so")
+        >>> (target,) = next_token_targets(model, prompt, interp.contrast("happy", "sad"))
+        >>> target.label
+        'happy - sad'
+        >>> target.position == len(prompt)
+        True
     """
     return (token_target(model, len(encoded), want),)
 
 
-def token_target(model: WrappedModel, place: int, want: Any) -> Target:
-    """What is asked about the token at a place: a word that is one token, its id, a contrast of two, a function of the
-    logits, or a `Target`.
+def token_target(model: WrappedModel, position: int, target_spec: Any) -> Target:
+    """The target that a caller means by a question about the token at a position.
+
+    Args:
+        model: a generator or a masked language model.
+        position: where the token is, or will be.
+        target_spec: a word that is one token, the id of a token, a `Contrast` of two of these, a function of the
+            logits, or a `Target`.
 
     Raises:
-        TargetError: something else.
+        TargetError: a word that is not exactly one token, an id out of range, or none of these.
     """
-    if isinstance(want, Target):
-        return want if want.positions else Target(want.label, want.index, place, want.against, want.function)
-    if isinstance(want, Contrast):
-        chosen, other = (_one_token(model.encoder, t) for t in (want.chosen, want.other))
-        return Target(f"{want.chosen} - {want.other}", chosen, place, other)
-    if callable(want):
-        return Target(getattr(want, "__name__", "function"), position=place, function=want)
-    index = _one_token(model.encoder, want)
-    return Target(want if isinstance(want, str) else model.tokenizer.decode([index]), index, place)
+    if isinstance(target_spec, Target):
+        if target_spec.positions:
+            return target_spec
+        return Target(target_spec.label, target_spec.index, position, target_spec.against, target_spec.function)
+    if isinstance(target_spec, Contrast):
+        chosen, other = (_one_token(model.encoder, t) for t in (target_spec.chosen, target_spec.other))
+        return Target(f"{target_spec.chosen} - {target_spec.other}", chosen, position, other)
+    if callable(target_spec):
+        return Target(getattr(target_spec, "__name__", "function"), position=position, function=target_spec)
+    index = _one_token(model.encoder, target_spec)
+    return Target(target_spec if isinstance(target_spec, str) else model.tokenizer.decode([index]), index, position)
 
 
 def _one_token(encoder: Encoder, word: Any) -> int:
@@ -116,10 +158,10 @@ def _one_token(encoder: Encoder, word: Any) -> int:
         return word
     if not isinstance(word, str):
         raise TargetError(f"target {word!r} is neither a word nor the id of a token.")
-    found: Any = encoder.tokenizer(word, add_special_tokens=False, verbose=False)["input_ids"]
-    if len(found) != 1:
-        pieces = encoder.tokenizer.convert_ids_to_tokens(found)
+    ids: Any = encoder.tokenizer(word, add_special_tokens=False, verbose=False)["input_ids"]
+    if len(ids) != 1:
+        pieces = encoder.tokenizer.convert_ids_to_tokens(ids)
         raise TargetError(
-            f"{word!r} is {len(found)} tokens ({pieces}); a next token is one. A leading space often makes it one."
+            f"{word!r} is {len(ids)} tokens ({pieces}); exactly one was expected. A leading space often makes it one."
         )
-    return int(found[0])
+    return int(ids[0])

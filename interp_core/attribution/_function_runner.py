@@ -1,4 +1,4 @@
-"""What computes the scores of a question; the one that needs no model is any differentiable function of features."""
+"""What computes the scores of a question: the protocol `Runner`, and a runner for any differentiable function."""
 
 from __future__ import annotations
 
@@ -12,22 +12,59 @@ from torch import Tensor
 
 @runtime_checkable
 class Runner(Protocol):
-    """What computes the scores of a question."""
+    """What computes the scores of a question. A `Question` adds the budget and the memory of what was evaluated.
 
-    def at(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]: ...
+    Examples:
+        >>> from interp_core.attribution import FunctionRunner, ModelRunner, Runner
+        >>> issubclass(FunctionRunner, Runner), issubclass(ModelRunner, Runner)
+        (True, True)
+    """
 
-    def masked(self, keep: Bool[Tensor, "p u"]) -> Float[Tensor, "p k"]: ...
+    def at(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
+        """The scores of p variants of the features; differentiable if `x` requires a gradient."""
+        ...
 
-    def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]: ...
+    def masked(self, keep: Bool[Tensor, "p u"]) -> Float[Tensor, "p k"]:
+        """The scores of p variants in which the units that are not kept are removed."""
+        ...
 
-    def decides(self, keep: Bool[Tensor, "p u"]) -> Int[Tensor, "p k"]: ...
+    def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:
+        """The gradients of all scores with respect to the features, one variant at a time."""
+        ...
 
-    def moved(self, x: Float[Tensor, "f d"]) -> Runner: ...
+    def decides(self, keep: Bool[Tensor, "p u"]) -> Int[Tensor, "p k"]:
+        """The model's own decision for p variants, see `Question.decides`."""
+        ...
+
+    def moved(self, x: Float[Tensor, "f d"]) -> Runner:
+        """A runner for other features, with the same baseline."""
+        ...
 
 
 class FunctionRunner:
-    """A question about any differentiable function of features, without a model: planted worlds and plain
-    mathematics.
+    """Computes the scores of a question about any differentiable function of features, without a model.
+
+    It decides for the target with the largest score; with a single target, for 1 if its score is above 0, else 0.
+
+    Args:
+        function: maps features (p, f, d) to scores (p, k), differentiable.
+        x: (f, d) the features.
+        baseline: (f, d) what replaces an absent feature.
+        unit_of: (f) the unit of each feature, -1 for a feature that is never removed.
+
+    Attributes:
+        rows: the number of variants evaluated, repeats included.
+
+    Examples:
+        >>> from interp_core.attribution import FunctionRunner
+        >>> x = torch.tensor([[1.0], [2.0]])
+        >>> runner = FunctionRunner(lambda v: 10 * v.sum(1), x, torch.zeros(2, 1), torch.arange(2))
+        >>> runner.masked(torch.tensor([[True, True], [True, False]]))
+        tensor([[30.], [10.]])
+        >>> runner.rows
+        2
+        >>> [gradient.shape for gradient in runner.gradients(x[None])]
+        [torch.Size([1, 2, 1])]
     """
 
     def __init__(
@@ -65,8 +102,7 @@ class FunctionRunner:
 def removed(
     keep: Bool[Tensor, "p u"], x: Float[Tensor, "f d"], baseline: Float[Tensor, "f d"], unit_of: Int[Tensor, " f"]
 ) -> Float[Tensor, "p f d"]:
-    """The features with those of the units not kept replaced by the baseline."""
-    stays = torch.cat([keep, keep.new_ones(len(keep), 1)], dim=1)[
-        :, unit_of.to(keep.device)
-    ]  # -1 reads the added column
+    """The features, with those of units that are not kept replaced by the baseline."""
+    with_no_unit = torch.cat([keep, keep.new_ones(len(keep), 1)], dim=1)  # -1 reads the added column
+    stays = with_no_unit[:, unit_of.to(keep.device)]  # (p, f)
     return torch.where(stays[:, :, None].to(x.device), x, baseline)

@@ -1,4 +1,4 @@
-"""One method asked one question: what it needs is checked before, what it gave after."""
+"""One call of one method: what it needs is checked before the call, what it returns is checked after."""
 
 from __future__ import annotations
 
@@ -13,19 +13,36 @@ from interp_core.results import MadeBy
 from jaxtyping import Float
 from torch import Tensor
 
-INCOMPLETE = 0.01  # the share of the difference explained above which a reader is told
+INCOMPLETE = 0.01  # share of the explained difference that may be missing before a note says so
 
 
 def run_method(method: Any, question: Question) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"] | None]:
-    """The scores of a method, and their standard errors if it gives them; zero where not applicable.
+    """Call a method and check what it returns.
+
+    Args:
+        method: an instance of an attribution method.
+        question: the question.
+
+    Returns:
+        The scores (k, u) and their standard errors (k, u), or None for a method that does not sample. Both are
+        detached, float32, on the CPU, and 0 where a unit is not applicable.
 
     Raises:
-        UnsupportedError: the method needs what the question does not offer.
-        ModelError: the method gave something else than finite (k, u) scores.
+        UnsupportedError: the method needs something that the question does not offer.
+        BudgetError: the method asks for more rows than `question.max_rows`.
+        ModelError: the method gave something other than finite (k, u) scores.
+
+    Examples:
+        >>> from interp_core.attribution import run_method
+        >>> from interp_core.testing import linear_world
+        >>> question, contributions = linear_world(units=4, targets=2)
+        >>> scores, error = run_method(interp.method("occlusion"), question)
+        >>> torch.allclose(scores, contributions, atol=1e-5), error
+        (True, None)
     """
     check_needs(method, question)
-    found = method.attribute(question)
-    scores, error = found if isinstance(found, tuple) else (found, None)
+    returned = method.attribute(question)
+    scores, error = returned if isinstance(returned, tuple) else (returned, None)
     expected = (len(question.targets), len(question.units))
     if not isinstance(scores, Tensor) or tuple(scores.shape) != expected:
         shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
@@ -40,15 +57,15 @@ def run_method(method: Any, question: Question) -> tuple[Float[Tensor, "k u"], F
 
 
 def all_zero_note(question: Question, scores: Float[Tensor, "k u"]) -> tuple[str, ...]:
-    """What to say when nothing at all was found to matter."""
-    tiny = 1e-6 * float(question.intact().abs().max())  # what differs by rounding alone
+    """A note if every score is zero and there are several units."""
+    tiny = 1e-6 * float(question.intact().abs().max())  # differences by rounding
     if len(question.units) < 2 or float(scores.abs().max()) > tiny:
         return ()
-    return ("Every score is zero: from where the question is asked, no unit reaches the answer.",)
+    return ("Every score is zero: from the features that were explained, no unit reaches the answer.",)
 
 
 def completeness_note(method: Any, question: Question, scores: Float[Tensor, "k u"]) -> tuple[str, ...]:
-    """What to say when a method that claims completeness misses it by more than it should on this question."""
+    """A note if a method claims completeness, but its scores do not add up to the explained difference."""
     declared = declaration_of(method)
     if declared is None or "complete" not in declared.claims:
         return ()
@@ -62,10 +79,11 @@ def completeness_note(method: Any, question: Question, scores: Float[Tensor, "k 
 
 
 def check_needs(method: Any, question: Question) -> None:
-    """Refuse before any computation what cannot work, and name what would.
+    """Refuse a method that cannot work, before anything is computed.
 
     Raises:
-        UnsupportedError: something is missing.
+        UnsupportedError: the method needs something that the question does not offer; the message names the methods
+            that would work.
     """
     declared = declaration_of(method)
     needed = declared.needs if declared else frozenset()
@@ -80,17 +98,48 @@ def check_needs(method: Any, question: Question) -> None:
 
 
 def name_of(method: Any) -> str:
-    """The name of a method, or of its class where it is not declared."""
+    """The name of a method.
+
+    Args:
+        method: an instance.
+
+    Returns:
+        The registry name, or the name of the class if the method is not declared.
+
+    Examples:
+        >>> from interp_core.attribution import name_of
+        >>> name_of(interp.method("integrated-gradients", steps=8))
+        'integrated-gradients'
+        >>> class Mine:
+        ...     pass
+        >>> name_of(Mine())
+        'Mine'
+    """
     declared = declaration_of(method)
     return declared.name if declared else type(method).__name__
 
 
 def explain(method: Any, question: Question) -> Attribution:
-    """One method on one question, its answer checked: the smallest whole use of a method.
+    """Explain one question by one method.
+
+    Args:
+        method: an instance of an attribution method.
+        question: the question.
+
+    Returns:
+        The scores with what is known of the question, and notes if the scores are all zero or not complete. `made_by`
+        holds only the name of the method.
 
     Raises:
-        UnsupportedError: the method needs what the question does not offer.
-        ModelError: the method gave something else than finite (k, u) scores.
+        UnsupportedError: the method needs something that the question does not offer.
+        BudgetError: the method asks for more rows than `question.max_rows`.
+        ModelError: the method gave something other than finite (k, u) scores.
+
+    Examples:
+        >>> from interp_core.attribution import ask, explain
+        >>> question = ask(lambda v: 10 * v.sum(1), torch.tensor([[1.0], [2.0]]), names=["one", "two"])
+        >>> explain(interp.method("occlusion"), question).top()
+        [('two', 20.0), ('one', 10.0)]
     """
     scores, error = run_method(method, question)
     return Attribution(

@@ -1,4 +1,6 @@
-"""What computes the scores of a question about one text: features in, through a place in the model, scores out."""
+"""Computes the scores of a question about one text: the features enter the model at an injection, the readout scores
+the logits.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +31,29 @@ Insert = Callable[[Float[Tensor, "p f d"]], Float[Tensor, "p t w"]]
 
 @dataclass
 class ModelRunner:
-    """Computes the scores of one text of a model.
+    """Computes the scores of a question about one text of a model.
 
     Attributes:
-        evaluator: where the model is called.
+        batch_runner: calls the model.
         encoded: the text.
-        readout: from logits to scores.
-        injection: where the features enter.
-        insert: from features (p, f, d) to the values (p, t, w) that enter.
-        ask: how a request reaches the evaluator; other texts may share its passes.
+        readout: maps logits to scores.
+        injection: where the features enter the model.
+        insert: maps features (p, f, d) to the values (p, t, w) that enter, w wide.
+        x: (f, d) the features of the unchanged text.
+        absent: what replaces a removed unit.
+        owners: (f) the unit of each feature, -1 for a feature that is never removed.
+        ask: sends a request to the batch runner, possibly in passes shared with other texts; see `asker`.
+
+    Examples:
+        >>> from interp_core.attribution import Options, Session
+        >>> from interp_core.testing import planted_model
+        >>> session = Session(planted_model({"happy": (3.0, -1.0)}), Options(progress=False))
+        >>> (prepared,) = session.prepare(["so happy"], 0, "word")
+        >>> runner = session.alone(prepared).runner
+        >>> type(runner).__name__, runner.x.shape  # [CLS] so happy [SEP], embeddings of width 2
+        ('ModelRunner', torch.Size([4, 2]))
+        >>> runner.masked(torch.tensor([[True, True], [True, False]]))
+        tensor([[3.], [0.]])
     """
 
     batch_runner: BatchRunner
@@ -53,47 +69,51 @@ class ModelRunner:
     def at(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
         if x.requires_grad and torch.is_grad_enabled():
             return self._differentiable(x)
-        return self._scores(len(x), lambda rows: self._block(x[rows.to(x.device)]), injection=self.injection)
+        return self._scores(len(x), lambda rows: self._rows_of(x[rows.to(x.device)]), injection=self.injection)
 
     def masked(self, keep: Bool[Tensor, "p u"]) -> Float[Tensor, "p k"]:
         if self.absent.mode == "features":
             base, owners = self.absent.baseline, self.owners
-            kept = lambda rows: self._block(removed(keep[rows], self.x, base, owners))  # noqa: E731
-            return self._scores(len(keep), kept, injection=self.injection)
+            build = lambda rows: self._rows_of(removed(keep[rows], self.x, base, owners))  # noqa: E731
+            return self._scores(len(keep), build, injection=self.injection)
         stays = torch.cat([keep, keep.new_ones(len(keep), 1)], dim=1)[:, self.owners.cpu()]
         if self.absent.mode == "attention":
             for side in (stays[:, : self.encoded.source], stays[:, self.encoded.source :]):
-                side[:, :1] |= ~side.any(dim=1, keepdim=True)  # a model cannot look at nothing: the first token stays
-            return self._scores(len(keep), lambda rows: self._block(None, len(rows), attention=stays[rows]))
+                side[:, :1] |= ~side.any(dim=1, keepdim=True)  # a model must see a token: the first one stays
+            return self._scores(len(keep), lambda rows: self._rows_of(None, len(rows), attention=stays[rows]))
         lengths = stays.sum(1).clamp(min=1)
-        return self._scores(len(keep), lambda rows: self._shortened(stays[rows]), lengths)
+        return self._scores(len(keep), lambda rows: self._shorter_rows(stays[rows]), lengths)
 
     def decides(self, keep: Bool[Tensor, "p u"]) -> Int[Tensor, "p k"]:
-        """The model's own decision, see `Readout.deciding`."""
+        """The model's own decision for p variants, see `Question.decides`.
+
+        Raises:
+            TargetError: the model is a regression, which decides nothing.
+        """
         return replace(self, readout=self.readout.deciding()).masked(keep).long()
 
     def moved(self, x: Float[Tensor, "f d"]) -> ModelRunner:
-        """The same about other features.
+        """A runner for other features, with the same baseline.
 
         Raises:
-            UnsupportedError: units are not removed by changing features.
+            UnsupportedError: units are removed by `"drop"` or `"attention"`, which do not use features.
         """
         if self.absent.mode != "features":
             raise UnsupportedError(
-                f"removal={self.absent.name!r} does not look at features; use 'mask', 'mean' or 'zero'."
+                f"removal={self.absent.name!r} does not use features; choose 'mask', 'mean' or 'zero'."
             )
         return replace(self, x=x)
 
     def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:
         for piece in pieces_of(len(x), self._rows_a_piece):
-            yield from self._slopes(x[piece])
+            yield from self._gradients_of(x[piece])
 
-    def _slopes(self, x: Float[Tensor, "p f d"]) -> list[Tensor]:
+    def _gradients_of(self, x: Float[Tensor, "p f d"]) -> list[Tensor]:
         def build(rows: Tensor) -> TextRows:
             leaf = x[rows.to(x.device)].detach().clone().requires_grad_()
-            block = self._block(leaf)
-            block.leaf = leaf
-            return block
+            variants = self._rows_of(leaf)
+            variants.leaf = leaf
+            return variants
 
         lengths = torch.full((len(x),), len(self.encoded))
         return self.ask(ModelRequest(lengths, build, self.readout, self.injection, gradients=True)).gradients
@@ -107,20 +127,21 @@ class ModelRunner:
     ) -> Tensor:
         if not count:
             return torch.zeros(0, len(self.readout.targets))
-        rows = lengths if lengths is not None else torch.full((count,), len(self.encoded))
-        return torch.stack(self.ask(ModelRequest(rows, build, self.readout, injection)).scores)
+        lengths = torch.full((count,), len(self.encoded)) if lengths is None else lengths
+        return torch.stack(self.ask(ModelRequest(lengths, build, self.readout, injection)).scores)
 
-    def _block(self, x: Tensor | None, count: int = 0, attention: Tensor | None = None) -> TextRows:
+    def _rows_of(self, x: Tensor | None, count: int = 0, attention: Tensor | None = None) -> TextRows:
+        """A row for each variant of the features, or `count` rows of the text as it is."""
         values = None if x is None else self.insert(x)
-        rows = count if x is None else len(x)
-        mask = torch.ones(rows, len(self.encoded), dtype=torch.bool) if attention is None else attention
-        block = text_rows(self.encoded, mask, values)
+        p = count if x is None else len(x)
+        mask = torch.ones(p, len(self.encoded), dtype=torch.bool) if attention is None else attention
+        variants = text_rows(self.encoded, mask, values)
         if self.readout.gathers:
-            return GeneratorRows(**vars(block), positions=self.readout.positions)
-        return block
+            return GeneratorRows(**vars(variants), positions=self.readout.positions)
+        return variants
 
-    def _shortened(self, stays: Bool[Tensor, "p t"]) -> TextRows:
-        """Rows with tokens taken out, padded at the right; a row with nothing left keeps its first token."""
+    def _shorter_rows(self, stays: Bool[Tensor, "p t"]) -> TextRows:
+        """Rows without the dropped tokens, padded at the right. A row that would be empty keeps its first token."""
         lengths = stays.sum(1).clamp(min=1)
         order = torch.argsort((~stays).to(torch.int8), dim=1, stable=True)[:, : int(lengths.max())]
         inside = torch.arange(order.shape[1]) < lengths[:, None]
@@ -129,14 +150,14 @@ class ModelRunner:
         return TextRows(ids, inside, types=types)
 
     def _differentiable(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
-        """Scores with their graph: not shared with other texts, in batches within the token budget."""
-        request = ModelRequest(torch.zeros(0, dtype=torch.long), self._block, self.readout, self.injection)
+        """Scores with their graph, in passes of this text alone that keep to the token budget."""
+        request = ModelRequest(torch.zeros(0, dtype=torch.long), self._rows_of, self.readout, self.injection)
         parts = [torch.zeros(0, len(self.readout.targets), device=x.device)]
         for piece in pieces_of(len(x), 1 if self.batch_runner.model.one_row_a_pass else self._rows_a_piece):
-            parts.append(self.readout(self.batch_runner.forward([self._block(x[piece])], request).logits))
+            parts.append(self.readout(self.batch_runner.forward([self._rows_of(x[piece])], request).logits))
         return torch.cat(parts)
 
     @property
     def _rows_a_piece(self) -> int:
-        """So many that all texts in flight together hold no more than one batch."""
+        """The number of rows with which all texts in flight together fill at most one batch."""
         return self.batch_runner.budget // max(1, len(self.encoded) * self.batch_runner.in_flight)

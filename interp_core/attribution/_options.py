@@ -1,4 +1,4 @@
-"""How a question is put to a model: what a caller may choose beside the method and its parameters."""
+"""The options of a question to a model, apart from the method and its parameters."""
 
 from __future__ import annotations
 
@@ -11,20 +11,29 @@ from interp_core.text import Granularity
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a question is put to a model.
+    """The options of a question to a model, apart from the method and its parameters.
 
     Attributes:
-        removal: what an absent unit is, see `interp_core.attribution.absence`.
-        score: `"auto"` (log-probability where the answer is a token, else logit), `"logit"`, `"probability"`,
-            `"log-probability"` or `"entropy"`.
-        output: of generators, what one target is: `"token"`, or a granularity that groups the tokens of the
-            continuation, such as `"word"`, `"sentence"`, or `"sample"` for all of it.
-        layer: explain through the hidden states of this layer instead of the embeddings; a block number or a module
-            path.
-        max_new_tokens: the most tokens of a continuation that the model is asked for.
-        max_rows: the most rows of the model that one text may take; methods that sample stop there and say how sure
-            they are, others refuse. None for no limit.
-        progress: show a bar on a terminal or notebook.
+        removal: what replaces an absent unit, see `interp_core.attribution.absence`.
+        score: the score space: `"auto"` (log-probability where the answer is a token, else logit), `"logit"`,
+            `"probability"`, `"log-probability"` or `"entropy"` (nats).
+        output: for generators, what one target is: `"token"`, or a granularity that groups the tokens of the
+            continuation, such as `"word"`, `"sentence"`, or `"sample"` for the whole continuation.
+        layer: the layer whose hidden states are the features, as the number of a block or a module path; None for the
+            embeddings.
+        max_new_tokens: the maximum number of tokens that a generator writes when no continuation is given.
+        max_rows: the maximum number of model rows for each text. Methods that sample draw fewer and report a larger
+            standard error, other methods refuse. None for no limit.
+        progress: show a progress bar in a terminal or notebook.
+
+    Raises:
+        InputError: `max_rows` is not a whole number of at least 1.
+
+    Examples:
+        >>> from interp_core.attribution import Options
+        >>> Options(score="probability", max_rows=64)
+        Options(removal='auto', score='probability', output='token', layer=None, max_new_tokens=12, max_rows=64,
+                progress=True)
     """
 
     removal: Removal = "auto"

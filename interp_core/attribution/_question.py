@@ -1,7 +1,6 @@
-"""One question: units a person can read, targets, features, a baseline, and one function from features to scores.
+"""What a method sees: units a person can read, targets, features, a baseline, and a function from features to scores.
 
-Tokens, a hidden layer, or the concepts of a text are three ways to build a `Question` (see `builders`); a method sees
-no difference.
+The features may be embeddings, hidden states of a layer, or the concepts of a text; to a method they all look alike.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ Offer = str
 
 @dataclass
 class _Memory:
-    """What has been evaluated for a question: scores and decisions by the units kept, and how many rows that took."""
+    """What has been evaluated for a question: scores and decisions by the kept units, and the number of rows."""
 
     scores: dict[bytes, Tensor] = field(default_factory=dict)
     decisions: dict[bytes, Tensor] = field(default_factory=dict)
@@ -31,34 +30,45 @@ class _Memory:
 
 
 class Question:
-    """Why does the model give these scores to these units? Whole when it is made, and read-only from then on.
+    """What a method sees: how much does each unit count for each target? Read-only once it is made.
 
     Args:
-        runner: what computes the scores.
-        x: the features (f, d), float32, on the device where they are computed.
-        baseline: what stands for an absent feature (f, d).
-        unit_of: the unit of each feature (f), -1 for one that is never removed.
-        units: u units, at least one.
-        targets: k targets.
+        runner: computes the scores.
+        x: (f, d) the features, float32, on the device where the scores are computed.
+        baseline: (f, d) what replaces an absent feature.
+        unit_of: (f) the unit of each feature, -1 for a feature that is never removed.
+        units: the u units, at least one.
+        targets: the k targets.
         text: the text that the units are pieces of.
         applicable: (k, u) False where a unit cannot matter to a target, such as text after the token that is explained;
             all True by default.
-        offers: what a method may ask for beside the scores: `gradients`.
-        removal: how an absent unit is made absent, for the record.
-        notes: what a reader of an answer should know.
-        background: (r, d) vectors that a feature might as well have been, such as embeddings from the vocabulary; None
-            where only the baseline is known.
-        internals: what goes on inside the model, for methods that need it; None without a model.
-        spread: the size of noise of share 1: the standard deviation of a coordinate over the model's embeddings; at a
-            layer, or without a model, over the features themselves (the default).
-        max_rows: the most rows of the model that may be evaluated for this question; None for no limit.
-        intact: (k) the scores of the intact text, where a pass has been made already.
+        offers: what a method may use besides scores: `gradients`.
+        removal: the name of the removal, as results record it.
+        notes: what a reader of the result should know.
+        background: (r, d) vectors that could have been features, such as embeddings of the vocabulary; None if only the
+            baseline is known.
+        internals: the inside of the model, for methods that need it; None without a model.
+        spread: the standard deviation of noise of share 1. By default that of a coordinate of the features; questions
+            about a text give that of the model's embeddings.
+        max_rows: the maximum number of model rows that may be evaluated for this question; None for no limit.
+        intact: (k) the scores of the unchanged text, if they are known.
 
     Attributes:
-        rows: how many rows of the model have been evaluated, repeats not counted.
+        rows: the number of model rows evaluated so far; repeated variants are not counted.
 
     Raises:
         InputError: there are no units.
+
+    Examples:
+        >>> from interp_core.attribution import ask
+        >>> question = ask(lambda v: 10 * v.sum(1), torch.tensor([[1.0], [2.0]]), names=["one", "two"])
+        >>> question.intact(), question.emptied()
+        (tensor([30.]), tensor([0.]))
+        >>> question.masked(torch.tensor([[True, False], [False, False]]))  # the second row is known already
+        tensor([[10.],
+                [ 0.]])
+        >>> question.rows
+        3
     """
 
     def __init__(
@@ -105,32 +115,53 @@ class Question:
 
     @property
     def rows(self) -> int:
-        """How many rows of the model have been evaluated for this question, repeats not counted."""
+        """The number of model rows evaluated so far; repeated variants are not counted."""
         return self._memory.rows
 
     def at(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
-        """The scores of p variants of the features; differentiable where `x` requires a gradient."""
+        """The scores of p variants of the features; differentiable if `x` requires a gradient.
+
+        Raises:
+            BudgetError: more than `max_rows` rows would be needed.
+        """
         self._spend(len(x))
         return self.runner.at(x.to(self.x.device))
 
     def masked(self, keep: Bool[Tensor, "p u"]) -> Float[Tensor, "p k"]:
-        """The scores of p variants in which the units not kept are removed. No variant is evaluated twice.
+        """The scores of p variants in which the units that are not kept are removed. No variant is evaluated twice.
 
         Returns:
-            On the CPU, float32, detached.
+            (p, k), detached, float32, on the CPU.
+
+        Raises:
+            InputError: `keep` does not have a column for each unit.
+            BudgetError: more than `max_rows` rows would be needed.
         """
         if keep.shape[1] != len(self.units):
             raise InputError(f"keep has {keep.shape[1]} columns; this question has {len(self.units)} units.")
         return self._once(self._memory.scores, keep, self.runner.masked)
 
     def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:
-        """For each of p variants the slopes of all scores; streamed, so that memory does not grow with p."""
+        """The gradients of all k scores with respect to the features, one variant at a time.
+
+        Yields:
+            (k, f, d) for each of the p variants, so that memory does not grow with p.
+
+        Raises:
+            BudgetError: more than `max_rows` rows would be needed.
+        """
         self._spend(len(x))
         return self.runner.gradients(x.to(self.x.device))
 
     def references(self, count: int, generator: torch.Generator) -> Float[Tensor, "p f d"]:
-        """Inputs with random vectors of the background in place of the features of units; the baseline where there is
-        no background.
+        """Random inputs: the features of units are replaced by vectors of the background.
+
+        Args:
+            count: the number p of inputs.
+            generator: on the CPU, for the random draws.
+
+        Returns:
+            (p, f, d); copies of the baseline if there is no background.
         """
         if self.background is None:
             return self.baseline.expand(count, -1, -1)
@@ -139,10 +170,17 @@ class Question:
         return torch.where(outside, self.x, self.background.to(self.x)[drawn.to(self.x.device)])
 
     def afford(self, draws: int, rows_each: int = 1) -> int:
-        """How many draws of so many rows each the budget has room for, at most `draws`; two rows are kept for the ends.
+        """How many draws the budget has room for. Rows for the intact and the emptied text are set aside.
+
+        Args:
+            draws: the number of draws that the method would like.
+            rows_each: the number of model rows that one draw takes.
+
+        Returns:
+            A number from 1 to `draws`.
 
         Raises:
-            BudgetError: not even one.
+            BudgetError: there is no room for a single draw.
         """
         if self.max_rows is None:
             return draws
@@ -153,62 +191,80 @@ class Question:
         return min(draws, room)
 
     def decides(self, keep: Bool[Tensor, "p u"]) -> Int[Tensor, "p k"]:
-        """What the model would answer for p variants, whatever the targets: for each of them the class, tag or token
-        that it chooses there; of a class of several 1 or 0, of a span 1 where all of its tokens would be chosen.
+        """The model's own decision for p variants in which the units that are not kept are removed.
+
+        Returns:
+            (p, k) for each target the number of the class, tag or token that the model chooses at its position. For a
+            class of a multi-label head, 1 if it is chosen, else 0; for a span, 1 if all of its tokens are chosen.
 
         Raises:
-            TargetError: a regression decides nothing.
+            TargetError: the model is a regression, which decides nothing.
+            BudgetError: more than `max_rows` rows would be needed.
         """
         return self._once(self._memory.decisions, keep, self.runner.decides).long()
 
     def replace(self, **changes: Any) -> Question:
-        """The same question with other parts, by the names of the arguments; nothing is known of its scores.
+        """A copy with some parts replaced. It does not remember scores or rows.
+
+        Args:
+            **changes: the new parts, by the names of the constructor's arguments.
 
         Raises:
-            TypeError: something that is no part of a question.
+            TypeError: a name is not an argument of the constructor.
         """
         parts = {name: value for name, value in vars(self).items() if name != "_memory"}
         return type(self)(**{**parts, **changes})
 
     def moved(self, x: Float[Tensor, "f d"]) -> Question:
-        """The same question about other features; what is removed becomes the same baseline.
+        """A question about other features, with the same baseline.
 
-        It has no `internals`, since these look at the text as it is and would not see the move.
+        Rows evaluated so far count towards its budget. It has no `internals`, since these run the model on the
+        unchanged text.
+
+        Args:
+            x: (f, d) the features.
+
+        Raises:
+            UnsupportedError: units are removed by `"drop"` or `"attention"`, which do not use features.
         """
         return self._with(runner=self.runner.moved(x), x=x, internals=None, _memory=_Memory(rows=self.rows))
 
     def with_budget(self, max_rows: int | None) -> Question:
-        """The same question with a limit on rows of which none is spent; what is known is not evaluated again."""
-        known = self._memory
-        return self._with(max_rows=max_rows, _memory=_Memory(known.scores, known.decisions))
+        """A copy with a limit on rows, none of which is spent. Variants evaluated before are not evaluated again.
+
+        Args:
+            max_rows: the maximum number of model rows; None for no limit.
+        """
+        memory = self._memory
+        return self._with(max_rows=max_rows, _memory=_Memory(memory.scores, memory.decisions))
 
     def _with(self, **changes: Any) -> Question:
-        other = object.__new__(type(self))
-        vars(other).update({**vars(self), **changes})
-        return other
+        copy = object.__new__(type(self))
+        vars(copy).update({**vars(self), **changes})
+        return copy
 
     def pool(self, scores: Float[Tensor, "k f"]) -> Float[Tensor, "k u"]:
-        """Scores of features added up to scores of units."""
+        """The scores (k, u) of units, as sums of the scores of their features."""
         inside = self.unit_of != NO_UNIT
         total = scores.new_zeros(scores.shape[0], len(self.units))
         where = self.unit_of[inside].to(scores.device)
         return total.index_add_(1, where, scores[:, inside.to(scores.device)])
 
     def intact(self) -> Float[Tensor, " k"]:
-        """The scores of the text as it is."""
+        """The scores (k) of the unchanged text."""
         return self.masked(torch.ones(1, len(self.units), dtype=torch.bool))[0]
 
     def emptied(self) -> Float[Tensor, " k"]:
-        """The scores with every unit removed."""
+        """The scores (k) with every unit removed."""
         return self.masked(torch.zeros(1, len(self.units), dtype=torch.bool))[0]
 
-    def _once(self, known: dict[bytes, Tensor], keep: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
-        """What `work` gives for each variant, each evaluated once for all calls."""
+    def _once(self, known: dict[bytes, Tensor], keep: Tensor, evaluate: Callable[[Tensor], Tensor]) -> Tensor:
+        """What `evaluate` gives for each variant; each variant is evaluated only once over all calls."""
         keys = [row.tobytes() for row in keep.cpu().numpy()]
         new = {key: i for i, key in enumerate(keys) if key not in known}
         if new:
             self._spend(len(new))
-            known.update(zip(new, work(keep[list(new.values())]).detach().float().cpu(), strict=True))
+            known.update(zip(new, evaluate(keep[list(new.values())]).detach().float().cpu(), strict=True))
         return torch.stack([known[key] for key in keys]) if keys else torch.zeros(0, len(self.targets))
 
     def _end(self, kept: bool) -> bytes:
@@ -217,15 +273,15 @@ class Question:
     def _spend(self, rows: int) -> None:
         if self.max_rows is not None and self.rows + rows > self.max_rows:
             raise BudgetError(
-                f"{self.rows + rows} rows of the model would be needed for this text and max_rows is {self.max_rows}; "
-                "raise it, lower `samples` or `steps`, or take larger units."
+                f"this text needs {self.rows + rows} rows of the model and max_rows is {self.max_rows}; raise it, "
+                "lower `samples` or `steps`, or choose larger units."
             )
         self._memory.rows += rows
 
 
 def _spread(x: Float[Tensor, "f d"], baseline: Float[Tensor, "f d"]) -> float:
-    found = float((x - x.mean(0)).square().mean().sqrt()) if len(x) > 1 else 0.0
-    return found or float((x - baseline).square().mean().sqrt())
+    deviation = float((x - x.mean(0)).square().mean().sqrt()) if len(x) > 1 else 0.0
+    return deviation or float((x - baseline).square().mean().sqrt())
 
 
 def ask(
@@ -234,13 +290,30 @@ def ask(
     baseline: Float[Tensor, "f d"] | None = None,
     names: Sequence[str] | None = None,
 ) -> Question:
-    """A question about a plain function: each feature is a unit, each column of scores a target.
+    """A question about a function instead of a model: each feature is a unit, each column of scores a target.
 
     Args:
-        function: from features (p, f, d) to scores (p, k), differentiable.
-        x: the features.
-        baseline: what stands for an absent feature; zeros by default.
-        names: the words of the units.
+        function: maps features (p, f, d) to scores (p, k), differentiable.
+        x: (f, d) the features.
+        baseline: (f, d) what replaces an absent feature; zeros by default.
+        names: the f texts of the units; `x0`, `x1`, … by default.
+
+    Returns:
+        A question with u = f units; its targets are called `y0`, `y1`, …
+
+    Raises:
+        InputError: there are no features.
+
+    Examples:
+        >>> from interp_core.attribution import ask
+        >>> question = ask(lambda v: torch.stack([v.sum((1, 2)), v.prod(1).sum(1)], 1), torch.tensor([[2.0], [3.0]]))
+        >>> [unit.text for unit in question.units], [target.label for target in question.targets]
+        (['x0', 'x1'], ['y0', 'y1'])
+        >>> question.intact()
+        tensor([5., 6.])
+        >>> next(question.gradients(question.x[None])).squeeze(-1)
+        tensor([[1., 1.],
+                [3., 2.]])
     """
     absent = torch.zeros_like(x) if baseline is None else baseline
     words = list(names) if names is not None else [f"x{i}" for i in range(len(x))]

@@ -1,4 +1,4 @@
-"""Two ways to build a question about a model: from a text, and from a hidden layer of it."""
+"""Builds questions about a model: from the embeddings of a text, or from its hidden states at a layer."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def about_text(
     """A question whose features are the token embeddings of a text (f = t).
 
     Args:
-        batch_runner: where the model is called.
+        batch_runner: calls the model.
         encoded: the text in units.
-        readout: the targets.
-        removal: what an absent unit is.
-        ask: how requests reach the batch runner; alone by default.
-        max_rows: the most rows of the model that may be evaluated.
-        intact: the scores of the intact text, if they are known.
+        readout: maps logits to the scores of the targets.
+        removal: what replaces an absent unit.
+        ask: sends requests to the batch runner; in passes of their own by default.
+        max_rows: the maximum number of model rows.
+        intact: (k) the scores of the unchanged text, if they are known.
     """
     model = batch_runner.model
     x = model.embed(encoded.ids, encoded.source)
@@ -67,13 +67,13 @@ def about_layer(
     """A question whose features are the hidden states of a text at a layer (f = t).
 
     Args:
-        batch_runner: where the model is called.
+        batch_runner: calls the model.
         encoded: the text in units.
-        readout: the targets.
-        layer: where the states enter, what they are for this text (t, d), and what stands for absent ones.
-        ask: how requests reach the batch runner; alone by default.
-        max_rows: the most rows of the model that may be evaluated.
-        intact: the scores of the intact text, if they are known.
+        readout: maps logits to the scores of the targets.
+        layer: where the states enter, the states (t, d) of this text, and what replaces absent ones.
+        ask: sends requests to the batch runner; in passes of their own by default.
+        max_rows: the maximum number of model rows.
+        intact: (k) the scores of the unchanged text, if they are known.
     """
     return _question(batch_runner, encoded, readout, layer, ask=ask, max_rows=max_rows, intact=intact)
 
@@ -101,7 +101,7 @@ def _question(
         targets=readout.targets,
         text=encoded.text,
         applicable=_applicable(encoded, readout) & _with_features(owners, len(encoded.units)),
-        # taking tokens away is no point in the space of features, so no path leads there
+        # a shorter sequence is not a point in the space of features, so there is no gradient towards it
         offers=frozenset({"gradients"} if absent.mode == "features" else ()),
         removal=absent.name,
         notes=_notes(encoded),
@@ -111,12 +111,30 @@ def _question(
 
 
 def asker(batch_runner: BatchRunner, ask: Ask | None) -> Ask:
-    """The way that requests reach the batch runner: the one given, or each alone."""
+    """A function that sends requests to the batch runner.
+
+    Args:
+        batch_runner: calls the model.
+        ask: the function to use, such as one that lets several texts share passes; None for passes of their own.
+
+    Returns:
+        A function from a request to the model's output.
+
+    Examples:
+        >>> from interp_core.attribution import asker
+        >>> from interp_core.model import BatchRunner, ModelRequest, whole_text
+        >>> from interp_core.testing import tiny_classifier
+        >>> runner = BatchRunner(tiny_classifier())
+        >>> encoded = runner.model.encoder("so happy")
+        >>> request = ModelRequest(torch.tensor([len(encoded)]), whole_text(encoded))
+        >>> [logits.shape for logits in asker(runner, None)(request).logits]
+        [torch.Size([3])]
+    """
     return ask if ask is not None else lambda request: batch_runner.run([request])[0]
 
 
 def inside(side: Side, encoded: DividedText) -> slice:
-    """The tokens that pass through one of two stacks."""
+    """The tokens that pass through a module on this side of the model."""
     if side == "both" or not encoded.source:
         return slice(None)
     return slice(encoded.source) if side == "source" else slice(encoded.source, None)
@@ -127,7 +145,7 @@ def _with_features(owners: Int[Tensor, " f"], units: int) -> Bool[Tensor, " u"]:
 
 
 def _applicable(encoded: DividedText, readout: Readout) -> Bool[Tensor, "k u"]:
-    """A unit matters to a token that is generated only if one of its own tokens comes before it."""
+    """Which units can matter to which targets: for a generated token, those that begin before it."""
     first = [int((encoded.unit_of == u).nonzero()[0]) for u in range(len(encoded.units))]
     if readout.head not in GENERATORS:
         return torch.ones(len(readout.targets), len(first), dtype=torch.bool)
@@ -139,4 +157,4 @@ def _notes(encoded: DividedText) -> tuple[str, ...]:
     if not encoded.cut:
         return ()
     total = len(encoded) + encoded.cut
-    return (f"The text was cut to {len(encoded)} of {total} tokens, all that the model takes; the rest was not seen.",)
+    return (f"The text was cut to {len(encoded)} of {total} tokens, the most that the model takes.",)

@@ -1,4 +1,4 @@
-"""What "this word is not there" means: the vector, or the change of the sequence, that stands for an absent unit."""
+"""What it means that a word is absent: a vector replaces it, or the sequence changes."""
 
 from __future__ import annotations
 
@@ -13,18 +13,29 @@ from jaxtyping import Float
 from torch import Tensor
 
 Mode = Literal["features", "drop", "attention"]
-Removal = str | Tensor  # one of NAMES, or a vector
+Removal = str | Tensor  # one of NAMES, or vectors
 NAMES = ("auto", "mask", "mean", "zero", "drop", "attention")
 
 
 @dataclass(frozen=True, eq=False)
 class Absence:
-    """How units are made absent.
+    """How units of one text are removed.
 
     Attributes:
-        name: for the record: `"mask"`, `"mean"`, …
-        mode: features are replaced, tokens leave the sequence, or tokens are hidden from attention.
-        baseline: (t, d) what replaces the features; equal to `x` at tokens that are in no unit.
+        name: what the removal is called in results: `"mask"`, `"mean"`, …, or `"tensor"` for a vector of the caller.
+        mode: `"features"` (features are replaced by the baseline), `"drop"` (tokens leave the sequence) or
+            `"attention"` (tokens are hidden from attention).
+        baseline: (t, d) what replaces the features; equal to the features of tokens that are in no unit, and with
+            `"drop"` and `"attention"` to all features.
+
+    Examples:
+        >>> from interp_core.attribution import absence
+        >>> from interp_core.testing import tiny_classifier
+        >>> from interp_core.text import divide
+        >>> model = tiny_classifier()
+        >>> divided = divide(model.encoder("so happy"), "word")
+        >>> absence(model, divided, model.embed(divided.ids), "attention").mode
+        'attention'
     """
 
     name: str
@@ -35,30 +46,46 @@ class Absence:
 def absence(
     model: WrappedModel, encoded: DividedText, x: Float[Tensor, "t d"], removal: Removal, fixed: bool = False
 ) -> Absence:
-    """The meaning of `removal` for one text.
+    """What a removal means for one text.
 
     Args:
         model: the model.
         encoded: the text in units.
-        x: its embeddings.
-        removal: `"mask"` (the tokenizer's mask token), `"mean"` (the mean of all embeddings), `"zero"`, `"drop"`
-            (tokens leave the sequence), `"attention"` (tokens are hidden from attention), a tensor (d) or (t, d), or
-            `"auto"`: mask if the tokenizer has a mask token, else mean.
-        fixed: whether tokens must keep their places, since the answer is about some of them.
+        x: (t, d) the embeddings of the text.
+        removal: `"mask"` (the embedding of the tokenizer's mask token), `"mean"` (the mean of all embeddings),
+            `"zero"`, `"drop"` (tokens leave the sequence), `"attention"` (tokens are hidden from attention), a tensor
+            (d) or (t, d), or `"auto"`: mask if the tokenizer has a mask token, else mean.
+        fixed: whether tokens must keep their positions, because some of them are explained.
+
+    Returns:
+        The name, the mode and the baseline.
 
     Raises:
         InputError: an unknown name, or a tensor of another shape.
-        UnsupportedError: `mask` for a tokenizer that has no mask token; `drop` where tokens are explained.
+        UnsupportedError: `"mask"` for a tokenizer without a mask token, or `"drop"` if positions are fixed.
+
+    Examples:
+        >>> from interp_core.attribution import absence
+        >>> from interp_core.testing import tiny_classifier
+        >>> from interp_core.text import divide
+        >>> model = tiny_classifier()
+        >>> divided = divide(model.encoder("so happy"), "word")
+        >>> x = model.embed(divided.ids)
+        >>> absent = absence(model, divided, x, "auto")
+        >>> absent.name
+        'mask'
+        >>> (absent.baseline == x).all(1)  # [CLS] and [SEP] are in no unit, so they stay
+        tensor([ True, False, False,  True])
     """
     name = removal_name(model, removal, fixed)
-    vector = x if name in ("drop", "attention") else _vector(model, removal, name, x)
+    replacement = x if name in ("drop", "attention") else _replacement(model, removal, name, x)
     outside = (encoded.unit_of < 0)[:, None].to(x.device)
     mode: Mode = "drop" if name == "drop" else "attention" if name == "attention" else "features"
-    return Absence(name, mode, torch.where(outside, x, vector.to(x)))
+    return Absence(name, mode, torch.where(outside, x, replacement.to(x)))
 
 
 def removal_name(model: WrappedModel, removal: Removal, fixed: bool = False) -> str:
-    """What `removal` is called for this model; the arguments and errors are those of `absence`."""
+    """The name of a removal for this model; arguments and errors are those of `absence`."""
     if isinstance(removal, Tensor):
         return "tensor"
     if removal not in NAMES:
@@ -70,7 +97,7 @@ def removal_name(model: WrappedModel, removal: Removal, fixed: bool = False) -> 
     return removal
 
 
-def _vector(model: WrappedModel, removal: Removal, name: str, x: Float[Tensor, "t d"]) -> Tensor:
+def _replacement(model: WrappedModel, removal: Removal, name: str, x: Float[Tensor, "t d"]) -> Tensor:
     if isinstance(removal, Tensor):
         if removal.shape not in (x.shape, x.shape[1:]):
             raise InputError(

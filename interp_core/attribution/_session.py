@@ -1,4 +1,4 @@
-"""From texts and what a caller wants to know about them to questions, many of them in flight together."""
+"""One run of a model over texts: prepares them, builds their questions and lets several texts share passes."""
 
 from __future__ import annotations
 
@@ -32,12 +32,29 @@ from tqdm.auto import tqdm
 
 T = TypeVar("T")
 MOST_IN_FLIGHT = 48
-TEXTS_AT_A_TIME = 256  # whose hidden states are held at once
+TEXTS_AT_A_TIME = 256  # the hidden states of this many texts are in memory together
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedText:
-    """One text ready to be asked about: in units, with its targets, the score space, and the intact scores if known."""
+    """One text with everything that its question needs. Made by `Session.prepare`.
+
+    Attributes:
+        encoded: the text in units.
+        readout: maps logits to the scores of the targets.
+        removal: the name of the removal, see `absence`.
+        intact: (k) the scores of the unchanged text, if they are known.
+
+    Examples:
+        >>> from interp_core.attribution import Options, Session
+        >>> from interp_core.testing import planted_model
+        >>> session = Session(planted_model({"happy": (3.0, -1.0)}), Options(progress=False))
+        >>> (prepared,) = session.prepare(["so happy"], None, "word")
+        >>> [unit.text for unit in prepared.encoded.units], prepared.removal, prepared.space
+        (['so', 'happy'], 'mask', 'logit')
+        >>> prepared.intact
+        tensor([3.])
+    """
 
     encoded: DividedText
     readout: Readout
@@ -46,11 +63,38 @@ class PreparedText:
 
     @property
     def space(self) -> Space:
+        """The score space."""
         return self.readout.space
 
 
 class Session:
-    """One run over texts of one model: what it costs is counted, and texts share passes."""
+    """One run of a model over texts. It counts the cost of the run, and its texts share forward passes.
+
+    Args:
+        model: the model.
+        options: the options of the run; the defaults of `Options` if None.
+
+    Attributes:
+        cost: the passes, rows, tokens and seconds that the run has taken.
+        batch_runner: calls the model.
+        layer: the layer that is explained; None for the embeddings.
+
+    Raises:
+        InputError: the model is not a `TextModel`, or has no layer `options.layer`.
+
+    Examples:
+        >>> from interp_core.attribution import Options, Session, run_method
+        >>> from interp_core.testing import planted_model
+        >>> session = Session(planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)}), Options(progress=False))
+        >>> prepared = session.prepare(["so happy", "never sad"], 0, "word")
+        >>> occlusion = interp.method("occlusion")
+        >>> scores = session.each(prepared, [lambda question: run_method(occlusion, question)[0]] * 2, "occlusion")
+        >>> torch.cat(scores)
+        tensor([[ 0.,  3.],
+                [ 0., -2.]])
+        >>> session.cost.forwards  # the variants of both texts were evaluated in one pass
+        1
+    """
 
     def __init__(self, model: WrappedModel, options: Options | None = None) -> None:
         if isinstance(model, Layer):
@@ -60,29 +104,38 @@ class Session:
         self.model, self.options = model, options or Options()
         self.cost = Cost()
         self.batch_runner = BatchRunner(model, self.cost)
-        asked = self.options.layer
-        self.layer = None if asked is None else Layer(model, model.layer_path(asked))
+        layer = self.options.layer
+        self.layer = None if layer is None else Layer(model, model.layer_path(layer))
 
     def settings(self, granularity: Granularity) -> dict[str, Any]:
-        """What was asked, for the record."""
+        """The settings of the run, as results record them: granularity, layer, and `max_rows` if it is limited."""
         name = granularity if isinstance(granularity, str) else "spans"
         layer = self.layer.path if self.layer else "embeddings"
         limit = {} if self.options.max_rows is None else {"max_rows": self.options.max_rows}
         return {"granularity": name, "layer": layer, **limit}
 
     def prepare(self, texts: Sequence[Text], targets: Any, granularity: Granularity) -> list[PreparedText]:
-        """Texts in units with their targets.
+        """Tokenise texts, divide them into units and find their targets.
+
+        Args:
+            texts: the texts, at least one.
+            targets: what to explain, as in `attribute`.
+            granularity: the units, see `interp_core.text.divide`.
+
+        Returns:
+            One prepared text for each text, in order.
 
         Raises:
-            InputError: no texts, or a text or target that cannot be used.
+            InputError: there are no texts, or a text, target or option cannot be used.
+            UnsupportedError: the head of the model, or the removal, is not supported.
         """
         if not texts:
             raise InputError("there are no texts to explain; give at least one.")
         with self.cost.timed():
-            asked = TargetResolver(self.model, self.batch_runner, self.options).resolve(texts, targets)
+            resolved = TargetResolver(self.model, self.batch_runner, self.options).resolve(texts, targets)
         prepared = []
-        for encoded, found, logits in asked:
-            readout = readout_of(found, self.options.score, self.model.head)
+        for encoded, resolved_targets, logits in resolved:
+            readout = readout_of(resolved_targets, self.options.score, self.model.head)
             intact = readout(logits[None])[0] if logits is not None else None
             prepared.append(PreparedText(divide(encoded, granularity), readout, self.removal_name(readout), intact))
         return prepared
@@ -90,8 +143,19 @@ class Session:
     def each(
         self, prepared: Sequence[PreparedText], works: Sequence[Callable[[Question], T]], description: str
     ) -> list[T]:
-        """What each of `works` gives for the question of its text, in order; what they ask of the model is put
-        together.
+        """Apply a function to the question of each text. Requests of several texts share passes.
+
+        Args:
+            prepared: the texts.
+            works: one function for each text. They may run on threads, so they must not change shared state.
+            description: the label of the progress bar.
+
+        Returns:
+            What each function returns, in order.
+
+        Raises:
+            UnsupportedError: a layer is explained, and the removal does not use features.
+            ModelError: the model gave NaN or infinity, or a single row does not fit into memory.
         """
 
         def job(item: PreparedText, work: Callable[[Question], T], states: tuple[Tensor, Tensor] | None, ask: Ask) -> T:
@@ -108,21 +172,37 @@ class Session:
         return results
 
     def alone(self, prepared: PreparedText) -> Question:
-        """The question about one text whose requests wait for no other."""
+        """The question about one text, for use outside of `each`: its requests do not wait for other texts.
+
+        Args:
+            prepared: the text.
+
+        Returns:
+            The question.
+
+        Raises:
+            UnsupportedError: a layer is explained, and the removal does not use features.
+        """
         return self.question(prepared, None if self.layer is None else self._states(self.layer, [prepared])[0])
 
     def _states(self, layer: Layer, prepared: Sequence[PreparedText]) -> list[tuple[Tensor, Tensor]]:
-        """The hidden states of each text, and of it with every unit removed."""
+        """The hidden states of each text, and those of the text with every unit removed."""
         states = layer.states(self.batch_runner, [p.encoded for p in prepared])
         return list(zip(states, self._emptied_states(layer, prepared), strict=True))
 
     def run(self, jobs: Sequence[Callable[[Ask], T]], description: str, longest: int) -> list[T]:
-        """The results of jobs that share passes; one alone runs on this thread.
+        """Run jobs that share passes. If only one can be in flight, jobs run on the calling thread.
 
         Args:
-            jobs: each takes the way its requests reach the evaluator.
-            description: for the progress bar.
+            jobs: functions of an `Ask`, through which each sends its requests.
+            description: the label of the progress bar.
             longest: the number of tokens of the longest text.
+
+        Returns:
+            What each job returns, in order.
+
+        Raises:
+            ModelError: the model gave NaN or infinity, or a single row does not fit into memory.
         """
         width = max(1, min(MOST_IN_FLIGHT, len(jobs), self.model.tokens_per_batch // max(1, longest)))
         quiet = None if self.options.progress else True
@@ -151,28 +231,43 @@ class Session:
 
         Args:
             prepared: the text.
-            states: for a layer, the hidden states of the text and those of the text with every unit removed.
-            ask: how requests reach the evaluator; alone by default.
+            states: (t, d) each, if a layer is explained: the hidden states of the text, and those of the text with
+                every unit removed.
+            ask: sends requests to the batch runner; in passes of their own by default.
+
+        Returns:
+            The question.
         """
-        limits: Any = {"ask": ask, "max_rows": self.options.max_rows, "intact": prepared.intact}
+        known: Any = {"ask": ask, "max_rows": self.options.max_rows, "intact": prepared.intact}
         if states is None or self.layer is None:
-            return about_text(self.batch_runner, prepared.encoded, prepared.readout, self.options.removal, **limits)
+            return about_text(self.batch_runner, prepared.encoded, prepared.readout, self.options.removal, **known)
         x, empty = (s.to(torch.promote_types(s.dtype, torch.float32)) for s in states)
         side = inside(self.model.side_of(self.layer.path), prepared.encoded)
         outside = (prepared.encoded.unit_of[side] < 0)[:, None].to(x.device)
         absent = Absence(f"{prepared.removal} at the input", "features", torch.where(outside, x, empty))
         place = (self.layer.injection, x, absent)
-        return about_layer(self.batch_runner, prepared.encoded, prepared.readout, place, **limits)
+        return about_layer(self.batch_runner, prepared.encoded, prepared.readout, place, **known)
 
     def removal_name(self, readout: Readout) -> str:
-        """What an absent unit is, for the record."""
+        """The name of the removal for a text with these targets, as results record it.
+
+        Args:
+            readout: the targets.
+
+        Returns:
+            The name, never `"auto"`.
+
+        Raises:
+            InputError: an unknown removal.
+            UnsupportedError: `"drop"` if tokens are explained, or `"attention"` for an extracted answer.
+        """
         name = removal_name(self.model, self.options.removal, bool(readout.positions))
         if name == "attention" and readout.head == "span":
             raise UnsupportedError("removal='attention' hides the answer from a head that points at it; use 'mask'.")
         return name
 
     def _emptied_states(self, layer: Layer, prepared: Sequence[PreparedText]) -> list[Tensor]:
-        """The hidden states of each text with all of its units removed at the input."""
+        """The hidden states of each text with every unit removed at the input."""
         requests = []
         for item in prepared:
             x = self.model.embed(item.encoded.ids, item.encoded.source)
@@ -191,7 +286,7 @@ class Session:
                     stop=True,
                 )
             )
-        return [answer.hidden[0] for answer in self.batch_runner.run(requests)]
+        return [output.hidden[0] for output in self.batch_runner.run(requests)]
 
 
 def longest_of(prepared: Sequence[PreparedText]) -> int:

@@ -1,4 +1,4 @@
-"""What a caller may ask to be explained, and the classes that are meant."""
+"""How a caller says what is to be explained, and the targets of a classifier that are meant."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class At:
-    """Ask about one place of a text that a tagger labels: a word (its first occurrence), or characters [start, stop).
+    """A target of a tagger: the tag of one place in the text. Made by `at`.
 
     Attributes:
-        where: the word or the characters.
-        label: the tag, its number, a contrast of two tags, or None for the one that the model gives.
+        where: a word (its first occurrence in the text), or characters [start, stop).
+        label: a tag by name or number, a `Contrast` of two tags, or None for the tag that the model gives.
+
+    Examples:
+        >>> from interp_core.attribution import At
+        >>> interp.at("Paris", "LOC") == At(where="Paris", label="LOC")
+        True
     """
 
     where: str | tuple[int, int]
@@ -28,36 +33,94 @@ class At:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Ask why `chosen` rather than `other`; names or numbers of classes, or two next tokens."""
+    """A target that is a difference: why `chosen` rather than `other`? Made by `contrast`.
+
+    Attributes:
+        chosen: a class, a tag or a next token, by name or number; its score counts positively.
+        other: what it is compared with; its score is subtracted.
+
+    Examples:
+        >>> from interp_core.attribution import Contrast
+        >>> interp.contrast("joy", "love") == Contrast(chosen="joy", other="love")
+        True
+    """
 
     chosen: int | str
     other: int | str
 
 
 def contrast(chosen: int | str, other: int | str) -> Contrast:
-    """A target whose score is score(chosen) - score(other)."""
+    """A target whose score is score(chosen) - score(other).
+
+    Args:
+        chosen: a class, a tag or a next token, by name or number.
+        other: what it is compared with.
+
+    Returns:
+        A value for `targets=`.
+
+    Examples:
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> (attribution,) = interp.attribute(
+        ...     model, "so happy", by="occlusion", targets=interp.contrast(0, "class 1"), progress=False
+        ... )
+        >>> attribution.targets[0].label, attribution.scores.tolist()
+        ('class 0 - class 1', [[0.0, 4.0]])
+    """
     return Contrast(chosen, other)
 
 
 def at(where: str | tuple[int, int], label: int | str | Contrast | None = None) -> At:
-    """A target for a model that labels tokens: the label of one word, or of characters [start, stop)."""
+    """A target of a model that labels tokens: the tag of one place in the text.
+
+    Args:
+        where: a word (its first occurrence in the text), or characters [start, stop). Several words are one target.
+        label: a tag by name or number, a `contrast` of two tags, or None for the tag that the model gives.
+
+    Returns:
+        A value for `targets=`.
+
+    Examples:
+        >>> from interp_core.testing import tiny_tagger
+        >>> targets = interp.at("sun", "LOC"), interp.at("sun", interp.contrast("LOC", "PER"))
+        >>> (attribution,) = interp.attribute(
+        ...     tiny_tagger(), "the sun was warm", by="occlusion", targets=targets, progress=False
+        ... )
+        >>> [target.label for target in attribution.targets]
+        ['sun: LOC', 'sun: LOC - PER']
+    """
     return At(where, label)
 
 
 def class_targets(
     asked: Any, labels: Sequence[str], head: Head, logits: Float[Tensor, " v"] | None
 ) -> tuple[Target, ...]:
-    """The targets a caller means, for a classifier.
+    """The targets of a classifier that a caller means.
 
     Args:
         asked: None or `"predicted"`, `"all"`, a class by name or number, a `Contrast`, a `Target`, a function of the
             logits, or a list of these.
-        labels: the names of the classes.
-        head: kind of classifier.
-        logits: those of the intact text, needed for the predicted class alone.
+        labels: the names of the v classes.
+        head: the type of the classifier's head.
+        logits: (v) the logits of the unchanged text; needed only for the predicted class.
+
+    Returns:
+        The targets, in order. The predicted classes of a multi-label head may be several.
 
     Raises:
-        TargetError: a class that is not there.
+        TargetError: a class that does not exist, a contrast of a class with itself, an empty list, or the predicted
+            class without logits.
+
+    Examples:
+        >>> from interp_core.attribution import class_targets
+        >>> labels = ("sad", "calm", "glad")
+        >>> (target,) = class_targets(None, labels, "single-label", torch.tensor([0.5, 2.0, -1.0]))
+        >>> target.label
+        'calm'
+        >>> targets = class_targets(["glad", interp.contrast(2, 0)], labels, "single-label", None)
+        >>> [t.label for t in targets]
+        ['glad', 'glad - sad']
     """
     if asked is None or (isinstance(asked, str) and asked == "predicted" and "predicted" not in labels):
         return tuple(Target(labels[i], i) for i in predicted(logits, head))
@@ -65,24 +128,24 @@ def class_targets(
         return tuple(Target(label, i) for i, label in enumerate(labels))
     several = asked.tolist() if hasattr(asked, "tolist") else asked
     if isinstance(several, Sequence) and not isinstance(several, str):
-        found = tuple(t for one in several for t in class_targets(one, labels, head, logits))
-        if not found:
+        targets = tuple(t for one in several for t in class_targets(one, labels, head, logits))
+        if not targets:
             raise TargetError("the list of targets is empty; name at least one class.")
-        return found
+        return targets
     return (_class_target(several, labels),)
 
 
-def _class_target(asked: Any, labels: Sequence[str]) -> Target:
-    if isinstance(asked, Target):
-        if asked.function is None:
-            class_index(asked.index, labels)
-        return asked
-    if isinstance(asked, Contrast):
-        chosen, other = class_index(asked.chosen, labels), class_index(asked.other, labels)
+def _class_target(target_spec: Any, labels: Sequence[str]) -> Target:
+    if isinstance(target_spec, Target):
+        if target_spec.function is None:
+            class_index(target_spec.index, labels)
+        return target_spec
+    if isinstance(target_spec, Contrast):
+        chosen, other = class_index(target_spec.chosen, labels), class_index(target_spec.other, labels)
         if chosen == other:
             raise TargetError(f"the contrast of {labels[chosen]!r} with itself is always 0; name two classes.")
         return Target(f"{labels[chosen]} - {labels[other]}", chosen, against=other)
-    if callable(asked):
-        return Target(getattr(asked, "__name__", "function"), function=asked)
-    index = class_index(asked, labels)
+    if callable(target_spec):
+        return Target(getattr(target_spec, "__name__", "function"), function=target_spec)
+    index = class_index(target_spec, labels)
     return Target(labels[index], index)

@@ -1,4 +1,4 @@
-"""The command line. Packages add commands of their own by an entry point of the group `interp.commands`."""
+"""The command line. Packages add their own commands with entry points of the group `interp.commands`."""
 
 from typing import TYPE_CHECKING
 

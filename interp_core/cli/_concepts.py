@@ -1,4 +1,4 @@
-"""The command concepts: what a model has learnt, in words. It imports what it needs when it runs."""
+"""The command concepts, which describes in words what a model has learnt. Heavy imports wait until it runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ from interp_core.plugin import find_method, implementation, methods
 @click.option("--layer", default="-1", show_default=True, help="Where to split: a block's number or a module path.")
 @corpus_options(required=True)
 @click.option(
-    "--granularity", default=None, help="What a row is: cls (classifiers' default), word, token, sentence, sample."
+    "--granularity",
+    default=None,
+    help="What one row of activations is: cls (default for classifiers), word (for others), token, sentence, sample.",
 )
 @click.option("--by", default="semi-nmf", show_default=True, help="Concept method.")
 @click.option("--labels", "label_column", default=None, help="Column of the classes, for methods that learn from them.")
@@ -37,12 +39,12 @@ from interp_core.plugin import find_method, implementation, methods
     "store",
     type=click.Path(path_type=Path, file_okay=False),
     default=None,
-    help="Keep the activations in this folder; a run that was interrupted goes on from there.",
+    help="Write the activations to this folder, from which an interrupted run is resumed.",
 )
 @click.option("--concepts", default=20, show_default=True)
 @click.option("--words-by", default="top-inputs", show_default=True, help="Interpretation method.")
-@click.option("--top", default=5, show_default=True, help="Words a concept.")
-@click.option("--min-count", default=1, show_default=True, help="Only words that occur so often.")
+@click.option("--top", default=5, show_default=True, help="Words per concept.")
+@click.option("--min-count", default=1, show_default=True, help="Leave out words that occur less often.")
 @click.option(
     "--importance-by",
     default="input-x-gradient",
@@ -55,14 +57,14 @@ from interp_core.plugin import find_method, implementation, methods
     multiple=True,
     default=("explained-variance", "fid", "sparsity-ratio"),
     metavar="METRIC",
-    help="Also measure by this; may be repeated. By default those of a few usual ones that are installed.",
+    help="Also measure by this metric; may be repeated. By default the usual ones that are installed.",
 )
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter of the method.")
 @html_option
 @save_option
 @json_option
 def concepts(path: str, data: str, by: str, plain: bool, **options: Any) -> None:
-    """Say what the model has learnt at a layer, in words, and how much it matters to each class."""
+    """Describe in words what a model has learnt at a layer, and how much it matters to each class."""
     from interp_core.text import read_column
 
     find_method(by, "concepts")
@@ -87,30 +89,30 @@ def concepts(path: str, data: str, by: str, plain: bool, **options: Any) -> None
         click.echo(str(score))
 
 
-def _metrics(given: tuple[str, ...]) -> list[str]:
-    """The metrics that were asked for, all of them known; where none were, the usual ones that are installed."""
+def _metrics(names: tuple[str, ...]) -> list[str]:
+    """The metrics that were asked for, which must all be installed, or else the usual ones that are."""
     asked = click.get_current_context().get_parameter_source("metrics") is not ParameterSource.DEFAULT
     known = {m.name for m in methods("metric")}
-    return [name for name in given if (find_method(name, "metric") if asked else name in known)]
+    return [name for name in names if (find_method(name, "metric") if asked else name in known)]
 
 
 def _concept_story(model: Any, texts: list[str], by: str, options: dict[str, Any]) -> list[Any]:
-    """Activations, space, words, importance and quality, in this order; importance only where there are classes."""
+    """Activations, space, interpretation, importance (only for classifiers) and scores, in this order."""
     from interp_core.concepts import fit_concepts, importance, interpret
     from interp_core.metrics import measure
 
     split = model.split(layer_of(options["layer"]))
     granularity = options["granularity"] or ("cls" if model.labels else "word")
-    held = _labelled(split, texts, options, granularity=granularity, predictions=bool(model.labels))
+    activations = _labelled(split, texts, options, granularity=granularity, predictions=bool(model.labels))
     count = {"concepts": options["concepts"]} if "concepts" in _fields(by, "concepts") else {}
-    space = fit_concepts(held, by=by, **count, **parameters(options["pairs"]))
+    space = fit_concepts(activations, by=by, **count, **parameters(options["pairs"]))
     wording = {"source": "unique-words", "top": options["top"], "min_count": options["min_count"]}
     known = _fields(options["words_by"], "interpretation")
-    words = interpret(space, held, by=options["words_by"], **{k: v for k, v in wording.items() if k in known})
-    results: list[Any] = [held, space, words]
+    words = interpret(space, activations, by=options["words_by"], **{k: v for k, v in wording.items() if k in known})
+    results: list[Any] = [activations, space, words]
     if model.labels and options["importance_by"] != "none":
-        results.append(importance(split, space, held, by=options["importance_by"]))
-    return results + [measure(space, held, by=name) for name in options["metrics"]]
+        results.append(importance(split, space, activations, by=options["importance_by"]))
+    return results + [measure(space, activations, by=name) for name in options["metrics"]]
 
 
 def _fields(name: str, kind: Any) -> set[str]:
@@ -119,11 +121,11 @@ def _fields(name: str, kind: Any) -> set[str]:
 
 
 def _labelled(split: Any, texts: list[str], options: dict[str, Any], **asked: Any) -> Any:
-    """The activations, with labels if a column of them was named: the model's classes, or else names of their own."""
-    given: list[str] | None = options.get("labels")
-    if given is None:
+    """The activations, with labels if a column was named; the classes are the model's if it has all of them."""
+    labels: list[str] | None = options.get("labels")
+    if labels is None:
         return split.activations(texts, to=options["store"], **asked)
     known = split.model.labels
-    names = list(known) if set(given) <= set(known) else sorted(set(given))
+    names = list(known) if set(labels) <= set(known) else sorted(set(labels))
     asked |= {"predictions": asked["predictions"] and tuple(names) == known, "class_names": names}
-    return split.activations(texts, to=options["store"], labels=given, **asked)
+    return split.activations(texts, to=options["store"], labels=labels, **asked)

@@ -1,4 +1,4 @@
-"""The command line. `interp list` and its like import neither torch nor numpy."""
+"""The command `interp`. Subcommands that only look around, such as `interp list`, import neither torch nor numpy."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from interp_core.plugin import (
 )
 
 _HERE = "interp_core.cli"
-COMMANDS = {  # of the core; each module is imported when its command is run or described
+COMMANDS = {  # those of the core; a module is imported when its command is run or described
     "attribute": "_explain",
     "benchmark": "_explain",
     "concepts": "_concepts",
@@ -38,9 +38,9 @@ PACKAGED = "interp.commands"  # the entry points of commands that packages add
 
 
 class _Group(click.Group):
-    """The core's commands and those of packages, each imported when it is needed.
+    """The commands of the core and of packages, each imported when it is needed.
 
-    Explains the toolkit's errors and those of files in one line, with exit code 1, instead of a traceback.
+    Errors of the toolkit and of files are printed in one line, with exit code 1, instead of a traceback.
     """
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -58,22 +58,22 @@ class _Group(click.Group):
         if own is not None:
             return own
         if name in COMMANDS:
-            found: click.Command = getattr(import_module(f"{_HERE}.{COMMANDS[name]}"), name)
-            return found
+            command: click.Command = getattr(import_module(f"{_HERE}.{COMMANDS[name]}"), name)
+            return command
         for entry in entry_points(group=PACKAGED, name=name):
             return _packaged(entry)
         package = catalogue()["commands"].get(name)
         if package is not None:
-            raise InputError(f"{name!r} is a command of a package of its own: pip install {package}.")
+            raise InputError(f"the command {name!r} is in a separate package: pip install {package}.")
         return None
 
 
 def _packaged(entry: EntryPoint) -> click.Command:
-    """The command of a package; where it cannot be imported, one that says why, so that the others go on."""
+    """The command of a package, or one that says why it cannot be imported, so that the others keep working."""
     try:
-        found = entry.load()
-        if isinstance(found, click.Command):
-            return found
+        command = entry.load()
+        if isinstance(command, click.Command):
+            return command
         reason = f"{entry.value!r} is not a click command"
     except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}"
@@ -100,19 +100,19 @@ as_json = click.option("--json", "plain", is_flag=True, help="Print JSON for pro
 @as_json
 def list_methods(kind: Any, plain: bool) -> None:
     """List the installed methods, and the packages that are broken."""
-    found, broken = methods(kind), failures()
+    listed, broken = methods(kind), failures()
     if plain:
-        told = [{"package": p.package, "version": p.version, "failure": p.failure} for p in broken]
-        click.echo(json.dumps({"methods": [_described(m) for m in found], "failures": told}, indent=1))
+        reasons = [{"package": p.package, "version": p.version, "failure": p.failure} for p in broken]
+        click.echo(json.dumps({"methods": [_described(m) for m in listed], "failures": reasons}, indent=1))
         return
-    names = Counter(m.name for m in found)
-    shown = {m: m.name if names[m.name] == 1 else f"{package_of(m)}/{m.name}" for m in found}
+    names = Counter(m.name for m in listed)
+    shown = {m: m.name if names[m.name] == 1 else f"{package_of(m)}/{m.name}" for m in listed}
     width = max(map(len, shown.values()), default=0)
-    for group in dict.fromkeys(m.kind for m in found):
+    for group in dict.fromkeys(m.kind for m in listed):
         click.secho(group, bold=True)
-        for method in (m for m in found if m.kind == group):
+        for method in (m for m in listed if m.kind == group):
             click.echo(f"  {shown[method]:<{width}}  {method.summary}")
-    if not found:
+    if not listed:
         click.echo("No methods are installed. Install a package such as interp-lime.")
     for plugin in broken:
         click.secho(f"broken  {plugin.package} {plugin.version}: {plugin.failure}", fg="red")
@@ -149,7 +149,7 @@ def show(name: str, plain: bool) -> None:
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter for the checks.")
 @as_json
 def check(name: str, pairs: tuple[str, ...], plain: bool) -> None:
-    """Hold a method to its promises: one line each, with how to mend what is broken."""
+    """Check the promises of a method: one line each, with how to mend those that are broken."""
     from interp_core.testing import run_checks
 
     outcomes = []
@@ -174,9 +174,9 @@ def check(name: str, pairs: tuple[str, ...], plain: bool) -> None:
 @main.command("new-plugin")
 @click.argument("name")
 @click.option("--kind", type=click.Choice(list(VERBS)), default="attribution", show_default=True)
-@click.option("--into", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder to make it in.")
+@click.option("--into", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder to write it to.")
 def new_plugin(name: str, kind: Any, into: Path) -> None:
-    """Write a package for a new method, which installs and passes its checks as it is."""
+    """Write a package for a new method. It can be installed and passes its checks as it is."""
     from interp_core.plugin import write_plugin
 
     folder = write_plugin(name, kind, into)

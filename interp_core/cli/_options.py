@@ -1,4 +1,4 @@
-"""What commands that run a model share: their options, and what becomes of them."""
+"""The options that commands share, and the arguments that are made from them."""
 
 from __future__ import annotations
 
@@ -24,35 +24,37 @@ _QUESTION = (
     click.option(
         "--targets",
         multiple=True,
-        help="A class (may be repeated), 'all', or a generator's continuation; the model's own answer if left out.",
+        help="A class (may be repeated), 'all', or a continuation for a generator; by default the model's answer.",
     ),
     click.option("--granularity", default="word", show_default=True),
     click.option(
         "--removal",
         default="auto",
         show_default=True,
-        help="An absent unit: mask, mean, zero, drop or attention.",
+        help="What stands for an absent unit: auto, mask, mean, zero, drop or attention.",
     ),
     click.option(
-        "--score", default=None, help="What is explained: logit, probability, log-probability or entropy of the answer."
+        "--score",
+        default=None,
+        help="What is explained: the logit, probability, log-probability or entropy of the answer.",
     ),
     click.option(
-        "--output", default=None, help="Of generators, what one target is: token (default), word, sentence, sample."
+        "--output", default=None, help="For generators, what one target is: token (default), word, sentence, sample."
     ),
     click.option("--layer", default=None, help="Explain through this layer: a block's number or a module path."),
-    click.option("--max-new-tokens", type=int, default=None, help="Of generators, the most tokens of an answer."),
-    click.option("--max-rows", type=int, default=None, help="The most rows of the model that one text may take."),
+    click.option("--max-new-tokens", type=int, default=None, help="For generators, the most tokens of an answer."),
+    click.option("--max-rows", type=int, default=None, help="The most rows that the model may evaluate for one text."),
 )
 
 
 def question_options(command: F) -> F:
-    """How a question is put to a model: the options of `interp.attribute` that have a form on the command line."""
+    """Add the options of `interp.attribute` that a command line can express."""
     return _with(command, _QUESTION)
 
 
 def corpus_options(required: bool) -> Callable[[F], F]:
-    """Where texts are read from."""
-    kinds = "A .csv, .tsv, .jsonl or .txt file (or .gz), or a data set's name."
+    """Add the options that say where texts are read from."""
+    kinds = "A .csv, .tsv, .jsonl or .txt file (or .gz), or the name of a data set."
     options = (
         click.option("--data", required=required, metavar="FILE", help=kinds),
         click.option("--column", default="text", show_default=True),
@@ -68,33 +70,33 @@ def _with(command: F, options: Iterable[Callable[[F], F]]) -> F:
 
 
 def asked(model: Any, options: dict[str, Any], taken: dict[str, Any]) -> dict[str, Any]:
-    """What is asked of a model, by the names of `interp.attribute`; what was not said is left to its defaults.
+    """The arguments of `interp.attribute` from the options of a command; its defaults hold for the others.
 
     Raises:
-        InputError: something that was given as a parameter of the method, and is an option.
+        InputError: an option was given as a parameter of the method.
     """
     mistaken = [name for name in taken if name in (*ASKED, "targets", "by", "model")]
     if mistaken:
         flag = f"--{mistaken[0].replace('_', '-')} {taken[mistaken[0]]}"
-        raise InputError(f"{mistaken[0]} is no parameter of the method; say {flag} in place of --set.")
-    found = {name: options[name] for name in ASKED if options[name] is not None}
-    if "layer" in found:
-        found["layer"] = layer_of(found["layer"])
-    return {**found, "targets": _targets(options["targets"], bool(model.labels))}
+        raise InputError(f"{mistaken[0]} is not a parameter of the method; say {flag} in place of --set.")
+    arguments = {name: options[name] for name in ASKED if options[name] is not None}
+    if "layer" in arguments:
+        arguments["layer"] = layer_of(arguments["layer"])
+    return {**arguments, "targets": _targets(options["targets"], bool(model.labels))}
 
 
-def texts_of(given: tuple[str, ...], options: dict[str, Any]) -> list[str]:
-    """The texts of the command line, and those of the file."""
+def texts_of(texts: tuple[str, ...], options: dict[str, Any]) -> list[str]:
+    """The texts on the command line, followed by those of the file."""
     from interp_core.text import read_column
 
-    if not given and options["data"] is None:
+    if not texts and options["data"] is None:
         raise click.UsageError("give TEXTS, or a file of texts as --data FILE.")
     read = read_column(options["data"], options["column"])[: options["limit"]] if options["data"] else []
-    return [*given, *read]
+    return [*texts, *read]
 
 
 def load_model(path: str) -> Any:
-    """The model of a folder or hub id, without the bars of its loading."""
+    """Load the model of a folder or hub id without showing progress bars."""
     import transformers
     from interp_core.model import load
 
@@ -108,22 +110,37 @@ def layer_of(text: str) -> int | str:
 
 
 def parameters(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """`("samples=500", "by=x")` as keyword arguments; values are read as JSON where they are JSON."""
-    found = {}
+    """Turn the values of `--set` into keyword arguments.
+
+    Args:
+        pairs: strings of the form `KEY=VALUE`.
+
+    Returns:
+        The values by key. A value that is valid JSON is decoded, any other stays a string.
+
+    Raises:
+        click.BadParameter: a string has no `=`.
+
+    Examples:
+        >>> from interp_core.cli import parameters
+        >>> parameters(("samples=500", "kind=ridge", "signed=true"))
+        {'samples': 500, 'kind': 'ridge', 'signed': True}
+    """
+    values = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals:
             raise click.BadParameter(f"{pair!r} must read KEY=VALUE, such as samples=500.")
         try:
-            found[key] = json.loads(text)
+            values[key] = json.loads(text)
         except ValueError:
-            found[key] = text
-    return found
+            values[key] = text
+    return values
 
 
-def _targets(given: tuple[str, ...], classifies: bool) -> Any:
-    if not given:
+def _targets(targets: tuple[str, ...], classifies: bool) -> Any:
+    if not targets:
         return None
     if classifies:
-        return [int(t) if t.isdigit() else t for t in given]
-    return given[0] if len(given) == 1 else list(given)
+        return [int(t) if t.isdigit() else t for t in targets]
+    return targets[0] if len(targets) == 1 else list(targets)

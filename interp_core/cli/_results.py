@@ -1,4 +1,4 @@
-"""Results of commands: kept in a folder, shown on a page, and read again by the command report."""
+"""Writes the results of commands to folders and pages, and the command report, which reads them back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def report(files: tuple[Path, ...], html: Path, title: str) -> None:
 
 
 def write_results(results: list[Any], html: Path | None, folder: Path | None, title: str) -> None:
-    """Keep results in a folder and show them on a page, where these were asked for; standard output stays clean."""
+    """Save results to a folder and a page, if these were given; messages go to standard error."""
     if folder:
         from interp_core.results import save
 

@@ -1,5 +1,5 @@
-"""What a layer has learnt: concept spaces, the verbs that fit, interpret, weigh and change concepts, and
-their values."""
+"""Concept spaces: learning concepts from activations, putting them into words, measuring how much they matter,
+changing them while a model runs, and the values that hold the results."""
 
 from typing import TYPE_CHECKING
 

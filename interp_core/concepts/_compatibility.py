@@ -1,4 +1,4 @@
-"""Do a space, activations and a split model fit together?"""
+"""Checks that a space, activations and a split model belong together."""
 
 from __future__ import annotations
 
@@ -9,66 +9,106 @@ from interp_core.model import SplitModel
 
 
 def check_fits(space: ConceptSpace, activations: Activations) -> None:
-    """Refuse activations that are not of the layer and model of a space.
+    """Check that activations are of the layer and model that a space was learnt from.
+
+    Layers and models are compared by name. Rows from elsewhere (layer `"given"`) and spaces without provenance are
+    checked by width alone.
+
+    Args:
+        space: the concepts.
+        activations: the activations to be encoded with them.
 
     Raises:
-        InputError: another width, layer or model.
+        InputError: width, layer or model differ.
+
+    Examples:
+        A metric calls it before it encodes anything, so that a mix-up is refused rather than measured.
+
+        >>> from interp_core.activations import of_rows
+        >>> from interp_core.concepts import AffineSpace, check_fits
+        >>> space = AffineSpace(torch.eye(3), torch.eye(3))
+        >>> check_fits(space, of_rows(torch.ones(5, 3)))
+        >>> check_fits(space, of_rows(torch.ones(5, 2)))
+        Traceback (most recent call last):
+            ...
+        interp_core.errors.InputError: the space has width 3, but the activations have width 2.
     """
     if space.width != activations.width:
-        raise InputError(f"the space has width {space.width}, the activations {activations.width}.")
-    for what, one, other in (
+        raise InputError(f"the space has width {space.width}, but the activations have width {activations.width}.")
+    for what, learnt_from, read_from in (
         ("layer", space.layer, activations.layer),
         ("model", space.made_by.model, activations.made_by.model),
     ):
-        if one and other and "given" not in (one, other) and one != other:
+        if learnt_from and read_from and "given" not in (learnt_from, read_from) and learnt_from != read_from:
             raise InputError(
-                f"the space is of {what} {one!r}, the activations are of {other!r}; they must be the same."
+                f"the space was learnt from {what} {learnt_from!r}, but the activations are of {what} {read_from!r}; "
+                "they must be the same."
             )
 
 
 def check_space(split: SplitModel, space: ConceptSpace) -> None:
-    """Refuse a space that is not of this layer of this model.
+    """Check that a space was learnt from the layer and model of a split.
 
     Raises:
-        InputError: what does not fit.
+        InputError: layer, model or width differ, or the arguments are not a split model and a space.
     """
     if not isinstance(split, SplitModel) or not isinstance(space, ConceptSpace):
         raise InputError(
-            f"a SplitModel, model.split(layer), and a space were expected; {type(split).__name__} and "
+            f"a SplitModel, model.split(layer), and a ConceptSpace were expected; {type(split).__name__} and "
             f"{type(space).__name__} were given."
         )
     if space.layer not in ("", "given", split.path):
-        raise InputError(f"the space is of {space.layer!r} and the model is split at {split.path!r}.")
+        raise InputError(f"the space was learnt from {space.layer!r}, but the model is split at {split.path!r}.")
     if space.made_by.model not in ("", split.model.name):
-        raise InputError(f"the space is of {space.made_by.model}, the model is {split.model.name}.")
+        raise InputError(f"the space was learnt from {space.made_by.model}, but the model is {split.model.name}.")
     if space.width != split.width:
-        raise InputError(f"the space has width {space.width}, {split.path!r} has {split.width}.")
+        raise InputError(f"the space has width {space.width}, but {split.path!r} has width {split.width}.")
 
 
 def check_layer(split: SplitModel, activations: Activations) -> None:
-    """Refuse activations of a layer other than the one that the model is split at; rows from elsewhere are of any.
+    """Check that activations were read from the layer at which a model is split.
+
+    Rows from elsewhere, made with `of_rows`, are accepted for any layer.
+
+    Args:
+        split: the split model.
+        activations: the activations.
 
     Raises:
-        InputError: another layer.
+        InputError: the activations are of another layer.
+
+    Examples:
+        >>> from interp_core.concepts import check_layer
+        >>> from interp_core.testing import tiny_classifier
+        >>> model = tiny_classifier()
+        >>> activations = model.split(0).activations(["so happy"], progress=False)
+        >>> check_layer(model.split(0), activations)
+        >>> check_layer(model.split(1), activations)
+        Traceback (most recent call last):
+            ...
+        interp_core.errors.InputError: the activations are of 'bert.encoder.layer.0', but the model is split at
+        'bert.encoder.layer.1'.
     """
     if activations.layer not in ("given", split.path):
-        raise InputError(f"the activations are of {activations.layer!r}, the model is split at {split.path!r}.")
+        raise InputError(f"the activations are of {activations.layer!r}, but the model is split at {split.path!r}.")
 
 
 def check_split(split: SplitModel, space: ConceptSpace, activations: Activations) -> None:
-    """Refuse a split, a space and activations that are not of one layer of one model.
+    """Check that a split, a space and activations are of one layer of one model.
 
     Raises:
-        InputError: what does not fit.
+        InputError: layer, model or width differ, or `split` is not a split model.
     """
     if not isinstance(split, SplitModel):
         raise InputError(f"a split model is needed, model.split(layer); {type(split).__name__} was given.")
     if activations.layer != split.path:
         raise InputError(
-            f"the activations are of {activations.layer!r} and the model is split at {split.path!r}; "
+            f"the activations are of {activations.layer!r}, but the model is split at {split.path!r}; "
             "they must be the same."
         )
     made_on = {activations.made_by.model, space.made_by.model} - {""}
     if made_on and made_on != {split.model.name}:
-        raise InputError(f"activations and space are of {', '.join(sorted(made_on))}, the model is {split.model.name}.")
+        raise InputError(
+            f"activations and space are of {', '.join(sorted(made_on))}, but the model is {split.model.name}."
+        )
     check_fits(space, activations)

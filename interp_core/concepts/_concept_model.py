@@ -1,4 +1,4 @@
-"""Which words light a concept: a model whose answers are the activities of concepts, explained like any other."""
+"""Which words activate a concept: a model whose outputs are codes of concepts, explained like any other model."""
 
 from __future__ import annotations
 
@@ -18,23 +18,36 @@ OVER = ("max", "mean", "sum", "first", "last", "cls")
 
 
 class ConceptModel(TextModel):
-    """The lower part of a model with a space of concepts on it: for a text it gives how active each concept is.
+    """The lower part of a model with the encoder of a concept space on top. Its outputs are codes, one per concept.
 
-    It is explained as a regression with one output a concept, by any attribution method and measured by any metric:
-    `attribute(ConceptModel(split, space), texts, by="lime", targets=[3, 7])`. The pass stops at the layer of the space,
-    and slopes flow through its encoder. The targets are concepts, by number or name; without any, the most active one.
+    It behaves as a regression, so any attribution method can tell which words activate a concept, and any attribution
+    metric can be applied. The pass stops at the layer of the space, and gradients flow through its encoder. Targets
+    are concepts, by number or name. Without targets, the most active concept of each text is explained.
+
+    The space is applied to the state of each token, even if it was learnt from larger units such as words.
 
     Args:
-        split: the model, split at the layer of the space; of any task, one stack.
+        split: the model, split at the layer of the space; any head, but not an encoder-decoder model.
         space: the concepts.
-        over: how the activities at the tokens of a text become one: `"max"`, `"mean"` or `"sum"` over the tokens that
-            the tokenizer did not add, `"first"` or `"last"` of them, or `"cls"`: at the position that the classifier
-            reads. Default: `"cls"` for a space learnt from such rows, else `"max"`.
-
-    A space learnt from words (means over their tokens) is read at each token here.
+        over: how the codes at the tokens of a text are combined. `"max"`, `"mean"` and `"sum"` go over the tokens that
+            the tokenizer did not add, `"first"` and `"last"` take one of these, and `"cls"` takes the position that
+            the classifier reads. The default is `"cls"` for a space learnt from such rows, otherwise `"max"`.
 
     Raises:
         InputError: the space is of another layer, model or width, or `over` is unknown.
+
+    Examples:
+        The state of each token has two numbers here, and the space reads the first one as "joy".
+
+        >>> from interp_core.concepts import AffineSpace, ConceptModel
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (2.0, 0.0), "sad": (0.0, 3.0)})
+        >>> space = AffineSpace(torch.eye(2), torch.eye(2))
+        >>> space.names = ["joy", "grief"]
+        >>> concepts = ConceptModel(model.split("words"), space)
+        >>> [result] = interp.attribute(concepts, ["so happy today"], by="occlusion", targets=["joy"], progress=False)
+        >>> [(unit.text, score) for unit, score in zip(result.units, result.scores[0].tolist())]
+        [('so', 0.0), ('happy', 2.0), ('today', 0.0)]
     """
 
     def __init__(self, split: SplitModel, space: ConceptSpace, *, over: str | None = None) -> None:
@@ -52,12 +65,12 @@ class ConceptModel(TextModel):
 
     @property
     def name(self) -> str:
-        """The model and the layer."""
+        """The name of the model, with the layer."""
         return f"{super().name}, concepts at {self.split_at.path}"
 
     @property
     def head(self) -> Head:
-        """Numbers without a scale."""
+        """`"regression"`: the outputs are not logits of classes."""
         return "regression"
 
     @property
@@ -66,12 +79,26 @@ class ConceptModel(TextModel):
         return tuple(self.space.names)
 
     def with_weights(self, model: nn.Module) -> ConceptModel:
-        """The same concepts read from other weights."""
+        """The same concepts, read from other weights.
+
+        Args:
+            model: a model of the same architecture.
+
+        Returns:
+            A `ConceptModel` on it, split at the same layer.
+
+        Raises:
+            InputError: `model` has another name than the one that the space was learnt from.
+        """
         base = TextModel(model, self.tokenizer, tokens_per_batch=self.tokens_per_batch)
         return type(self)(base.split(self.split_at.path), self.space, over=self.over)
 
     def run(self, batch: PaddedBatch) -> Any:
-        """One pass over padded rows, up to the layer; its logits are the activities (p, c)."""
+        """One pass over padded rows, up to the layer.
+
+        Returns:
+            A model output whose logits are the codes of the concepts (p, c).
+        """
         with tap(self.model, self.split_at.path, stop=True) as seen:
             super().run(batch)
         hidden = seen.read()

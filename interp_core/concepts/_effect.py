@@ -1,4 +1,4 @@
-"""What changing concepts does to the answers of a model: a number for each text and target, with an interval."""
+"""The effect of changing concepts on the scores of a model, for each text and target, with intervals."""
 
 from __future__ import annotations
 
@@ -23,12 +23,23 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Effect:
-    """What a change of concepts does to the scores of targets.
+    """The effect of changing concepts on the scores of targets.
 
     Attributes:
-        per_text: (n, k) the score with the change less the score without it, for each text and target.
+        per_text: (n, k) for n texts and k targets, the score with the change minus the score without it, in units of
+            the score space.
         targets: names of the k targets.
-        change: what was changed, as JSON values.
+        change: the change, as JSON values: `ablate`, `scale` and `add`, with concepts by name.
+        made_by: how it was made.
+        notes: remarks for readers of the result.
+
+    Examples:
+        >>> from interp_core.concepts import Effect
+        >>> from interp_core.results import MadeBy
+        >>> per_text = torch.tensor([[-2.0], [-1.0], [-3.0], [-2.0], [-2.0]])
+        >>> effect = Effect(per_text, ("joy",), {"ablate": ["concept 3"]}, MadeBy("effect"))
+        >>> print(effect)
+        {'ablate': ['concept 3']}: joy -2.000 [-2.878, -1.122]
     """
 
     per_text: Float[Tensor, "n k"]
@@ -39,21 +50,28 @@ class Effect:
 
     @property
     def mean(self) -> Float[Tensor, " k"]:
-        """The mean over texts, for each target."""
+        """The mean effect over texts, for each target."""
         return self.per_text.mean(0)
 
     @property
     def intervals(self) -> list[tuple[float, float] | None]:
-        """The 95 % interval of each mean over such texts (Student's t); None for fewer than five texts."""
+        """95 % confidence interval of the mean for each target (Student's t), or None for fewer than five texts."""
         return [interval_of_mean(column) for column in self.per_text.T]
 
     def __str__(self) -> str:
         pairs = zip(self.targets, self.mean.tolist(), self.intervals, strict=True)
-        said = [f"{t} {m:+.3f}" + (f" [{i[0]:+.3f}, {i[1]:+.3f}]" if i else "") for t, m, i in pairs]
-        return f"{self.change}: " + ", ".join(said)
+        means = [f"{t} {m:+.3f}" + (f" [{i[0]:+.3f}, {i[1]:+.3f}]" if i else "") for t, m, i in pairs]
+        return f"{self.change}: " + ", ".join(means)
 
     def save(self, path: str | Path) -> Path:
-        """Write to one safetensors file."""
+        """Write to one safetensors file.
+
+        Args:
+            path: the file; missing folders are created.
+
+        Returns:
+            The path of the file.
+        """
         data = {
             "targets": self.targets,
             "change": self.change,
@@ -64,7 +82,17 @@ class Effect:
 
     @classmethod
     def load(cls, path: str | Path) -> Effect:
-        """Read what `save` wrote."""
+        """Read a file that `save` wrote.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The effect.
+
+        Raises:
+            InputError: there is no such file, or it does not hold an effect.
+        """
         tensors, data = load_tensors(path, "effect")
         made = MadeBy.from_json(data["made_by"])
         return cls(tensors["per_text"], tuple(data["targets"]), data["change"], made, tuple(data["notes"]))
@@ -84,33 +112,51 @@ def effect(
     score: str = "auto",
     progress: bool = True,
 ) -> Effect:
-    """What changing concepts does to the answers, text by text.
+    """The effect of changing concepts on the scores of a model, text by text.
 
-    Concepts are changed in the rows of the activations, as for `importance`: ablating one concept is minus what
-    occlusion gives it there.
+    Concepts are changed in the rows of the activations, as in `importance`. The effect of ablating a single concept is
+    minus its importance by occlusion.
 
     Args:
         split: the model, split where the activations were read.
         space: the concepts.
-        activations: the texts and their rows.
-        change: what is changed, such as `Change(ablate=[3])`.
-        targets: as in `importance`.
+        activations: n texts with their rows.
+        change: the change, such as `Change(ablate=[3])`.
+        targets: what the scores are of, as in `importance`.
         score: the score space, as in `attribute`.
-        progress: show a bar on a terminal or notebook.
+        progress: show a progress bar in terminals and notebooks.
+
+    Returns:
+        The effect on k targets in each text (n, k).
 
     Raises:
-        InputError: a concept that is not there, or space, activations and split that do not belong together.
+        InputError: the change names no concepts or ones that the space does not have, or space, activations and split
+            do not belong together.
+        TargetError: a target does not exist, or the predicted class is asked for and not known.
+        UnsupportedError: the model is neither a text classifier nor a causal generator.
+
+    Examples:
+        "happy" adds 2 to class 0 through concept 0, so without that concept the text loses 2.
+
+        >>> from interp_core.concepts import AffineSpace, Change
+        >>> from interp_core.testing import planted_model
+        >>> split = planted_model({"happy": (2.0, 0.0), "sad": (0.0, 3.0)}).split("words")
+        >>> space = AffineSpace(torch.eye(2), torch.eye(2))
+        >>> activations = split.activations(["so happy", "sad"], granularity="word", progress=False)
+        >>> interp.effect(split, space, activations, Change(ablate=[0]), progress=False).per_text
+        tensor([[-2.,  0.],
+                [ 0.,  0.]])
     """
     source = concept_questions(split, space, activations, targets, Options(score=score, progress=progress))
     factor, shift = change.factors(space)
 
-    def work(question: Question) -> Tensor:
+    def effect_on(question: Question) -> Tensor:
         codes = question.x  # (c, r)
         changed = codes * factor.to(codes)[:, None] + shift.to(codes)[:, None]
         scores = question.at(torch.stack([changed, codes]))
         return (scores[0] - scores[1]).float().cpu()
 
-    found = source.each(work, "effect")
-    settings = {"granularity": activations.granularity, "layer": split.path, "texts": len(found)}
+    per_text = source.each(effect_on, "effect")
+    settings = {"granularity": activations.granularity, "layer": split.path, "texts": len(per_text)}
     made = made_by("effect", source.session.cost, split.model.name, settings)
-    return Effect(torch.stack(found), source.labels, change.told(space), made)
+    return Effect(torch.stack(per_text), source.labels, change.told(space), made)

@@ -1,4 +1,4 @@
-"""How much each concept matters to an answer: any attribution method, asked about the concepts of each text."""
+"""How much each concept matters to a score: any attribution method, applied to the concepts of each text."""
 
 from __future__ import annotations
 
@@ -22,13 +22,27 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Importance:
-    """What concepts contribute to the scores of targets.
+    """The contributions of concepts to the scores of targets.
 
     Attributes:
-        per_text: (n, k, c) signed contribution of each concept to each target in each text, as the attribution method
-            defines it.
+        per_text: (n, k, c) for n texts, k targets and c concepts, the signed contributions as the attribution method
+            defines them, in units of the score space.
         targets: names of the k targets.
         concepts: names of the c concepts.
+        made_by: how it was made.
+        notes: remarks for readers of the result.
+
+    Examples:
+        Two texts, one target, two concepts. The second concept matters more, but it pushes both ways.
+
+        >>> from interp_core.concepts import Importance
+        >>> from interp_core.results import MadeBy
+        >>> per_text = torch.tensor([[[1.0, 2.0]], [[1.0, -2.0]]])
+        >>> result = Importance(per_text, ("joy",), ("sun", "rain"), MadeBy("occlusion"))
+        >>> result.scores, result.direction
+        (tensor([[1., 2.]]), tensor([[1., 0.]]))
+        >>> result.top("joy", 1), result.top("joy", 1, signed=True)
+        ([(1, 2.0)], [(0, 1.0)])
     """
 
     per_text: Float[Tensor, "n k c"]
@@ -39,35 +53,57 @@ class Importance:
 
     @property
     def scores(self) -> Float[Tensor, "k c"]:
-        """How much each concept matters: the mean over texts of the size of its contribution."""
+        """How much each concept matters: the mean over texts of the absolute contribution."""
         return self.per_text.abs().mean(0)
 
     @property
     def direction(self) -> Float[Tensor, "k c"]:
-        """Which way it pushes: the mean over texts of the signed contribution."""
+        """Which way each concept pushes: the mean over texts of the signed contribution."""
         return self.per_text.mean(0)
 
     def top(self, target: int | str = 0, count: int = 5, signed: bool = False) -> list[tuple[int, float]]:
-        """The concepts that matter most to a target, with their scores; those that speak for it the most, if signed."""
+        """The concepts that matter most to a target.
+
+        Args:
+            target: number or name of the target.
+            count: how many; all of them if there are fewer.
+            signed: rank by `direction` instead of `scores`, so that concepts against the target come last.
+
+        Returns:
+            Pairs of a concept's number and its score, best first.
+        """
         row = self.targets.index(target) if isinstance(target, str) else target
         values = (self.direction if signed else self.scores)[row]
         return [(i, float(values[i])) for i in values.argsort(descending=True)[:count].tolist()]
 
     def among(self, texts: Bool[Tensor, " n"]) -> Importance:
-        """The same of some of the texts, such as those of one class: `importance.among(activations.predictions == 2)`.
+        """The importance in some of the texts, such as those of one class: `among(activations.predictions == 2)`.
+
+        Args:
+            texts: True for the texts to keep (n).
+
+        Returns:
+            An importance of these texts.
 
         Raises:
-            InputError: not one truth value for each text, or none of them is kept.
+            InputError: `texts` does not hold one boolean for each text, or does not keep any.
         """
         if texts.shape != (len(self.per_text),) or texts.dtype != torch.bool or not bool(texts.any()):
             raise InputError(
-                f"which of the {len(self.per_text)} texts to keep was said by {tuple(texts.shape)} values of "
-                f"{texts.dtype}; one truth value for each text was expected, at least one of them True."
+                f"a mask of shape {tuple(texts.shape)} and {texts.dtype} was given for {len(self.per_text)} texts; one "
+                "boolean for each text was expected, at least one of them True."
             )
         return replace(self, per_text=self.per_text[texts])
 
     def save(self, path: str | Path) -> Path:
-        """Write to one safetensors file."""
+        """Write to one safetensors file.
+
+        Args:
+            path: the file; missing folders are created.
+
+        Returns:
+            The path of the file.
+        """
         data = {
             "targets": self.targets,
             "concepts": self.concepts,
@@ -78,7 +114,17 @@ class Importance:
 
     @classmethod
     def load(cls, path: str | Path) -> Importance:
-        """Read what `save` wrote."""
+        """Read a file that `save` wrote.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The importance.
+
+        Raises:
+            InputError: there is no such file, or it does not hold an importance.
+        """
         tensors, data = load_tensors(path, "importance")
         made = MadeBy.from_json(data["made_by"])
         return cls(tensors["per_text"], tuple(data["targets"]), tuple(data["concepts"]), made, tuple(data["notes"]))
@@ -101,24 +147,50 @@ def importance(
 ) -> Importance:
     """How much each concept matters to each target, text by text.
 
-    The concepts of a text are put back into the model in place of its activations, with what they leave unexplained
-    added, so that the scores are those of the text itself. Blocks below the split never run on variants; where the
-    head reads one position alone (`granularity="cls"` at the last block) they do not run at all.
+    The activations of a text are replaced by their reconstruction from concepts plus what the concepts leave
+    unexplained, so the score of the intact text is that of the model itself. The attribution method then changes the
+    codes. Blocks below the split do not run on variants. If the head reads a single row of the layer
+    (`granularity="cls"` at the last block), they do not run at all.
 
     Args:
         split: the model, split where the activations were read.
-        space: the concepts.
-        activations: the texts and their rows.
+        space: the c concepts.
+        activations: n texts with their rows.
         by: an attribution method, by name or as an instance.
-        targets: as in `attribute`; `"predicted"` takes each text's own class. For a generator: one next token,
-            several in a list, or contrasts.
+        targets: for classifiers as in `attribute`: `"all"` classes, some by name or number, a contrast, or
+            `"predicted"` for the class that the model gives to each text. For a generator one next token, several in a
+            list, or contrasts.
         score: the score space, as in `attribute`.
         max_rows: the most rows of the model that one text may take; None for no limit.
-        progress: show a bar on a terminal or notebook.
-        **parameters: parameters of the method, when `by` is a name.
+        progress: show a progress bar in terminals and notebooks.
+        **parameters: parameters of the method if `by` is a name.
+
+    Returns:
+        The contributions of c concepts to k targets in each text (n, k, c).
 
     Raises:
-        InputError: space, activations and split do not belong together.
+        InputError: space, activations and split do not belong together, or the method does not have one of the
+            parameters.
+        TargetError: a target does not exist, or the predicted class is asked for and not known.
+        UnsupportedError: the model is neither a text classifier nor a causal generator, or the method needs something
+            that concepts do not offer.
+        BudgetError: the method needs more than `max_rows` rows for a text.
+        UnknownMethodError: no installed package declares a method of this name.
+
+    Examples:
+        Each word holds a number of its own for each class, and each concept reads one of these numbers.
+
+        >>> from interp_core.concepts import AffineSpace
+        >>> from interp_core.testing import planted_model
+        >>> split = planted_model({"happy": (2.0, 0.0), "sad": (0.0, 3.0)}).split("words")
+        >>> space = AffineSpace(torch.eye(2), torch.eye(2))
+        >>> activations = split.activations(["so happy", "sad"], granularity="word", progress=False)
+        >>> result = interp.importance(split, space, activations, by="occlusion", progress=False)
+        >>> result.per_text.shape
+        torch.Size([2, 2, 2])
+        >>> result.per_text[0]
+        tensor([[2., 0.],
+                [0., 0.]])
     """
     method = resolve(by, "attribution", parameters, importance)
     options = Options(score=score, max_rows=max_rows, progress=progress)

@@ -1,4 +1,4 @@
-"""What concepts mean: the `Interpretation` value and the `interpret` driver."""
+"""What concepts mean: the `Interpretation` value and the verb `interpret`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,20 @@ from interp_core.results import Cost, MadeBy, load_json, made_by, save_json
 
 @dataclass(frozen=True)
 class Example:
-    """Where a concept is active: characters [start, stop) of a text, and how active it is there."""
+    """A unit of a text in which a concept is active.
+
+    Attributes:
+        text: the whole text.
+        start: the first character of the unit.
+        stop: the character after the unit.
+        value: the code of the concept there.
+
+    Examples:
+        >>> from interp_core.concepts import Example
+        >>> example = Example("so much rage today", 8, 12, 4.5)
+        >>> example.text[example.start : example.stop]
+        'rage'
+    """
 
     text: str
     start: int
@@ -32,12 +45,19 @@ class LabelledConcept:
     """One concept in words.
 
     Attributes:
-        concept: its number in the space.
-        label: what to call it; None when no words were found or a language model failed.
-        words: the words that speak for it, with their strengths, strongest first.
+        concept: its number in the space, from 0.
+        label: a name for it; None if no words were found or a language model failed.
+        words: words that describe it, with their strengths, strongest first.
         examples: units of the corpus where it is most active.
-        score: how far the label is to be trusted, if the method says so.
-        note: why there is no label, or what else a reader should know.
+        score: how reliable the label is, in units of the method; None if the method does not say.
+        note: why there is no label, or another remark for readers.
+
+    Examples:
+        >>> from interp_core.concepts import LabelledConcept
+        >>> LabelledConcept(3, "weather", (("rain", 4.1), ("sun", 3.2))).title
+        'weather'
+        >>> LabelledConcept(4, None, note="the concept is never active").title
+        'concept 4'
     """
 
     concept: int
@@ -49,13 +69,27 @@ class LabelledConcept:
 
     @property
     def title(self) -> str:
-        """The label, or the number of the concept."""
+        """The label, or `concept` and its number if there is none."""
         return self.label or f"concept {self.concept}"
 
 
 @dataclass(frozen=True, eq=False)
 class Interpretation:
-    """The words for the concepts of a space."""
+    """Concepts of a space in words.
+
+    Attributes:
+        concepts: the concepts that were interpreted, each once.
+        made_by: how it was made.
+        notes: remarks for readers of the result.
+
+    Examples:
+        >>> from interp_core.concepts import Interpretation, LabelledConcept
+        >>> words = Interpretation((LabelledConcept(0, "weather"), LabelledConcept(7, None)))
+        >>> words.labels
+        {0: 'weather', 7: 'concept 7'}
+        >>> words[0].label
+        'weather'
+    """
 
     SUFFIX: ClassVar[str] = ".json"
     concepts: tuple[LabelledConcept, ...]
@@ -63,34 +97,51 @@ class Interpretation:
     notes: tuple[str, ...] = ()
 
     def __getitem__(self, concept: int) -> LabelledConcept:
-        """The words for the concept of that number."""
-        found = next((c for c in self.concepts if c.concept == concept), None)
-        if found is None:
+        """The concept of that number in words.
+
+        Raises:
+            InputError: the concept was not interpreted.
+        """
+        labelled = next((c for c in self.concepts if c.concept == concept), None)
+        if labelled is None:
             raise InputError(f"concept {concept} was not interpreted; {[c.concept for c in self.concepts]} were.")
-        return found
+        return labelled
 
     @property
     def labels(self) -> dict[int, str]:
-        """The label of each concept."""
+        """The title of each concept, by number."""
         return {c.concept: c.title for c in self.concepts}
 
     def save(self, path: str | Path) -> Path:
-        """Write as JSON."""
+        """Write to a JSON file.
+
+        Args:
+            path: the file; missing folders are created.
+
+        Returns:
+            The path of the file.
+        """
         return save_json(path, "interpretation", asdict(self))
 
     @classmethod
     def load(cls, path: str | Path) -> Interpretation:
-        """Read what `save` wrote.
+        """Read a file that `save` wrote.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The interpretation.
 
         Raises:
-            InputError: no such file, or one that holds something else.
+            InputError: there is no such file, or it does not hold an interpretation.
         """
         data = load_json(path, "interpretation")
         try:
             concepts = tuple(_concept(c) for c in data["concepts"])
             return cls(concepts, MadeBy.from_json(data["made_by"]), tuple(data["notes"]))
         except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise InputError(f"{str(path)!r} holds no interpretation: {type(error).__name__}: {error}") from error
+            raise InputError(f"{str(path)!r} is not an interpretation: {type(error).__name__}: {error}") from error
 
     def _repr_html_(self) -> str:
         return html(self)
@@ -109,32 +160,47 @@ def interpret(
     concepts: Literal["all"] | Sequence[int] = "all",
     **parameters: Any,
 ) -> Interpretation:
-    """Words for concepts.
+    """Put concepts into words.
 
     Args:
         space: the concepts.
-        activations: the corpus they are looked up in; it need not be the one they were learnt from.
-        by: the name of an interpretation method, or an instance.
-        concepts: which concepts; all by default.
-        **parameters: parameters of the method when `by` is a name.
+        activations: the corpus in which they are looked up. It may differ from the one they were learnt from.
+        by: an interpretation method, by name or as an instance.
+        concepts: the numbers of the concepts to interpret, or `"all"`.
+        **parameters: parameters of the method if `by` is a name.
+
+    Returns:
+        Labels, words and examples of each concept, in the order of `concepts`.
 
     Raises:
-        InputError: activations of another width, or concepts that are not there.
+        InputError: the activations are of another layer, model or width, the space does not have one of the concepts,
+            or the method does not have one of the parameters.
+        UnknownMethodError: no installed package declares a method of this name.
+        ModelError: the method does not return one entry for each concept.
+
+    Examples:
+        Each text holds one word of one of three topics, and each concept is active for one topic.
+
+        >>> from interp_core.testing import topic_world
+        >>> activations, space = topic_world()
+        >>> words = interp.interpret(space, activations, by="top-inputs", concepts=[1])
+        >>> sorted(word for word, strength in words[1].words[:4])
+        ['cat', 'dog', 'house', 'tree']
     """
     method = resolve(by, "interpretation", parameters, interpret)
     check_fits(space, activations)
     chosen = list(range(space.concepts)) if isinstance(concepts, str) else [int(i) for i in concepts]
-    seen = space if isinstance(concepts, str) else space.only(chosen)
+    part = space if isinstance(concepts, str) else space.only(chosen)
     cost = Cost()
     with cost.timed():
-        found = method.interpret(seen, activations)
-    if not isinstance(found, Interpretation) or [c.concept for c in found.concepts] != list(range(len(chosen))):
-        raise ModelError(f"{type(method).__name__}.interpret must give one entry for each concept, in order.")
-    numbered = tuple(replace(c, concept=chosen[c.concept]) for c in found.concepts)
+        words = method.interpret(part, activations)
+    if not isinstance(words, Interpretation) or [c.concept for c in words.concepts] != list(range(len(chosen))):
+        raise ModelError(f"{type(method).__name__}.interpret must return one entry for each concept, in order.")
+    numbered = tuple(replace(c, concept=chosen[c.concept]) for c in words.concepts)
     if not any(c.label for c in numbered):
         warnings.warn(
-            f"none of {len(numbered)} concepts got a label. {' '.join(found.notes)}", InterpWarning, stacklevel=2
+            f"none of {len(numbered)} concepts got a label. {' '.join(words.notes)}", InterpWarning, stacklevel=2
         )
     settings = {"rows": len(activations), "granularity": activations.granularity, "layer": activations.layer}
     made = made_by(method, cost, activations.made_by.model, settings)
-    return Interpretation(numbered, made, found.notes)
+    return Interpretation(numbered, made, words.notes)

@@ -1,4 +1,4 @@
-"""Questions about the concepts of texts: built from activations and a space, asked of the model above a split."""
+"""Questions about the concepts of texts: built from activations and a space, answered by the model above a split."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 T = TypeVar("T")
-TEXTS_AT_A_TIME, NUMBERS_AT_A_TIME = 256, 2**26  # whose codes and states are held at once
+TEXTS_AT_A_TIME, NUMBERS_AT_A_TIME = 256, 2**26  # limits of what is in memory at once: texts, and codes or states
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +50,9 @@ class ConceptInput:
 
     Attributes:
         injection: where the hidden states enter.
-        codes: (c, r) the activation of each concept in each row of the text.
+        codes: (c, r) the code of each concept in each of the r rows of the text.
         context: (t, d) the hidden states of the text.
-        row_of: (t) which row each token takes part in, -1 for none.
+        row_of: (t) the row that each token belongs to, -1 for none.
         decode: from codes (n, c) to activations (n, d).
         names: the names of the concepts.
     """
@@ -65,7 +65,7 @@ class ConceptInput:
     names: Sequence[str]
 
     def insert(self, codes: Float[Tensor, "p c r"]) -> Float[Tensor, "p t d"]:
-        """The hidden states with the concepts at these values."""
+        """The hidden states of the text with these codes."""
         p, c, r = codes.shape
         change = self.decode(codes.transpose(1, 2).reshape(p * r, c)) - self.decode(self.codes.T).repeat(p, 1)
         moved = torch.cat([change.reshape(p, r, change.shape[1]), change.new_zeros(p, 1, change.shape[1])], dim=1)
@@ -81,10 +81,10 @@ def about_concepts(
     ask: Ask | None = None,
     max_rows: int | None = None,
 ) -> Question:
-    """A question whose features are the concepts of a text: x is (c, r), what each concept is worth in each of r rows.
+    """A question whose features are the concepts of a text: x is (c, r), the code of each concept in each of r rows.
 
-    The score is that of `context + decode(codes) - decode(codes of the text)`: what the concepts do not explain stays
-    as it is, so importance measures concepts and not reconstruction error. An absent concept is 0.
+    The score is that of the states `context + decode(codes) - decode(codes of the text)`. What the concepts do not
+    explain stays as it is, so importance measures concepts and not reconstruction error. An absent concept has code 0.
     """
     codes = concepts.codes
     absent = Absence("zero", "features", torch.zeros_like(codes))
@@ -115,7 +115,7 @@ _Input = tuple[DividedText, Readout, ConceptInput]
 
 @dataclass
 class ConceptQuestions:
-    """Makes the questions about the concepts of the texts of activations.
+    """Builds the questions about the concepts of all texts.
 
     Attributes:
         split: the model, split where the activations were read.
@@ -123,7 +123,7 @@ class ConceptQuestions:
         activations: the texts and their rows.
         session: the run.
         targets: as in `importance`.
-        labels: the names of the targets, once a text has been asked about.
+        labels: the names of the targets, known from the first text on.
     """
 
     split: SplitModel
@@ -134,7 +134,7 @@ class ConceptQuestions:
     labels: tuple[str, ...] = ()
 
     def inputs(self, texts: Sequence[int]) -> list[_Input]:
-        """What is known of each text before it is asked about."""
+        """The text, readout and concepts of each question."""
         model, held = self.split.model, self.activations
         encode = model.encoder.prompt if model.head == "causal" else model.encoder
         encoded = [encode(held.texts[i]).with_units([(u.start, u.stop) for u in held.units[i]]) for i in texts]
@@ -176,15 +176,17 @@ class ConceptQuestions:
     def _readout(self, text: int, encoded: DividedText) -> Readout:
         head = self.split.model.head
         if head not in CLASSIFIERS | {"causal"}:
-            raise UnsupportedError(f"importance is for text classifiers and causal generators; this head is {head!r}.")
-        found = self._generator(encoded) if head == "causal" else self._classes(text)
-        readout = readout_of(found, self.session.options.score, head)
-        found = readout.targets
+            raise UnsupportedError(
+                f"importance and effects are for text classifiers and causal generators; this head is {head!r}."
+            )
+        targets = self._generator(encoded) if head == "causal" else self._classes(text)
+        readout = readout_of(targets, self.session.options.score, head)
         if not self.labels:
             own = self.targets in (None, "predicted") if not isinstance(self.targets, list | tuple | Tensor) else False
-            self.labels = ("predicted class",) if own and head != "causal" else tuple(t.label for t in found)
-        if len(found) != len(self.labels):
-            raise TargetError("the texts have different numbers of targets; name the targets to get one table.")
+            labels = tuple(target.label for target in readout.targets)
+            self.labels = ("predicted class",) if own and head != "causal" else labels
+        if len(readout.targets) != len(self.labels):
+            raise TargetError("the texts have different numbers of targets; name the targets explicitly.")
         return readout
 
     def _classes(self, text: int) -> tuple[Target, ...]:
@@ -193,19 +195,21 @@ class ConceptQuestions:
             return class_targets(self.targets, model.labels, model.head, None)
         own = self.activations.predictions
         if own is not None and own.ndim != 1:
-            raise TargetError("a text can have several classes; name the targets, or targets='all'.")
+            raise TargetError("a text can have several predicted classes; name the targets, or use targets='all'.")
         if own is None:
-            raise TargetError("the class of each text is not known; make the activations with predictions=True.")
+            raise TargetError(
+                "the predicted class of each text is not known; make the activations with predictions=True."
+            )
         return (Target(model.labels[int(own[text])], int(own[text])),)
 
     def _generator(self, encoded: DividedText) -> tuple[Target, ...]:
-        wanted = self.targets if isinstance(self.targets, list | tuple) else [self.targets]
-        if not all(isinstance(w, str | Contrast | Target) for w in wanted) or "all" in wanted:
+        tokens = self.targets if isinstance(self.targets, list | tuple) else [self.targets]
+        if not all(isinstance(token, str | Contrast | Target) for token in tokens) or "all" in tokens:
             raise TargetError("for a generator name the next tokens to explain, such as targets=[' good', ' bad'].")
-        return tuple(t for want in wanted for t in next_token_targets(self.split.model, encoded, want))
+        return tuple(t for token in tokens for t in next_token_targets(self.split.model, encoded, token))
 
     def each(self, work: Callable[[Question], T], description: str) -> list[T]:
-        """What `work` gives for the question of each text; they share passes."""
+        """The results of `work` for the question of each text, in order. The questions share passes."""
 
         def job(item: _Input, ask: Ask) -> T:
             return work(
@@ -227,7 +231,7 @@ class ConceptQuestions:
 def concept_questions(
     split: SplitModel, space: ConceptSpace, activations: Activations, targets: Any, options: Options
 ) -> ConceptQuestions:
-    """The questions of one run.
+    """The questions of one run, about all texts of the activations.
 
     Raises:
         InputError: space, activations and split do not belong together.

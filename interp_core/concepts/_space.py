@@ -1,4 +1,4 @@
-"""What a layer has learnt: the `ConceptSpace` value, and the space of everything that is linear."""
+"""Concept spaces: the base class `ConceptSpace`, and `AffineSpace` for all methods whose encoding is affine."""
 
 from __future__ import annotations
 
@@ -18,19 +18,36 @@ from torch import Tensor, nn
 
 
 class ConceptSpace(nn.Module):
-    """A dictionary of c directions in activations of width d, with a way in and a way back. The one base class.
+    """A dictionary of c directions in activations of width d, with an encoder and a decoder. Base class of all spaces.
 
-    A subclass takes its tensors and JSON values as keyword arguments, registers the tensors as buffers of the same
-    names, and overrides `encode` (and `decode` unless a row is its codes times the dictionary). That is all that
-    saving and loading need. Encoding is deterministic and each row is encoded by itself.
+    A subclass overrides `encode`, and `decode` unless a row is its codes times the dictionary. For saving and loading,
+    its constructor takes tensors and JSON values as keyword arguments and registers the tensors as buffers of the same
+    names; `config` returns the JSON values. Encoding is deterministic, and each row is encoded independently.
 
     Args:
-        dictionary: (c, d), a row for each concept.
+        dictionary: (c, d), the direction of each concept.
 
     Attributes:
-        names: what the concepts are called before they are interpreted; a method that knows better sets them.
+        names: the names of the concepts, `concept 0` and so on unless the method knows better ones.
+        layer: module path of the layer that the space was learnt from.
+        made_by: how it was made.
         history: numbers logged while it was learnt, by name, such as the loss after each step.
-        notes: what a reader should know.
+        notes: remarks for readers.
+
+    Raises:
+        InputError: the dictionary is not a matrix.
+
+    Examples:
+        A space whose codes are the positive parts of projections.
+
+        >>> from interp_core.concepts import ConceptSpace
+        >>> class Rectified(ConceptSpace):
+        ...     def encode(self, values):
+        ...         return (values @ self.dictionary.T).relu()
+        >>> space = Rectified(torch.eye(2, 3))
+        >>> codes = space.encode(torch.tensor([[2.0, -1.0, 5.0]]))
+        >>> codes, space.decode(codes)
+        (tensor([[2., 0.]]), tensor([[2., 0., 0.]]))
     """
 
     dictionary: Tensor
@@ -38,7 +55,7 @@ class ConceptSpace(nn.Module):
     def __init__(self, dictionary: Float[Tensor, "c d"]) -> None:
         super().__init__()
         if dictionary.ndim != 2:
-            raise InputError(f"the dictionary is {tuple(dictionary.shape)}; (concepts, width) was expected.")
+            raise InputError(f"the dictionary has shape {tuple(dictionary.shape)}; (concepts, width) was expected.")
         self.register_buffer("dictionary", dictionary.detach().float())
         self.made_by = MadeBy("given")
         self.layer = ""
@@ -57,27 +74,61 @@ class ConceptSpace(nn.Module):
         return int(self.dictionary.shape[1])
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
-        """How active each concept is in each row."""
-        raise UnsupportedError(f"{type(self).__name__} does not say how to encode.")
+        """The codes: how active each concept is in each row.
+
+        Args:
+            values: activations (n, d).
+
+        Returns:
+            Codes (n, c).
+
+        Raises:
+            UnsupportedError: the class does not implement it.
+        """
+        raise UnsupportedError(f"{type(self).__name__} does not implement encode.")
 
     def decode(self, codes: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
-        """Activations made of these codes; differentiable."""
+        """The activations that codes stand for; differentiable.
+
+        Args:
+            codes: (n, c).
+
+        Returns:
+            Activations (n, d), by default the codes times the dictionary.
+        """
         return codes @ self.dictionary
 
     def forward(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-        """The reconstruction of activations."""
+        """The reconstruction of activations (n, d): `decode(encode(values))`."""
         return self.decode(self.encode(values))
 
     def config(self) -> dict[str, Any]:
-        """The JSON values that the constructor takes beside the tensors."""
+        """The keyword arguments of the constructor that are not tensors, as JSON values."""
         return {}
 
     def only(self, chosen: Sequence[int]) -> ConceptSpace:
-        """The same space seen through some of its concepts, for looking at them; it is not made to decode."""
+        """A view of some of the concepts, for interpretation. It cannot be saved and is not meant for decoding.
+
+        Args:
+            chosen: the numbers of the concepts to keep.
+
+        Returns:
+            A space of these concepts, numbered from 0 in this order.
+
+        Raises:
+            InputError: nothing is chosen, or the space does not have one of the concepts.
+        """
         return _Chosen(self, chosen)
 
     def save(self, path: str | Path) -> Path:
-        """Write to one safetensors file."""
+        """Write to one safetensors file.
+
+        Args:
+            path: the file; missing folders are created.
+
+        Returns:
+            The path of the file.
+        """
         data = {
             "space": _name_of(type(self)),
             "config": self.config(),
@@ -91,11 +142,20 @@ class ConceptSpace(nn.Module):
 
     @staticmethod
     def load(path: str | Path) -> ConceptSpace:
-        """Read what `save` wrote. The class must come from an installed package that declares methods, or from the
-        core.
+        """Read a file that `save` wrote.
+
+        The class of the space must come from the core, from an installed package that declares methods, or from code
+        that is already imported.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The space, of the class that was saved, in evaluation mode on the CPU.
 
         Raises:
-            InputError: no such file, or a class that is not installed.
+            InputError: there is no such file, it does not hold a space, or the class of the space is not installed.
+            BrokenPluginError: the package is installed, but does not have that class.
         """
         tensors, data = load_tensors(path, "concepts")
         space: ConceptSpace = _class_named(data["space"])(**tensors, **data["config"])
@@ -109,12 +169,12 @@ class ConceptSpace(nn.Module):
 
 
 class _Chosen(ConceptSpace):
-    """Some concepts of a space."""
+    """A view of some concepts of a space."""
 
     def __init__(self, space: ConceptSpace, chosen: Sequence[int]) -> None:
-        strange = [i for i in chosen if not 0 <= i < space.concepts]
-        if strange or not len(chosen):
-            raise InputError(f"concepts {strange or 'none'} were asked for; this space has 0 to {space.concepts - 1}.")
+        unknown = [i for i in chosen if not 0 <= i < space.concepts]
+        if unknown or not len(chosen):
+            raise InputError(f"concepts {unknown or 'none'} were asked for; this space has 0 to {space.concepts - 1}.")
         super().__init__(space.dictionary[list(chosen)])
         self.space, self.chosen = space, list(chosen)
         self.made_by, self.layer = space.made_by, space.layer
@@ -124,17 +184,29 @@ class _Chosen(ConceptSpace):
         return self.space.encode(values)[:, self.chosen]
 
     def save(self, path: str | Path) -> Path:
-        raise UnsupportedError("a part of a space is for looking at; save the whole space.")
+        raise UnsupportedError("a view of some concepts cannot be saved; save the whole space.")
 
 
 class AffineSpace(ConceptSpace):
-    """Codes are `(x - mean) @ encoder.T + bias`, and a row is `codes @ dictionary + mean`; both are differentiable.
+    """A space with codes `(x - mean) @ encoder.T + bias` and reconstructions `codes @ dictionary + mean`.
+
+    Both are differentiable. PCA, ICA, probes and concept activation vectors are of this form.
 
     Args:
-        dictionary: (c, d), what one unit of each concept adds.
-        encoder: (c, d), how each concept is read.
-        mean: (d), taken off before reading and added after; 0 by default.
-        bias: (c), added to what is read; 0 by default.
+        dictionary: (c, d), what one unit of each code adds to a row.
+        encoder: (c, d), the direction along which each code is read.
+        mean: (d), subtracted before encoding and added after decoding; 0 by default.
+        bias: (c), added to the codes; 0 by default.
+
+    Examples:
+        The second direction is twice as long, so its encoder divides by two to reconstruct a row exactly.
+
+        >>> from interp_core.concepts import AffineSpace
+        >>> dictionary = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+        >>> space = AffineSpace(dictionary, torch.linalg.inv(dictionary).T, mean=torch.tensor([1.0, 1.0]))
+        >>> codes = space.encode(torch.tensor([[4.0, 5.0]]))
+        >>> codes, space.decode(codes)
+        (tensor([[3., 2.]]), tensor([[4., 5.]]))
     """
 
     encoder: Tensor
@@ -155,33 +227,33 @@ class AffineSpace(ConceptSpace):
         self.register_buffer("bias", torch.zeros(count) if bias is None else bias.detach().float().reshape(count))
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
-        """Codes of each row, of any sign."""
+        """The codes of each row (n, c), of either sign."""
         return (values - self.mean) @ self.encoder.T + self.bias
 
     def decode(self, codes: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
-        """Activations made of these codes."""
+        """The activations (n, d) that codes stand for."""
         return codes @ self.dictionary + self.mean
 
 
-_CORE, _CORE_FACES = "interp-core", ("concepts", "metrics", "testing")  # where the core has spaces
+_CORE, _CORE_FACES = "interp-core", ("concepts", "metrics", "testing")  # the rooms of the core that define spaces
 
 
 def _name_of(made: type) -> str:
-    """A class of spaces as files name it: package and class, whatever the module is called."""
+    """The name of a class in saved files: package and class, independent of the module."""
     return f"{_package_of(made.__module__)}/{made.__qualname__}"
 
 
 def _class_named(name: str) -> type[Any]:
-    """The class of a saved space: of the core, of a package that declares methods, or of this program.
+    """The class of a saved space: from the core, a package that declares methods, or this program.
 
     Raises:
-        InputError: no installed package declares it, and this program has not defined it.
-        BrokenPluginError: its package is installed and has no such class.
+        InputError: no installed package declares it, and this program does not define it.
+        BrokenPluginError: its package is installed, but does not have that class.
     """
-    module, path, attribute = name.partition(":")  # as 0.1 named it
+    module, path, attribute = name.partition(":")  # files of 0.1 name `module:Class`
     package, _, attribute = (_package_of(module), "", attribute) if path else name.rpartition("/")
     if path and package != PROGRAM:
-        with contextlib.suppress(ImportError):  # it may have moved within its package since
+        with contextlib.suppress(ImportError):  # the class may have moved to another module of its package
             import_module(module)
     if package == _CORE:
         known: list[Any] = [getattr(import_module(f"interp_core.{face}"), attribute, None) for face in _CORE_FACES]
@@ -196,7 +268,10 @@ def _class_named(name: str) -> type[Any]:
         raise BrokenPluginError(
             f"{name!r} is not a ConceptSpace; the file was written by another version of its package."
         )
-    raise InputError(f"the space is a {name!r}, which no installed package declares; install or import where it is.")
+    raise InputError(
+        f"the space is of class {name!r}, which no installed package declares; install or import the package that "
+        "defines it."
+    )
 
 
 def _package_of(module: str) -> str:

@@ -1,4 +1,4 @@
-"""One metric of the attributions of one model: the question asked again, text by text, and a random answer beside."""
+"""Runs one metric on the attributions of one model, text by text, and on random scores for the chance level."""
 
 from __future__ import annotations
 
@@ -26,13 +26,26 @@ RANDOM_ORDERS = 30
 
 @dataclass(frozen=True, eq=False)
 class ModelAccess:
-    """What a metric that needs the model is given: the model, and the same question asked of another one.
+    """What a metric that declares the need `"model"` gets: the model, and the same question about other models.
 
     Attributes:
         model: the model that was explained.
-        session: the run.
+        session: the run that the metric is part of.
         prepared: the text.
-        kept: what `once` has made, for all texts of the run.
+        kept: what `once` has made, shared by all texts of the run.
+        lock: guards `kept`.
+
+    Examples:
+        >>> from interp_core.metrics import Score
+        >>> from interp_core.testing import planted_model
+        >>> model, weaker = (planted_model({"happy": (worth, 0.0)}) for worth in (3.0, 1.0))
+        >>> class Loss:  # of probability, on the weaker model
+        ...     needs, higher_is_better = frozenset({"model"}), None
+        ...     def measure(self, attribution, question, access):
+        ...         return Score(float(question.intact() - access.of(weaker).intact()), None)
+        >>> why = interp.attribute(model, "so happy", by="occlusion", targets=0, progress=False)
+        >>> round(interp.measure(why, model, by=Loss(), progress=False).value, 3)
+        0.222
     """
 
     model: WrappedModel
@@ -42,13 +55,13 @@ class ModelAccess:
     lock: Any
 
     def of(self, model: WrappedModel) -> Question:
-        """The same text, targets, units and removal, asked of another model with the same tokenizer."""
+        """The question about another model with the same tokenizer: the same text, targets, units and removal."""
         other = Session(model, self.session.options)
         other.cost = other.batch_runner.cost = self.session.cost
         return other.alone(dataclasses.replace(self.prepared, intact=None))
 
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
-        """What `make` gives, made once for all texts."""
+        """The value of `make()`, computed once for each key and shared by all texts of the run."""
         with self.lock:
             if key not in self.kept:
                 self.kept[key] = make()
@@ -57,16 +70,18 @@ class ModelAccess:
 
 @dataclass(frozen=True, eq=False)
 class AttributionMetricRun:
-    """A metric with all that it is told.
+    """A metric and everything that it is given.
 
     Attributes:
-        metric: an instance.
-        attributions: of texts of one model.
+        metric: the instance.
+        attributions: attributions of texts of one model.
         model: that model.
-        needs: what the metric is given beside the attribution and the question, in this order: `method`, `labels`
-            (what people marked in the text), `model` (an `ModelAccess`).
-        labels: one for each text; None where not needed.
-        method: the one that made the attributions, where it is not installed.
+        needs: what the metric gets besides the attribution and the question, in this order: `method`, `labels` (what
+            people marked in the text), `model` (a `ModelAccess`).
+        labels: one for each text; None if the metric does not need them.
+        method: the method that made the attributions, if it is not installed.
+        kept: what `ModelAccess.once` has made.
+        lock: guards `kept`.
     """
 
     metric: Any
@@ -81,15 +96,20 @@ class AttributionMetricRun:
     def score(
         self, score: str | None, removal: Removal | None, max_rows: int | Literal["as before"] | None, progress: bool
     ) -> Score:
-        """The mean over texts, with its interval, and the same for random answers; the arguments are `measure`'s."""
+        """The mean over texts with its interval and chance level; the arguments are those of `measure`.
+
+        Raises:
+            InputError: the labels, the model or an option does not fit the attributions.
+            ModelError: the metric returned something other than a `Score` with a finite value.
+        """
         if len(self.labels) != len(self.attributions):
             raise InputError(f"{len(self.labels)} labels were given for {len(self.attributions)} attributions.")
         made_on = {a.made_by.model for a in self.attributions} - {""}
         if made_on and made_on != {self.model.name}:
             names = ", ".join(sorted(made_on))
-            raise InputError(f"the attributions are of {names}, the model is {self.model.name}; give that one.")
+            raise InputError(f"the attributions are of {names}, not of {self.model.name}; give the model explained.")
         if "method" in self.needs and (score is not None or removal is not None):
-            raise InputError("this metric asks the method again as it was asked before; leave score= and removal= out.")
+            raise InputError("this metric runs the method again as it was asked before; leave out score= and removal=.")
         limits = [n for a in self.attributions if (n := a.made_by.settings.get("max_rows"))]
         options = Options(
             score=self._space(score),
@@ -102,15 +122,16 @@ class AttributionMetricRun:
         prepared = [_prepared(a, session) for a in self.attributions]
         draws = max(1, math.ceil(RANDOM_ORDERS / len(prepared)))
         works = [partial(self._one, session, i, p, draws) for i, p in enumerate(prepared)]
-        found = session.each(prepared, works, f"measure by {type(self.metric).__name__.lower()}")
-        return self._summed(found, session, prepared[0], draws)
+        scores = session.each(prepared, works, f"measure by {type(self.metric).__name__.lower()}")
+        return self._summed(scores, session, prepared[0], draws)
 
     def _summed(
-        self, found: Sequence[tuple[Score, Tensor]], session: Session, prepared: PreparedText, draws: int
+        self, scores: Sequence[tuple[Score, Tensor]], session: Session, prepared: PreparedText, draws: int
     ) -> Score:
-        each = [_values(own) for own, _ in found]
+        """The mean of the scores of texts, each with the values that random scores get on the same text."""
+        each = [_values(own) for own, _ in scores]
         means = torch.stack([v.mean() for v in each])  # a text counts once, however many targets it has
-        chances = torch.stack([f.mean() for _, f in found])
+        chances = torch.stack([random.mean() for _, random in scores])
         better = self.metric.higher_is_better
         score = Score(
             float(means.mean()),
@@ -119,59 +140,57 @@ class AttributionMetricRun:
             interval_of_mean(means),
             float(chances.mean()),
             None if better is None else (means - chances) * (1 if better else -1),
-            definition=found[0][0].definition,
-            notes=tuple(dict.fromkeys(note for own, _ in found for note in own.notes)),
+            definition=scores[0][0].definition,
+            notes=tuple(dict.fromkeys(note for own, _ in scores for note in own.notes)),
         )
-        settings = {"score": prepared.space, "removal": prepared.removal, "texts": len(found), "random orders": draws}
+        settings = {"score": prepared.space, "removal": prepared.removal, "texts": len(scores), "random orders": draws}
         return finished(score, self.metric, session.cost, self.model.name, settings)
 
     def _one(
         self, session: Session, i: int, prepared: PreparedText, draws: int, question: Question
     ) -> tuple[Score, Tensor]:
-        """The metric of one attribution, and of `draws` random ones on the same question."""
+        """The score of one attribution, and the values of `draws` random ones for the same question."""
         attribution = self.attributions[i]
         more = {"labels": self.labels[i], "model": ModelAccess(self.model, session, prepared, self.kept, self.lock)}
-        wanted = [name for name in ("labels", "model") if name in self.needs]
-        extra = [more[name] for name in wanted]
-        asks = "method" in self.needs
-        value = self.metric.measure(attribution, question, *([self._method(attribution)] if asks else []), *extra)
+        extra = [more[name] for name in ("labels", "model") if name in self.needs]
+        needs_method = "method" in self.needs
+        method = [self._method(attribution)] if needs_method else []
+        score = self.metric.measure(attribution, question, *method, *extra)
         generator = torch.Generator().manual_seed(i)
         size = float(attribution.scores.square().mean().sqrt()) or 1.0  # some metrics are in the unit of the scores
         random = []
         for _ in range(draws):
-            renewed = question.with_budget(session.options.max_rows)  # a limit on rows is for one answer
+            renewed = question.with_budget(session.options.max_rows)  # a limit on rows holds for each answer
             drawn = torch.randn(attribution.scores.shape, generator=generator) * size
             other = dataclasses.replace(attribution, scores=drawn * question.applicable, error=None)
-            value_by_chance = self.metric.measure(
-                other, renewed, *([RandomScores(generator, size)] if asks else []), *extra
-            )
-            random.append(_values(value_by_chance))
-        return value, torch.cat(random)
+            method = [RandomScores(generator, size)] if needs_method else []
+            random.append(_values(self.metric.measure(other, renewed, *method, *extra)))
+        return score, torch.cat(random)
 
     def _method(self, attribution: Attribution) -> Any:
         return self.method if self.method is not None else made_again(attribution.made_by, "attribution")
 
     def _space(self, score: str | None) -> str:
-        """The score space asked for, or probability; the attributions' own where the metric is about those."""
-        entropies = {"entropy"} & {a.score_space for a in self.attributions}
-        if score is not None and (score == "entropy") != bool(entropies):
-            raise InputError("an entropy is explained by its own attributions alone; leave score= out.")
+        """The score space given, or that of the attributions if the metric depends on it, or probability."""
+        spaces = {a.score_space for a in self.attributions}
+        if score is not None and (score == "entropy") != ("entropy" in spaces):
+            raise InputError("attributions of an entropy are measured in entropy, others are not; leave out score=.")
         if score is not None:
             return score
-        spaces = {a.score_space for a in self.attributions}
         if getattr(self.metric, "space", "") == "own" or "entropy" in spaces:
             if len(spaces) > 1:
-                raise InputError(f"the attributions are in {', '.join(sorted(spaces))}; say score=… for the metric.")
+                raise InputError(f"the attributions are in {', '.join(sorted(spaces))}; give score=… for the metric.")
             return spaces.pop()
         return "logit" if self.model.head == "regression" else "probability"
 
     def _layer(self) -> str | None:
-        """Where the attributions were made, for a metric that is about those; other metrics remove words."""
+        """The layer of the attributions, for metrics that depend on it; other metrics remove units of the input."""
         if getattr(self.metric, "space", "") != "own":
             return None
         layers = {a.made_by.settings.get("layer", "embeddings") for a in self.attributions}
         if len(layers) > 1:
-            raise InputError(f"the attributions were made at {', '.join(sorted(layers))}; measure those of one layer.")
+            names = ", ".join(sorted(layers))
+            raise InputError(f"the attributions were made at {names}; measure the attributions of one layer at a time.")
         layer = str(layers.pop())
         return None if layer == "embeddings" else layer
 
@@ -179,8 +198,8 @@ class AttributionMetricRun:
         """The removal that the attributions were made with."""
         names = {str(a.made_by.settings.get("removal", "auto")).split()[0] for a in self.attributions}
         if len(names) > 1 or names & {"tensor"}:
-            found = ", ".join(sorted(names))
-            raise InputError(f"the attributions were made with removal {found}; say removal=… for the metric.")
+            listed = ", ".join(sorted(names))
+            raise InputError(f"the attributions were made with removal {listed}; give removal=… for the metric.")
         return names.pop()
 
 
@@ -192,18 +211,22 @@ def finished(score: Score, metric: Any, cost: Cost, model: str, settings: dict[s
     """The score with its name, definition and provenance.
 
     Raises:
-        ModelError: it is no `Score` with a finite value.
+        ModelError: it is not a `Score` with a finite value.
     """
     if not isinstance(score, Score) or not math.isfinite(score.value):
-        raise ModelError(f"{type(metric).__name__} gave {score}; a Score with a finite value was expected.")
+        raise ModelError(f"{type(metric).__name__} returned {score}; a Score with a finite value was expected.")
     made = made_by(metric, cost, model, settings)
     definition = score.definition or getattr(metric, "definition", "")
     return dataclasses.replace(score, name=score.name or made.method, definition=definition, made_by=made)
 
 
 def _prepared(attribution: Attribution, session: Session) -> PreparedText:
-    """The question's input again, from the very ids that were explained."""
+    """The text prepared again, from the token ids that were explained.
+
+    Raises:
+        InputError: the attribution was not made from a text.
+    """
     if not isinstance(attribution.encoded, DividedText):
-        raise InputError("this attribution does not come from a text of a model, so it cannot be asked about again.")
+        raise InputError("this attribution was not made from a text of a model, so no metric can ask the model again.")
     readout = readout_of(attribution.targets, session.options.score, session.model.head)
     return PreparedText(attribution.encoded, readout, session.removal_name(readout))

@@ -1,4 +1,4 @@
-"""Which attribution method to trust on a model: methods and metrics on the same texts, as one table with a verdict."""
+"""Which attribution method to trust on a model: methods × metrics on the same texts, as a table with a verdict."""
 
 from __future__ import annotations
 
@@ -22,12 +22,27 @@ from interp_core.results import Cost, MadeBy, load_json, save_json
 from interp_core.statistics import FEWEST, interval_of_mean
 from interp_core.text import Granularity, Text, as_texts
 
-SURE = 0.95
+SURE = 0.95  # confidence that no comparison of a benchmark is wrong
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One method: its scores by metric, what it cost, and why it failed, if it did."""
+    """One method of a benchmark: its scores, its cost and its failures.
+
+    Attributes:
+        method: name of the method.
+        parameters: its hyperparameters, as JSON values.
+        scores: by name of the metric.
+        cost: what the attributions cost, without the metrics.
+        failures: messages by name of the metric; under `""` if the method itself failed.
+        made_by: provenance of the attributions; None if the method failed.
+
+    Examples:
+        >>> from interp_core.metrics import Row, Score
+        >>> row = Row("occlusion", scores={"insertion": Score(0.9, True)}, failures={"deletion": "too few rows"})
+        >>> row.scores["insertion"].value, row.failures["deletion"]
+        (0.9, 'too few rows')
+    """
 
     method: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -42,12 +57,19 @@ class Benchmark:
     """Methods × metrics on the same texts of one model.
 
     Attributes:
-        rows: one for each method, in the order they were given.
-        metrics: the names of the metrics.
-        model: the name of the model.
-        texts: how many texts.
-        deciding: the metrics that a verdict may rest on; None for all. Those that ask whether a method is steady are
-            not among them: one that always says the same is.
+        rows: one for each method, in the order given.
+        metrics: names of the metrics.
+        model: name of the model.
+        texts: the number of texts.
+        deciding: names of the metrics that the verdict may rest on; None for all. `benchmark` excludes metrics that run
+            the method again: they ask how stable it is, and a method that ignores the model is stable too.
+
+    Examples:
+        >>> from interp_core.metrics import Benchmark, Row, Score
+        >>> score = Score(0.9, higher_is_better=True, margins=torch.tensor([0.3, 0.4, 0.35, 0.5, 0.45]))
+        >>> result = Benchmark((Row("occlusion", scores={"insertion": score}),), ("insertion",), "bert", texts=5)
+        >>> result.beats_chance(result.rows[0], "insertion"), result.trusted.method
+        (True, 'occlusion')
     """
 
     SUFFIX: ClassVar[str] = ".json"
@@ -59,33 +81,36 @@ class Benchmark:
 
     @property
     def ranked(self) -> tuple[str, ...]:
-        """The metrics that say which of two answers is better, of those that decide."""
+        """The deciding metrics that have a direction and at least one score."""
         named = self.metrics if self.deciding is None else self.deciding
         scores = [(m, s) for row in self.rows for m, s in row.scores.items()]
         return tuple(m for m in named if any(n == m and s.higher_is_better is not None for n, s in scores))
 
     @cached_property
     def level(self) -> float:
-        """How sure one comparison must be so that all together are wrong in 5 of 100 benchmarks (Bonferroni)."""
+        """The confidence level of one comparison at which 95 % of benchmarks have no wrong one (Bonferroni)."""
         return 1 - (1 - SURE) / max(1, sum(m in row.scores for row in self.rows for m in self.ranked))
 
     def beats_chance(self, row: Row, metric: str) -> bool:
-        """Whether a method is better than random orders on the same texts by more than chance, of all comparisons."""
+        """Whether a method is significantly better than random orders on the same texts, at the level `level`."""
         score = row.scores.get(metric)
-        found = interval_of_mean(score.margins, 2 * self.level - 1) if score and score.margins is not None else None
-        return found is not None and found[0] > 0
+        interval = interval_of_mean(score.margins, 2 * self.level - 1) if score and score.margins is not None else None
+        return interval is not None and interval[0] > 0
 
     @cached_property
     def trusted(self) -> Row | None:
-        """The method to trust: of those that beat chance on more than half of the metrics the one with the best mean
-        rank over metrics, the cheaper of equals. None where none does.
+        """The method to trust, or None: among those that beat chance on more than half of the ranked metrics, the one
+        with the best mean rank; ties go to the cheaper.
         """
         wins = {row.method: sum(self.beats_chance(row, m) for m in self.ranked) for row in self.rows}
         able = [row for row in self.rows if 2 * wins[row.method] > len(self.ranked)]
         return min(able, key=lambda row: (self.mean_rank(row, able), row.cost.rows), default=None)
 
     def mean_rank(self, row: Row, among: Sequence[Row]) -> float:
-        """The mean over metrics of the place of a method among others, 1 for the best; last where it has no score."""
+        """The mean rank of a method among others over the ranked metrics, of which there must be one.
+
+        1 is the best rank; without a score a method is last.
+        """
         places = []
         for metric in self.ranked:
             own = _goodness(row, metric)
@@ -94,10 +119,10 @@ class Benchmark:
 
     @property
     def verdict(self) -> str:
-        """In words: which method to trust here, or that none earns it."""
+        """The result in words: which method to trust here, or why none."""
         if not any(row.scores for row in self.rows):
-            said = [why for row in self.rows for why in row.failures.values()]
-            return f"Nothing could be measured: {said[0] if said else 'there are no methods.'}"
+            messages = [message for row in self.rows for message in row.failures.values()]
+            return f"Nothing could be measured: {messages[0] if messages else 'there are no methods.'}"
         if not self.ranked:
             return "None of these metrics says which method to trust; add one such as insertion."
         if self.texts < FEWEST:
@@ -117,7 +142,7 @@ class Benchmark:
         return f"{self.to_csv()}{self.verdict}"
 
     def to_csv(self, path: str | Path | None = None) -> str:
-        """A line for each method and metric; also written to `path` if given."""
+        """The table as CSV, with a line for each method and metric; also written to `path` if given."""
         out = io.StringIO()
         table = csv.writer(out, lineterminator="\n")
         table.writerow(COLUMNS)
@@ -149,7 +174,7 @@ class Benchmark:
         ]
 
     def save(self, path: str | Path) -> Path:
-        """Write as JSON."""
+        """Write a JSON file and return its path."""
         rows = [
             {
                 **vars(row),
@@ -164,7 +189,11 @@ class Benchmark:
 
     @classmethod
     def load(cls, path: str | Path) -> Benchmark:
-        """Read what `save` wrote."""
+        """The benchmark in a file that `save` wrote.
+
+        Raises:
+            InputError: there is no such file, or it does not hold a benchmark.
+        """
         data = load_json(path, "benchmark")
         rows = tuple(
             Row(
@@ -230,27 +259,44 @@ def benchmark(
     max_rows: int | None = None,
     progress: bool = True,
 ) -> Benchmark:
-    """Every method measured by every metric on the same texts.
+    """Measure every attribution method with every metric on the same texts.
+
+    If a method or a metric fails, the message is kept in its row and the others are still run.
 
     Args:
         model: the model.
-        texts: five or more, so that methods can be told from chance.
-        methods: names or instances of attribution methods; a mapping gives them names of your own.
-        metrics: names or instances of metrics of attributions, or a mapping.
-        labels: what people marked in each text, for metrics that compare with it.
+        texts: one text or several, as in `interp.attribute`; with fewer than five no method can be told from chance.
+        methods: names or instances of attribution methods; or a mapping of names of your own to these.
+        metrics: names or instances of metrics of attributions; or a mapping of names of your own to these.
+        labels: for metrics that compare with people: a list of character spans [start, stop) for each text.
         targets: what is explained, as in `interp.attribute`.
-        granularity: the units.
+        granularity: what a unit is.
         removal: what an absent unit is.
         score: the score space that is explained.
-        output: of generators, what one target is.
-        layer: explain through this layer.
-        max_new_tokens: of generators, the most tokens of an answer.
-        max_rows: the most rows of the model that one text may take.
-        progress: show bars on a terminal or notebook.
+        output: for generators: what one target is.
+        layer: explain through the hidden states of this layer; a block number or a module path.
+        max_new_tokens: for generators: the most tokens of a continuation.
+        max_rows: the most rows of the model that one text may take, for each method and each metric.
+        progress: show progress bars in a terminal or notebook.
+
+    Returns:
+        The scores, costs and failures of each method, with the method to trust.
 
     Raises:
-        InputError: no methods or metrics, or a name given twice. What goes wrong within one method or metric is kept
-            in its row, and the others go on.
+        InputError: there are no methods or metrics, names occur twice, a metric needs `labels`, or a text, target or
+            option cannot be used.
+        UnsupportedError: a metric measures another kind of result.
+        UnknownMethodError: no installed package declares a method or metric of some name.
+
+    Examples:
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0), "angry": (-1.0, 1.5)})
+        >>> texts = [f"i was {how} {mood} today" for how in ("so", "very") for mood in ("happy", "sad", "angry")]
+        >>> result = interp.benchmark(model, texts, methods="occlusion", metrics="insertion", progress=False)
+        >>> result.trusted.method
+        'occlusion'
+        >>> result.rows[0].scores["insertion"].values.shape
+        torch.Size([6])
     """
     chosen, measured_by = _named(methods, "methods"), _named(metrics, "metrics")
     needs = {name: _needs(name, metric) for name, metric in measured_by.items()}
@@ -261,7 +307,7 @@ def benchmark(
     rows = []
     for name, method in chosen.items():
         try:
-            found = attribute(
+            attributions = attribute(
                 model,
                 corpus,
                 by=method,
@@ -279,42 +325,49 @@ def benchmark(
             rows.append(Row(name, failures={"": str(error)}))
             continue
         scores, failures = {}, {}
+        instance = None if isinstance(method, str) else method
         for metric_name, metric in measured_by.items():
-            what = (model, labels) if "labels" in needs[metric_name] else (model,)
-            again = None if isinstance(method, str) else method
+            produced_by = (model, labels) if "labels" in needs[metric_name] else (model,)
+            absent = None if "method" in needs[metric_name] else removal
             try:
-                same = None if "method" in needs[metric_name] else removal
-                scores[metric_name] = measure(found, *what, by=metric, method=again, removal=same, progress=progress)
+                scores[metric_name] = measure(
+                    attributions, *produced_by, by=metric, method=instance, removal=absent, progress=progress
+                )
             except (*EXPECTED, InputError) as error:
                 failures[metric_name] = str(error)
-        made = found[0].made_by
+        made = attributions[0].made_by
         rows.append(Row(name, made.parameters, scores, made.cost, failures, made))
-    deciding = tuple(name for name, needed in needs.items() if "method" not in needed)  # the others ask for steadiness
+    deciding = tuple(name for name, needed in needs.items() if "method" not in needed)  # the others measure stability
     return Benchmark(tuple(rows), tuple(measured_by), model.name, len(corpus), deciding)
 
 
 def _named(several: Named | str, what: str) -> dict[str, Any]:
-    given: Named = [several] if isinstance(several, str) else several
-    if isinstance(given, Mapping):
-        found = dict(given)
+    """Methods or metrics by name.
+
+    Raises:
+        InputError: there are none, or two have the same name.
+    """
+    items: Named = [several] if isinstance(several, str) else several
+    if isinstance(items, Mapping):
+        named = dict(items)
     else:
-        found = {one if isinstance(one, str) else name_of(one): one for one in given}
-    if not found or len(found) < len(given):
+        named = {item if isinstance(item, str) else name_of(item): item for item in items}
+    if not named or len(named) < len(items):
         raise InputError(
-            f"the {what} are {', '.join(map(str, found)) or 'none'}, {len(given)} in all; at least one is needed, and "
-            "names that differ: give two of one kind as a mapping of names to instances."
+            f"the {what} are {', '.join(map(str, named)) or 'none'}, {len(items)} in all; at least one is needed, and "
+            "different names: give two of one name as a mapping of your own names to instances."
         )
-    return found
+    return named
 
 
 def _needs(name: str, metric: Any) -> frozenset[str]:
-    """What a metric is given beside attribution and question.
+    """What a metric gets besides the attribution and the question.
 
     Raises:
-        UnsupportedError: it measures something else than attributions.
+        UnsupportedError: it measures something other than attributions.
     """
     declared = find_method(metric, "metric") if isinstance(metric, str) else declaration_of(metric)
     if declared is not None and declared.measures != "attribution":
-        raise UnsupportedError(f"{name} measures {declared.measures}; a benchmark is of attributions.")
-    found: frozenset[str] = declared.needs if declared else getattr(metric, "needs", frozenset())
-    return found
+        raise UnsupportedError(f"{name} measures {declared.measures}; a benchmark measures attributions.")
+    needs: frozenset[str] = declared.needs if declared else getattr(metric, "needs", frozenset())
+    return needs

@@ -1,4 +1,4 @@
-"""How far to trust a result: the verb `measure`, with what a random answer gets beside every number."""
+"""The verb `measure`: how far to trust a result, as a number with its chance level."""
 
 from __future__ import annotations
 
@@ -30,27 +30,42 @@ def measure(
     progress: bool = True,
     **parameters: Any,
 ) -> Score:
-    """A number for a result.
+    """Measure a result with a metric.
 
     Args:
         result: an `Attribution` or a list of them, a `ConceptSpace`, or an `Interpretation`.
-        *what_produced_it: for attributions the `TextModel`, and for metrics that need labels what people marked: for
-            each text a list of characters [start, stop); for a space the `Activations`; for an interpretation the
-            space and the activations. Metrics of spaces that need them take the planted space and the `SplitModel`
-            after the activations, in this order.
-        by: the name of a metric, or an instance.
-        method: for metrics that ask the method again, the one that made the result, where it is not installed.
-        score: of attributions, the score space to measure in; by default probabilities, or the attributions' own space
-            where the metric is about those.
-        removal: of attributions, what an absent unit is; by default as the attributions were made.
-        max_rows: of attributions, the most rows of the model that one text may take; `"as before"` for the limit that
-            the attributions were made with, None for no limit.
-        progress: show a bar on a terminal or notebook.
-        **parameters: parameters of the metric, when `by` is a name.
+        *what_produced_it: for attributions the `TextModel`, and for metrics that need labels the marks of people: a
+            list of character spans [start, stop) for each text. For a space its `Activations`, then the planted space
+            and the `SplitModel` if the metric needs them. For an interpretation the space and the activations.
+        by: name of a metric, or an instance.
+        method: for metrics that run the method again: the method that made the result, if it is not installed.
+        score: for attributions: the score space to measure in, such as `"logit"`. By default probabilities, or the
+            space of the attributions if the metric depends on it.
+        removal: for attributions: what an absent unit is. By default as the attributions were made.
+        max_rows: for attributions: the most rows of the model that one text may take; `"as before"` is the limit that
+            the attributions were made with, None is no limit.
+        progress: show a progress bar in a terminal or notebook; for attributions only.
+        **parameters: parameters of the metric, if `by` is a name.
+
+    Returns:
+        The score, with what a random answer gets from the same metric. An interpretation has no chance level, and a
+        space has none with as many concepts as dimensions, if the metric is about reconstruction.
 
     Raises:
-        InputError: nothing to measure, or not what produced it.
-        UnsupportedError: the metric measures another kind of result.
+        InputError: `result` cannot be measured, `what_produced_it` does not fit it, or an option does not apply to it.
+        UnsupportedError: the metric measures another kind of result, or needs what this result does not have.
+        UnknownMethodError: no installed package declares a metric of this name.
+        BudgetError: the metric needs more rows than `max_rows` allows.
+        ModelError: the metric returned something other than a `Score` with a finite value.
+
+    Examples:
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> texts = ["i was so happy today", "i was very sad and tired"]
+        >>> attributions = interp.attribute(model, texts, by="occlusion", progress=False)
+        >>> score = interp.measure(attributions, model, by="insertion", progress=False)
+        >>> score.higher_is_better, score.value > score.chance
+        (True, True)
     """
     if isinstance(result, Attribution):
         result = [result]
@@ -68,57 +83,61 @@ def measure(
             (model,) = _expected(what_produced_it, WrappedModel)
         run = AttributionMetricRun(metric, list(result), model, needs, list(labels), method)
         return run.score(score, removal, max_rows, progress)
-    asked = [name for name, value in (("score", score), ("removal", removal)) if value is not None]
-    if asked or max_rows != "as before":
-        raise InputError(f"{(asked or ['max_rows'])[0]} is an option for attributions; leave it out.")
+    options = [name for name, value in (("score", score), ("removal", removal)) if value is not None]
+    if options or max_rows != "as before":
+        raise InputError(f"{(options or ['max_rows'])[0]} is an option for attributions; leave it out.")
     if kind == "concepts":
-        return _of_space(metric, result, _beside(needs, result, what_produced_it, method))
+        return _of_space(metric, result, _arguments(needs, result, what_produced_it, method))
     space, activations = _expected(what_produced_it, ConceptSpace, Activations)
     cost = Cost()
     with cost.timed():
-        number = metric.measure(result, space, activations)
-    return finished(number, metric, cost, activations.made_by.model, {})
+        measured = metric.measure(result, space, activations)
+    return finished(measured, metric, cost, activations.made_by.model, {})
 
 
-def _beside(needs: frozenset[str], space: ConceptSpace, given: tuple[Any, ...], method: Any) -> dict[str, Any]:
-    """What a metric of a space is given beside it, in order: the activations, then what it needs."""
+def _arguments(needs: frozenset[str], space: ConceptSpace, inputs: tuple[Any, ...], method: Any) -> dict[str, Any]:
+    """The arguments of a metric of spaces after the space, in order: the activations, the method, then other needs.
+
+    Raises:
+        InputError: the inputs do not fit the space or the metric.
+    """
     types = [Activations, *[t for need, t in (("truth", ConceptSpace), ("model", SplitModel)) if need in needs]]
-    activations, *rest = _expected(given, *types)
+    activations, *rest = _expected(inputs, *types)
     check_fits(space, activations)
     if "labels" in needs and activations.labels is None:
         raise InputError("this metric needs labels; make the activations with split.activations(…, labels=…).")
-    beside = dict(zip([need for need in ("truth", "model") if need in needs], rest, strict=True))
-    if "model" in beside:
-        check_layer(beside["model"], activations)
-    again = {"method": method or made_again(space.made_by, "concepts")} if "method" in needs else {}
-    return {"activations": activations, **again, **beside}
+    others = dict(zip([need for need in ("truth", "model") if need in needs], rest, strict=True))
+    if "model" in others:
+        check_layer(others["model"], activations)
+    fitted_by = {"method": method or made_again(space.made_by, "concepts")} if "method" in needs else {}
+    return {"activations": activations, **fitted_by, **others}
 
 
-def _of_space(metric: Any, space: ConceptSpace, beside: dict[str, Any]) -> Score:
+def _of_space(metric: Any, space: ConceptSpace, arguments: dict[str, Any]) -> Score:
+    """The score of a space, with that of random directions as its chance level."""
     cost = Cost()
-    activations: Activations = beside["activations"]
-    metric = (
-        metric.like(space, activations) if hasattr(metric, "like") else metric
-    )  # the same question for the random answer
-    chance = {**beside, "method": RandomFit(space.concepts)} if "method" in beside else beside
+    activations: Activations = arguments["activations"]
+    if hasattr(metric, "like"):  # settings derived from the space must also hold for the random answer
+        metric = metric.like(space, activations)
+    at_random = {**arguments, "method": RandomFit(space.concepts)} if "method" in arguments else arguments
     with cost.timed(), torch.no_grad():
-        score = metric.measure(space, *beside.values())
-        random = metric.measure(RandomDirections.like(space, activations), *chance.values())
+        score = metric.measure(space, *arguments.values())
+        random = metric.measure(RandomDirections.like(space, activations), *at_random.values())
     full = space.concepts >= space.width and getattr(metric, "reconstructs", True)
-    notes = ("No chance level: with as many concepts as dimensions random directions reconstruct everything.",)
-    notes = score.notes + notes * full + _seen(metric, space)
+    notes = ("No chance level: with as many concepts as dimensions, random directions reconstruct everything.",)
+    notes = score.notes + notes * full + _overlap_note(metric, space)
     score = dataclasses.replace(score, chance=None if full else random.value, notes=notes)
     settings = {"rows": len(activations), "layer": activations.layer}
     return finished(score, metric, cost, activations.made_by.model, settings)
 
 
-def _seen(metric: Any, space: ConceptSpace) -> tuple[str, ...]:
-    """What to say of a number about labels, where the space was learnt from labels too."""
+def _overlap_note(metric: Any, space: ConceptSpace) -> tuple[str, ...]:
+    """A note if the metric compares with labels and the space was learnt from labels too."""
     declared = declaration_of(metric)
-    learnt = next((m for m in methods("concepts") if m.name == space.made_by.method), None)
-    if declared is None or learnt is None or "labels" not in declared.needs & learnt.needs:
+    learnt_by = next((m for m in methods("concepts") if m.name == space.made_by.method), None)
+    if declared is None or learnt_by is None or "labels" not in declared.needs & learnt_by.needs:
         return ()
-    return ("The space was learnt from labels. Measure it on texts that it was not learnt from, or it is too good.",)
+    return ("The space was learnt from labels. The score is too good unless these texts are new to it.",)
 
 
 def _kind(result: Any) -> Kind:
@@ -133,10 +152,15 @@ def _kind(result: Any) -> Kind:
     )
 
 
-def _expected(given: tuple[Any, ...], *types: type) -> tuple[Any, ...]:
-    if len(given) != len(types) or not all(isinstance(g, t) for g, t in zip(given, types, strict=True)):
-        wanted = ", ".join("TextModel" if t is WrappedModel else t.__name__ for t in types)
+def _expected(inputs: tuple[Any, ...], *types: type) -> tuple[Any, ...]:
+    """The inputs.
+
+    Raises:
+        InputError: they are not of the types expected.
+    """
+    if len(inputs) != len(types) or not all(isinstance(value, t) for value, t in zip(inputs, types, strict=True)):
+        expected = ", ".join("TextModel" if t is WrappedModel else t.__name__ for t in types)
         raise InputError(
-            f"this result is measured with ({wanted}); ({', '.join(type(g).__name__ for g in given)}) was given."
+            f"this result is measured with ({expected}); ({', '.join(type(v).__name__ for v in inputs)}) was given."
         )
-    return given
+    return inputs

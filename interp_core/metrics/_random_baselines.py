@@ -1,4 +1,4 @@
-"""What a random answer gets: what stands beside every number."""
+"""Random answers: what a metric gives them is its chance level."""
 
 from __future__ import annotations
 
@@ -11,14 +11,27 @@ from interp_core.concepts import ConceptSpace
 from jaxtyping import Float
 from torch import Tensor
 
-APART = 1_000_003  # so that no other draw of the same seed gives these directions
+APART = 1_000_003  # keeps these draws apart from others with the same seed
 
 
 class RandomDirections(ConceptSpace):
-    """The floor of concept metrics: as many random directions through the mean, encoded by projection.
+    """The random answer to metrics of concepts: as many random directions through the mean, encoded by projection.
 
-    They are orthonormal; where there are more than dimensions, of length 1 and independent, and a row is decoded from
-    their projections by least squares.
+    Up to d directions are orthonormal. More than d are independent and of length 1, and rows are decoded from their
+    projections by least squares.
+
+    Args:
+        dictionary: (c, d) the directions.
+        mean: (d) subtracted before encoding and added after decoding.
+
+    Examples:
+        >>> from interp_core.metrics import RandomDirections
+        >>> from interp_core.testing import dictionary_world
+        >>> activations, space = dictionary_world()
+        >>> random, rows = RandomDirections.like(space, activations), activations.matrix()
+        >>> error, chance = (float((rows - answer(rows)).square().mean()) for answer in (space, random))
+        >>> error < 0.01 < chance
+        True
     """
 
     mean: Tensor
@@ -29,11 +42,17 @@ class RandomDirections(ConceptSpace):
 
     @classmethod
     def like(cls, space: ConceptSpace, activations: Activations, seed: int = 0) -> RandomDirections:
-        """As many directions as the space has concepts."""
+        """As many random directions as the space has concepts, through the mean of the activations.
+
+        Args:
+            space: a space of c concepts of width d.
+            activations: rows of width d.
+            seed: of the draw.
+        """
         noise = torch.randn(space.width, space.concepts, generator=torch.Generator().manual_seed(APART + seed))
         wide = space.concepts > space.width
-        found = torch.nn.functional.normalize(noise, dim=0) if wide else torch.linalg.qr(noise).Q
-        return cls(found.T.contiguous(), mean_of(activations))
+        columns = torch.nn.functional.normalize(noise, dim=0) if wide else torch.linalg.qr(noise).Q
+        return cls(columns.T.contiguous(), mean_of(activations))
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
         return (values - self.mean) @ self.dictionary.T
@@ -41,35 +60,48 @@ class RandomDirections(ConceptSpace):
     def decode(self, codes: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
         if self.concepts <= self.width:
             return codes @ self.dictionary + self.mean
-        back: Tensor = torch.linalg.pinv(self.dictionary.T)
-        return codes @ back + self.mean
+        inverse: Tensor = torch.linalg.pinv(self.dictionary.T)
+        return codes @ inverse + self.mean
 
 
 @dataclass(frozen=True)
 class RandomFit:
-    """The floor of metrics that learn a space again: random directions, others for another seed."""
+    """The random answer to metrics that fit a concept method again: `RandomDirections`, different for each seed.
+
+    Args:
+        concepts: the number of directions.
+        seed: of the draw.
+
+    Examples:
+        >>> from interp_core.metrics import RandomFit
+        >>> from interp_core.testing import dictionary_world
+        >>> activations, _ = dictionary_world()
+        >>> one, other = (RandomFit(concepts=3, seed=seed).fit(activations).dictionary for seed in (0, 1))
+        >>> one.shape, torch.equal(one, other)
+        (torch.Size([3, 12]), False)
+    """
 
     concepts: int = 20
     seed: int = 0
 
     def fit(self, activations: Activations) -> RandomDirections:
-        """Directions that have nothing to do with the activations but their mean."""
+        """Random directions through the mean of the activations, otherwise unrelated to them."""
         space = ConceptSpace(torch.zeros(self.concepts, activations.width))
         return RandomDirections.like(space, activations, self.seed)
 
 
 @dataclass(frozen=True)
 class RandomScores:
-    """The floor of metrics that ask the method again: scores that look at nothing, new ones each time.
+    """The random answer to metrics that run an attribution method again: new random scores in each call.
 
     Args:
         generator: of the draws.
-        size: of the scores.
+        size: standard deviation of the scores.
     """
 
     generator: torch.Generator
     size: float = 1.0
 
     def attribute(self, question: Question) -> Float[Tensor, "k u"]:
-        """Normal, as large as the scores they stand for."""
+        """Normal scores with mean 0."""
         return torch.randn(len(question.targets), len(question.units), generator=self.generator) * self.size

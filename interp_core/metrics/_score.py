@@ -1,4 +1,4 @@
-"""A number with what it takes to read it."""
+"""The value `Score`: one number about a result, with its interval and chance level."""
 
 from __future__ import annotations
 
@@ -18,17 +18,29 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """One number for a result, with what it takes to read it.
+    """One number about a result, with its interval and its chance level.
 
     Attributes:
         value: the number.
-        higher_is_better: the direction; None where neither is better.
-        values: one for each input and target (n); the value is the mean over inputs. None for a number of the whole.
-        interval: 95 % interval of the mean over inputs (Student's t); None for fewer than five.
+        higher_is_better: the direction; None if neither is better.
+        values: (n) one number for each input and target, or None; `value` is then the mean over inputs.
+        interval: 95 % interval of the mean over inputs (Student's t); None for fewer than five inputs.
         chance: what a random answer gets: random orders of units, or random directions in place of concepts.
-        margins: (m) for each input by how much it is better than chance on that same input; negative where worse.
-        name: the metric.
+        margins: (m) by how much each input is better than chance on the same input; negative where it is worse.
+        name: name of the metric.
         definition: the number in words, with its parameters.
+        made_by: metric, model, settings and cost.
+        notes: what a reader should know.
+
+    Examples:
+        >>> from interp_core.metrics import Score
+        >>> margins = torch.tensor([0.1, 0.2, 0.3, 0.2, 0.4, 0.6])
+        >>> score = Score(0.8, higher_is_better=True, chance=0.5, margins=margins, name="insertion")
+        >>> print(score)
+        insertion 0.800 (random: 0.500), higher is better
+        >>> low, high = score.margin
+        >>> low > 0  # better than chance on such inputs
+        True
     """
 
     SUFFIX: ClassVar[str] = ".json"
@@ -45,13 +57,13 @@ class Score:
 
     @property
     def floor(self) -> float | None:
-        """The name of `chance` in 0.1."""
+        """Deprecated name of `chance`."""
         warnings.warn("Score.floor is called Score.chance; floor goes with 0.3.", DeprecationWarning, stacklevel=2)
         return self.chance
 
     @property
     def margin(self) -> tuple[float, float] | None:
-        """95 % interval of how much better than chance it is, input by input; None for fewer than five."""
+        """95 % interval of the mean of `margins`; None without margins or for fewer than five."""
         return None if self.margins is None else interval_of_mean(self.margins)
 
     def __str__(self) -> str:
@@ -61,7 +73,7 @@ class Score:
         return f"{self.name} {self.value:.3f}{interval}{chance}{direction}"
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """The score as plain JSON values."""
         plain = {
             f.name: getattr(self, f.name)
             for f in dataclasses.fields(self)
@@ -76,7 +88,7 @@ class Score:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Score:
-        """The value that `to_json` described."""
+        """The score that `to_json` described."""
         values, margins = data["values"], data.get("margins")
         renamed = {"chance" if name == "floor" else name: value for name, value in data.items()}  # as 0.1 wrote it
         return cls(
@@ -91,15 +103,15 @@ class Score:
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write as JSON."""
+        """Write a JSON file and return its path."""
         return save_json(path, "score", self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> Score:
-        """Read what `save` wrote.
+        """The score in a file that `save` wrote.
 
         Raises:
-            InputError: no such file, or one that holds something else.
+            InputError: there is no such file, or it does not hold a score.
         """
         return cls.from_json(load_json(path, "score"))
 

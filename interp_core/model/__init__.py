@@ -1,5 +1,5 @@
-"""The user's Hugging Face model, called in one place and left as it is: hooks, injected states, requests that share
-passes, layers and splits, and the way from logits to scores."""
+"""The user's Hugging Face model, called in one place and left unchanged: hooks, injections, requests that share
+passes, layers and splits, and readouts from logits to scores."""
 
 from typing import TYPE_CHECKING
 

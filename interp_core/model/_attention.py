@@ -1,4 +1,4 @@
-"""Attention weights, seen and exchanged while the model runs, whatever computes them."""
+"""Attention weights, observed and replaced while the model runs, for any attention implementation."""
 
 from __future__ import annotations
 
@@ -12,41 +12,40 @@ from interp_core.errors import LayerError, UnsupportedError
 from interp_core.model._wrapped_model import WrappedModel
 from torch import Tensor
 
-# Called with the number of the layer, its attention weights (p, h, t, s) and values (p, h, s, e); returns both, as they
-# are to be, or None to leave them.
+# Called with the number of the layer, its attention weights (p, h, t, s) and values (p, h, s, e); returns replacements
+# of both, or None to leave them as they are.
 SeesAttention = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor] | None]
 _one_at_a_time = threading.RLock()
 
 
 @contextmanager
 def attending(see: SeesAttention) -> Iterator[None]:
-    """Within it every attention of this thread's passes is shown to `see`, which may exchange weights and values.
+    """A context in which `see` is called with every attention of this thread's passes and may replace it.
 
-    The weights are found whatever computes the attention: it is linear in the values, so that given the identity as
-    values it returns its weights.
+    Attention is linear in its values, so that any implementation returns its weights when the values are the identity.
 
     Raises:
-        UnsupportedError: this version of transformers has no single door that all attention passes through.
+        UnsupportedError: this version of transformers has no single function that all attention goes through.
     """
     from transformers.modeling_utils import AttentionInterface
 
-    door = getattr(AttentionInterface, "get_interface", None)
-    if door is None:
-        raise UnsupportedError("attention can be observed with transformers 5 or newer; install it.")
+    original = getattr(AttentionInterface, "get_interface", None)
+    if original is None:
+        raise UnsupportedError("attention can only be observed with transformers 5 or newer; install it.")
     caller, count = threading.get_ident(), [0]
 
     def get_interface(self: Any, name: Any, default: Any) -> Any:
-        own = door(self, name, default)
+        compute = original(self, name, default)
         if threading.get_ident() != caller:
-            return own
+            return compute
 
         def attend(module: Any, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Any:
-            weights = _weights(own, module, (query, key, value), args, kwargs)  # (p, h, t, s)
-            spread = value.repeat_interleave(query.shape[1] // value.shape[1], dim=1)
-            found = see(count[0], weights, spread)
+            weights = _weights(compute, module, (query, key, value), args, kwargs)  # (p, h, t, s)
+            values = value.repeat_interleave(query.shape[1] // value.shape[1], dim=1)  # one for each query head
+            replacements = see(count[0], weights, values)
             count[0] += 1
-            weights, spread = (weights, spread) if found is None else found
-            return (weights.to(spread) @ spread).transpose(1, 2).contiguous(), None
+            weights, values = (weights, values) if replacements is None else replacements
+            return (weights.to(values) @ values).transpose(1, 2).contiguous(), None
 
         return attend
 
@@ -55,19 +54,19 @@ def attending(see: SeesAttention) -> Iterator[None]:
         try:
             yield
         finally:
-            AttentionInterface.get_interface = door  # type: ignore[method-assign]
+            AttentionInterface.get_interface = original  # type: ignore[method-assign]
 
 
-def _weights(own: Any, module: Any, states: tuple[Tensor, Tensor, Tensor], args: Any, kwargs: Any) -> Tensor:
+def _weights(compute: Any, module: Any, states: tuple[Tensor, Tensor, Tensor], args: Any, kwargs: Any) -> Tensor:
     query, key, value = states
     length = key.shape[2]
     identity = torch.eye(length, dtype=value.dtype, device=value.device).expand(*value.shape[:2], length, length)
-    weights: Tensor = own(module, query, key, identity, *args, **kwargs)[0]  # (p, t, h, s)
+    weights: Tensor = compute(module, query, key, identity, *args, **kwargs)[0]  # (p, t, h, s)
     return weights.transpose(1, 2)
 
 
 def attends(model: WrappedModel) -> bool:
-    """Whether the attention of each block can be seen, and the pass is unchanged by looking: tried on a short text."""
+    """Whether the attention of each block can be observed without changing the logits, tested on a short text."""
     if "attention" not in model.tried:
         model.tried["attention"] = _attends(model)
     return bool(model.tried["attention"])
@@ -80,8 +79,8 @@ def _attends(model: WrappedModel) -> bool:
         return False
     try:
         plain = model.logits(ids)
-        with model.lock, attending(lambda number, _w, _v: seen.append(number)):  # in the order of `run`
-            watched = model.logits(ids)
-        return len(seen) == len(model.blocks) and torch.allclose(plain, watched, atol=1e-4, rtol=1e-3)
+        with model.lock, attending(lambda number, _w, _v: seen.append(number)):  # the same order of locks as in `run`
+            observed = model.logits(ids)
+        return len(seen) == len(model.blocks) and torch.allclose(plain, observed, atol=1e-4, rtol=1e-3)
     except (LayerError, UnsupportedError, RuntimeError, TypeError, ImportError):
         return False

@@ -1,4 +1,4 @@
-"""Where ids become vectors, and what those vectors are like over the whole vocabulary."""
+"""The token embeddings of a model and their statistics over the vocabulary."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ SOME = 1024
 
 
 class Embeddings:
-    """The embeddings of a model, or of both of its stacks.
+    """The token embeddings of a model.
+
+    Args:
+        model: the Hugging Face model.
+        lock: held during each call.
 
     Attributes:
-        paths: the modules: one, or the encoder's and the decoder's, which may be the same.
+        paths: the module of the embeddings, or those of encoder and decoder, which may be the same.
 
     Raises:
-        InputError: the model does not say where they are.
+        InputError: the model does not name its embeddings.
     """
 
     def __init__(self, model: nn.Module, lock: Any) -> None:
@@ -35,25 +39,28 @@ class Embeddings:
 
     @property
     def module(self) -> nn.Module:
-        """The module that the text goes through."""
+        """The embeddings of the text; for an encoder-decoder model those of the encoder."""
         return module_at(self.model, self.paths[0])
 
     @property
     def count(self) -> int:
-        """How many ids there are."""
+        """The number of ids."""
         return len(self.module.get_parameter("weight"))
 
     def __call__(self, ids: Int[Tensor, " t"], source: int = 0) -> Float[Tensor, "t d"]:
-        """The embeddings of ids, in at least 32 bits, on the model's device; of a text in two stacks the first
-        `source` ids are the encoder's.
+        """The embeddings of ids, in at least 32 bits, on the model's device.
+
+        Args:
+            ids: the token ids.
+            source: the number of them that the encoder reads; 0 without a decoder.
         """
         border = source or len(ids)
         parts = [p for p in (ids[:border], ids[border:]) if len(p)]
         modules = [module_at(self.model, path) for path in (self.paths[0], self.paths[-1])]
         with self.lock, torch.no_grad(), at_rest(self.model):
             device = next(self.module.parameters()).device
-            found = torch.cat([m(p[None].to(device))[0] for m, p in zip(modules, parts, strict=False)])
-        return found.detach().to(torch.promote_types(found.dtype, torch.float32))
+            vectors = torch.cat([m(p[None].to(device))[0] for m, p in zip(modules, parts, strict=False)])
+        return vectors.detach().to(torch.promote_types(vectors.dtype, torch.float32))
 
     @cached_property
     def mean(self) -> Float[Tensor, " d"]:
@@ -63,7 +70,7 @@ class Embeddings:
 
     @cached_property
     def spread(self) -> float:
-        """The standard deviation of a coordinate over the vocabulary, each about its own mean."""
+        """The standard deviation over the vocabulary, pooled over coordinates, each about its own mean."""
         pieces = torch.arange(self.count).split(AT_A_TIME)
         squares = torch.stack([(self(piece) - self.mean).square().sum(0) for piece in pieces])
         return float((squares.sum(0) / self.count).mean().sqrt())
@@ -75,7 +82,7 @@ class Embeddings:
 
     @cached_property
     def injection(self) -> OutputInjection | EncoderDecoderInjection:
-        """Where token features enter."""
+        """Where token features enter the model."""
         if len(self.paths) == 1:
             return OutputInjection(self.model, self.paths[0])
         return EncoderDecoderInjection(self.model, (self.paths[0], self.paths[1]))
@@ -85,7 +92,7 @@ class Embeddings:
         try:
             module = owner.get_input_embeddings()
         except (AttributeError, NotImplementedError) as error:
-            raise InputError(f"{named} does not say where its embeddings are.") from error
+            raise InputError(f"{named} does not name its embeddings (get_input_embeddings).") from error
         path: str | None = next((name for name, m in self.model.named_modules() if m is module), None)
         if path is None:
             raise InputError(f"{named}.get_input_embeddings() is not one of its modules.")

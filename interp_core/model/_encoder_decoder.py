@@ -1,4 +1,4 @@
-"""Models of two stacks: an encoder that reads the source, and a decoder that writes."""
+"""Encoder-decoder models: the encoder reads the source, the decoder writes the target."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from torch import Tensor
 
 
 def start_id(model: Any, tokenizer: Any) -> int:
-    """What the decoder starts with: as the model says, else the token that begins a text."""
+    """The id that the decoder starts with: the one that the model names, else the tokenizer's BOS or padding token."""
     settings = (model.config, getattr(model, "generation_config", None))
-    found = [getattr(s, "decoder_start_token_id", None) for s in settings]
-    return next((int(i) for i in (*found, tokenizer.bos_token_id, tokenizer.pad_token_id) if i is not None), 0)
+    named = [getattr(s, "decoder_start_token_id", None) for s in settings]
+    return next((int(i) for i in (*named, tokenizer.bos_token_id, tokenizer.pad_token_id) if i is not None), 0)
 
 
 def model_inputs(batch: PaddedBatch, start: int) -> dict[str, Tensor]:
-    """The inputs of both stacks; where there is no target yet, the decoder is given what it starts with."""
+    """The inputs of encoder and decoder; without a target, the decoder gets the id `start` alone."""
     border = batch.source or batch.ids.shape[1]
     attention = batch.attention.long()
-    rest, seen = batch.ids[:, border:], attention[:, border:]
+    target, target_attention = batch.ids[:, border:], attention[:, border:]
     if not batch.source:
-        rest = torch.full_like(batch.ids[:, :1], start)
-        seen = torch.ones_like(rest)
+        target = torch.full_like(batch.ids[:, :1], start)
+        target_attention = torch.ones_like(target)
     return {
         "input_ids": batch.ids[:, :border],
         "attention_mask": attention[:, :border],
-        "decoder_input_ids": rest,
-        "decoder_attention_mask": seen,
+        "decoder_input_ids": target,
+        "decoder_attention_mask": target_attention,
     }
 
 
 def side_of(model: Any, path: str) -> Side:
-    """Whether the tokens of the source or those of the target pass through a module."""
+    """Whether a module of an encoder-decoder model processes the tokens of the source or those of the target."""
     encoder = model.get_encoder()
-    stack = next(name for name, module in model.named_modules() if module is encoder)
-    return "source" if path == stack or path.startswith(f"{stack}.") else "target"
+    root = next(name for name, module in model.named_modules() if module is encoder)
+    return "source" if path == root or path.startswith(f"{root}.") else "target"

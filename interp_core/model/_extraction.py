@@ -1,4 +1,4 @@
-"""Reading what layers hold for a corpus, some texts at a time, into memory or onto disk."""
+"""Reads the activations of layers for a corpus, some texts at a time, into memory or onto disk."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from interp_core.text import DividedText, Granularity, Item, batched_by_size, di
 from torch import Tensor
 from tqdm.auto import tqdm
 
-TEXTS_AT_A_TIME, NUMBERS_AT_A_TIME = 256, 2**26  # whose states are held at once, where the model is
-TEXTS_A_SHARD, NUMBERS_A_SHARD = 1024, 2**24  # the rows of a shard are 64 MB and what its last text adds
+TEXTS_AT_A_TIME, NUMBERS_AT_A_TIME = 256, 2**26  # held on the device of the model at once, at most
+TEXTS_A_SHARD, NUMBERS_A_SHARD = 1024, 2**24  # of a shard, 64 MB; its last text may go past that
 
 
 def read(
@@ -35,7 +35,7 @@ def read(
     class_names: Sequence[str] | None,
     progress: bool,
 ) -> list[Activations]:
-    """What several layers of one model hold, each in memory or in its folder; see `SplitModel.activations`."""
+    """The activations of several layers of one model, each in memory or in its folder; see `SplitModel.activations`."""
     reader = _Reader(tuple(layers), granularity, predictions, tuple(class_names or layers[0].model.labels))
     corpus, total = one_by_one(texts, all(folder is not None for folder in folders))
     if isinstance(labels, Sized) and total is not None and len(labels) != total:
@@ -50,7 +50,14 @@ def read(
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """What was read of some texts: the values of each layer, and columns with an entry for each row or text."""
+    """The activations of some texts.
+
+    Attributes:
+        encoded: the texts.
+        values: the rows (n, d) of each layer.
+        rows: columns with a value for each row.
+        texts: columns with a value for each text.
+    """
 
     encoded: list[DividedText]
     values: list[Tensor]
@@ -61,9 +68,9 @@ class _Part:
     def joined(cls, parts: Sequence[_Part]) -> _Part:
         """Several parts as one."""
         before = list(accumulate((len(p.encoded) for p in parts), initial=0))
-        rows = _joined([p.rows | {"text_of": p.rows["text_of"] + b} for p, b in zip(parts, before, strict=False)])
+        rows = _concatenated([p.rows | {"text_of": p.rows["text_of"] + b} for p, b in zip(parts, before, strict=False)])
         values = [torch.cat(of_layer) for of_layer in zip(*(p.values for p in parts), strict=True)]
-        return cls([e for p in parts for e in p.encoded], values, rows, _joined([p.texts for p in parts]))
+        return cls([e for p in parts for e in p.encoded], values, rows, _concatenated([p.texts for p in parts]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,69 +83,69 @@ class _Reader:
     def __post_init__(self) -> None:
         model = self.layers[0].model
         if self.predictions and (not model.labels or model.head == "regression"):
-            raise InputError(f"{model.name} is no classifier, so it predicts no classes; leave predictions=False.")
+            raise InputError(f"{model.name} is not a classifier, so it predicts no classes; leave predictions=False.")
         if self.predictions and self.class_names != model.labels:
             raise InputError(
-                f"the classes are called {', '.join(self.class_names[:5])}, those of the model "
-                f"{', '.join(model.labels[:5])}; its predictions would be read as others. Leave predictions=False."
+                f"class_names is {', '.join(self.class_names[:5])}, but the classes of the model are "
+                f"{', '.join(model.labels[:5])}, so its predictions would be misread. Leave predictions=False."
             )
         for layer in self.layers:
-            layer.capabilities.runs_once  # noqa: B018 - refuses a layer that does not
+            layer.capabilities.runs_once  # noqa: B018 - raises for a layer that does not
 
     @property
     def name(self) -> str:
-        """What a row stands for."""
-        wanted = self.granularity
-        return wanted if isinstance(wanted, str) else getattr(wanted, "__name__", "spans")
+        """The name of the granularity."""
+        granularity = self.granularity
+        return granularity if isinstance(granularity, str) else getattr(granularity, "__name__", "spans")
 
     def into_memory(self, items: Iterator[Item], bar: Any) -> list[Activations]:
-        """All of it, in memory."""
+        """Read the whole corpus into memory."""
         batch_runner = BatchRunner(self.layers[0].model, Cost())
         encoded = [(self._encoded(text), label) for text, label in items]
         with batch_runner.cost.timed():
-            found = self._read(encoded, batch_runner, bar)
+            part = self._read(encoded, batch_runner, bar)
         return [
             Activations(
                 values=values,
-                **found.rows,
-                texts=tuple(e.text for e in found.encoded),
-                units=tuple(e.units for e in found.encoded),
+                **part.rows,
+                texts=tuple(e.text for e in part.encoded),
+                units=tuple(e.units for e in part.encoded),
                 layer=layer.path,
                 granularity=self.name,
                 made_by=made_by("activations", batch_runner.cost, layer.model.name, self._asked(layer)),
-                **found.texts,
+                **part.texts,
                 class_names=self.class_names,
-                notes=cut_notes(sum(e.cut > 0 for e in found.encoded), len(found.encoded), layer.model.max_tokens),
+                notes=cut_notes(sum(e.cut > 0 for e in part.encoded), len(part.encoded), layer.model.max_tokens),
             )
-            for layer, values in zip(self.layers, found.values, strict=True)
+            for layer, values in zip(self.layers, part.values, strict=True)
         ]
 
     def onto_disk(self, items: Iterator[Item], bar: Any, folders: list[Path], labelled: bool) -> list[Activations]:
-        """All of it, each shard on disk before the next is read."""
+        """Read the whole corpus, and write each shard to disk before the next one is read."""
         stores = [self._store(layer, folder, labelled) for layer, folder in zip(self.layers, folders, strict=True)]
-        there, left = remaining(stores, items, self._spans)
+        shards, left = remaining(stores, items, self._spans)
         encoded = ((self._encoded(text), label) for text, label in left)
-        number = there
+        number = shards
         groups = batched_by_size(encoded, lambda e: len(e[0].units), self._rows_a_shard, TEXTS_A_SHARD)
-        for number, group in enumerate(groups, there + 1):
+        for number, group in enumerate(groups, shards + 1):
             batch_runner = BatchRunner(self.layers[0].model, Cost())
             self._write(stores, number - 1, self._read(group, batch_runner, bar), batch_runner.cost)
         for store in stores:
             store.finish(number)
         return [Activations.load(folder) for folder in folders]
 
-    def _write(self, stores: list[Store], number: int, found: _Part, cost: Cost) -> None:
-        spans = torch.tensor([(u.start, u.stop) for e in found.encoded for u in e.units])
+    def _write(self, stores: list[Store], number: int, part: _Part, cost: Cost) -> None:
+        spans = torch.tensor([(u.start, u.stop) for e in part.encoded for u in e.units])
         counted = {k: v for k, v in dataclasses.asdict(cost).items() if k != "seconds"}
-        for store, values in zip(stores, found.values, strict=True):
-            if store.has(number):  # another layer of the run is behind
+        for store, values in zip(stores, part.values, strict=True):
+            if store.has(number):  # only the store of another layer lacks this shard
                 continue
-            columns = {"values": values, "spans": spans, **found.rows, **found.texts}
+            columns = {"values": values, "spans": spans, **part.rows, **part.texts}
             store.write(
                 number,
                 columns,
-                [e.text for e in found.encoded],
-                {"cost": counted, "cut": sum(e.cut > 0 for e in found.encoded)},
+                [e.text for e in part.encoded],
+                {"cost": counted, "cut": sum(e.cut > 0 for e in part.encoded)},
             )
 
     def _read(self, items: Sequence[tuple[DividedText, Any]], batch_runner: BatchRunner, bar: Any) -> _Part:
@@ -152,11 +159,11 @@ class _Reader:
     def _part(self, encoded: list[DividedText], labels: list[Any], batch_runner: BatchRunner) -> _Part:
         paths = tuple(layer.path for layer in self.layers)
         stop = not self.predictions
-        answers = batch_runner.run(
+        outputs = batch_runner.run(
             [ModelRequest(torch.tensor([len(e)]), whole_text(e), read=paths, stop=stop) for e in encoded]
         )
         widths = [layer.width for layer in self.layers]
-        hidden = [torch.split(answer.hidden[0], widths, dim=-1) for answer in answers]
+        hidden = [torch.split(output.hidden[0], widths, dim=-1) for output in outputs]
         values = [self._rows(one, encoded, [h[i] for h in hidden]) for i, one in enumerate(self.layers)]
         counts = torch.tensor([len(e.units) for e in encoded])
         rows = {
@@ -165,7 +172,7 @@ class _Reader:
         }
         texts = {} if labels[0] is None else {"labels": torch.stack(labels)}
         if self.predictions:
-            classes = [self.layers[0].predicted(answer.logits[0].float().cpu()) for answer in answers]
+            classes = [self.layers[0].predicted(output.logits[0].float().cpu()) for output in outputs]
             texts["predictions"] = torch.stack(classes)
         return _Part(encoded, values, rows, texts)
 
@@ -206,9 +213,9 @@ class _Reader:
             "texts_a_shard": TEXTS_A_SHARD,
             "made_by": made_by("activations", Cost(), layer.model.name, self._asked(layer)).to_json(),
         }
-        answers = layer.model.logits(layer.model.some_ids())[0].flatten() if self.predictions else torch.zeros(0)
-        return Store(folder, settings, torch.cat([layer.sample.mean(0), answers.float()]).tolist())
+        logits = layer.model.logits(layer.model.some_ids())[0].flatten() if self.predictions else torch.zeros(0)
+        return Store(folder, settings, torch.cat([layer.sample.mean(0), logits.float()]).tolist())
 
 
-def _joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+def _concatenated(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

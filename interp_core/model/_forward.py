@@ -1,7 +1,7 @@
 """The one place that calls the model: rows of many texts in, their hidden states, scores or gradients out.
 
-Requests of several texts are sorted by length, filled into batches up to a token budget, and taken apart again; when
-memory runs out the budget is halved and the batch tried again. The answers are the same whatever the neighbours were.
+The rows of several requests are sorted by length and filled into batches up to a token budget. When memory runs out,
+the budget is halved and the batch is tried again. The outputs do not depend on what else was in a batch.
 """
 
 from __future__ import annotations
@@ -31,31 +31,61 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """One pass: the model's output, the logits in it (see `logits_of`), what was read, and which tokens that is of."""
+    """The results of one pass.
+
+    Attributes:
+        output: what the model returned.
+        logits_or_none: the logits in it, see `logits_of`.
+        hidden: the states of the modules that were read, with padding.
+        mask: True for the tokens that these states are of.
+    """
 
     output: Any
-    answer: Tensor | None
+    logits_or_none: Tensor | None
     hidden: Tensor | None
-    inside: Tensor
+    mask: Tensor
 
     @property
     def logits(self) -> Tensor:
         """The logits.
 
         Raises:
-            UnsupportedError: there are none.
+            UnsupportedError: the model returned none.
         """
-        if self.answer is None:
+        if self.logits_or_none is None:
             raise UnsupportedError("this model gives no logits, so there is nothing to explain.")
-        return self.answer
+        return self.logits_or_none
 
     def hidden_of(self, row: int) -> Tensor | None:
-        """What was read of one row, without its padding."""
-        return None if self.hidden is None else self.hidden[row][self.inside[row].to(self.hidden.device)].detach()
+        """The states that were read of one row, without padding."""
+        return None if self.hidden is None else self.hidden[row][self.mask[row].to(self.hidden.device)].detach()
 
 
 class BatchRunner:
-    """Runs requests on a model and counts what they cost."""
+    """Runs requests on a model in batches and counts what they cost.
+
+    Args:
+        model: the model.
+        cost: where passes, rows and tokens are counted; a new `Cost` by default.
+
+    Attributes:
+        budget: the most tokens in a batch, padding included; halved whenever memory runs out.
+        in_flight: the number of texts that are run at the same time and so share the budget.
+
+    Examples:
+        Two texts of different lengths share one pass.
+
+        >>> from interp_core.model import BatchRunner, ModelRequest, whole_text
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (2.0, 0.0), "sad": (0.0, 3.0)})
+        >>> texts = [model.encoder(text) for text in ("happy", "the sad cat was happy")]
+        >>> runner = BatchRunner(model)
+        >>> outputs = runner.run([ModelRequest(torch.tensor([len(text)]), whole_text(text)) for text in texts])
+        >>> [output.logits[0].tolist() for output in outputs]
+        [[2.0, 0.0], [2.0, 3.0]]
+        >>> runner.cost.forwards, runner.cost.rows, runner.cost.tokens
+        (1, 2, 14)
+    """
 
     def __init__(self, model: WrappedModel, cost: Cost | None = None) -> None:
         self.model = model
@@ -64,12 +94,21 @@ class BatchRunner:
         self.in_flight = 1
 
     def run(self, requests: Sequence[ModelRequest]) -> list[ModelOutput]:
-        """The answers, one for each request.
+        """Runs the requests, sharing passes between those with equal routes.
+
+        Args:
+            requests: any number of requests, of one or several texts.
+
+        Returns:
+            One output for each request, in their order.
 
         Raises:
-            ModelError: the model gave NaN or infinity, or one single row does not fit into memory.
+            ModelError: scores are NaN or infinite, or a single row does not fit into memory.
+            LayerError: a module that is read did not run, ran twice, or has no state for each token.
+            InputError: an id is out of range for the embeddings of the model.
+            UnsupportedError: positions are read of a model that does not name its vocabulary head.
         """
-        answers: list[dict[int, tuple[Tensor | None, ...]]] = [{} for _ in requests]
+        outputs: list[dict[int, tuple[Tensor | None, ...]]] = [{} for _ in requests]
         for route in dict.fromkeys(r.route for r in requests):
             todo = self._rows(requests, route)
             alone = not requests[todo[0][0]].stop and self.model.one_row_a_pass if todo else False
@@ -83,16 +122,29 @@ class BatchRunner:
                     todo = self._smaller(batch, todo, error)
                     continue
                 for (which, row, _), result in zip(batch, results, strict=True):
-                    answers[which][row] = result
-        return [collected(answer) for answer in answers]
+                    outputs[which][row] = result
+        return [collected(output) for output in outputs]
 
-    def forward(self, blocks: Sequence[TextRows], request: ModelRequest) -> ForwardPass:
-        """One pass over several blocks, padded to the longest.
+    def forward(self, rows: Sequence[TextRows], request: ModelRequest) -> ForwardPass:
+        """One pass over the rows of one or several texts, padded to the longest.
 
-        `request` stands for all of them, since their routes are equal. Gradients flow when they are enabled.
+        Gradients flow if they are enabled.
+
+        Args:
+            rows: the rows of each text.
+            request: what to read and where values enter, the same for all of them.
+
+        Returns:
+            The pass, with its `logits` and the states that were read.
+
+        Raises:
+            LayerError: a module that is read did not run, ran twice, or has no state for each token; or the modules
+                are on both sides of an encoder-decoder model.
+            InputError: an id is out of range for the embeddings of the model.
+            UnsupportedError: positions are read of a model that does not name its vocabulary head.
         """
         side = self.model.side_of(request.injection.path) if request.injection is not None else "both"
-        batch = padded(blocks, self.model.pad_id, side)
+        batch = padded(rows, self.model.pad_id, side)
         output: Any = None
         entered: Any = None
         with ExitStack() as stack:
@@ -101,19 +153,21 @@ class BatchRunner:
             seen = stack.enter_context(taps(self.model.model, request.paths, stop=request.stop))
             if batch.values is not None and request.injection is not None:
                 entered = stack.enter_context(request.injection.open(batch.values))
-            stack.enter_context(self._only_positions(blocks, request))
+            stack.enter_context(self._only_positions(rows))
             output = self.model.run(batch)
         if isinstance(entered, Tap):
-            entered.read()  # a module that never ran has taken no values in
+            entered.read()  # raises if the module never ran, since then no values entered
         self.cost.forwards += 1
         self.cost.rows += len(batch.ids)
         self.cost.tokens += batch.ids.numel()
         sides = {self.model.side_of(path) for path in request.paths} or {"both"}
-        inside = batch.seen_by(sides.pop())
+        mask = batch.seen_by(sides.pop())
         if sides:
-            raise LayerError(f"{', '.join(request.paths)} are of an encoder and of a decoder; read them one by one.")
+            raise LayerError(
+                f"{', '.join(request.paths)} belong to both encoder and decoder; read the two in separate runs."
+            )
         hidden = torch.cat([one.read() for one in seen], dim=-1) if seen else None
-        return ForwardPass(output, logits_of(output, batch.attention), hidden, inside)
+        return ForwardPass(output, logits_of(output, batch.attention), hidden, mask)
 
     def _rows(self, requests: Sequence[ModelRequest], route: Any) -> list[tuple[int, int, int]]:
         rows = [
@@ -144,66 +198,69 @@ class BatchRunner:
         pieces: dict[int, list[int]] = {}
         for which, row, _ in batch:
             pieces.setdefault(which, []).append(row)
-        asked = [requests[which] for which in pieces]
-        first = asked[0]
+        sharing = [requests[which] for which in pieces]
+        first = sharing[0]
         with torch.inference_mode(False), torch.set_grad_enabled(first.gradients):
-            blocks = [requests[which].build(torch.tensor(rows)) for which, rows in pieces.items()]
-            passed = self.forward(blocks, first)
-            parts = None if first.stop or passed.answer is None else passed.answer.split([len(b.ids) for b in blocks])
-            scores = self._scored(asked, parts) if parts is not None else None
-            slopes = self._slopes(blocks, scores) if scores and first.gradients else None
+            rows = [requests[which].build(torch.tensor(numbers)) for which, numbers in pieces.items()]
+            forward_pass = self.forward(rows, first)
+            logits = None if first.stop else forward_pass.logits_or_none
+            parts = None if logits is None else logits.split([len(r.ids) for r in rows])
+            scores = self._scores(sharing, parts) if parts is not None else None
+            gradients = self._gradients(rows, scores) if scores and first.gradients else None
         results: dict[tuple[int, int], tuple[Tensor | None, ...]] = {}
         start = 0
-        for i, (which, rows) in enumerate(pieces.items()):
-            for j, row in enumerate(rows):
+        for i, (which, numbers) in enumerate(pieces.items()):
+            for j, row in enumerate(numbers):
                 results[which, row] = (
-                    scores[i][j].detach() if scores and asked[i].readout else None,
-                    slopes[i][j] if slopes else None,
-                    passed.hidden_of(start + j),
-                    parts[i][j].detach() if parts is not None and (asked[i].logits or parts[i].ndim == 2) else None,
+                    scores[i][j].detach() if scores and sharing[i].readout else None,
+                    gradients[i][j] if gradients else None,
+                    forward_pass.hidden_of(start + j),
+                    parts[i][j].detach() if parts is not None and (sharing[i].logits or parts[i].ndim == 2) else None,
                 )
-            start += len(rows)
+            start += len(numbers)
         return [results[which, row] for which, row, _ in batch]
 
-    def _scored(self, asked: Sequence[ModelRequest], parts: Sequence[Tensor]) -> list[Tensor]:
-        """The scores of each block."""
+    def _scores(self, requests: Sequence[ModelRequest], parts: Sequence[Tensor]) -> list[Tensor]:
+        """The scores of the rows of each request, (p, k); k is 0 without a readout."""
         scores = [
-            r.readout(part) if r.readout else part.flatten(1)[:, :0] for r, part in zip(asked, parts, strict=True)
+            r.readout(part) if r.readout else part.flatten(1)[:, :0] for r, part in zip(requests, parts, strict=True)
         ]
         for score in scores:
             if not torch.isfinite(score).all():
                 raise ModelError(f"the model gave NaN or infinity for this input.{self.model.non_finite()}")
         return scores
 
-    def _slopes(self, blocks: Sequence[TextRows], scores: Sequence[Tensor]) -> list[Tensor]:
-        """D score / d leaf for each block, (p, k, f, d): one backward for each target index, since rows are
-        independent.
+    def _gradients(self, rows: Sequence[TextRows], scores: Sequence[Tensor]) -> list[Tensor]:
+        """The gradients of the scores of each text with respect to its leaf, (p, k, f, d).
+
+        Rows are independent, so one backward pass for each target index serves all of them.
         """
-        leaves = [block.leaf for block in blocks]
-        most = max(score.shape[1] for score in scores)
-        columns: list[list[Tensor]] = [[] for _ in blocks]
-        for k in range(most):
+        leaves = [r.leaf for r in rows]
+        targets = max(score.shape[1] for score in scores)
+        columns: list[list[Tensor]] = [[] for _ in rows]
+        for k in range(targets):
             having = [i for i, score in enumerate(scores) if score.shape[1] > k]
             total = torch.stack([scores[i][:, k].sum() for i in having]).sum()
             inputs = [leaf for i in having if (leaf := leaves[i]) is not None]
-            found = torch.autograd.grad(total, inputs, retain_graph=k + 1 < most, allow_unused=True)
+            gradients = torch.autograd.grad(total, inputs, retain_graph=k + 1 < targets, allow_unused=True)
             self.cost.backwards += 1
-            for i, leaf, slope in zip(having, inputs, found, strict=True):
-                columns[i].append(torch.zeros_like(leaf) if slope is None else slope)
+            for i, leaf, gradient in zip(having, inputs, gradients, strict=True):
+                columns[i].append(torch.zeros_like(leaf) if gradient is None else gradient)
         return [torch.stack(column, dim=1) for column in columns]
 
-    def _only_positions(self, blocks: Sequence[TextRows], request: ModelRequest) -> AbstractContextManager[Any]:
-        """For generators: hand the vocabulary head only the positions whose logits are read, not the whole sequence."""
-        if not any(isinstance(b, GeneratorRows) for b in blocks):
+    def _only_positions(self, rows: Sequence[TextRows]) -> AbstractContextManager[Any]:
+        """Passes the vocabulary head only the positions whose logits are read, not the whole sequence."""
+        generated = [r for r in rows if isinstance(r, GeneratorRows)]
+        if not generated:
             return nullcontext()
-        most = max(len(b.positions) for b in blocks if isinstance(b, GeneratorRows))
-        index = torch.cat([repeated_positions(b, most) for b in blocks if isinstance(b, GeneratorRows)])
+        count = max(len(r.positions) for r in generated)
+        index = torch.cat([repeated_positions(r, count) for r in generated])
         return _gathering(self.model.model.get_output_embeddings(), index)
 
 
 def _gathering(head: Any, index: Tensor) -> AbstractContextManager[Any]:
     if head is None:
-        raise UnsupportedError("this generator does not say where its vocabulary head is (get_output_embeddings).")
+        raise UnsupportedError("this model does not name its vocabulary head: get_output_embeddings() returned None.")
 
     def pick(_module: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         states = inputs[0]

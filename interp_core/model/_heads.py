@@ -1,4 +1,4 @@
-"""What kind of answer a model gives, told by the shape of its output and by its behaviour, never by its name."""
+"""Detects the type of head from the shape of the model's output and from its behaviour, never from its name."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ Head = Literal[
 ]
 CLASSIFIERS: frozenset[Head] = frozenset({"single-label", "multi-label", "regression"})
 GENERATORS: frozenset[Head] = frozenset({"causal", "encoder-decoder"})
-VOCABULARY: frozenset[Head] = GENERATORS | {"masked"}  # answers with a token
+VOCABULARY: frozenset[Head] = GENERATORS | {"masked"}  # predicts tokens of the vocabulary
 
 
 def logits_of(output: Any, attention: Bool[Tensor, "p t"] | None = None) -> Tensor | None:
-    """The logits of a model's output: (p, v), or (p, m, v) where there is an answer for each token.
+    """The logits in a model's output: (p, v), or (p, m, v) for a prediction at each token; None if there are none.
 
-    Of a model that extracts an answer they are (p, 2, t): where it starts and where it stops, over the tokens.
+    For extractive question answering they are (p, 2, t), start and stop over the tokens; tokens that `attention` (p, t)
+    hides have -inf.
     """
     if not hasattr(output, "get"):
         return None
@@ -27,31 +28,31 @@ def logits_of(output: Any, attention: Bool[Tensor, "p t"] | None = None) -> Tens
     if isinstance(start, Tensor) and isinstance(stop, Tensor):
         both = torch.stack([start, stop], dim=1)
         return both if attention is None else both.masked_fill(~attention.to(both.device)[:, None], -torch.inf)
-    found = output.get("logits")
-    return found if isinstance(found, Tensor) else None
+    logits = output.get("logits")
+    return logits if isinstance(logits, Tensor) else None
 
 
-def head_of(output: Any, model: Any, looks_only_back: Any) -> Head:
-    """The kind of head, from what it gives for a short text.
+def head_of(output: Any, model: Any, is_causal: Any) -> Head:
+    """The type of head.
 
     Args:
-        output: that.
+        output: the model's output for a short text.
         model: the Hugging Face model.
-        looks_only_back: called to try whether later tokens change earlier answers.
+        is_causal: called to test whether the logits at a token are independent of later tokens.
     """
-    found = logits_of(output)
-    if found is None or found.ndim not in (2, 3):
+    logits = logits_of(output)
+    if logits is None or logits.ndim not in (2, 3):
         return "other"
     if "start_logits" in output:
         return "span"
-    if found.ndim == 2:
+    if logits.ndim == 2:
         problem = getattr(model.config, "problem_type", None)
         if problem == "multi_label_classification":
             return "multi-label"
-        return "regression" if problem == "regression" or found.shape[-1] == 1 else "single-label"
+        return "regression" if problem == "regression" or logits.shape[-1] == 1 else "single-label"
     vocabulary = getattr(model, "get_output_embeddings", lambda: None)()
     if vocabulary is None:
         return "tokens"
     if getattr(model.config, "is_encoder_decoder", False):
         return "encoder-decoder"
-    return "causal" if looks_only_back() else "masked"
+    return "causal" if is_causal() else "masked"

@@ -1,4 +1,4 @@
-"""Reading and replacing the output of one module, and leaving no trace of it."""
+"""Reading and replacing the output of one module without leaving a trace."""
 
 from __future__ import annotations
 
@@ -16,13 +16,18 @@ Replacement = Tensor | Callable[[Tensor], Tensor]
 
 @dataclass
 class Tap:
-    """What one module gave in one pass of the model: `value` is (p, t, d), None while it has not run."""
+    """The output of one module in one pass of the model.
+
+    Attributes:
+        path: the path of the module.
+        value: the output (p, t, d); None until the module has run.
+    """
 
     path: str
     value: Tensor | None = None
 
     def read(self) -> Tensor:
-        """The output.
+        """The output (p, t, d).
 
         Raises:
             LayerError: the module did not run.
@@ -33,14 +38,27 @@ class Tap:
 
 
 class _StopPass(Exception):  # noqa: N818 - a signal, not an error
-    """Unwinds the model's forward once all that was asked for has been read."""
+    """Leaves the model's forward once every requested output has been read."""
 
 
 def module_at(model: nn.Module, path: str) -> nn.Module:
-    """The module of that name.
+    """The module at a path.
+
+    Args:
+        model: the model.
+        path: the name of the module, as in `model.named_modules()`.
+
+    Returns:
+        The module.
 
     Raises:
-        LayerError: there is none; the message lists near ones.
+        LayerError: there is no such module; the message lists similar names.
+
+    Examples:
+        >>> from interp_core.model import module_at
+        >>> from interp_core.testing import tiny_classifier
+        >>> module_at(tiny_classifier().model, "classifier")
+        Linear(in_features=16, out_features=3, bias=True)
     """
     named = dict(model.named_modules())
     if path not in named or not path:
@@ -48,20 +66,20 @@ def module_at(model: nn.Module, path: str) -> nn.Module:
 
         near = difflib.get_close_matches(path, named, n=4, cutoff=0.4)
         raise LayerError(f"there is no module {path!r} in {type(model).__name__}. Near: {', '.join(near) or 'none'}.")
-    found: nn.Module = named[path]
-    return found
+    module: nn.Module = named[path]
+    return module
 
 
 def blocks_of(model: nn.Module, depth: int | None) -> tuple[str, ...]:
-    """The paths of a transformer's blocks: the first list of `depth` modules of one class.
+    """The paths of a transformer's blocks: the first `ModuleList` of `depth` modules of one class.
 
     Raises:
-        LayerError: there is none.
+        LayerError: there is no such list.
     """
     for name, module in model.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) == depth and len({type(m) for m in module}) == 1:
             return tuple(f"{name}.{i}" for i in range(len(module)))
-    raise LayerError(f"the blocks of {type(model).__name__} were not found; give the split as a module path.")
+    raise LayerError(f"the blocks of {type(model).__name__} were not found; name the layer by its module path.")
 
 
 @contextmanager
@@ -73,17 +91,31 @@ def tap(
     stop: bool | Callable[[], bool] = False,
     hidden: bool = True,
 ) -> Iterator[Tap]:
-    """Read or replace the output of one module during one pass of the model inside the `with` block.
+    """A context in which the output of one module is read or replaced. The hook is removed at its end.
 
     Args:
-        model: the model; its hooks are the same before and after.
-        path: module name, as in `model.named_modules()`.
-        replace: a tensor, or a function of the output, that goes on in its place.
-        stop: leave the pass once the module has run, or if this then says so; the block ends there.
-        hidden: insist on an output (p, t, d).
+        model: the model.
+        path: the name of the module, as in `model.named_modules()`.
+        replace: a tensor that replaces the output, or a function from the output to its replacement.
+        stop: end the pass once the module has run, or if this function then returns True. The `with` statement ends
+            there too, so that nothing after the call of the model runs in it.
+        hidden: require an output of shape (p, t, d).
+
+    Yields:
+        A `Tap`; its `read()` returns the output once the module has run.
 
     Raises:
-        LayerError: the module does not exist, ran twice in one pass, or gives something else than (p, t, d).
+        LayerError: the module does not exist, runs twice, or returns an output of another shape.
+
+    Examples:
+        >>> from interp_core.model import tap
+        >>> from interp_core.testing import tiny_classifier
+        >>> model = tiny_classifier()
+        >>> ids = model.encoder("so happy today").ids[None]
+        >>> with tap(model.model, model.blocks[0], stop=True) as block:
+        ...     _ = model.forward(ids, torch.ones_like(ids))
+        >>> block.read().shape
+        torch.Size([1, 5, 16])
     """
     module = module_at(model, path)
     seen = Tap(path)
@@ -91,15 +123,15 @@ def tap(
     caller = threading.get_ident()
 
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-        if threading.get_ident() != caller:  # somebody else's call of the same model is none of our business
+        if threading.get_ident() != caller:  # another thread's call of the same model
             return output
         if seen.value is not None:
             raise LayerError(
-                f"layer {path!r} ran twice in one pass, so its output is not one thing. Choose a module that runs once."
+                f"layer {path!r} ran twice in one pass, so it has more than one output. Choose a module that runs once."
             )
         value = hidden_of(output, path, hidden)
-        given = replace(value) if callable(replace) else replace
-        seen.value = value if given is None else given.to(value)
+        replacement = replace(value) if callable(replace) else replace
+        seen.value = value if replacement is None else replacement.to(value)
         if stop() if callable(stop) else stop:
             raise signal
         return output if replace is None else repack(output, seen.value)
@@ -116,7 +148,7 @@ def tap(
 
 @contextmanager
 def taps(model: nn.Module, paths: Sequence[str], *, stop: bool = False) -> Iterator[list[Tap]]:
-    """Read the outputs of several modules during one pass; `stop` leaves it once all of them have run."""
+    """A context in which the outputs of several modules are read; `stop` ends the pass once all of them have run."""
     seen: list[Tap] = []
     with ExitStack() as stack:
         for path in paths:
@@ -126,23 +158,49 @@ def taps(model: nn.Module, paths: Sequence[str], *, stop: bool = False) -> Itera
 
 
 def hidden_of(output: Any, path: str, hidden: bool = True) -> Tensor:
-    """What a module gave: (p, t, d) if it must be, the first of several.
+    """The tensor in the output of a module.
+
+    Args:
+        output: what the module returned: a tensor, or a tuple or list whose first item is one.
+        path: the name of the module, for the error message.
+        hidden: require a tensor of shape (p, t, d).
+
+    Returns:
+        The tensor.
 
     Raises:
-        LayerError: something else.
+        LayerError: the output holds no tensor there, or one of another shape.
+
+    Examples:
+        >>> from interp_core.model import hidden_of
+        >>> hidden_of((torch.zeros(1, 5, 16), "cache"), "encoder.layer.0").shape
+        torch.Size([1, 5, 16])
     """
     value = output[0] if isinstance(output, tuple | list) and output else output
     if not isinstance(value, Tensor) or (hidden and value.ndim != 3):
         shape = tuple(value.shape) if isinstance(value, Tensor) else type(output).__name__
         raise LayerError(
-            f"layer {path!r} gives {shape}; a row for each token, (texts, tokens, width), was expected. "
+            f"layer {path!r} gives {shape}; one row for each token, (texts, tokens, width), was expected. "
             "Choose a block or a module inside one."
         )
     return value
 
 
 def repack(output: Any, value: Tensor) -> Any:
-    """The output of a module with its first tensor exchanged."""
+    """The output of a module with its tensor replaced; the reverse of `hidden_of`.
+
+    Args:
+        output: what the module returned: a tensor, or a tuple or list whose first item is one.
+        value: the tensor to put in its place.
+
+    Returns:
+        An output of the same form.
+
+    Examples:
+        >>> from interp_core.model import repack
+        >>> repack((torch.zeros(2), "cache"), torch.ones(2))
+        (tensor([1., 1.]), 'cache')
+    """
     if isinstance(output, tuple):
         return (value, *output[1:])
     return [value, *output[1:]] if isinstance(output, list) else value
@@ -150,7 +208,23 @@ def repack(output: Any, value: Tensor) -> Any:
 
 @contextmanager
 def at_rest(model: nn.Module) -> Iterator[None]:
-    """Within it the model is in evaluation mode with frozen weights; every flag is put back after."""
+    """A context in which the model is in evaluation mode with frozen weights. Every flag is restored at its end.
+
+    Args:
+        model: the model.
+
+    Yields:
+        None.
+
+    Examples:
+        >>> from interp_core.model import at_rest
+        >>> layer = torch.nn.Linear(2, 1)
+        >>> with at_rest(layer):
+        ...     layer.training, layer.weight.requires_grad
+        (False, False)
+        >>> layer.training, layer.weight.requires_grad
+        (True, True)
+    """
     training = [module for module in model.modules() if module.training]
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:

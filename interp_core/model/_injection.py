@@ -1,4 +1,4 @@
-"""The places where values enter a model in place of what it would have computed."""
+"""The places where values enter a model and replace what it would have computed."""
 
 from __future__ import annotations
 
@@ -14,20 +14,41 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, eq=False)
 class OutputInjection:
-    """A place where values enter a model by replacing the output of one module; all of the model runs."""
+    """Values enter by replacing the output of one module. The whole model runs.
+
+    Attributes:
+        model: the user's model.
+        path: the module.
+
+    Examples:
+        The logits of the planted model are the sum of the embeddings of its tokens, here 3 of width 2.
+
+        >>> from interp_core.model import OutputInjection
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (2.0, 0.0)})
+        >>> ids = model.encoder("happy").ids[None]
+        >>> with OutputInjection(model.model, "words").open(torch.full((1, 3, 2), 0.5)):
+        ...     model.forward(ids, torch.ones_like(ids))["logits"]
+        tensor([[1.5000, 1.5000]])
+    """
 
     model: nn.Module
     path: str
 
     def open(self, values: Tensor) -> AbstractContextManager[Tap]:
-        """Within it one pass goes on from these values (p, t, d)."""
+        """A context in which one pass continues from these values (p, t, d).
+
+        Raises:
+            LayerError: the module does not exist, runs twice, or does not return (p, t, d).
+        """
         return tap(self.model, self.path, replace=values)
 
 
 @dataclass(frozen=True, eq=False)
 class EncoderDecoderInjection:
-    """Where values enter a model of two stacks: those of the source at the encoder's embeddings, the others at the
-    decoder's. The two may be one module, which then runs for the encoder first.
+    """Values enter an encoder-decoder model at the embeddings: the source at the encoder's, the rest at the decoder's.
+
+    The two may be one module, which then runs for the encoder first.
     """
 
     model: nn.Module
@@ -40,14 +61,14 @@ class EncoderDecoderInjection:
 
     @contextmanager
     def open(self, values: Tensor) -> Iterator[None]:
-        """Within it one pass goes on from these values (p, t, d): source first, then what the decoder is given."""
-        caller, seen = threading.get_ident(), [0]
+        """A context in which one pass continues from these values (p, t, d): the source, then the decoder's tokens."""
+        caller, calls = threading.get_ident(), [0]
 
         def enter(side: int | None, output: Tensor) -> Tensor:
             if threading.get_ident() != caller:
                 return output
-            which = seen[0] if side is None else side
-            seen[0] += 1
+            which = calls[0] if side is None else side
+            calls[0] += 1
             length = output.shape[1]
             return (values[:, :length] if which == 0 else values[:, -length:]).to(output)
 
@@ -64,12 +85,12 @@ class EncoderDecoderInjection:
 
 @dataclass(frozen=True, eq=False)
 class BypassInjection:
-    """Values enter at a block and the blocks up to it do not run: they hand the values on.
+    """Values enter above a block. The blocks up to it do not run; each returns the values instead.
 
     Attributes:
         path: the last block that is skipped.
-        modules: the blocks up to it.
-        outputs: a sample of what each returns, for its form.
+        modules: the blocks up to and including it.
+        outputs: a sample output of each of them, to copy its form.
     """
 
     path: str
@@ -77,31 +98,35 @@ class BypassInjection:
     outputs: tuple[Any, ...]
 
     def open(self, values: Tensor) -> AbstractContextManager[None]:
-        """Within it one pass goes on from these values (p, t, d)."""
+        """A context in which one pass continues from these values (p, t, d)."""
         return passing_through(self.modules, self.outputs, values)
 
 
 @contextmanager
 def passing_through(modules: Sequence[nn.Module], outputs: Sequence[Any], value: Tensor) -> Iterator[None]:
-    """Within it these modules hand `value` (p, t, d) on instead of computing; `outputs` are samples of what each
-    returns.
+    """A context in which these modules return `value` (p, t, d) instead of computing.
+
+    Args:
+        modules: the modules.
+        outputs: a sample output of each, to copy its form.
+        value: the tensor in their outputs.
     """
     with ExitStack() as stack:
         for module, output in zip(modules, outputs, strict=True):
-            had = module.__dict__.get("forward")
-            stack.callback(_restore, module, had)
-            module.forward = _hand_on(module.forward, output, value)
+            stack.callback(_restore, module, module.__dict__.get("forward"))
+            module.forward = _returning(module.forward, output, value)
         yield
 
 
-def _hand_on(own: Callable[..., Any], output: Any, value: Tensor) -> Callable[..., Any]:
+def _returning(forward: Callable[..., Any], output: Any, value: Tensor) -> Callable[..., Any]:
+    """A forward that returns `value` in the form of `output` on this thread, and computes on others."""
     first = output[0] if isinstance(output, tuple | list) else output
-    handed, caller = repack(output, value.to(first)), threading.get_ident()
-    return lambda *args, **kwargs: handed if threading.get_ident() == caller else own(*args, **kwargs)
+    result, caller = repack(output, value.to(first)), threading.get_ident()
+    return lambda *args, **kwargs: result if threading.get_ident() == caller else forward(*args, **kwargs)
 
 
-def _restore(module: nn.Module, had: Any) -> None:
-    if had is None:
+def _restore(module: nn.Module, forward: Any) -> None:
+    if forward is None:
         module.__dict__.pop("forward", None)
     else:
-        module.forward = had
+        module.forward = forward

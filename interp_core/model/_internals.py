@@ -1,4 +1,4 @@
-"""What goes on inside one pass: attention weights and block outputs, seen and exchanged while the model runs."""
+"""The inside of one pass: attention weights and block outputs, observed and replaced while the model runs."""
 
 from __future__ import annotations
 
@@ -20,18 +20,34 @@ from interp_core.text import Encoded
 from jaxtyping import Float
 from torch import Tensor, nn
 
-SeesBlock = Callable[[int, Tensor], Tensor | None]  # number and output (p, t, d) of a block
+SeesBlock = Callable[[int, Tensor], Tensor | None]  # from the number of a block and its output (p, t, d)
 
 
 @dataclass(frozen=True, eq=False)
 class Internals:
-    """The inside of the model for one text.
+    """The inside of the model for one text, for methods that read attention, block outputs or modules.
 
     Attributes:
-        evaluator: where the model is called.
-        encoded: the text.
+        batch_runner: runs the model.
+        encoded: the text, t tokens.
         readout: from logits to scores.
         injection: where the features of the question enter.
+
+    Examples:
+        Read the outputs of the blocks. With the output of the last block set to zero, the logits are 0.
+
+        >>> from interp_core.model import BatchRunner, Internals, Target, readout_of
+        >>> from interp_core.testing import tiny_classifier
+        >>> model = tiny_classifier()
+        >>> readout = readout_of((Target("LABEL_0", 0),), "logit", model.head)
+        >>> encoded = model.encoder("so happy")
+        >>> internals = Internals(BatchRunner(model), encoded, readout, model.embeddings.injection)
+        >>> shapes = {}
+        >>> _ = internals.run(block=lambda number, output: shapes.update({number: tuple(output.shape)}))
+        >>> shapes
+        {0: (1, 4, 16), 1: (1, 4, 16)}
+        >>> internals.run(block=lambda number, output: torch.zeros_like(output) if number == 1 else None).item()
+        0.0
     """
 
     batch_runner: BatchRunner
@@ -41,22 +57,22 @@ class Internals:
 
     @property
     def module(self) -> nn.Module:
-        """The user's model, for hooks that are gone when the method returns; use it inside `alone`."""
-        found: nn.Module = self.batch_runner.model.model
-        return found
+        """The user's model. Use it inside `alone`, and remove hooks before the method returns."""
+        module: nn.Module = self.batch_runner.model.model
+        return module
 
     def alone(self) -> AbstractContextManager[Any]:
-        """Within it no other text goes through the model."""
+        """A context in which no other text runs through the model."""
         return self.batch_runner.model.lock
 
     @property
     def rows_a_pass(self) -> int:
-        """So many rows of this text fill one batch."""
+        """How many rows of this text fill one batch; at least 1."""
         return max(1, self.batch_runner.budget // len(self.encoded))
 
     @property
     def read_at(self) -> Float[Tensor, "k t"]:
-        """For each target the share of each token in where its score is read; the rows add up to 1."""
+        """For each target, the weight of each token among the positions at which its score is read; rows sum to 1."""
         model, t = self.batch_runner.model, len(self.encoded)
         rows = []
         for target in self.readout.targets:
@@ -71,31 +87,36 @@ class Internals:
     def run(
         self, rows: int = 1, attention: SeesAttention | None = None, block: SeesBlock | None = None
     ) -> Float[Tensor, "p k"]:
-        """One pass over `rows` copies of the text; differentiable with respect to what the callbacks put in.
+        """One pass over copies of the text, differentiable with respect to the tensors that the callbacks return.
 
         Args:
-            rows: how many copies; at most `rows_a_pass` keeps within the token budget.
-            attention: sees, and may exchange, the attention of each layer.
-            block: sees, and may exchange, the output of each block.
+            rows: the number p of copies; up to `rows_a_pass` stays within the token budget.
+            attention: called in each layer with its number, the attention weights (p, h, t, s) and the values
+                (p, h, s, e) of its h heads; returns replacements of both, or None.
+            block: called after each block with its number and output (p, t, d); returns a replacement, or None.
+
+        Returns:
+            The score of each target for each copy.
 
         Raises:
-            UnsupportedError: the question is about a layer or about concepts, or attention cannot be seen.
+            UnsupportedError: the features are not those of tokens, or attention cannot be observed in this model.
         """
         model = self.batch_runner.model
         if self.injection is not model.embeddings.injection:
             raise UnsupportedError(
-                "a look into the model is about the words of a text, not about a layer; leave layer=None."
+                "attention and blocks can only be observed for a question about the tokens of a text, not about a "
+                "layer; leave layer=None."
             )
         if attention is not None and not attends(model):
             raise UnsupportedError(
-                f"the attention of {model.name} cannot be seen (two stacks, or a class of its own); ask a method that "
-                "needs scores or gradients alone, such as occlusion."
+                f"the attention of {model.name} cannot be seen (it has two stacks, or its own kind of attention); use "
+                "a method that needs only scores or gradients, such as occlusion."
             )
         mask = torch.ones(rows, len(self.encoded), dtype=torch.bool)
-        given: TextRows = text_rows(self.encoded, mask)
+        copies: TextRows = text_rows(self.encoded, mask)
         if self.readout.gathers:
-            given = GeneratorRows(**vars(given), positions=self.readout.positions)
-        request = ModelRequest(torch.full((rows,), len(self.encoded)), lambda _: given, self.readout)
+            copies = GeneratorRows(**vars(copies), positions=self.readout.positions)
+        request = ModelRequest(torch.full((rows,), len(self.encoded)), lambda _: copies, self.readout)
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.enable_grad())
@@ -104,19 +125,19 @@ class Internals:
                 stack.enter_context(attending(attention))
             for number, path in enumerate(model.blocks if block is not None else ()):
                 stack.enter_context(tap(model.model, path, replace=_numbered(block, number)))
-            return self.readout(self.batch_runner.forward([given], request).logits)
+            return self.readout(self.batch_runner.forward([copies], request).logits)
 
 
 def _numbered(block: Any, number: int) -> Callable[[Tensor], Tensor]:
-    def see(output: Tensor) -> Tensor:
-        found = block(number, output)
-        return output if found is None else found
+    def replace(output: Tensor) -> Tensor:
+        replacement = block(number, output)
+        return output if replacement is None else replacement
 
-    return see
+    return replace
 
 
 def _read_by_head(model: WrappedModel, length: int) -> list[int]:
     try:
         return [read_position(model) % length]
-    except LayerError:  # pooled: every token has its share
+    except LayerError:  # pooled: every token has the same weight
         return list(range(length))

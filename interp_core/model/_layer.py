@@ -1,4 +1,4 @@
-"""One layer of a model: what it holds for a text, and the model that goes on from it."""
+"""One layer of a model: its states for a text, and passes that resume from such states."""
 
 from __future__ import annotations
 
@@ -19,14 +19,29 @@ from torch import Tensor
 
 
 class Layer:
-    """A layer of a model.
+    """A layer of a model, to read its states and to resume passes from them.
 
     Args:
         model: the model.
-        path: the module whose output is read and replaced.
+        path: the module whose output is read and replaced, as in `model.named_modules()`.
 
     Raises:
         LayerError: there is no such module.
+
+    Examples:
+        A pass that resumes from the states of a layer gives the logits of the whole pass.
+
+        >>> from interp_core.model import BatchRunner, Layer
+        >>> from interp_core.testing import tiny_classifier
+        >>> model = tiny_classifier()
+        >>> encoded = model.encoder("so happy today")
+        >>> layer = Layer(model, "bert.encoder.layer.0")
+        >>> (states,) = layer.states(BatchRunner(model), [encoded])
+        >>> states.shape
+        torch.Size([5, 16])
+        >>> (logits,) = layer.resume([states], [encoded])
+        >>> torch.allclose(logits, model.logits(encoded.ids[None])[0], atol=1e-5)
+        True
     """
 
     def __init__(self, model: WrappedModel, path: str) -> None:
@@ -38,22 +53,33 @@ class Layer:
 
     @cached_property
     def capabilities(self) -> LayerCapabilities:
-        """What can be done here, found by trying."""
+        """What the layer allows, tested when it is first needed."""
         return LayerCapabilities(self.model, self.path)
 
     @cached_property
     def width(self) -> int:
-        """The width d of what the layer gives."""
+        """The width d of the states."""
         return int(self.sample.shape[-1])
 
     @cached_property
     def sample(self) -> Float[Tensor, "t d"]:
-        """What the layer holds for a short text, to tell whether it is the same layer of the same model."""
+        """The states of a short text, to check that this is the same layer of the same model; on the CPU, float32."""
         return self.states(BatchRunner(self.model), [self.model.encoder("one two three four")])[0].float().cpu()
 
     def states(self, batch_runner: BatchRunner, encoded: Sequence[Encoded]) -> list[Float[Tensor, "t d"]]:
-        """The layer's output for each token of each text; the pass stops there."""
-        self.capabilities.runs_once  # noqa: B018 - refuses a layer that does not
+        """The output of the layer for each token of several texts. Passes stop at the layer.
+
+        Args:
+            batch_runner: runs the model.
+            encoded: the texts.
+
+        Returns:
+            The states of each text, on the model's device.
+
+        Raises:
+            LayerError: the layer runs twice in a pass, or has no state for each token.
+        """
+        self.capabilities.runs_once  # noqa: B018 - raises for a layer that does not
         requests = [ModelRequest(torch.tensor([len(e)]), whole_text(e), read=self.path, stop=True) for e in encoded]
         return [output.hidden[0] for output in batch_runner.run(requests)]
 
@@ -63,17 +89,20 @@ class Layer:
         encoded: Sequence[Encoded],
         batch_runner: BatchRunner | None = None,
     ) -> list[Float[Tensor, "*m v"]]:
-        """The logits of several texts as if the layer had given these states; texts share passes.
+        """The logits of several texts with these states as the output of the layer. Texts share passes.
 
-        Blocks below the layer do not run where that has been shown to change nothing.
+        The blocks below the layer are skipped where a trial has shown that this changes nothing.
 
         Args:
-            states: of each text.
+            states: the states of each text.
             encoded: the texts.
-            batch_runner: counts what it costs; one of its own by default.
+            batch_runner: runs the model and counts the cost; a new one by default.
 
         Returns:
-            For each text (v), or (t, v) where the head answers at each token; on the CPU, float32.
+            For each text (v), or (t, v) where the head predicts at each token; on the CPU, float32.
+
+        Raises:
+            LayerError: the layer runs twice in a pass, or has no state for each token.
         """
         requests = [
             ModelRequest(
@@ -90,34 +119,48 @@ class Layer:
 
     @property
     def injection(self) -> Injection:
-        """Where states enter: past the blocks below where that is proven equal, else by replacing the output."""
+        """Where states enter: above the skipped blocks if a trial shows equal outputs, else by replacing the output."""
         return self.capabilities.injection
 
     @property
     def head_reads_one_row(self) -> bool:
-        """True when the answer depends on the layer through one position alone, so that `cls` rows say all there is."""
+        """Whether the logits depend on the layer at one position alone, so that `cls` rows determine them."""
         return self.capabilities.head_reads_one_row
 
     def position(self, length: int) -> int:
-        """Which token of a text the classifier reads, found by trying; without a classifier, the class token.
+        """The token of a text that the classifier reads, or the class token if the model is not a classifier.
+
+        Args:
+            length: the number of tokens of the text.
+
+        Returns:
+            The position of the token, from the start.
 
         Raises:
-            LayerError: the model has no such position, or reads several.
+            LayerError: the classifier reads several positions, or the model has no class token.
         """
         if self.model.labels:
             return read_position(self.model) % length
         if self.model.encoder.cls_position is None:
-            raise LayerError(f"{self.model.name} has no class token, so granularity 'cls' means nothing; use 'sample'.")
+            raise LayerError(f"{self.model.name} has no class token for granularity 'cls'; use 'sample' instead.")
         return self.model.encoder.cls_position % length
 
     def row_of(self, encoded: DividedText, granularity: str) -> Int[Tensor, " t"]:
-        """The row, among those of this text, that each token takes part in; -1 for none."""
+        """The row, among those of this text, that each token belongs to; -1 for none.
+
+        Raises:
+            LayerError: granularity is `"cls"`, and there is no single position to read; see `position`.
+        """
         if granularity == "cls":
             return torch.full((len(encoded),), -1).index_fill_(0, torch.tensor([self.position(len(encoded))]), 0)
         return encoded.unit_of
 
     def predicted(self, logits: Float[Tensor, " v"]) -> Tensor:
-        """The class of a text; of a multi-label head True for each class it has."""
+        """The class that the model predicts, as a scalar; for a multi-label head True for each class that it assigns.
+
+        Args:
+            logits: the logits of one text.
+        """
         classes = torch.tensor(predicted(logits, self.model.head))
         return torch.zeros(len(logits), dtype=torch.bool).index_fill_(0, classes, True) if self.several else classes[0]
 
@@ -129,8 +172,17 @@ class Layer:
     def pooled(
         self, encoded: DividedText, hidden: Float[Tensor, "t d"], granularity: Granularity
     ) -> Float[Tensor, "u d"]:
-        """From a row for each token to a row for each unit."""
+        """One row for each unit from one row for each token.
+
+        Args:
+            encoded: the text with its units.
+            hidden: the states of its tokens.
+            granularity: `"cls"` for the row that the classifier reads, in the type of `hidden`; any other for the mean
+                over the tokens of each unit, in float32.
+
+        Raises:
+            LayerError: granularity is `"cls"`, and there is no single position to read; see `position`.
+        """
         if granularity == "cls":
-            where = self.position(len(encoded))
-            return hidden[where][None]
+            return hidden[self.position(len(encoded))][None]
         return pool(hidden.float(), encoded.unit_of.to(hidden.device), len(encoded.units))

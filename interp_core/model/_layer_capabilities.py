@@ -1,4 +1,4 @@
-"""What can be done at a layer, found by trying it on a short text rather than by knowing architectures."""
+"""What a layer allows, tested with a short text rather than known for each architecture."""
 
 from __future__ import annotations
 
@@ -16,39 +16,41 @@ from interp_core.model._requests import Injection
 from interp_core.model._wrapped_model import WrappedModel
 from torch import Tensor
 
-ANSWERS = ("logits", "last_hidden_state", "start_logits", "end_logits")
+OUTPUTS = ("logits", "last_hidden_state", "start_logits", "end_logits")
 
 
 class LayerCapabilities:
-    """Tries one layer of one model; each answer is found once."""
+    """The capabilities of one layer of one model. Each is tested when it is first needed, and then kept."""
 
     def __init__(self, model: WrappedModel, path: str) -> None:
         self.model, self.path = model, path
 
     @cached_property
     def injection(self) -> Injection:
-        """Where states enter: past the blocks below when that is proven equal on a probe, else by replacing the
-        output.
-        """
-        return self._shortcut() or OutputInjection(self.model.model, self.path)
+        """Where states enter: above the skipped blocks if a trial shows equal outputs, else by replacing the output."""
+        return self._bypass() or OutputInjection(self.model.model, self.path)
 
     @cached_property
     def head_reads_one_row(self) -> bool:
-        """True when the answer depends on the layer through one position alone, so that `cls` rows say all there is."""
+        """Whether the logits depend on the layer at one position alone, so that `cls` rows determine them."""
         if not isinstance(self.injection, BypassInjection) or self.model.head not in CLASSIFIERS:
             return False
         ids, states = self._random_states()
         try:
-            where = read_position(self.model) % ids.shape[1]
+            at = read_position(self.model) % ids.shape[1]
         except LayerError:
             return False
         whole = self._logits(ids, states)
-        alone = self._logits(ids[:, where : where + 1 or None], states[:, where : where + 1 or None])
+        alone = self._logits(ids[:, at : at + 1], states[:, at : at + 1])
         return torch.allclose(whole, alone, atol=1e-5, rtol=1e-4)
 
     @cached_property
     def read_position(self) -> int:
-        """The one position whose states at this layer the answer depends on: from the start if 0, else from the end."""
+        """The only position at which the states of this layer change the logits: 0, or negative, from the end.
+
+        Raises:
+            LayerError: several positions do, or none.
+        """
         ids, states = self._random_states()
         plain = self._logits(ids, states)
         moved = []
@@ -65,18 +67,18 @@ class LayerCapabilities:
 
     @cached_property
     def runs_once(self) -> bool:
-        """True, after a whole pass in which the layer ran once: a pass that stops at the layer could not tell.
+        """True if the layer ran once in a whole pass; a pass that stops at the layer could not tell.
 
         Raises:
-            LayerError: it ran several times, or not at all.
+            LayerError: it ran twice, or not at all.
         """
         ids = self.model.some_ids()
         with self.model.lock, torch.no_grad(), at_rest(self.model.model), tap(self.model.model, self.path) as seen:
             self.model.forward(ids, torch.ones_like(ids))
         return seen.read() is not None
 
-    def _shortcut(self) -> BypassInjection | None:
-        """The blocks up to the layer as things to be skipped, if the layer is a block and skipping changes nothing."""
+    def _bypass(self) -> BypassInjection | None:
+        """An injection that skips the blocks up to this layer, if it is a block and skipping changes no output."""
         try:
             blocks = self.model.blocks
         except LayerError:
@@ -87,23 +89,23 @@ class LayerCapabilities:
         ids, states = self._random_states()
         model = self.model.model
         with self.model.lock, torch.no_grad(), at_rest(model), tap(model, self.path, replace=states):
-            samples, _ = _outputs(model, below, lambda: self.model.forward(ids, torch.ones_like(ids)))
+            samples = _outputs(model, below, lambda: self.model.forward(ids, torch.ones_like(ids)))
         injection = BypassInjection(self.path, tuple(module_at(model, b) for b in below), tuple(samples))
-        lengths = (ids.shape[1], ids.shape[1] - 1)  # what else the blocks hand on may fit one length alone
-        return injection if all(self._skips(injection, ids[:, :n], states[:, :n]) for n in lengths) else None
+        lengths = (ids.shape[1], ids.shape[1] - 1)  # other items in the sample outputs may fit one length only
+        return injection if all(self._equivalent(injection, ids[:, :n], states[:, :n]) for n in lengths) else None
 
-    def _skips(self, injection: BypassInjection, ids: Tensor, states: Tensor) -> bool:
-        """Whether going past the blocks gives what replacing the output of the last of them gives."""
+    def _equivalent(self, injection: BypassInjection, ids: Tensor, states: Tensor) -> bool:
+        """Whether skipping the blocks has the same outputs as replacing the output of the last of them."""
         model, mask = self.model.model, torch.ones_like(ids)
         with self.model.lock, torch.no_grad(), at_rest(model):
             with tap(model, self.path, replace=states):
                 whole = self.model.forward(ids, mask)
             try:
                 with passing_through(injection.modules, injection.outputs, states):
-                    short = self.model.forward(ids, mask)
+                    skipped = self.model.forward(ids, mask)
             except (RuntimeError, ValueError, IndexError):
                 return False
-        return all(_close(whole.get(key), short.get(key)) for key in ANSWERS)
+        return all(_close(whole.get(key), skipped.get(key)) for key in OUTPUTS)
 
     def _random_states(self) -> tuple[Tensor, Tensor]:
         ids = self.model.some_ids()
@@ -125,26 +127,27 @@ class LayerCapabilities:
 
 
 def read_position(model: WrappedModel) -> int:
-    """The one position of the last block that a classifier's answer depends on: 0, or from the end; found once.
+    """The only position of the last block that a classifier reads: 0, or negative, from the end.
 
     Raises:
-        LayerError: it depends on several.
+        LayerError: the classifier reads several positions, or none.
     """
     if "read position" not in model.tried:
         model.tried["read position"] = LayerCapabilities(model, model.blocks[-1]).read_position
     return int(model.tried["read position"])
 
 
-def _outputs(model: Any, paths: Sequence[str], run: Callable[[], Any]) -> tuple[list[Any], Any]:
-    found: dict[str, Any] = {}
+def _outputs(model: Any, paths: Sequence[str], run: Callable[[], Any]) -> list[Any]:
+    """The outputs of several modules in one run, in their own form."""
+    outputs: dict[str, Any] = {}
     with ExitStack() as stack:
         for path in paths:
             hook = module_at(model, path).register_forward_hook(
-                lambda _m, _i, out, path=path: found.__setitem__(path, out)
+                lambda _m, _i, out, path=path: outputs.__setitem__(path, out)
             )
             stack.callback(hook.remove)
-        output = run()
-    return [found[path] for path in paths], output
+        run()
+    return [outputs[path] for path in paths]
 
 
 def _close(one: Any, other: Any) -> bool:

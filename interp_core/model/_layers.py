@@ -16,7 +16,20 @@ from interp_core.text import Granularity
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """Several layers of one model, read in one pass; made by `model.layers(…)`."""
+    """Several layers of one model, read in one pass. Made by `model.layers(…)`.
+
+    Attributes:
+        splits: the model split at each of the layers.
+
+    Examples:
+        >>> from interp_core.testing import tiny_classifier
+        >>> layers = tiny_classifier().layers(0, -1)
+        >>> by_path = layers.activations(["so happy", "sad"], granularity="word", progress=False)
+        >>> {path: tuple(activations.values.shape) for path, activations in by_path.items()}
+        {'bert.encoder.layer.0': (3, 16), 'bert.encoder.layer.1': (3, 16)}
+        >>> by_path["bert.encoder.layer.0"].made_by.cost.forwards
+        1
+    """
 
     splits: tuple[SplitModel, ...]
 
@@ -32,26 +45,31 @@ class Layers:
         class_names: Sequence[str] | None = None,
         progress: bool = True,
     ) -> dict[str, Activations]:
-        """What each layer holds for each unit of each text, by module path.
+        """The activations of each layer for each unit of each text.
 
-        Passes stop at the last of the layers unless predictions are wanted.
+        Passes stop at the last of the layers, unless predictions are requested.
 
         Args:
             texts: the corpus: a list, an iterator, or a column of a `datasets.Dataset`.
-            granularity: what a row stands for: the mean over the tokens of each unit, or for `"cls"` the one position
-                that the classifier reads.
-            to: a folder; rows are written there as they are read, a store for each layer. A run that was interrupted
-                goes on from the last whole shard when it is given the same call again.
-            predictions: also keep the class that the model gives to each text; of a multi-label head, which ones.
-            labels: for each text the class that it is said to have, by number or name, or a row of booleans, one a
-                class; kept beside.
-            class_names: what these classes are called, where they are not those of the model.
-            progress: show a bar on a terminal or notebook.
+            granularity: the units that rows stand for. A row is the mean over the tokens of a unit; for `"cls"` it is
+                the position that the classifier reads.
+            to: a folder that rows are written to as they are read, instead of memory, with a store for each layer. The
+                same call resumes an interrupted run from its last complete shard.
+            predictions: also keep the class that the model predicts for each text, for a multi-label head its classes.
+            labels: also keep these labels, one for each text: a class by number or name, or a row of booleans with one
+                for each class.
+            class_names: the names of the classes of the labels; those of the model by default.
+            progress: show a progress bar in terminals and notebooks.
+
+        Returns:
+            The activations (n, d) of each layer by module path, n units in the order of the texts.
 
         Raises:
-            InputError: an empty corpus or text, labels of another length, predictions of a model that has no classes,
-                a folder that holds something else.
-            LayerError: a layer runs twice in a pass, or has no row for each token.
+            InputError: an empty corpus or text, an unknown granularity, labels that do not fit the texts or classes,
+                predictions of a model without classes, or a folder that holds something else.
+            LayerError: a layer runs twice in a pass, has no state for each token, or has no single position for
+                `"cls"`.
+            ModelError: states are NaN or infinite, or one text does not fit into memory.
         """
         folders = [None if to is None else Path(to) / split.path for split in self.splits]
         results = read(

@@ -1,4 +1,4 @@
-"""Loading a model and its tokenizer from a folder or hub id."""
+"""Loads a model and its tokenizer from a folder or hub id."""
 
 from __future__ import annotations
 
@@ -14,17 +14,32 @@ _HUB_OPTIONS = ("revision", "subfolder", "token", "cache_dir", "local_files_only
 
 
 def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int = DEFAULT_BUDGET, **options: Any) -> TextModel:
-    """The model and tokenizer of a folder or hub id.
+    """Load a model and its tokenizer from a folder or hub id.
 
     Args:
         path: a local folder or a hub id.
-        task: `"auto"` (the class its config names), or the `Auto` class to load with, such as
-            `"SequenceClassification"`.
-        tokens_per_batch: see `TextModel`.
-        options: given to `from_pretrained` of the model, such as `dtype` or `device_map`.
+        task: `"auto"` for the class that the model's config names, or the end of the name of the `AutoModelFor…` class
+            to load with, such as `"SequenceClassification"`.
+        tokens_per_batch: the most tokens in one pass, see `TextModel`.
+        **options: passed to the model's `from_pretrained`, such as `dtype` or `device_map`.
+
+    Returns:
+        The model in evaluation mode, with its tokenizer.
 
     Raises:
-        InputError: nothing can be loaded from there.
+        InputError: nothing can be loaded from there, or `TextModel` refuses the model or its tokenizer.
+        ModelError: weights are on the `meta` device.
+
+    Examples:
+        >>> import tempfile
+        >>> from interp_core.testing import tiny_classifier
+        >>> tiny = tiny_classifier()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     tiny.model.save_pretrained(folder)
+        ...     _ = tiny.tokenizer.save_pretrained(folder)
+        ...     model = interp.load(folder)
+        >>> model.head, model.labels
+        ('single-label', ('LABEL_0', 'LABEL_1', 'LABEL_2'))
     """
     import transformers
 
@@ -40,12 +55,13 @@ def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int = DEFAUL
             "AutoModel",
         ]
         names = [f"AutoModelFor{task}"] if task != "auto" else [n for n in named if n != "AutoConfig"]
-        maker = next((found for name in names if (found := getattr(transformers, name, None)) is not None), None)
-        if maker is None:
+        candidates = [getattr(transformers, name, None) for name in names]
+        model_class = next((candidate for candidate in candidates if candidate is not None), None)
+        if model_class is None:
             raise InputError(
                 f"transformers has no class {names[0]!r}; name the task, such as task='SequenceClassification'."
             )
-        model = maker.from_pretrained(path, **options)
+        model = model_class.from_pretrained(path, **options)
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, **shared)
     except (OSError, ValueError, SafetensorError) as error:
         if isinstance(error, InputError):

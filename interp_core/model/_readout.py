@@ -1,6 +1,6 @@
-"""What is explained: from a head's logits to one score a target.
+"""From the logits of a head to one score for each target.
 
-The task stops here. Nothing after this module knows whether a score came from a classifier or from a generator.
+This is the last module that depends on the task: a score looks the same for a classifier and for a generator.
 """
 
 from __future__ import annotations
@@ -22,17 +22,23 @@ Function = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Target:
-    """One number of the output that is explained.
+    """One number of the model's output that is explained.
 
     Attributes:
-        label: what a reader sees, such as `"joy"`, `"joy - love"` or the token that is generated.
-        index: the class, or the vocabulary id of the token.
-        position: where an answer for each token is given, which token of the input is explained; the score is read
-            where it is predicted. Of an extracted answer 0 for its start, 1 for its stop.
-        against: the class or id whose score is taken off (a contrast).
-        function: for an output of one's own, from logits (p, …) to scores (p).
-        parts: for a span of several tokens, their targets: log-probabilities, logits and entropies add up,
-            probabilities multiply.
+        label: the name that a reader sees, such as `"joy"`, `"joy - love"` or the generated token.
+        index: the number of the class, or the vocabulary id of the token.
+        position: for heads with a prediction at each token, the token of the sequence that is explained; its score is
+            read where it is predicted. For extractive question answering, 0 is the start and 1 the stop of the answer.
+        against: the class or id whose score is subtracted (a contrast).
+        function: for a score of your own, a function from logits (p, …) to scores (p).
+        parts: for a span of several tokens, the target of each. Logits, log-probabilities and entropies are summed,
+            probabilities are multiplied.
+
+    Examples:
+        >>> from interp_core.model import Target
+        >>> span = Target("New York", parts=(Target("New", 7, position=2), Target("York", 8, position=3)))
+        >>> span.positions
+        (2, 3)
     """
 
     label: str
@@ -44,19 +50,30 @@ class Target:
 
     @property
     def positions(self) -> tuple[int, ...]:
-        """The tokens that are explained."""
+        """The positions of the tokens that are explained; empty for a target of the whole text."""
         own = () if self.position is None else (self.position,)
         return (*own, *(position for part in self.parts for position in part.positions))
 
 
 @dataclass(frozen=True)
 class Readout:
-    """From logits to the scores of the targets of one text.
+    """Computes the scores of the targets of one text from its logits. Made by `readout_of`, which checks the arguments.
 
     Attributes:
-        targets: k targets.
-        space: the score space.
-        head: how the logits are read.
+        targets: the k targets.
+        space: the score space; entropies are in nats.
+        head: the type of head that the logits come from.
+
+    Examples:
+        The probability of the second of two classes, and its margin over the first.
+
+        >>> from interp_core.model import Readout, Target
+        >>> targets = Target("joy", 1), Target("joy - love", 1, against=0)
+        >>> Readout(targets, "probability", "single-label")(torch.tensor([[0.0, 0.0]]))
+        tensor([[0.5000, 0.0000]])
+        >>> Readout(targets, "logit", "single-label")(torch.tensor([[1.0, 3.0], [2.0, 2.0]]))
+        tensor([[3., 2.],
+                [2., 0.]])
     """
 
     targets: tuple[Target, ...]
@@ -65,31 +82,40 @@ class Readout:
 
     @property
     def gathers(self) -> bool:
-        """Whether only the states at `positions` reach the vocabulary head."""
+        """Whether logits are computed only at `positions`, which is so for heads over the vocabulary."""
         return self.head in VOCABULARY
 
     @property
     def positions(self) -> tuple[int, ...]:
-        """Where in the sequence the logits are needed; empty for heads that give one row a text."""
+        """The positions at which logits are read, in ascending order; empty for heads with one row for each text."""
         return tuple(sorted({position - self.before for t in self.targets for position in t.positions}))
 
     def __call__(self, logits: Float[Tensor, "p *m v"]) -> Float[Tensor, "p k"]:
-        """The scores, in the order of the targets.
+        """The scores of p rows.
 
         Args:
-            logits: (p, v) of a classifier; (p, m, v) with a row for each of `positions` at least where the head
-                gathers, and for each token otherwise.
-        """
-        logits = logits.float()
-        spread = to_space(logits, self.space, self.head)
-        return torch.stack([self._score(logits, spread, target) for target in self.targets], dim=1)
+            logits: (p, v) for a classifier, (p, 2, t) for extractive question answering, else (p, m, v). Where
+                `gathers` is True, m is the number of `positions` (further rows are ignored), else of tokens.
 
-    def deciding(self) -> Readout:
-        """The same targets with the model's own decision in place of each score: the class or token it would choose;
-        of a class of several 1 or 0, and of a span 1 where all of its tokens would be chosen.
+        Returns:
+            The scores, in the order of the targets.
 
         Raises:
-            TargetError: a regression decides nothing.
+            TargetError: the function of a target does not return one number for each row.
+        """
+        logits = logits.float()
+        scaled = to_space(logits, self.space, self.head)
+        return torch.stack([self._score(logits, scaled, target) for target in self.targets], dim=1)
+
+    def deciding(self) -> Readout:
+        """A readout of the model's decisions in place of the scores.
+
+        Returns:
+            For each target the class or token that the model would choose. For a multi-label head 1 if it would assign
+            the class, else 0; for a span 1 if it would choose all of its tokens, else 0.
+
+        Raises:
+            TargetError: the head is a regression, which makes no decision.
         """
         if self.head == "regression":
             raise TargetError("a regression decides nothing, so no decision can flip.")
@@ -105,29 +131,29 @@ class Readout:
 
     @property
     def before(self) -> int:
-        """How many tokens before the one it is about a score is read."""
+        """How many positions before its token a score is read: 1 for generators, else 0."""
         return 1 if self.head in GENERATORS else 0
 
-    def _score(self, logits: Tensor, spread: Tensor, target: Target) -> Tensor:
+    def _score(self, logits: Tensor, scaled: Tensor, target: Target) -> Tensor:
         if target.parts:
-            several = torch.stack([self._score(logits, spread, part) for part in target.parts])
+            several = torch.stack([self._score(logits, scaled, part) for part in target.parts])
             decides = all(part.function is not None for part in target.parts)
             return several.prod(0) if self.space == "probability" or decides else several.sum(0)
         if target.position is not None:
-            where = target.position - self.before
-            row = self.positions.index(where) if self.gathers else where
-            logits, spread = logits[:, row], spread[:, row]
+            position = target.position - self.before
+            row = self.positions.index(position) if self.gathers else position
+            logits, scaled = logits[:, row], scaled[:, row]
         if target.function is not None:
-            found = target.function(logits)
-            if found.numel() != len(logits):
+            scores = target.function(logits)
+            if scores.numel() != len(logits):
                 raise TargetError(
-                    f"the function {target.label!r} gave {tuple(found.shape)} for logits {tuple(logits.shape)}; one "
+                    f"the function {target.label!r} gave {tuple(scores.shape)} for logits {tuple(logits.shape)}; one "
                     "number for each row was expected."
                 )
-            return found.reshape(len(logits))
+            return scores.reshape(len(logits))
         if target.against is None:
-            return spread[:, target.index]
-        return spread[:, target.index] - spread[:, target.against]
+            return scaled[:, target.index]
+        return scaled[:, target.index] - scaled[:, target.against]
 
 
 def _chosen(index: int) -> Function:
@@ -137,7 +163,7 @@ def _chosen(index: int) -> Function:
 def to_space(logits: Float[Tensor, "*b v"], space: Space, head: Head) -> Float[Tensor, "*b v"]:
     """Logits in another score space: softmax over classes, tags, tokens or vocabulary; sigmoid for multi-label heads.
 
-    The entropy (nats) is that of the whole distribution, the same for each class; of a multi-label head that of each.
+    The entropy (nats) is that of the whole distribution, repeated for each class; for a multi-label head that of each.
     """
     if space == "logit" or head == "regression":
         return logits
@@ -148,20 +174,37 @@ def to_space(logits: Float[Tensor, "*b v"], space: Space, head: Head) -> Float[T
         return yes if space == "log-probability" else yes.exp()
     log = logits.log_softmax(-1)
     if space == "entropy":
-        finite = log.masked_fill(log == -torch.inf, 0)  # padding, of an answer extracted from the text
+        finite = log.masked_fill(log == -torch.inf, 0)  # padding, in extractive question answering
         return -(log.exp() * finite).sum(-1, keepdim=True).expand_as(log)
     return log if space == "log-probability" else log.exp()
 
 
 def readout_of(targets: tuple[Target, ...], score: str, head: Head) -> Readout:
-    """How these targets are read in a score space.
+    """The readout of some targets in a score space.
+
+    Args:
+        targets: the k targets.
+        score: `"logit"`, `"probability"`, `"log-probability"`, `"entropy"` (nats, of the whole distribution), or
+            `"auto"`: log-probability where a token of the vocabulary is predicted, else logit.
+        head: the type of head.
+
+    Returns:
+        The readout. The classes of a single-label head have one entropy in common, so k is 1 for it.
 
     Raises:
-        TargetError: what this head or these targets do not have in that space.
+        TargetError: an unknown space, one that a regression does not have, or one that a contrast does not have.
+
+    Examples:
+        >>> from interp_core.model import Target, readout_of
+        >>> readout = readout_of((Target("negative", 0), Target("positive", 1)), "entropy", "single-label")
+        >>> readout(torch.tensor([[0.0, 0.0]]))  # ln 2
+        tensor([[0.6931]])
+        >>> readout_of((Target("happy", 9, position=3),), "auto", "causal").space
+        'log-probability'
     """
     space = check_space(score, head)
     if space == "entropy" and any(t.against is not None for t in targets):
-        raise TargetError("the entropy is of the whole distribution, so two classes have no contrast in it.")
+        raise TargetError("the entropy is that of the whole distribution, so two classes have no contrast in it.")
     if space in ("entropy", "probability") and any(part.against is not None for t in targets for part in t.parts):
         raise TargetError(f"a contrast of several words has no {space}; use score='logit' or 'log-probability'.")
     if space == "entropy" and head == "single-label" and not any(t.function for t in targets):
@@ -170,10 +213,10 @@ def readout_of(targets: tuple[Target, ...], score: str, head: Head) -> Readout:
 
 
 def check_space(space: str, head: Head) -> Space:
-    """The score space to use: what was asked for, or log-probability where a token is the answer and logit elsewhere.
+    """The score space; `"auto"` is log-probability where a token of the vocabulary is predicted, else logit.
 
     Raises:
-        TargetError: an unknown space, or a probability of a regression.
+        TargetError: an unknown space, or one other than logit for a regression.
     """
     if space == "auto":
         return "log-probability" if head in VOCABULARY else "logit"
@@ -185,8 +228,24 @@ def check_space(space: str, head: Head) -> Space:
 
 
 def predicted(logits: Float[Tensor, " v"] | None, head: Head) -> list[int]:
-    """The classes a classifier answers: the best one; of a multi-label head all above one half, or else the best; the
-    greatest output of a regression.
+    """The classes that a classifier predicts.
+
+    Args:
+        logits: the logits of one text, one for each of v classes.
+        head: the type of head.
+
+    Returns:
+        The number of the class, or output of a regression, with the highest logit. For a multi-label head, those of all
+        classes with a probability above one half, or of the highest if there are none.
+
+    Raises:
+        TargetError: there are no logits.
+
+    Examples:
+        >>> from interp_core.model import predicted
+        >>> logits = torch.tensor([0.1, 2.0, -1.0])
+        >>> predicted(logits, "single-label"), predicted(logits, "multi-label")
+        ([1], [0, 1])
     """
     if logits is None:
         raise TargetError("the predicted class needs the logits of the text; name the targets instead.")

@@ -1,4 +1,4 @@
-"""What is asked of the model and what comes back: rows of one text, how they are padded and where values enter."""
+"""Requests to the model and their outputs: rows of one text, how they are padded and where values enter."""
 
 from __future__ import annotations
 
@@ -16,13 +16,23 @@ from torch import Tensor
 
 @runtime_checkable
 class Injection(Protocol):
-    """A place where values (p, t, d) enter the model in place of what it would have computed."""
+    """A place where values (p, t, d) enter the model and replace what it would have computed.
+
+    Examples:
+        >>> from interp_core.model import Injection
+        >>> from interp_core.testing import tiny_classifier
+        >>> place = tiny_classifier().split(0).injection
+        >>> isinstance(place, Injection), place.path
+        (True, 'bert.encoder.layer.0')
+    """
 
     @property
-    def path(self) -> str: ...
+    def path(self) -> str:
+        """The module at which the values enter."""
+        ...
 
     def open(self, values: Float[Tensor, "p t d"]) -> AbstractContextManager[Any]:
-        """Within it one pass of the model goes on from these values."""
+        """A context in which one pass of the model continues from these values."""
         ...
 
 
@@ -34,12 +44,24 @@ class TextRows:
     """Rows of one text, ready for the model.
 
     Attributes:
-        ids: (p, t).
-        attention: which of them the model sees.
-        values: what enters in their place, if anything; at a layer of one of two stacks for the tokens it reads.
-        leaf: what slopes are wanted of.
-        source: how many of the tokens an encoder reads, where a decoder reads the others.
-        types: which text of a pair each token is from.
+        ids: the token ids (p, t).
+        attention: True for the tokens that the model sees (p, t).
+        values: the values that enter in place of what the model computes, if any; at a layer of an encoder-decoder
+            model only those of the tokens that this side reads.
+        leaf: the tensor (p, f, d) that gradients are taken with respect to.
+        source: the number of tokens that the encoder reads, the decoder reads the rest; 0 without a decoder.
+        types: for a pair of texts, the text that each token is from (p, t).
+
+    Examples:
+        The second row hides the third token, "sad", from attention.
+
+        >>> from interp_core.model import TextRows
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (2.0, 0.0), "sad": (0.0, 3.0)})
+        >>> ids = model.encoder("happy sad").ids.expand(2, -1)
+        >>> rows = TextRows(ids, torch.tensor([[True, True, True, True], [True, True, False, True]]))
+        >>> model.forward(rows.ids, rows.attention)["logits"].tolist()
+        [[2.0, 3.0], [2.0, 0.0]]
     """
 
     ids: Int[Tensor, "p t"]
@@ -52,7 +74,25 @@ class TextRows:
 
 @dataclass(frozen=True)
 class PaddedBatch:
-    """Rows of several texts, padded at the right; of a model with two stacks the source and the rest each."""
+    """Rows of several texts, padded on the right; for an encoder-decoder model, source and target are each padded.
+
+    Attributes:
+        ids: the token ids (p, t).
+        attention: True for the tokens that the model sees (p, t); padding is not seen.
+        values: the values that enter at an injection (p, s, d), if any.
+        source: the number of positions that the encoder reads; 0 without a decoder.
+        types: for pairs of texts, the text that each token is from (p, t).
+
+    Examples:
+        Two rows of an encoder-decoder model. The second one has a target that is one token shorter.
+
+        >>> from interp_core.model import PaddedBatch
+        >>> ids = torch.tensor([[2, 7, 9, 3], [2, 9, 3, 0]])
+        >>> batch = PaddedBatch(ids, ids != 0, source=2)
+        >>> batch.seen_by("target")
+        tensor([[ True,  True],
+                [ True, False]])
+    """
 
     ids: Int[Tensor, "p t"]
     attention: Bool[Tensor, "p t"]
@@ -61,7 +101,14 @@ class PaddedBatch:
     types: Tensor | None = None
 
     def seen_by(self, side: Side) -> Bool[Tensor, "p s"]:
-        """The mask of the tokens that one of two stacks reads."""
+        """The attention mask of one side of an encoder-decoder model, or of all tokens.
+
+        Args:
+            side: `"source"` for the tokens that the encoder reads, `"target"` for those of the decoder, or `"both"`.
+
+        Returns:
+            True for the tokens that the model sees. Without a decoder all tokens are on both sides.
+        """
         if not self.source or side == "both":
             return self.attention
         return self.attention[:, : self.source] if side == "source" else self.attention[:, self.source :]
@@ -69,24 +116,51 @@ class PaddedBatch:
 
 @dataclass
 class GeneratorRows(TextRows):
-    """A block of a generator, with the positions whose logits are read."""
+    """Rows of a text for a model that predicts tokens, with the positions whose logits are read.
+
+    Only the states at these positions reach the vocabulary head, which saves most of its memory.
+
+    Attributes:
+        positions: the positions in the sequence, source included.
+
+    Examples:
+        >>> from interp_core.model import BatchRunner, GeneratorRows, ModelRequest
+        >>> from interp_core.testing import tiny_generator
+        >>> model = tiny_generator()
+        >>> encoded = model.encoder("so happy today")
+        >>> mask = torch.ones(1, len(encoded), dtype=torch.bool)
+        >>> rows = GeneratorRows(encoded.ids[None], mask, positions=(2,))
+        >>> request = ModelRequest(torch.tensor([len(encoded)]), lambda numbers: rows)
+        >>> len(encoded), BatchRunner(model).forward([rows], request).logits.shape[:2]
+        (5, torch.Size([1, 1]))
+    """
 
     positions: tuple[int, ...] = ()
 
 
 @dataclass
 class ModelRequest:
-    """What one text asks of the model.
+    """The rows of one text that the model is to evaluate, and what to return for them.
 
     Attributes:
-        lengths: the number of tokens of each of its p rows.
-        build: from row numbers to a `TextRows`; with `leaf` set when gradients are wanted.
-        readout: from logits to scores; None when only hidden states or raw logits are wanted.
+        lengths: the number of tokens of each of the p rows.
+        build: makes the `TextRows` for some row numbers; sets their `leaf` where gradients are requested.
+        readout: from logits to scores; None to get hidden states or raw logits alone.
         injection: where `TextRows.values` enter; None for plain ids.
-        gradients: whether the slopes of the scores with respect to `TextRows.leaf` are wanted.
-        read: a module whose output is wanted, or several, whose outputs are then joined along the width.
-        stop: whether the pass may end there.
-        logits: whether the logits themselves are wanted.
+        gradients: return the gradients of the scores with respect to `TextRows.leaf`.
+        read: the path of a module whose output is returned, or of several, which are concatenated along the width.
+        stop: end the pass once these modules have run.
+        logits: return the logits as well. Those of a classifier always come back.
+
+    Examples:
+        >>> from interp_core.model import BatchRunner, ModelRequest, Target, readout_of, whole_text
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (2.0, 0.0), "sad": (0.0, 3.0)})
+        >>> encoded = model.encoder("happy sad sad")
+        >>> readout = readout_of((Target("class 1", 1),), "logit", model.head)
+        >>> request = ModelRequest(torch.tensor([len(encoded)]), whole_text(encoded), readout)
+        >>> BatchRunner(model).run([request])[0].scores
+        [tensor([6.])]
     """
 
     lengths: Int[Tensor, " p"]
@@ -100,28 +174,61 @@ class ModelRequest:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The modules whose outputs are wanted."""
+        """The paths of the modules whose outputs are returned."""
         return (self.read,) if isinstance(self.read, str) else self.read or ()
 
     @property
     def route(self) -> tuple[Any, ...]:
-        """Requests of equal route can share a pass."""
+        """A key; requests with equal keys can share a pass."""
         gathers = bool(self.readout and self.readout.gathers)
         return (id(self.injection), self.gradients, self.read, self.stop, gathers)
 
 
 @dataclass
 class ModelOutput:
-    """What came back for the rows of a request, in their order; on the model's device for scores, detached."""
+    """The results for the rows of a request, in their order; tensors are detached and stay on their device.
 
-    scores: list[Tensor] = field(default_factory=list)  # each (k)
-    gradients: list[Tensor] = field(default_factory=list)  # each (k, f, d)
-    hidden: list[Tensor] = field(default_factory=list)  # each (t, d)
-    logits: list[Tensor] = field(default_factory=list)  # each (v); with padding (t, v) or (2, t), where asked for
+    Attributes:
+        scores: for each row the scores of the targets (k); empty without a readout.
+        gradients: for each row the gradients of the scores (k, f, d); empty unless requested.
+        hidden: for each row the states of the modules that were read (t, d), without padding; empty unless requested.
+        logits: for each row (v), (t, v) for a prediction at each token, or (2, t) for the start and stop of a span.
+            The last two include padding.
+
+    Examples:
+        >>> from interp_core.model import BatchRunner, ModelRequest, whole_text
+        >>> from interp_core.testing import tiny_classifier
+        >>> model = tiny_classifier()
+        >>> encoded = model.encoder("so happy today")
+        >>> request = ModelRequest(torch.tensor([len(encoded)]), whole_text(encoded), read=model.blocks[0])
+        >>> (output,) = BatchRunner(model).run([request])
+        >>> output.hidden[0].shape, output.logits[0].shape, output.scores
+        (torch.Size([5, 16]), torch.Size([3]), [])
+    """
+
+    scores: list[Tensor] = field(default_factory=list)
+    gradients: list[Tensor] = field(default_factory=list)
+    hidden: list[Tensor] = field(default_factory=list)
+    logits: list[Tensor] = field(default_factory=list)
 
 
 def whole_text(encoded: Encoded, values: Tensor | None = None) -> Callable[[Tensor], TextRows]:
-    """Builds the rows of a text as it is, with `values` (1, t, d) entering, if given."""
+    """A `ModelRequest.build` for a text with all of its tokens seen.
+
+    Args:
+        encoded: the text, t tokens.
+        values: the values (1, t, d) that enter in every row; None for plain ids.
+
+    Returns:
+        A function from p row numbers to p equal rows.
+
+    Examples:
+        >>> from interp_core.model import whole_text
+        >>> from interp_core.testing import tiny_classifier
+        >>> build = whole_text(tiny_classifier().encoder("so happy today"))
+        >>> build(torch.arange(3)).ids.shape
+        torch.Size([3, 5])
+    """
 
     def build(rows: Tensor) -> TextRows:
         p = len(rows)
@@ -133,44 +240,62 @@ def whole_text(encoded: Encoded, values: Tensor | None = None) -> Callable[[Tens
 
 
 def text_rows(encoded: Encoded, mask: Bool[Tensor, "p t"], values: Tensor | None = None) -> TextRows:
-    """Rows of one text with these masks."""
+    """Rows of one text, one for each mask.
+
+    Args:
+        encoded: the text, t tokens.
+        mask: True for the tokens that the model sees (p, t).
+        values: the values (p, t, d) that enter; None for plain ids.
+
+    Returns:
+        p rows with the ids of the text.
+
+    Examples:
+        >>> from interp_core.model import text_rows
+        >>> from interp_core.testing import tiny_classifier
+        >>> encoded = tiny_classifier().encoder("so happy")
+        >>> rows = text_rows(encoded, torch.tensor([[True, True, True, True], [True, True, False, True]]))
+        >>> rows.ids.shape, rows.attention.sum(1)
+        (torch.Size([2, 4]), tensor([4, 3]))
+    """
     p = len(mask)
     types = None if encoded.types is None else encoded.types.expand(p, -1)
     return TextRows(encoded.ids.expand(p, -1), mask, values, source=encoded.source, types=types)
 
 
-def padded(blocks: Sequence[TextRows], pad_id: int, side: Side = "both") -> PaddedBatch:
-    """Several blocks as one batch.
+def padded(rows: Sequence[TextRows], pad_id: int, side: Side = "both") -> PaddedBatch:
+    """The rows of several texts as one batch.
 
     Args:
-        blocks: of one model.
-        pad_id: fills short rows.
-        side: of a model with two stacks, where the values enter.
+        rows: the rows of each text.
+        pad_id: the id that fills short rows.
+        side: for an encoder-decoder model, the side at which the values enter.
     """
-    source = max(block.source for block in blocks)
-    after = max(block.ids.shape[1] - block.source for block in blocks)
+    source = max(r.source for r in rows)
+    target = max(r.ids.shape[1] - r.source for r in rows)
 
-    def laid(values: Tensor, border: int, fill: int) -> Tensor:
-        return torch.cat([_right(values[:, :border], source, fill), _right(values[:, border:], after, fill)], dim=1)
+    def aligned(values: Tensor, border: int, fill: int) -> Tensor:
+        halves = _pad_right(values[:, :border], source, fill), _pad_right(values[:, border:], target, fill)
+        return torch.cat(halves, dim=1)
 
-    entering = [(b.values, b.source) for b in blocks if b.values is not None]
+    entering = [(r.values, r.source) for r in rows if r.values is not None]
     values = None
     if entering and (side == "both" or not source):
-        values = torch.cat([laid(v, border, 0) for v, border in entering])
+        values = torch.cat([aligned(v, border, 0) for v, border in entering])
     elif entering:
-        values = torch.cat([_right(v, source if side == "source" else after, 0) for v, _ in entering])
-    typed = any(b.types is not None for b in blocks)
-    types = [torch.zeros_like(b.ids) if b.types is None else b.types for b in blocks]
+        values = torch.cat([_pad_right(v, source if side == "source" else target, 0) for v, _ in entering])
+    typed = any(r.types is not None for r in rows)
+    types = [torch.zeros_like(r.ids) if r.types is None else r.types for r in rows]
     return PaddedBatch(
-        torch.cat([laid(b.ids, b.source, pad_id) for b in blocks]),
-        torch.cat([laid(b.attention, b.source, 0) for b in blocks]),
+        torch.cat([aligned(r.ids, r.source, pad_id) for r in rows]),
+        torch.cat([aligned(r.attention, r.source, 0) for r in rows]),
         values,
         source,
-        torch.cat([laid(t, b.source, 0) for t, b in zip(types, blocks, strict=True)]) if typed else None,
+        torch.cat([aligned(t, r.source, 0) for t, r in zip(types, rows, strict=True)]) if typed else None,
     )
 
 
-def _right(values: Tensor, length: int, fill: int) -> Tensor:
+def _pad_right(values: Tensor, length: int, fill: int) -> Tensor:
     missing = length - values.shape[1]
     if not missing:
         return values
@@ -178,27 +303,39 @@ def _right(values: Tensor, length: int, fill: int) -> Tensor:
     return torch.cat([values, values.new_full(shape, fill)], dim=1)
 
 
-def repeated_positions(block: GeneratorRows, most: int) -> Int[Tensor, "p m"]:
-    """The positions of each row of a block, the last one repeated until there are `most`."""
-    own = [position - block.source for position in block.positions]
-    row = torch.tensor([*own, *[own[-1]] * (most - len(own))])
-    return row.expand(len(block.ids), -1)
+def repeated_positions(rows: GeneratorRows, count: int) -> Int[Tensor, "p m"]:
+    """The positions that each row reads, with the last one repeated until there are `count`."""
+    own = [position - rows.source for position in rows.positions]
+    row = torch.tensor([*own, *[own[-1]] * (count - len(own))])
+    return row.expand(len(rows.ids), -1)
 
 
 def collected(rows: dict[int, tuple[Tensor | None, ...]]) -> ModelOutput:
-    """The results of rows, by number, as one answer in their order."""
-    answer = ModelOutput()
+    """The results of rows, given by row number, as one output in their order."""
+    output = ModelOutput()
     for row in range(len(rows)):
-        for store, value in zip(
-            (answer.scores, answer.gradients, answer.hidden, answer.logits), rows[row], strict=True
-        ):
+        columns = output.scores, output.gradients, output.hidden, output.logits
+        for column, value in zip(columns, rows[row], strict=True):
             if value is not None:
-                store.append(value)
-    return answer
+                column.append(value)
+    return output
 
 
 def pieces_of(count: int, size: int) -> Iterator[slice]:
-    """Slices of at most `size` that cover `range(count)`."""
+    """Consecutive slices that cover `range(count)`.
+
+    Args:
+        count: the number of items; 0 gives no slices.
+        size: the most items in a slice; values below 1 count as 1.
+
+    Yields:
+        Slices, in order.
+
+    Examples:
+        >>> from interp_core.model import pieces_of
+        >>> ["abcde"[piece] for piece in pieces_of(5, 2)]
+        ['ab', 'cd', 'e']
+    """
     step = max(1, size)
     for start in range(0, count, step):
         yield slice(start, start + step)

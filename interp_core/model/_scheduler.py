@@ -1,7 +1,7 @@
-"""Texts in flight wait for each other, so that what they ask of the model can share its passes.
+"""Lets texts that are processed at the same time share passes of the model.
 
-A method sees one text and is written as plain code. Each text runs on a thread of its own; when all of them wait for
-the model, the calling thread answers everything at once.
+A method sees one text and is written as plain code. Each text runs on its own thread. When all of them are waiting for
+the model, the calling thread runs their requests together.
 """
 
 from __future__ import annotations
@@ -19,11 +19,32 @@ Run = Callable[[Sequence[ModelRequest]], list[ModelOutput]]
 
 
 class _ClosedError(InterpError):
-    """The run was ended by another text or by the user."""
+    """Another text failed, or the caller stopped the run."""
 
 
 class RequestBatcher:
-    """Where threads leave requests and wait; `run` answers all requests that are waiting together."""
+    """Collects the requests of several threads and runs them together.
+
+    Args:
+        run: runs the requests that are waiting and returns one output for each, such as `BatchRunner.run`.
+
+    Examples:
+        Each job sees one text; their requests share one pass.
+
+        >>> from functools import partial
+        >>> from interp_core.model import BatchRunner, ModelRequest, RequestBatcher, whole_text
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (2.0, 0.0), "sad": (0.0, 3.0)})
+        >>> runner = BatchRunner(model)
+        >>> batcher = RequestBatcher(runner.run)
+        >>> def job(text):
+        ...     encoded = model.encoder(text)
+        ...     return batcher.ask(ModelRequest(torch.tensor([len(encoded)]), whole_text(encoded))).logits[0].tolist()
+        >>> list(batcher.each([partial(job, "happy"), partial(job, "the sad cat")], width=2))
+        [[2.0, 0.0], [0.0, 3.0]]
+        >>> runner.cost.forwards
+        1
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -33,7 +54,17 @@ class RequestBatcher:
         self._closed = False
 
     def ask(self, request: ModelRequest) -> ModelOutput:
-        """The answer to a request, called from a job's thread; errors of the model are raised here."""
+        """Waits until a request has run. To be called from a job that `each` runs.
+
+        Args:
+            request: the request.
+
+        Returns:
+            Its output.
+
+        Raises:
+            InterpError: another job failed, or the caller stopped the run. Errors of `run` are raised here as well.
+        """
         slot: list[Any] = []
         with self._turn:
             self._waiting.append((request, slot))
@@ -41,30 +72,37 @@ class RequestBatcher:
             self._turn.notify_all()
             self._turn.wait_for(lambda: slot or self._closed)
         if not slot:
-            raise _ClosedError("the run was ended.")
+            raise _ClosedError("the run was stopped before this request was run.")
         if isinstance(slot[0], BaseException):
             raise slot[0]
-        answer: ModelOutput = slot[0]
-        return answer
+        output: ModelOutput = slot[0]
+        return output
 
     def each(self, jobs: Iterable[Callable[[], T]], width: int) -> Iterator[T]:
-        """The results of the jobs in their order, `width` of them in flight at a time.
+        """Runs jobs on threads.
 
-        The first failing job ends the run; its error is raised after the results that come before it.
+        The first job that fails ends the run. Its error is raised after the results of the jobs before it.
+
+        Args:
+            jobs: functions without arguments that call `ask`.
+            width: the most jobs in flight at a time.
+
+        Yields:
+            The results of the jobs, in their order.
         """
         queue = list(jobs)
         results: dict[int, Any] = {}
         with ThreadPoolExecutor(max_workers=max(1, min(width, len(queue)))) as pool:
             try:
-                started, given = 0, 0
-                while given < len(queue):
-                    while started < len(queue) and started - given < width:
+                started, finished = 0, 0
+                while finished < len(queue):
+                    while started < len(queue) and started - finished < width:
                         self._start(pool, started, queue[started], results)
                         started += 1
-                    self._answer_waiting()
-                    while given in results:
-                        result = results.pop(given)
-                        given += 1
+                    self._run_waiting()
+                    while finished in results:
+                        result = results.pop(finished)
+                        finished += 1
                         if isinstance(result, BaseException):
                             raise result
                         yield result
@@ -81,26 +119,26 @@ class RequestBatcher:
     def _work(self, number: int, job: Callable[[], T], results: dict[int, Any]) -> None:
         try:
             result: Any = job()
-        except BaseException as error:  # handed to the caller's thread, which raises it
+        except BaseException as error:  # raised on the caller's thread
             result = error
         with self._turn:
             results[number] = result
             self._busy -= 1
             self._turn.notify_all()
 
-    def _answer_waiting(self) -> None:
-        """Wait until every job in flight waits or has ended, then answer those that wait."""
+    def _run_waiting(self) -> None:
+        """Wait until every job in flight is waiting or has ended, then run the requests of those that are waiting."""
         with self._turn:
             self._turn.wait_for(lambda: self._busy == 0)
             waiting, self._waiting = self._waiting, []
         if not waiting:
             return
         try:
-            answers: Sequence[Any] = self._run([request for request, _ in waiting])
+            outputs: Sequence[Any] = self._run([request for request, _ in waiting])
         except Exception as error:
-            answers = [error] * len(waiting)
+            outputs = [error] * len(waiting)
         with self._turn:
-            for (_, slot), answer in zip(waiting, answers, strict=True):
-                slot.append(answer)
+            for (_, slot), output in zip(waiting, outputs, strict=True):
+                slot.append(output)
             self._busy += len(waiting)
             self._turn.notify_all()

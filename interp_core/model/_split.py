@@ -1,4 +1,4 @@
-"""A model split above a layer: read what it holds there for a corpus, and go on from it."""
+"""A model split above a layer: reads its activations for a corpus and resumes from them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,22 @@ from interp_core.text import Granularity
 
 
 class SplitModel(Layer):
-    """A model and one of its layers; made by `model.split(layer)`.
+    """A model split above one of its layers, to read activations and to resume from them. Made by `model.split(layer)`.
 
     Attributes:
         model: the model.
         path: the module whose output is read and replaced.
+
+    Examples:
+        One row for each word of the two texts.
+
+        >>> from interp_core.testing import tiny_classifier
+        >>> split = tiny_classifier().split(-1)
+        >>> activations = split.activations(["so happy", "the cat was sad"], granularity="word", progress=False)
+        >>> activations.values.shape
+        torch.Size([6, 16])
+        >>> activations.text_of
+        tensor([0, 0, 1, 1, 1, 1])
     """
 
     @named_options
@@ -33,26 +44,31 @@ class SplitModel(Layer):
         class_names: Sequence[str] | None = None,
         progress: bool = True,
     ) -> Activations:
-        """What the layer holds for each unit of each text.
+        """The activations of the layer for each unit of each text.
 
-        The pass stops at the layer unless predictions are wanted.
+        Passes stop at the layer, unless predictions are requested.
 
         Args:
             texts: the corpus: a list, an iterator, or a column of a `datasets.Dataset`.
-            granularity: what a row stands for: the mean over the tokens of each unit, or for `"cls"` the one position
-                that the classifier reads.
-            to: a folder; rows are written there as they are read, and the folder is the store. A run that was
-                interrupted goes on from the last whole shard when it is given the same call again.
-            predictions: also keep the class that the model gives to each text; of a multi-label head, which ones.
-            labels: for each text the class that it is said to have, by number or name, or a row of booleans, one a
-                class; kept beside.
-            class_names: what these classes are called, where they are not those of the model.
-            progress: show a bar on a terminal or notebook.
+            granularity: the units that rows stand for. A row is the mean over the tokens of a unit; for `"cls"` it is
+                the position that the classifier reads.
+            to: a folder that rows are written to as they are read, instead of memory. The same call resumes an
+                interrupted run from its last complete shard.
+            predictions: also keep the class that the model predicts for each text, for a multi-label head its classes.
+            labels: also keep these labels, one for each text: a class by number or name, or a row of booleans with one
+                for each class.
+            class_names: the names of the classes of the labels; those of the model by default.
+            progress: show a progress bar in terminals and notebooks.
+
+        Returns:
+            The activations (n, d), n units in the order of the texts.
 
         Raises:
-            InputError: an empty corpus or text, labels of another length, predictions of a model that has no classes,
-                a folder that holds something else.
-            LayerError: the layer runs twice in a pass, or has no row for each token.
+            InputError: an empty corpus or text, an unknown granularity, labels that do not fit the texts or classes,
+                predictions of a model without classes, or a folder that holds something else.
+            LayerError: the layer runs twice in a pass, has no state for each token, or has no single position for
+                `"cls"`.
+            ModelError: states are NaN or infinite, or one text does not fit into memory.
         """
         return read(
             [self],

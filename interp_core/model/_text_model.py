@@ -1,4 +1,4 @@
-"""The model that users hold: a wrapped model that can be split at its layers."""
+"""The model that users work with: a wrapped model that can be split at its layers."""
 
 from __future__ import annotations
 
@@ -11,40 +11,53 @@ from interp_core.model._wrapped_model import WrappedModel
 
 
 class TextModel(WrappedModel):
-    """A Hugging Face model with its tokenizer. Neither is changed: the tokenizer is copied, the model only ever called.
+    """A Hugging Face model with its tokenizer. Neither is changed: the tokenizer is copied, the model is only called.
 
     Args:
         model: a Hugging Face model (any `nn.Module` with its call signature and a `config`).
         tokenizer: its fast tokenizer.
-        tokens_per_batch: how many tokens, padding included, one pass may hold; halved for the rest of a run
-            whenever memory runs out.
+        tokens_per_batch: the most tokens in one pass, padding included; halved for the rest of a run whenever memory
+            runs out.
 
     Raises:
-        InputError: a slow tokenizer, a model without embeddings or with weights on the `meta` device.
+        InputError: the tokenizer is slow, the model does not name its embeddings, or `tokens_per_batch` is below 1.
+        ModelError: weights are on the `meta` device.
+
+    Examples:
+        >>> from interp_core.testing import tiny_classifier
+        >>> tiny = tiny_classifier()  # stands for a model and tokenizer that `from_pretrained` has loaded
+        >>> model = interp.TextModel(tiny.model, tiny.tokenizer)
+        >>> model.head, model.labels
+        ('single-label', ('LABEL_0', 'LABEL_1', 'LABEL_2'))
+        >>> model.blocks
+        ('bert.encoder.layer.0', 'bert.encoder.layer.1')
     """
 
     @property
     def read_position(self) -> int:
-        """The one position of the last block that a classifier's answer depends on: 0, or from the end.
+        """The only position of the last block that a classifier reads: 0, or negative, from the end.
 
         Raises:
-            LayerError: it depends on several.
+            LayerError: the classifier reads several positions, or none.
         """
         return read_position(self)
 
     @property
     def attends(self) -> bool:
-        """Whether the attention of each block can be seen."""
+        """Whether the attention of each block can be observed."""
         return attends(self)
 
     def split(self, layer: int | str) -> SplitModel:
-        """The model split above a layer, to read its activations and to go on from them.
+        """Split the model above a layer, to read its activations and to resume from them.
 
         Args:
-            layer: a block's number, negative from the end, or a module path.
+            layer: the number of a block, negative from the end, or a module path.
+
+        Returns:
+            The split model.
 
         Raises:
-            LayerError: there is no such layer.
+            LayerError: there is no such layer, or the blocks of the model were not found.
         """
         return SplitModel(self, self.layer_path(layer))
 
@@ -52,11 +65,14 @@ class TextModel(WrappedModel):
         """Several layers, to read their activations in one pass.
 
         Args:
-            *layers: as in `split`.
+            *layers: each as in `split`; repeated ones count once.
+
+        Returns:
+            The layers.
 
         Raises:
-            InputError: none were named.
-            LayerError: there is no such layer.
+            InputError: no layers were named.
+            LayerError: there is no such layer, or the blocks of the model were not found.
         """
         if not layers:
             raise InputError("no layers were named; give at least one, such as model.layers(2, -1).")

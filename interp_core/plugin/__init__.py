@@ -1,5 +1,5 @@
-"""What a package declares, and how it is found: `Method` and `hookimpl` for its top module, the registry for everybody
-else. Standard library and pluggy only; an implementation is imported when it is first used."""
+"""How packages declare methods and how methods are found: `Method` and `hookimpl` for the top module of a package, the
+registry for everything else. Only the standard library and pluggy are imported; implementations on first use."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Names of arguments that are not known, answered with the nearest that is."""
+"""Suggestions for misspelt arguments."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ R = TypeVar("R")
 
 
 def options_of(verb: Callable[..., Any]) -> list[str]:
-    """The keyword-only arguments of a function."""
-    found = inspect.signature(verb).parameters.values()
-    return [p.name for p in found if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    """The names of the keyword-only arguments of a function."""
+    parameters = inspect.signature(verb).parameters.values()
+    return [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
 
 
 def suggestion(name: str, parameters: Iterable[str], verb: Callable[..., Any] | None = None) -> str:
-    """What may have been meant by an unknown name: a parameter of the method, or an option of the verb."""
+    """What an unknown name may stand for, a parameter of the method or an option of the verb, as a sentence."""
     fields, options = list(parameters), options_of(verb) if verb is not None else []
     near = difflib.get_close_matches(name, [*fields, *options], n=1)
     if not near:
@@ -34,10 +34,26 @@ def suggestion(name: str, parameters: Iterable[str], verb: Callable[..., Any] | 
 
 
 def named_options(verb: Callable[P, R]) -> Callable[P, R]:
-    """A function that refuses options it does not have, and names the nearest.
+    """Make a function answer an unknown option with the most similar one.
+
+    Args:
+        verb: a function with keyword-only options.
+
+    Returns:
+        The function. It raises an `InputError`, in place of a `TypeError`, for options that it does not have.
 
     Raises:
-        InputError: when called with an option that is not there.
+        InputError: in a call of the returned function, an option is unknown.
+
+    Examples:
+        >>> from interp_core.plugin import named_options
+        >>> @named_options
+        ... def explain(text, *, progress=True, max_rows=None):
+        ...     return text
+        >>> explain("so sad", progres=False)
+        Traceback (most recent call last):
+        interp_core.errors.InputError: explain has no option 'progres'; its options are progress, max_rows.
+        Did you mean 'progress'?
     """
     known = inspect.signature(verb).parameters
 

@@ -1,4 +1,4 @@
-"""Which official package brings a method or a command that is not installed."""
+"""The official packages that provide methods and commands, installed or not."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from importlib import resources
 
 @cache
 def catalogue() -> dict[str, dict[str, str]]:
-    """The packages of `"methods"` and of `"commands"` by name, as `make packages` wrote them from the declarations."""
+    """The official packages of all methods and commands, as `make packages` collected them from the declarations.
+
+    Returns:
+        Under `"methods"` and `"commands"`, the package that provides each, by name.
+
+    Examples:
+        >>> from interp_core.plugin import catalogue
+        >>> catalogue()["methods"]["lime"], catalogue()["commands"]["demo"]
+        ('interp-lime', 'interp-demo')
+    """
     text = resources.files("interp_core.plugin").joinpath("catalogue.json").read_text(encoding="utf-8")
     return dict(json.loads(text))

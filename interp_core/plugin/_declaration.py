@@ -1,5 +1,6 @@
-"""All that a plugin's top module imports: `hookimpl`, `Method` and its vocabularies. Standard library and pluggy
-only.
+"""What the top module of a plugin imports: `hookimpl`, `Method` and its vocabularies.
+
+Only the standard library and pluggy are imported.
 """
 
 from __future__ import annotations
@@ -10,16 +11,16 @@ from typing import Literal, get_args
 
 import pluggy
 
-GROUP = "interp"
-PROGRAM_SOURCE = "defined by the program"
+GROUP = "interp"  # the group of entry points, and the name of the pluggy project
+PROGRAM_SOURCE = "defined by the program"  # the source of a method that a program writes for itself
 hookimpl = pluggy.HookimplMarker(GROUP)
 
 Kind = Literal["attribution", "concepts", "interpretation", "metric", "llm", "executor"]
 Need = Literal["gradients", "internals", "nonnegative", "labels", "model", "method", "truth"]
 Claim = Literal["complete", "seeded", "signed", "nonnegative", "decodes", "recovers", "exact-when-small"]
-API = 1  # the version of this contract that the core speaks
+API = 1  # the version of the plugin contract that this core supports
 
-VERBS: dict[str, str] = {
+VERBS: dict[str, str] = {  # the method that an implementation of each kind has
     "attribution": "attribute",
     "concepts": "fit",
     "interpretation": "interpret",
@@ -34,24 +35,44 @@ _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """What a method is, declared without importing it.
+    """The declaration of a method, which describes it without importing it.
 
     Attributes:
-        name: registry name, kebab-case: `"integrated-gradients"`.
-        kind: which verb the implementation has, see `VERBS`.
-        target: where it is, `"package.module:Class"`; imported on first use.
-        summary: one line of at most 80 characters for `interp list`.
-        source: authors, year and identifier of the paper; goes into the references of every report.
-        needs: what the input must offer. For attributions: `gradients`, `internals`; for concepts: `nonnegative`,
-            `labels`; for interpretations: `model`; for metrics of attributions `method` (the method that made them),
-            `labels` (what people marked) and `model`, each handed to `measure` after the question, in this order; for
-            metrics of concepts `method` (the one that learnt the space), `truth` (the planted space) and `model` (the
-            `SplitModel`), each handed to `measure` after the activations, in this order, and `labels` (which the
-            activations must carry). A metric of concepts whose class says `reconstructs = False` does not look at what
-            a space gives back, and has a random floor however many concepts there are.
-        claims: what is promised. Each claim selects the conformance checks that are run on the method.
-        measures: for metrics only, the kind of value that is measured.
-        api: the version of this contract that the package speaks; a core that does not speak it refuses the package.
+        name: the name by which it is asked for, in kebab-case, such as `"integrated-gradients"`.
+        kind: what it does; `VERBS` has the method that the implementation of each kind needs.
+        target: the implementation as `"package.module:Class"`, imported on first use.
+        summary: one line for `interp list`, at most 80 characters.
+        source: authors, year and identifier of the paper, for the references of reports; `"definition"` if there is no
+            paper.
+        needs: what the input must offer. For attributions: `gradients`, `internals`. For concepts: `nonnegative`,
+            `labels`. For interpretations: `model`. For metrics of attributions: `method` (the method that made them),
+            `labels` (what people marked) and `model`, passed to `measure` after the question, in this order. For
+            metrics of concepts: `method` (the method that learnt the space), `truth` (the planted space) and `model`
+            (the `SplitModel`), passed to `measure` after the activations, in this order, and `labels` (which the
+            activations must have). A metric of concepts whose class has `reconstructs = False` does not use the
+            reconstructions of a space, so it has a chance level for any number of concepts.
+        claims: what the method promises. Each claim selects conformance checks that are run on it.
+        measures: for metrics only, the kind of method whose results are measured.
+        api: the version of the plugin contract that the package was written for. A core that does not support it
+            refuses the package.
+
+    Raises:
+        ValueError: an attribute is malformed or unknown.
+
+    Examples:
+        >>> from interp_core.plugin import Method
+        >>> lime = Method(
+        ...     name="lime",
+        ...     kind="attribution",
+        ...     target="interp_lime.lime:Lime",
+        ...     summary="a weighted linear model of what happens when units are left out",
+        ...     source="Ribeiro et al. 2016, arXiv:1602.04938",
+        ...     claims=frozenset({"seeded", "signed"}),
+        ... )
+        >>> import dataclasses
+        >>> dataclasses.replace(lime, name="My LIME")
+        Traceback (most recent call last):
+        ValueError: Method 'My LIME': the name must be kebab-case, such as 'integrated-gradients'.
     """
 
     name: str
@@ -84,8 +105,8 @@ class Method:
         ]
 
 
-def _outside(field: str, given: frozenset[str], known: tuple[str, ...]) -> list[tuple[bool, str]]:
-    if not isinstance(given, frozenset):
-        return [(True, f"{field} must be a frozenset of strings, not {given!r}.")]
-    strange = sorted(set(given) - set(known))
-    return [(bool(strange), f"{field} {strange} unknown; they are {', '.join(known)}.")]
+def _outside(field: str, values: frozenset[str], known: tuple[str, ...]) -> list[tuple[bool, str]]:
+    if not isinstance(values, frozenset):
+        return [(True, f"{field} must be a frozenset of strings, not {values!r}.")]
+    unknown = sorted(set(values) - set(known))
+    return [(bool(unknown), f"{field} {unknown} are unknown; the known ones are {', '.join(known)}.")]

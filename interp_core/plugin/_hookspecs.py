@@ -1,4 +1,4 @@
-"""The one hook of the toolkit."""
+"""The only hook of the toolkit."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ hookspec = pluggy.HookspecMarker(GROUP)
 
 @hookspec
 def interp_methods() -> Iterable[Method]:  # type: ignore[empty-body]
-    """Yield the methods of this package. It takes no arguments, so it can never change incompatibly."""
+    """Yield the methods of this package. The hook has no arguments, so it cannot change incompatibly."""

@@ -1,4 +1,4 @@
-"""Modules that have moved: the old path warns, names the face, and lives for one minor release."""
+"""Modules that have moved: the old path works for one more minor release, with a warning that names the new one."""
 
 from __future__ import annotations
 
@@ -7,23 +7,28 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-GONE = "0.3"  # the release in which the paths of 0.1 are gone
+GONE = "0.3"  # the release that removes the paths of 0.1
 
 
 def moved(module: str, *faces: str, **renamed: str) -> Callable[[str], Any]:
-    """The `__getattr__` of a module whose names have moved to the faces of rooms.
+    """The `__getattr__` of a module whose names have moved.
 
     Args:
         module: the old path.
-        *faces: where its names are now, tried in this order.
-        **renamed: old names and what they are called now.
+        *faces: the modules that have its names now, tried in this order.
+        **renamed: the current name of each name that has changed.
+
+    Returns:
+        A function from an old name to its value. It issues a `DeprecationWarning` with the new import, and raises an
+        `AttributeError` for a name that no face has.
 
     Examples:
         >>> import warnings
+        >>> from interp_core.plugin import moved
         >>> find = moved("interp_core.intervals", "interp_core.statistics")
         >>> with warnings.catch_warnings(record=True) as caught:
         ...     warnings.simplefilter("always")
-        ...     found = find("interval_of_mean")
+        ...     interval_of_mean = find("interval_of_mean")
         >>> print(caught[0].message)
         interp_core.intervals has moved and goes with 0.3: from interp_core.statistics import interval_of_mean
     """
@@ -32,9 +37,9 @@ def moved(module: str, *faces: str, **renamed: str) -> Callable[[str], Any]:
         current = renamed.get(name, name)
         home = next((face for face in faces if current in import_module(face).__all__), None)
         if home is None or name.startswith("__"):
-            raise AttributeError(f"{module} has moved to {', '.join(faces)}, and no {name!r} is there.")
-        said = f"{module} has moved and goes with {GONE}: from {home} import {current}"
-        warnings.warn(said, DeprecationWarning, stacklevel=2)
+            raise AttributeError(f"{module} has moved to {', '.join(faces)}, which has no {name!r}.")
+        message = f"{module} has moved and goes with {GONE}: from {home} import {current}"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
         return getattr(import_module(home), current)
 
     return find

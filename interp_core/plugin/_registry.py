@@ -1,6 +1,6 @@
-"""Finding methods: discovery through entry points, isolation of broken plugins, late import, messages that help.
+"""Finds methods through entry points. A broken plugin is reported and does not affect the others.
 
-Nothing here imports torch or numpy: an implementation is imported when it is first asked for.
+Neither torch nor numpy is imported here: an implementation is imported on first use.
 """
 
 from __future__ import annotations
@@ -24,12 +24,25 @@ from interp_core.plugin._catalogue import catalogue
 from interp_core.plugin._declaration import API, GROUP, VERBS, Kind, Method
 from interp_core.plugin._requirements import unmet
 
-PROGRAM = "program"  # the package name of methods registered by a program rather than by a distribution
+PROGRAM = "program"  # stands for the package of methods that a program registers
 
 
 @dataclasses.dataclass(frozen=True)
 class Plugin:
-    """One installed package: what it declares, or why it could not be read."""
+    """An installed package with the methods that it declares, or the reason why it could not be read.
+
+    Attributes:
+        package: the name of the distribution; `PROGRAM` for methods that a program registers.
+        version: its version; empty for a program.
+        methods: the methods that it declares.
+        failure: why the package is broken, in one line; None if it is not.
+
+    Examples:
+        >>> from interp_core.plugin import plugins
+        >>> [plugin] = [p for p in plugins() if p.package == "interp-occlusion"]
+        >>> [method.name for method in plugin.methods], plugin.failure
+        (['occlusion'], None)
+    """
 
     package: str
     version: str
@@ -42,7 +55,16 @@ _only: list[tuple[Plugin, ...]] = []
 
 
 def plugins() -> tuple[Plugin, ...]:
-    """All installed plugins, broken ones included, then what programs registered."""
+    """All installed plugins, including broken ones, and then the methods that the program registered, if any.
+
+    Returns:
+        One entry per entry point of the group `interp`.
+
+    Examples:
+        >>> from interp_core.plugin import plugins
+        >>> "interp-occlusion" in {plugin.package for plugin in plugins()}
+        True
+    """
     if _only:
         return _only[-1]
     program = (Plugin(PROGRAM, "", tuple(_registered)),) if _registered else ()
@@ -50,13 +72,34 @@ def plugins() -> tuple[Plugin, ...]:
 
 
 def methods(kind: Kind | None = None) -> tuple[Method, ...]:
-    """All declared methods, of one kind if given, by kind and name."""
-    found = [m for plugin in plugins() for m in plugin.methods if kind in (None, m.kind)]
-    return tuple(sorted(found, key=lambda m: (list(VERBS).index(m.kind), m.name)))
+    """All installed and registered methods.
+
+    Args:
+        kind: only methods of this kind.
+
+    Returns:
+        Their declarations, sorted by kind and name.
+
+    Examples:
+        >>> methods = interp.methods("attribution")
+        >>> "occlusion" in {method.name for method in methods}
+        True
+    """
+    declared = [m for plugin in plugins() for m in plugin.methods if kind in (None, m.kind)]
+    return tuple(sorted(declared, key=lambda m: (list(VERBS).index(m.kind), m.name)))
 
 
 def failures() -> tuple[Plugin, ...]:
-    """The plugins that were found and could not be read."""
+    """The installed plugins that are broken.
+
+    Returns:
+        The plugins; `failure` says what is wrong with each.
+
+    Examples:
+        >>> from interp_core.plugin import failures
+        >>> [plugin.failure for plugin in failures()]
+        []
+    """
     return tuple(plugin for plugin in plugins() if plugin.failure)
 
 
@@ -64,22 +107,34 @@ def find_method(name: str, kind: Kind | None = None) -> Method:
     """The declaration of a method.
 
     Args:
-        name: `"lime"`, or `"acme-lime/lime"` where two packages declare the same name.
-        kind: what it must be.
+        name: the name, such as `"lime"`, or `"acme-lime/lime"` if several packages declare it.
+        kind: the kind that the method must have; any if None.
+
+    Returns:
+        The declaration.
 
     Raises:
-        UnknownMethodError: nobody declares it; the message suggests the nearest name and the package to install.
+        UnknownMethodError: no package declares it; the message suggests the most similar name and what to install.
         DuplicateMethodError: several packages declare it.
-        PluginError: it exists and is of another kind.
+        PluginError: it is of another kind.
+
+    Examples:
+        >>> from interp_core.plugin import find_method
+        >>> find_method("occlusion").summary
+        'how much the score falls when one unit is removed'
+        >>> find_method("occlusion", kind="metric")
+        Traceback (most recent call last):
+        interp_core.errors.PluginError: 'occlusion' is of kind 'attribution'; a method of kind 'metric' was expected
+        here.
     """
     package, _, short = name.rpartition("/")
     named = [(p, m) for p in plugins() for m in p.methods if m.name == short and package in ("", p.package)]
-    found = [(p, m) for p, m in named if kind in (None, m.kind)]
-    if len(found) == 1:
-        return found[0][1]
-    if found:
-        full = " or ".join(f"'{p.package}/{short}'" for p, _ in found)
-        raise DuplicateMethodError(f"{len(found)} packages declare {short!r}. Ask for {full}.")
+    fitting = [(p, m) for p, m in named if kind in (None, m.kind)]
+    if len(fitting) == 1:
+        return fitting[0][1]
+    if fitting:
+        full = " or ".join(f"'{p.package}/{short}'" for p, _ in fitting)
+        raise DuplicateMethodError(f"{len(fitting)} packages declare {short!r}. Ask for {full}.")
     if named:
         other = named[0][1].kind
         raise PluginError(f"{name!r} is of kind {other!r}; a method of kind {kind!r} was expected here.")
@@ -87,15 +142,26 @@ def find_method(name: str, kind: Kind | None = None) -> Method:
 
 
 def implementation(method: Method) -> type[Any]:
-    """The class behind a declaration, imported now.
+    """Import the class that implements a method.
+
+    Args:
+        method: the declaration of the method.
+
+    Returns:
+        The class.
 
     Raises:
-        BrokenPluginError: it cannot be imported; the message says what is missing and how to mend it.
+        BrokenPluginError: it cannot be imported, or lacks the verb of its kind; the message says what is missing.
+
+    Examples:
+        >>> from interp_core.plugin import find_method, implementation
+        >>> implementation(find_method("lime"))(samples=500).samples
+        500
     """
     module, _, attribute = method.target.partition(":")
-    dice = random.getstate()  # some libraries draw from it when they are imported
+    state = random.getstate()  # some libraries draw random numbers when they are imported
     try:
-        found = getattr(import_module(module), attribute)
+        made = getattr(import_module(module), attribute)
     except (Exception, SystemExit) as error:
         package = package_of(method)
         advice = unmet(package) if package != PROGRAM else ""
@@ -104,18 +170,34 @@ def implementation(method: Method) -> type[Any]:
             f"{type(error).__name__}: {error}. {advice}".rstrip()
         ) from error
     finally:
-        random.setstate(dice)
+        random.setstate(state)
     verb = VERBS[method.kind]
-    if not (isinstance(found, type) and callable(getattr(found, verb, None))):
+    if not (isinstance(made, type) and callable(getattr(made, verb, None))):
         raise BrokenPluginError(f"{method.target!r} must be a class with a method {verb}(); {method.name!r} needs it.")
-    return found
+    return made
 
 
 def method(name: str, kind: Kind | None = None, /, **parameters: Any) -> Any:
-    """An instance of a method with the given hyperparameters.
+    """Make a method by name.
+
+    Args:
+        name: the name, such as `"lime"`, or `"acme-lime/lime"` if several packages declare it.
+        kind: the kind that the method must have; any if None.
+        **parameters: hyperparameters; the method's defaults hold for the others.
+
+    Returns:
+        The instance.
 
     Raises:
-        InputError: a parameter that the method does not have, or a value that it refuses.
+        InputError: the method does not have a parameter, or refuses a value.
+        PluginError: the name is unknown, ambiguous or that of another kind, or the method cannot be imported.
+
+    Examples:
+        >>> interp.method("lime", samples=500)
+        Lime(samples=500, ...)
+        >>> interp.method("lime", sample=500)
+        Traceback (most recent call last):
+        interp_core.errors.InputError: 'lime' has no parameter 'sample'; its parameters are samples, ...
     """
     return _made(name, kind, parameters)
 
@@ -123,16 +205,33 @@ def method(name: str, kind: Kind | None = None, /, **parameters: Any) -> Any:
 def resolve(
     by: Any, kind: Kind, parameters: Mapping[str, Any] | None = None, verb: Callable[..., Any] | None = None
 ) -> Any:
-    """The instance a caller means by `by=`: a name with parameters, or an instance that has them already.
+    """The method that a caller gives as `by=`.
 
     Args:
-        by: a name or an instance.
-        kind: what it must be.
-        parameters: of the method, where `by` is a name.
-        verb: the function that was called, whose options may have been meant by an unknown parameter.
+        by: the name of a method, or an instance.
+        kind: the kind that the method must have.
+        parameters: hyperparameters, if `by` is a name.
+        verb: the function that was called; its options are suggested for unknown parameters.
+
+    Returns:
+        The instance.
 
     Raises:
-        InputError: a parameter that the method does not have, or parameters beside an instance.
+        InputError: the method does not have a parameter or refuses a value, parameters were given with an instance, or
+            `by` is a class or not a method of this kind.
+        PluginError: the name is unknown, ambiguous or that of another kind, or the method cannot be imported.
+
+    Examples:
+        >>> from interp_core.plugin import resolve
+        >>> by_name = resolve("lime", "attribution", {"samples": 500})
+        >>> by_name.samples
+        500
+        >>> resolve(by_name, "attribution") is by_name
+        True
+        >>> resolve("lime", "attribution", {"progres": False}, verb=interp.attribute)
+        Traceback (most recent call last):
+        interp_core.errors.InputError: 'lime' has no parameter 'progres'; ... Did you mean 'progress', an option of
+        attribute?
     """
     if isinstance(by, str):
         return _made(by, kind, parameters or {}, verb)
@@ -165,23 +264,76 @@ def _made(name: str, kind: Kind | None, parameters: Mapping[str, Any], verb: Cal
 
 
 def declaration_of(instance: object) -> Method | None:
-    """The declaration an instance belongs to, or None for a method that a program wrote for itself."""
+    """The declaration of the method that an object is an instance of.
+
+    Args:
+        instance: a method, or any object.
+
+    Returns:
+        The declaration, or None if no package declares its class.
+
+    Examples:
+        >>> from interp_core.plugin import declaration_of
+        >>> declaration_of(interp.method("occlusion")).name
+        'occlusion'
+    """
     target = f"{type(instance).__module__}:{type(instance).__qualname__}"
     return next((m for m in methods() if m.target == target), None)
 
 
 def package_of(method: Method) -> str:
-    """The distribution that declares a method."""
+    """The distribution that declares a method.
+
+    Args:
+        method: the declaration of the method.
+
+    Returns:
+        The name of the distribution; `PROGRAM` if there is none.
+
+    Examples:
+        >>> from interp_core.plugin import find_method, package_of
+        >>> package_of(find_method("insertion"))
+        'interp-insertion-deletion'
+    """
     return next((p.package for p in plugins() if method in p.methods), PROGRAM)
 
 
 def version_of(method: Method) -> str:
-    """The version of the distribution that declares a method; empty for a program's own."""
+    """The version of the distribution that declares a method.
+
+    Args:
+        method: the declaration of the method.
+
+    Returns:
+        The version; empty if no distribution declares it.
+
+    Examples:
+        >>> from importlib.metadata import version
+        >>> from interp_core.plugin import find_method, version_of
+        >>> version_of(find_method("occlusion")) == version("interp-occlusion")
+        True
+    """
     return next((p.version for p in plugins() if method in p.methods), "")
 
 
 def register(method: Method) -> Method:
-    """Make a method of this program known by name, without a package."""
+    """Make a method known by name within this program, without a package.
+
+    Args:
+        method: the declaration of the method.
+
+    Returns:
+        The same declaration.
+
+    Examples:
+        >>> from unittest.mock import patch  # so that the example leaves the registry as it was
+        >>> mine = interp.Method(
+        ...     name="mine", kind="attribution", target="my_program:Mine", summary="my scores", source="definition"
+        ... )
+        >>> with patch("interp_core.plugin._registry._registered", []):
+        ...     mine is interp.register(mine), mine in interp.methods("attribution")
+        (True, True)
+    """
     if method not in _registered:
         _registered.append(method)
     return method
@@ -189,7 +341,7 @@ def register(method: Method) -> Method:
 
 @contextmanager
 def only(*declared: Method) -> Iterator[None]:
-    """Within it, exactly these methods are known. For tests."""
+    """For tests: a context in which only these methods are known."""
     _only.append((Plugin(PROGRAM, "", declared),))
     try:
         yield
@@ -205,7 +357,7 @@ def _installed() -> tuple[Plugin, ...]:
 def _read(entry: EntryPoint) -> Plugin:
     package, release = (entry.dist.name, entry.dist.version) if entry.dist else (entry.name, "")
     try:
-        with redirect_stdout(sys.stderr):  # what a plugin prints must not end up in output for programs
+        with redirect_stdout(sys.stderr):  # plugins must not print into the output of a command
             return Plugin(package, release, tuple(_declared(entry.load())))
     except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}"
@@ -214,7 +366,7 @@ def _read(entry: EntryPoint) -> Plugin:
 
 
 def _declared(plugin: object) -> Iterator[Method]:
-    """Validate and call one plugin's own hook. A manager for each plugin: one that fails can take no other down."""
+    """Call the hook of one plugin, with a manager of its own so that it cannot affect others, and check the methods."""
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(_hookspecs)
     manager.register(plugin)
@@ -224,15 +376,15 @@ def _declared(plugin: object) -> Iterator[Method]:
     results: list[Iterable[Method]] = manager.hook.interp_methods()
     if not results:
         raise BrokenPluginError("interp_methods() gave None; it must yield interp_core.plugin.Method values.")
-    for found in results[0]:
-        if not isinstance(found, Method):
-            raise BrokenPluginError(f"interp_methods() gave {found!r}; it must yield interp_core.plugin.Method values.")
-        if found.api != API:
-            newer = "pip install -U interp-core" if found.api > API else "install a newer version of the package"
+    for value in results[0]:
+        if not isinstance(value, Method):
+            raise BrokenPluginError(f"interp_methods() gave {value!r}; it must yield interp_core.plugin.Method values.")
+        if value.api != API:
+            newer = "pip install -U interp-core" if value.api > API else "install a newer version of the package"
             raise BrokenPluginError(
-                f"{found.name!r} declares api={found.api!r}, and this interp-core speaks api={API}: {newer}."
+                f"{value.name!r} declares api={value.api!r}, and this interp-core speaks api={API}: {newer}."
             )
-        yield found
+        yield value
 
 
 def _unknown(name: str, short: str, kind: Kind | None) -> str:
@@ -243,5 +395,5 @@ def _unknown(name: str, short: str, kind: Kind | None) -> str:
     hints = [f"Did you mean {near[0]!r}?"] if near else []
     hints += [f"The package {p.package} is installed and broken: {p.failure}" for p in broken]
     if not broken:
-        hints.append(f"If it has a package of its own: pip install {package}.")
+        hints.append(f"If it is in a separate package: pip install {package}.")
     return f"No installed method is called {name!r}. {' '.join(hints)} Installed: {', '.join(known) or 'none'}."

@@ -1,4 +1,4 @@
-"""What an installed distribution requires and does not find."""
+"""The unmet requirements of an installed distribution."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from packaging.requirements import Requirement
 
 
 def unmet(package: str) -> str:
-    """What a distribution requires beside what is installed, and the command that mends it."""
+    """The unmet requirements of a distribution and the command that installs them, as a sentence, if there are any."""
     try:
         needed = [Requirement(line) for line in requires(package) or ()]
     except PackageNotFoundError:
         return ""
-    lacking = [r for r in needed if (r.marker is None or r.marker.evaluate({"extra": ""})) and not _satisfied(r)]
-    if not lacking:
+    missing = [r for r in needed if (r.marker is None or r.marker.evaluate({"extra": ""})) and not _satisfied(r)]
+    if not missing:
         return ""
-    listed = ", ".join(f"{r.name}{r.specifier} ({_installed_version(r.name) or 'not installed'})" for r in lacking)
+    listed = ", ".join(f"{r.name}{r.specifier} ({_installed_version(r.name) or 'not installed'})" for r in missing)
     return f"It needs {listed}: pip install '{package}'."
 
 
 def _satisfied(requirement: Requirement) -> bool:
-    found = _installed_version(requirement.name)
-    return bool(found) and requirement.specifier.contains(found, prereleases=True)
+    installed = _installed_version(requirement.name)
+    return bool(installed) and requirement.specifier.contains(installed, prereleases=True)
 
 
 def _installed_version(name: str) -> str:

@@ -1,5 +1,6 @@
-"""The files of a new plugin, from the templates in `scaffold/`. A test holds the project's own packages to the same
-ones.
+"""Writes the files of a new plugin from the templates in `scaffold/`.
+
+The `pyproject.toml` files of the official packages come from the same template.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ _DEPENDENCIES = {
     "executor": ("interp-core>=0.2",),
 }
 _SUMMARY = {
-    "attribution": "what a unit takes away when removed and brings when alone",
+    "attribution": "mean of the fall of the score without a unit and its rise with it alone",
     "concepts": "the directions in which activations vary most",
-    "interpretation": "calls a concept by the unit in which it is most active",
+    "interpretation": "labels a concept with the unit in which it is most active",
     "metric": "mean absolute difference between activations and their reconstruction",
-    "llm": "answers with the first words of what it was asked",
-    "executor": "computes shards one after the other in this process",
+    "llm": "answers with the first words of the last message",
+    "executor": "computes shards one after another in this process",
 }
-_TAKEN = {  # what the templates import, and the core's own name
+_TAKEN = {  # names that the templates import, and that of the core
     *("Core", "Tensor", "Float", "Question", "Activations", "ConceptSpace", "Score", "Example", "Interpretation"),
     *("LabelledConcept", "Callable", "Iterable", "ClassVar", "Shard", "Result"),
 }
@@ -37,26 +38,39 @@ _CLAIMS = {"attribution": ("signed",), "concepts": ("decodes",)}
 
 
 def write_plugin(name: str, kind: Kind, into: Path) -> Path:
-    """Write the package of a new method.
+    """Write the package of a new method: a working example of its kind, its declaration and its conformance test.
 
     Args:
-        name: kebab-case name of the method; the package is called `interp-<name>`.
-        kind: what it does.
-        into: the folder that the package's folder is made in.
+        name: the name of the method in kebab-case; the package is called `interp-<name>`.
+        kind: what the method does.
+        into: the folder in which the folder of the package is made.
+
+    Returns:
+        The folder of the package.
 
     Raises:
-        InputError: a name that is not kebab-case or no Python name, or a folder that is there already.
+        InputError: the name is not in kebab-case or cannot be the name of a Python class, or the folder of the package
+            exists.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from interp_core.plugin import write_plugin
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     package = write_plugin("my-method", "attribution", Path(folder))
+        ...     sorted(file.relative_to(package).as_posix() for file in package.rglob("*.py"))
+        ['interp_my_method/__init__.py', 'interp_my_method/my_method.py', 'tests/test_my_method.py']
     """
     class_name = "".join(part.capitalize() for part in name.split("-"))
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or keyword.iskeyword(name):
-        raise InputError(f"{name!r} is no kebab-case name such as 'my-method'.")
+        raise InputError(f"{name!r} is not a kebab-case name, such as 'my-method'.")
     if keyword.iskeyword(class_name) or class_name in _TAKEN:
         raise InputError(
-            f"a method called {name!r} would hide {class_name!r}, which it needs itself; choose another name."
+            f"the class of a method called {name!r} would hide {class_name!r}, which it needs; choose another name."
         )
     folder = into / f"interp-{name}"
     if folder.exists():
-        raise InputError(f"{str(folder)!r} is there already; nothing was written.")
+        raise InputError(f"{str(folder)!r} exists already; nothing was written.")
     stem = name.replace("-", "_")
     values = {
         "package": f"interp-{name}",
@@ -89,14 +103,14 @@ def write_plugin(name: str, kind: Kind, into: Path) -> Path:
 
 
 def render(template: str, **values: Any) -> str:
-    """One file of the scaffold."""
+    """The text of one file of the scaffold."""
     import jinja2
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("interp_core.plugin", "scaffold"),
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
-        autoescape=False,  # Python and TOML, no HTML
+        autoescape=False,  # the templates are Python and TOML, not HTML
     )
     return environment.get_template(f"{template}.jinja").render(**values)
 
@@ -110,15 +124,25 @@ def render_pyproject(
     *,
     commands: Mapping[str, str] | None = None,
 ) -> str:
-    """The `pyproject.toml` that a package of these values has.
+    """The `pyproject.toml` of a package.
 
     Args:
-        package: name of the distribution; its module is the same with underscores.
-        version: its version.
+        package: the name of the distribution; its module has the same name with underscores.
+        version: the version of the distribution.
         description: one line.
-        entry: name of its entry point.
-        dependencies: with lower bounds.
-        commands: that it adds to the command line, from name to `"module:command"`.
+        entry: the name of its entry point.
+        dependencies: requirements with lower bounds.
+        commands: the commands that it adds to the command line, `"module:command"` by name.
+
+    Returns:
+        The text of the file.
+
+    Examples:
+        >>> import tomllib
+        >>> from interp_core.plugin import render_pyproject
+        >>> text = render_pyproject("interp-my-method", "0.1.0", "My method", "my-method", ["interp-core>=0.2"])
+        >>> tomllib.loads(text)["project"]["entry-points"]
+        {'interp': {'my-method': 'interp_my_method'}}
     """
     return render(
         "pyproject.toml",

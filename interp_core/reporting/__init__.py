@@ -1,4 +1,4 @@
-"""What was found, as one page that opens offline: values in, HTML out. No model is ever called here."""
+"""Results as one HTML page that opens offline, and as fragments and plots for notebooks. No model is called here."""
 
 from typing import TYPE_CHECKING
 

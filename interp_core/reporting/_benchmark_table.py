@@ -1,4 +1,4 @@
-"""A benchmark as it is shown: a row for each method, a column for each metric, and the verdict above."""
+"""The view of a benchmark: a row for each method, a column for each metric, and the verdict above."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ NOTHING = "\u2013"
 
 @dataclass(frozen=True)
 class Place:
-    """What a method gets from a metric; where there is no number, `failure` says why.
+    """One cell: what a method gets from a metric. Without a value, `failure` says why.
 
     Attributes:
+        chance: what random orders of units get.
         best: whether no other method has a better value.
-        beats: whether it is better than random orders by more than chance.
+        beats: whether the value is significantly better than random orders.
     """
 
     value: str = ""
     interval: str = ""
-    floor: str = ""
+    chance: str = ""
     best: bool = False
     beats: bool = False
     failure: str = ""
@@ -31,7 +32,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Line:
-    """One method: its places in the order of the metrics and what it cost; where it failed altogether, why."""
+    """One method: its cells in the order of the metrics, and its cost. If the method failed, `failure` says why."""
 
     method: str
     trusted: bool
@@ -44,7 +45,7 @@ class Line:
 
 @dataclass(frozen=True)
 class MetricHead:
-    """The head of a column."""
+    """The header of a column."""
 
     name: str
     direction: str
@@ -53,7 +54,7 @@ class MetricHead:
 
 @dataclass(frozen=True)
 class Standings:
-    """A benchmark; `csv` is an address that holds its table."""
+    """A benchmark; `csv` is a data URL with its table."""
 
     verdict: str
     what: str
@@ -65,7 +66,7 @@ class Standings:
 
 
 def standings_of(benchmark: Benchmark) -> Standings:
-    """A benchmark ready to be read."""
+    """The view of a benchmark."""
     best = {metric: _best(benchmark, metric) for metric in benchmark.metrics}
     lines = tuple(_line(benchmark, row, best) for row in benchmark.rows)
     scores = [(row, metric, score) for row in benchmark.rows for metric, score in row.scores.items()]
@@ -114,7 +115,7 @@ def _place(benchmark: Benchmark, row: Row, metric: str, best: float | None) -> P
     return Place(
         value=number(score.value),
         interval=f"{number(score.interval[0])} to {number(score.interval[1])}" if score.interval else "",
-        floor="" if score.floor is None else number(score.floor),
+        chance="" if score.chance is None else number(score.chance),
         best=best is not None and score.value == best,
         beats=benchmark.beats_chance(row, metric),
     )
@@ -127,7 +128,7 @@ def _head(benchmark: Benchmark, metric: str) -> MetricHead:
 
 
 def _best(benchmark: Benchmark, metric: str) -> float | None:
-    """The best value of a metric; None where fewer than two methods have one, or no direction is better."""
+    """The best value of a metric; None if fewer than two methods have one, or if neither direction is better."""
     scores = _scores(benchmark, metric)
     if len(scores) < 2 or scores[0].higher_is_better is None:
         return None

@@ -1,4 +1,4 @@
-"""Concepts as they are shown: for each class its ranking, for each concept its card."""
+"""The view of concepts: a ranking for each class, and a card for each concept."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ RANKED = 10
 MORE = 20
 CARDS = 200
 CONTEXT = 140
-BOTH_WAYS = 0.25  # below this part of its size, a direction is no direction
+BOTH_WAYS = 0.25  # a direction below this share of the size counts as both ways
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A name with the length of its bar (a part of one), its number, and which way it pushes."""
+    """A name with the length of its bar (from 0 to 1), its number, and which way it pushes."""
 
     name: str
     length: str
@@ -29,7 +29,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Passage:
-    """An example: what stands before, the unit, what stands after, and how active the concept is there."""
+    """An example: the unit with the text before and after it, and the code of the concept there."""
 
     before: str
     unit: str
@@ -54,7 +54,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The concepts of one class, the most important first: their keys with a bar each."""
+    """The concepts of one class, most important first: a key and a bar for each."""
 
     name: str
     rows: tuple[tuple[str, Bar], ...]
@@ -82,7 +82,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Weights:
-    """How much concepts matter to targets; the direction is None where only sizes are known."""
+    """How much concepts matter to targets; the direction is None if only sizes are known."""
 
     targets: tuple[str, ...]
     scores: Any
@@ -90,16 +90,16 @@ class Weights:
 
     @classmethod
     def of(cls, importance: Importance) -> Weights:
-        """Those of an `Importance`."""
+        """The weights of an `Importance`."""
         return cls(importance.targets, importance.scores, importance.direction)
 
     def order(self, target: int, top: int) -> list[int]:
-        """The concepts that are ranked for a target, and some more that can be unfolded."""
+        """The concepts to list for a target, most important first: `top`, and some more that can be unfolded."""
         order: list[int] = self.scores[target].argsort(descending=True, stable=True)[: top + MORE].tolist()
         return order
 
     def way(self, target: int, concept: int) -> str:
-        """`for`, `against`, `both`, or nothing where the direction is not known."""
+        """`for`, `against`, `both`, or nothing if the direction is not known."""
         if self.direction is None:
             return ""
         size, push = float(self.scores[target, concept]), float(self.direction[target, concept])
@@ -114,7 +114,7 @@ class Weights:
 def group_of(
     title: str, space: ConceptSpace | None, words: Interpretation | None, weights: Weights | None, top: int = RANKED
 ) -> Group:
-    """One space, its words and its importance, as far as they are there."""
+    """The concepts of one space, from those of the space, its words and its importance that are known."""
     named = space.names if space else []
     known = _with_names({c.concept: c for c in words.concepts} if words else {}, named)
     total = max([space.concepts if space else 0, weights.scores.shape[1] if weights else 0, *(i + 1 for i in known)])
@@ -136,13 +136,13 @@ def group_of(
 
 
 def _with_names(known: dict[int, LabelledConcept], names: Sequence[str]) -> dict[int, LabelledConcept]:
-    """Concepts under the names that their method gave them, such as those of classes."""
+    """Concepts labelled with the names that their method gave them, such as those of classes."""
     own = {i: name for i, name in enumerate(names) if name != f"concept {i}"}
     return known | {i: replace(known.get(i, LabelledConcept(i, None)), label=name) for i, name in own.items()}
 
 
 def class_group(classes: Sequence[ClassConcepts], top: int = RANKED) -> Group:
-    """Classes that each have concepts of their own, under one row of buttons."""
+    """Classes with concepts of their own, under one row of buttons."""
     group = Group("A space of its own for each class")
     for place, one in enumerate(classes):
         known = {c.concept: c for c in one.interpretation.concepts} if one.interpretation else {}
@@ -153,7 +153,7 @@ def class_group(classes: Sequence[ClassConcepts], top: int = RANKED) -> Group:
 
 
 def add_class(group: Group, place: int, weights: Weights, known: dict[int, LabelledConcept], top: int) -> None:
-    """One more class with concepts of its own."""
+    """Add a class with concepts of its own."""
     order = weights.order(0, top)
     ranking = _ranking(weights, 0, order, known, top, prefix=f"{place}-")
     group.rankings.append(ranking)
@@ -161,7 +161,7 @@ def add_class(group: Group, place: int, weights: Weights, known: dict[int, Label
 
 
 def title_of(concept: LabelledConcept | None) -> str:
-    """The label; else the first words; else nothing."""
+    """The label, or else the first words, or else nothing."""
     if concept is None:
         return ""
     return concept.label or ", ".join(word.strip() or word for word, _ in concept.words[:5])
@@ -180,24 +180,24 @@ def _card(key: str, place: int, concept: LabelledConcept | None, weights: Weight
     if weights is not None and place < weights.scores.shape[1]:
         largest = float(weights.scores.max())
         classes = tuple(weights.bar(name, k, place, largest) for k, name in enumerate(weights.targets))
-    found = concept or LabelledConcept(place, None)
-    strongest = max((abs(s) for _, s in found.words), default=0.0)
-    counted = any(s for _, s in found.words)
+    labelled = concept or LabelledConcept(place, None)
+    strongest = max((abs(s) for _, s in labelled.words), default=0.0)
+    counted = any(s for _, s in labelled.words)
     return Card(
         key=key,
         number=f"Concept {place}",
         title=title_of(concept),
-        labelled=found.label is not None,
-        words=tuple(Bar(w, share(s, strongest), number(s) if counted else "") for w, s in found.words),
-        passages=tuple(_passage(e) for e in found.examples),
+        labelled=labelled.label is not None,
+        words=tuple(Bar(w, share(s, strongest), number(s) if counted else "") for w, s in labelled.words),
+        passages=tuple(_passage(e) for e in labelled.examples),
         classes=classes,
-        trust="" if found.score is None else number(found.score),
-        note=found.note,
+        trust="" if labelled.score is None else number(labelled.score),
+        note=labelled.note,
     )
 
 
 def _passage(example: Example) -> Passage:
-    """The unit with at most `CONTEXT` characters on either side; a unit longer than four times that is cut."""
+    """The unit with at most `CONTEXT` characters on either side. A unit is cut at four times that length."""
     before, unit, after = (
         example.text[: example.start],
         example.text[example.start : example.stop],

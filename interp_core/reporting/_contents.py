@@ -1,4 +1,4 @@
-"""What a report is made of: the values given, sorted by kind."""
+"""The contents of a report: values sorted by kind."""
 
 from __future__ import annotations
 
@@ -17,16 +17,27 @@ SHOWN = "Attribution, ConceptSpace, Interpretation, Importance, Effect, ClassCon
 
 @dataclass(frozen=True, eq=False)
 class ClassConcepts:
-    """The concepts of one class, where each class has a space of its own.
+    """The concepts of one class, for reports in which each class has a concept space of its own.
 
     Attributes:
-        class_name: the class, one of the importance's targets unless that has a single one.
-        space: what was learnt from the texts of the class.
-        interpretation: the words for its concepts.
+        class_name: the class. It is one of the targets of `importance`, unless there is only one target.
+        space: the concepts learnt from the texts of the class, if they are to be shown.
+        interpretation: these concepts in words, if known.
         importance: how much they matter to the class.
 
     Raises:
-        InputError: the importance says nothing about the class.
+        InputError: the importance has several targets, and the class is not one of them.
+
+    Examples:
+        >>> from interp_core.concepts import Importance
+        >>> from interp_core.reporting import ClassConcepts, plot_concepts
+        >>> from interp_core.results import MadeBy
+        >>> importance = Importance(torch.ones(1, 2, 3), ("anger", "joy"), ("a", "b", "c"), MadeBy("occlusion"))
+        >>> joy = ClassConcepts("joy", None, None, importance)
+        >>> joy.row
+        1
+        >>> "joy" in plot_concepts([joy]).html
+        True
     """
 
     class_name: str
@@ -38,19 +49,19 @@ class ClassConcepts:
         targets = self.importance.targets
         if self.class_name not in targets and len(targets) != 1:
             raise InputError(
-                f"the importance is about {', '.join(targets)}; one of these, or a single target, was expected for "
-                f"class {self.class_name!r}."
+                f"the targets of the importance are {', '.join(targets)}, and class {self.class_name!r} is not one of "
+                "them; give one of these, or an importance with a single target."
             )
 
     @property
     def row(self) -> int:
-        """The row of the importance that is about the class."""
+        """The index of the class among the targets of the importance."""
         targets = self.importance.targets
         return targets.index(self.class_name) if self.class_name in targets else 0
 
     @property
     def parts(self) -> list[Any]:
-        """The values it holds."""
+        """The values that are not None: space, interpretation and importance."""
         return [v for v in (self.space, self.interpretation, self.importance) if v is not None]
 
 
@@ -69,7 +80,7 @@ KINDS = (
 
 @dataclass
 class Contents:
-    """The values of a report, each kind in the order given."""
+    """The values of a report, each kind in its original order."""
 
     attributions: list[Attribution] = field(default_factory=list)
     spaces: list[ConceptSpace] = field(default_factory=list)
@@ -83,7 +94,7 @@ class Contents:
 
     @property
     def values(self) -> list[Any]:
-        """All values, those that classes have of their own among them."""
+        """All values, including those of single classes."""
         classwise = [part for one in self.class_concepts for part in one.parts]
         learnt = [*self.activations, *self.spaces, *self.interpretations, *self.importances, *self.effects, *classwise]
         return [*self.attributions, *learnt, *self.scores, *self.benchmarks]
@@ -93,21 +104,21 @@ def contents_of(results: Iterable[Any]) -> Contents:
     """The values sorted by kind; a value given twice counts once.
 
     Raises:
-        InputError: something that cannot be shown, or nothing at all.
+        InputError: there are no values, or one of them is of a kind that a report cannot show.
     """
-    found = Contents()
-    held = (
-        found.attributions,
-        found.spaces,
-        found.interpretations,
-        found.importances,
-        found.effects,
-        found.class_concepts,
-        found.activations,
-        found.scores,
-        found.benchmarks,
+    contents = Contents()
+    lists = (
+        contents.attributions,
+        contents.spaces,
+        contents.interpretations,
+        contents.importances,
+        contents.effects,
+        contents.class_concepts,
+        contents.activations,
+        contents.scores,
+        contents.benchmarks,
     )
-    places: list[tuple[type, list[Any]]] = list(zip(KINDS, held, strict=True))
+    places: list[tuple[type, list[Any]]] = list(zip(KINDS, lists, strict=True))
     seen: set[int] = set()
     for value in _flat(results):
         place = next((several for kind, several in places if isinstance(value, kind)), None)
@@ -118,9 +129,9 @@ def contents_of(results: Iterable[Any]) -> Contents:
         seen.add(id(value))
     if not seen:
         raise InputError(
-            f"there is nothing to show: give at least one value. A report shows {SHOWN}, and lists of these."
+            f"there is nothing to show; give at least one value. A report shows {SHOWN}, and lists of these."
         )
-    return found
+    return contents
 
 
 def _flat(values: Iterable[Any]) -> Iterator[Any]:

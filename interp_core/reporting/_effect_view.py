@@ -1,4 +1,4 @@
-"""Effects of changed concepts as they are shown."""
+"""The view of effects of changed concepts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from interp_core.reporting._formatting import count, listed, number, signed
 
 @dataclass(frozen=True)
 class Moved:
-    """What became of one target."""
+    """The effect on one target."""
 
     target: str
     mean: str
@@ -20,7 +20,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class EffectView:
-    """One effect: what was changed, in how many texts, and what became of each target."""
+    """One effect: what was changed, in how many texts, and the effect on each target."""
 
     change: str
     texts: str
@@ -28,15 +28,15 @@ class EffectView:
 
 
 def effect_view(effect: Effect) -> EffectView:
-    """An effect ready to be read."""
+    """The view of an effect."""
     rows = [
         Moved(target, signed(mean), f"{signed(interval[0])} to {signed(interval[1])}" if interval else "\u2013")
         for target, mean, interval in zip(effect.targets, effect.mean.tolist(), effect.intervals, strict=True)
     ]
-    return EffectView(_said(effect.change).capitalize(), count(len(effect.per_text), "text"), tuple(rows))
+    return EffectView(_described(effect.change).capitalize(), count(len(effect.per_text), "text"), tuple(rows))
 
 
-def _said(change: dict[str, Any]) -> str:
+def _described(change: dict[str, Any]) -> str:
     parts = [f"{listed(change['ablate'])} taken away"] if "ablate" in change else []
     parts += [f"{name} times {number(by)}" for name, by in change.get("scale", {}).items()]
     parts += [f"{name} {signed(by)}" for name, by in change.get("add", {}).items()]

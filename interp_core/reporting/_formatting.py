@@ -1,4 +1,4 @@
-"""Numbers as a person reads them, and the step of the colour scale that a score falls on."""
+"""Numbers and labels for readers, and the steps of the colour scale."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def number(value: float) -> str:
 
 
 def whole(amount: int) -> str:
-    """A number of things: `89`, `1 250`."""
+    """A whole number with thousands separated: `89`, `1 250`."""
     return f"{amount:,}".replace(",", "\u202f")
 
 
 def signed(value: float) -> str:
-    """As `number`, with a plus where it is above zero."""
+    """As `number`, with a plus sign above zero."""
     return ("+" if value > 0 else "") + number(value)
 
 
 def step(value: float, largest: float) -> str:
-    """Where a score falls on the colour scale: `p1` to `p7` above zero, `n1` to `n7` below, `z` close to it."""
+    """The step of a score on the colour scale: `p1` to `p7` above zero, `n1` to `n7` below, `z` close to zero."""
     if not largest or not math.isfinite(value):
         return "z"
     level = min(STEPS, round(STEPS * abs(value) / largest))
@@ -44,7 +44,7 @@ def step(value: float, largest: float) -> str:
 
 
 def share(value: float, largest: float) -> str:
-    """The length of a bar, as a part of one."""
+    """The length of a bar, from 0 to 1."""
     return f"{min(1.0, abs(value) / largest):.3f}" if largest and math.isfinite(value) else "0"
 
 

@@ -1,4 +1,4 @@
-"""Which words and which importance belong to which concepts."""
+"""Which interpretation and which importance belong to which concepts."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from interp_core.reporting._contents import Contents
 
 
 def groups_of(contents: Contents) -> list[Group]:
-    """The concepts of a report.
+    """The concepts of a report, grouped by space.
 
-    An importance is joined with the first space and words of as many concepts not yet taken, or else with those taken
-    already; what is left over stands alone.
+    An importance is joined with the first space and the first interpretation of the same number of concepts, preferably
+    ones that are not joined yet. The rest is shown on its own.
     """
     spaces, words, groups = list(contents.spaces), list(contents.interpretations), []
     taken: set[int] = set()
-    for one, space, found in _joined(contents, taken):
-        groups.append(group_of(_title(space, found, one), space, found, Weights.of(one)))
-    for one_more in [w for w in words if id(w) not in taken]:
-        space = _first([s for s in spaces if s.concepts >= _reach(one_more)], taken)
-        groups.append(group_of(_title(space, one_more, None), space, one_more, None))
+    for importance, space, joined in _joined(contents, taken):
+        groups.append(group_of(_title(space, joined, importance), space, joined, Weights.of(importance)))
+    for unjoined in [w for w in words if id(w) not in taken]:
+        space = _first([s for s in spaces if s.concepts >= _reach(unjoined)], taken)
+        groups.append(group_of(_title(space, unjoined, None), space, unjoined, None))
     for left in [s for s in spaces if id(s) not in taken]:
         groups.append(group_of(_title(left, None, None), left, None, None))
     if contents.class_concepts:
@@ -31,7 +31,7 @@ def groups_of(contents: Contents) -> list[Group]:
 
 
 def words_for(importance: Importance, contents: Contents) -> Interpretation | None:
-    """The words that a report shows beside an importance."""
+    """The interpretation that a report shows with an importance."""
     return next((words for one, _, words in _joined(contents, set()) if one is importance), None)
 
 
@@ -49,9 +49,9 @@ def _reach(words: Interpretation) -> int:
 
 
 def _first(fitting: list[Any], taken: set[int]) -> Any:
-    found = next((v for v in fitting if id(v) not in taken), fitting[0] if fitting else None)
-    taken |= {id(found)} if found is not None else set()
-    return found
+    first = next((v for v in fitting if id(v) not in taken), fitting[0] if fitting else None)
+    taken |= {id(first)} if first is not None else set()
+    return first
 
 
 def _title(space: Any, words: Interpretation | None, importance: Importance | None) -> str:

@@ -32,18 +32,34 @@ _calls = itertools.count(1)
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """A page. In a notebook it shows itself.
+    """An HTML page. Notebooks display it.
 
     Attributes:
-        html: the whole page, with styles and script inside; it asks the network for nothing.
-        inline: what a notebook shows in place of a frame around the page.
+        html: the whole page, including styles and script. It loads nothing from the network.
+        inline: HTML that a notebook shows instead of the page in a frame.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> from interp_core.metrics import Score
+        >>> page = interp.report(Score(0.7, True, name="insertion"), title="How good?")
+        >>> with TemporaryDirectory() as folder:
+        ...     path = page.save(f"{folder}/report.html")
+        ...     "How good?" in path.read_text(encoding="utf-8")
+        True
     """
 
     html: str
     inline: str = ""
 
     def save(self, path: str | Path) -> Path:
-        """Write the page to a file that opens in any browser."""
+        """Write the page to a file that opens in any browser.
+
+        Args:
+            path: the file; missing folders are created.
+
+        Returns:
+            The path of the file.
+        """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(self.html, encoding="utf-8", newline="")
@@ -57,36 +73,61 @@ class Report:
 
 
 def report(*results: Any, title: str = "", text: str = "") -> Report:
-    """Everything that was found, on one page: which words, what concepts, how far to trust both, and how it was made.
+    """All results on one page: which words and concepts matter, how far to trust them, and how they were made.
 
     Args:
         *results: `Attribution`, `ConceptSpace`, `Interpretation`, `Importance`, `Effect`, `ClassConcepts`,
             `Activations`, `Score`, `Benchmark`, or lists of these, in any order.
-        title: of the page; made from the results if empty.
-        text: what you wish to say at its top; plain text.
+        title: the title of the page; chosen from the kinds of results if empty.
+        text: an introduction at the top, as plain text.
+
+    Returns:
+        The page. Notebooks display it, and `save` writes it to a file.
 
     Raises:
-        InputError: something that cannot be shown, or nothing at all.
+        InputError: there are no results, or one of them is of a kind that a report cannot show.
+
+    Examples:
+        The heading of the page sums up the results in sentences.
+
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (2.0, 0.0), "sad": (0.0, 3.0)})
+        >>> results = interp.attribute(model, ["so happy today"], by="occlusion", targets="all", progress=False)
+        >>> "“happy” speaks most for “class 0” (+2.00)." in interp.report(results).html
+        True
     """
     contents = contents_of(results)
     return Report(page(contents, groups_of(contents), title or title_for(contents), text))
 
 
 def fragment(value: Any) -> str:
-    """One value as HTML that can stand in a notebook: styles inside and kept to itself, ids of its own at each call.
+    """One value as HTML for a notebook, with scoped styles and with ids that are unique to each call.
+
+    Args:
+        value: a value that `report` accepts, or a list of them.
+
+    Returns:
+        An HTML fragment, without the heading and references of a whole page.
 
     Raises:
-        InputError: a value that cannot be shown.
+        InputError: the value is of a kind that a report cannot show.
+
+    Examples:
+        >>> from interp_core.metrics import Score
+        >>> from interp_core.reporting import fragment
+        >>> score = Score(0.7, True, interval=(0.6, 0.8), chance=0.4, name="insertion")
+        >>> "better than random" in fragment(score)
+        True
     """
     contents = contents_of([value])
     return part(contents, groups_of(contents))
 
 
 def register(html_of: Any) -> None:
-    """Let values show themselves in a notebook: makes `fragment` the way that `interp_core.display` draws them.
+    """Register `fragment` as the HTML representation of all values that a report shows.
 
     Args:
-        html_of: a `functools.singledispatch` function.
+        html_of: the `functools.singledispatch` function of `interp_core.display`.
     """
     for kind in KINDS:
         html_of.register(kind, fragment)
@@ -113,14 +154,14 @@ def page(contents: Contents, groups: list[Group], title: str, text: str = "") ->
 
 
 def _policy() -> str:
-    """What the page may load: nothing. What it may run: its own script, known by its hash."""
+    """The content security policy: the page loads nothing, and runs only its own script, identified by its hash."""
     digest = base64.b64encode(hashlib.sha256(_asset("report.js").encode()).digest()).decode()
     sources = f"style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:"
     return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"
 
 
 def part(contents: Contents, groups: list[Group]) -> str:
-    """The same without heading and references, for a place inside another page."""
+    """The contents of a report without heading and references, for embedding in another page."""
     runs = runs_of(contents.values)
     records, _ = records_of(runs)
     return _render(
@@ -155,12 +196,12 @@ def _sections(contents: Contents, groups: list[Group]) -> dict[str, Any]:
 
 
 def _shared(notes: list[tuple[str, ...]]) -> frozenset[str]:
-    """The notes that all values carry; those of some are shown where they belong."""
+    """The notes that all values have in common. Other notes are shown with their values."""
     return frozenset.intersection(*(frozenset(n) for n in notes)) if notes else frozenset()
 
 
 def _common(labels: list[list[str]]) -> list[str]:
-    """The targets that can be chosen for all texts at once."""
+    """The targets that can be selected for all texts at once."""
     alike = len(labels) > 1 and len(labels[0]) > 1 and all(names == labels[0] for names in labels)
     return labels[0] if alike else []
 
@@ -180,6 +221,6 @@ def _environment() -> Environment:
 
 @cache
 def _asset(name: str) -> str:
-    """A style sheet or script of the package, its lines without indentation."""
+    """A style sheet or script of the package, without indentation and empty lines."""
     text = resources.files(__name__.rpartition(".")[0]).joinpath("assets", name).read_text(encoding="utf-8")
     return "\n".join(line.strip() for line in text.splitlines() if line.strip())

@@ -1,4 +1,4 @@
-"""The two plots that a notebook asks for most: the words of a text, and the concepts of each class."""
+"""Two plots for notebooks: the words of a text, and the concepts of each class."""
 
 from __future__ import annotations
 
@@ -20,35 +20,62 @@ Names = Sequence[str] | Mapping[int, str] | None
 
 
 def plot_attributions(attributions: Any, class_names: Names = None) -> Report:
-    """The words of one or several texts, coloured by what they count for, with a button for each class.
+    """Plot the words of one or more texts, coloured by their scores, with a button for each class.
 
     Args:
         attributions: an `Attribution`, or a list of them.
-        class_names: names of the classes by their number; those of the model by default.
+        class_names: names of the classes, as a list or by number; those of the model by default.
+
+    Returns:
+        The plot. Notebooks display it, and `save` writes it as a whole page.
 
     Raises:
-        InputError: something else than attributions.
+        InputError: a value is not an `Attribution`, or there are none.
+
+    Examples:
+        >>> import re
+        >>> from interp_core.reporting import plot_attributions
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (2.0, 0.0), "sad": (0.0, 3.0)})
+        >>> results = interp.attribute(model, ["so happy"], by="occlusion", targets="all", progress=False)
+        >>> re.findall('data-label="([^"]+)"', plot_attributions(results, class_names=["joy", "grief"]).html)
+        ['joy', 'grief']
     """
     contents = contents_of([attributions])
     if not contents.attributions or len(contents.values) != len(contents.attributions):
-        raise InputError(f"plot_attributions shows attributions; {type(attributions).__name__} holds something else.")
+        kind = type(attributions).__name__
+        raise InputError(f"plot_attributions shows attributions only; this {kind} is or contains something else.")
     contents.attributions = [_renamed(a, class_names) for a in contents.attributions]
     return Report(page(contents, [], "Which words"), part(contents, []))
 
 
 def plot_concepts(importance: Any, interpretation: Any = None, class_names: Names = None, top: int = 10) -> Report:
-    """The concepts that matter most to each class, with a button for each class.
+    """Plot the concepts that matter most to each class, with a button for each class.
 
     Args:
-        importance: an `Importance`; a list of `ClassConcepts`; scores (classes, concepts); or a dict from class to
-            scores (concepts).
-        interpretation: an `Interpretation`; or a dict from concept to its label, list of words, or dict from word to
-            strength; or, where each class has concepts of its own, a dict from class to one of these.
-        class_names: names of the classes by their number.
-        top: how many concepts are shown for each class, at least 1.
+        importance: an `Importance`; one or more `ClassConcepts`; scores (k, c) of c concepts for k classes, as a
+            tensor, array or nested list; or a dict from class to the scores of its concepts (c).
+        interpretation: an `Interpretation`, or a dict from concept to its label, a list of words, or a dict from word
+            to strength. If each class has concepts of its own, a dict from class to one of these.
+        class_names: names of the classes, as a list or by number.
+        top: the number of concepts shown for each class at first, at least 1.
+
+    Returns:
+        The plot. Notebooks display it, and `save` writes it as a whole page.
 
     Raises:
-        InputError: scores that are no (classes, concepts), or something else than named above.
+        InputError: `top` is below 1, the scores are not numbers of shape (k, c), or the words of a concept are of
+            another type.
+
+    Examples:
+        Concept 1 matters most to the first class, and concept 0 to the second.
+
+        >>> import re
+        >>> from interp_core.reporting import plot_concepts
+        >>> scores = torch.tensor([[0.1, 0.3], [0.6, 0.4]])
+        >>> plot = plot_concepts(scores, {0: ["rain", "cold"], 1: "joy"}, class_names=["calm", "sad"])
+        >>> re.findall('class="ip-name">([^<]+)<', plot.html)[:4]
+        ['joy', 'rain, cold', 'rain, cold', 'joy']
     """
     if top < 1:
         raise InputError(f"top is {top}; at least 1 concept must be shown.")
@@ -77,7 +104,7 @@ def _group(importance: Any, words: Any, names: Names, top: int) -> tuple[Group, 
 
 
 def _by_class(importance: Mapping[Any, Any], words: Any, names: Names, top: int) -> Group:
-    """A class for each entry; its concepts are its own where words are given by class, or their numbers differ."""
+    """A class for each entry. Classes have their own concepts if words are given by class, or if the counts differ."""
     rows = {key: _tensor(values).reshape(1, -1) for key, values in importance.items()}
     own = isinstance(words, Mapping) and set(words) >= set(importance) and all(_nested(words[k]) for k in importance)
     if rows and not own and len({row.shape for row in rows.values()}) == 1:
@@ -87,29 +114,30 @@ def _by_class(importance: Mapping[Any, Any], words: Any, names: Names, top: int)
     group = Group("")
     for place, (key, scores) in enumerate(rows.items()):
         weights = Weights((_name(key, names),), scores.abs(), _direction(scores))
-        given = _words(words[key] if own else words)
-        add_class(group, place, weights, {c.concept: c for c in given.concepts} if given else {}, top)
+        interpretation = _words(words[key] if own else words)
+        known = {c.concept: c for c in interpretation.concepts} if interpretation else {}
+        add_class(group, place, weights, known, top)
     group.named = words is not None
     return group
 
 
 def _nested(value: Any) -> bool:
-    """Whether it names several concepts by number, rather than describes one."""
+    """Whether a value describes several concepts by number, rather than one."""
     return isinstance(value, Interpretation) or (
         isinstance(value, Mapping) and all(hasattr(k, "__index__") for k in value)
     )
 
 
-def _words(given: Any) -> Interpretation | None:
-    if given is None or isinstance(given, Interpretation):
-        return given
-    if isinstance(given, Sequence) and not isinstance(given, str):
-        given = dict(enumerate(given))
-    if not isinstance(given, Mapping):
+def _words(words: Any) -> Interpretation | None:
+    if words is None or isinstance(words, Interpretation):
+        return words
+    if isinstance(words, Sequence) and not isinstance(words, str):
+        words = dict(enumerate(words))
+    if not isinstance(words, Mapping):
         raise InputError(
-            f"the words are {type(given).__name__}; an Interpretation, or a dict from concept to words, was expected."
+            f"the words are {type(words).__name__}; an Interpretation, or a dict from concept to words, was expected."
         )
-    return Interpretation(tuple(_concept(int(place), label) for place, label in given.items()), MadeBy("given"))
+    return Interpretation(tuple(_concept(int(place), label) for place, label in words.items()), MadeBy("given"))
 
 
 def _concept(place: int, label: Any) -> LabelledConcept:
@@ -131,12 +159,12 @@ def _tensor(values: Any) -> torch.Tensor:
         return torch.as_tensor(values).detach().float().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"{type(values).__name__} is no scores: {error}. Give an Importance, or (classes, concepts)."
+            f"{type(values).__name__} holds no scores: {error}. Give an Importance, or scores (classes, concepts)."
         ) from error
 
 
 def _direction(scores: torch.Tensor) -> torch.Tensor | None:
-    """Scores with a sign say which way they push; sizes alone do not."""
+    """Scores of both signs also give the direction; sizes alone do not."""
     return scores if bool((scores < 0).any()) else None
 
 
@@ -146,7 +174,7 @@ def _name(key: Any, names: Names, default: str = "") -> str:
 
 
 def _renamed(one: Attribution, names: Names) -> Attribution:
-    """The same with its classes called by these names; generated tokens and functions keep theirs."""
+    """The attribution with these names of classes. Generated tokens and functions keep their labels."""
 
     def label(target: Target) -> str:
         if target.positions or target.function is not None:

@@ -1,4 +1,4 @@
-"""How the values were made, as they are shown: one record for each run, and the papers they follow."""
+"""The view of provenance: one record for each run, and the papers that the methods follow."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Run:
-    """What came of a run, how it was made, and for how many texts."""
+    """One run: the kind of its result, how it was made, and for how many texts."""
 
     kind: str
     made_by: MadeBy
@@ -35,7 +35,7 @@ class Run:
 
 @dataclass
 class Record:
-    """One run: what came of it, and the facts."""
+    """The view of a run, or of several equal ones."""
 
     title: str
     facts: list[tuple[str, str]]
@@ -52,22 +52,22 @@ class Record:
 
 def runs_of(values: Sequence[Any]) -> list[Run]:
     """The runs that made the values, in order."""
-    found = []
+    runs = []
     for value in values:
         if isinstance(value, Benchmark):
-            found += _compared(value)
+            runs += _benchmark_runs(value)
         else:
-            found.append(Run(KINDS.get(type(value).__name__, "concepts"), value.made_by, value.notes))
-    return found
+            runs.append(Run(KINDS.get(type(value).__name__, "concepts"), value.made_by, value.notes))
+    return runs
 
 
-def _compared(benchmark: Benchmark) -> list[Run]:
-    """The methods of a benchmark; then its metrics, each said once with what it took for all methods together."""
+def _benchmark_runs(benchmark: Benchmark) -> list[Run]:
+    """The methods of a benchmark, then its metrics, each once with its cost for all methods together."""
     methods = []
     for row in benchmark.rows:
-        given = MadeBy(row.method, parameters=dict(row.parameters), model=benchmark.model, cost=row.cost)
+        unrecorded = MadeBy(row.method, parameters=dict(row.parameters), model=benchmark.model, cost=row.cost)
         if "" not in row.failures:
-            methods.append(replace(row.made_by, method=row.method) if row.made_by else given)
+            methods.append(replace(row.made_by, method=row.method) if row.made_by else unrecorded)
     metrics: dict[str, MadeBy] = {}
     for name, score in (item for row in benchmark.rows for item in row.scores.items()):
         made, cost = replace(score.made_by, method=name, cost=Cost()), score.made_by.cost
@@ -95,7 +95,7 @@ def records_of(runs: Sequence[Run]) -> tuple[list[Record], list[str]]:
 
 
 def notes_of(values: Sequence[Any]) -> list[str]:
-    """What a reader should know, each once; where only some of the values of a kind say so, how many do."""
+    """The notes of all values, each once. If only some values of a kind have a note, their number is added."""
     lines: list[str] = []
     for kind in dict.fromkeys(type(v).__name__ for v in values):
         held = [v.notes for v in values if type(v).__name__ == kind]
@@ -106,9 +106,9 @@ def notes_of(values: Sequence[Any]) -> list[str]:
 
 
 def versions_of(runs: Sequence[Run]) -> list[str]:
-    """The releases that the values were made with; several where they differ."""
-    said = [", ".join(f"{name} {number}" for name, number in run.made_by.versions.items()) for run in runs]
-    return [one for one in dict.fromkeys(said) if one]
+    """The package versions that the values were made with, one line for each combination."""
+    lines = [", ".join(f"{name} {number}" for name, number in run.made_by.versions.items()) for run in runs]
+    return [line for line in dict.fromkeys(lines) if line]
 
 
 def _sum(one: Cost, other: Cost) -> Cost:
@@ -116,7 +116,7 @@ def _sum(one: Cost, other: Cost) -> Cost:
 
 
 def cost_of(cost: Cost) -> str:
-    """What a run took, in words."""
+    """The cost of a run in words."""
     parts = [count(cost.forwards, "forward pass", "forward passes")] if cost.forwards else []
     parts += [count(cost.rows, "row")] if cost.rows else []
     parts += [count(cost.backwards, "backward pass", "backward passes")] if cost.backwards else []

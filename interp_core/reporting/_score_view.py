@@ -1,4 +1,4 @@
-"""Scores as they are shown: each with what a random answer gets, and a verdict in words."""
+"""The view of scores: each with its chance level, and a verdict in words."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from interp_core.metrics import Score
 from interp_core.reporting._formatting import number
 
-MARGIN = 0.08  # of the width of the small plot, on either side
+MARGIN = 0.08  # share of the width of the small plot, on either side
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Where value, interval and floor stand on a line from 0 to 100."""
+    """The positions of value, chance level and interval on a line from 0 to 100."""
 
     value: str
-    floor: str
+    chance: str
     low: str
     width: str
 
@@ -28,7 +28,7 @@ class ScoreView:
     definition: str
     value: str
     interval: str
-    floor: str
+    chance: str
     direction: str
     verdict: str
     words: str
@@ -39,7 +39,7 @@ class ScoreView:
 
 
 def score_view(score: Score) -> ScoreView:
-    """A score ready to be read."""
+    """The view of a score."""
     verdict, words, aside = verdict_of(score)
     interval = f"{number(score.interval[0])} to {number(score.interval[1])}" if score.interval else "\u2013"
     return ScoreView(
@@ -47,7 +47,7 @@ def score_view(score: Score) -> ScoreView:
         definition=score.definition,
         value=number(score.value),
         interval=interval,
-        floor="\u2013" if score.floor is None else number(score.floor),
+        chance="\u2013" if score.chance is None else number(score.chance),
         direction={True: "↑ higher is better", False: "↓ lower is better", None: "neither way is better"}[
             score.higher_is_better
         ],
@@ -61,36 +61,35 @@ def score_view(score: Score) -> ScoreView:
 
 
 def verdict_of(score: Score) -> tuple[str, str, str]:
-    """`better`, `same`, `worse` or `none`; the same in words; and what limits it.
+    """The verdict on a score: `better`, `same`, `worse` or `none`; the same in words; and a limitation, if any.
 
-    A value is better than random when its whole 95 % interval lies on the good side of the floor; without an interval
-    the value itself must, and that is said.
+    A value is better than random if its whole 95 % interval lies on the better side of the chance level. Without an
+    interval the value itself is compared, and the limitation says so.
     """
-    if score.floor is None or score.higher_is_better is None:
-        missing = "no direction" if score.floor is not None else "no random answer to compare with"
+    if score.chance is None or score.higher_is_better is None:
+        missing = "no direction" if score.chance is not None else "no random answer to compare with"
         return "none", "no verdict", missing
     if score.interval is None and score.values is not None:
         return "none", "no verdict", "too few texts; five or more are needed"
     sign = 1.0 if score.higher_is_better else -1.0
     low, high = sorted(sign * v for v in score.interval or (score.value, score.value))
-    floor = sign * score.floor
+    chance = sign * score.chance
     caution = "" if score.interval else "a single number, without an interval"
-    if low > floor:
+    if low > chance:
         return "better", "better than random", caution
-    if high < floor:
+    if high < chance:
         return "worse", "worse than random", caution
     return "same", "no better than random", caution or "the interval holds the random answer"
 
 
 def _strip(score: Score) -> Strip | None:
-    """The small plot; None where there is nothing to compare the value with."""
-    known = [score.value, *(score.interval or ()), *(() if score.floor is None else (score.floor,))]
+    """The small plot; None if there is nothing to compare the value with."""
+    known = [score.value, *(score.interval or ()), *(() if score.chance is None else (score.chance,))]
     low, high = min(known), max(known)
     if high <= low:
         return None
     pad = MARGIN * (high - low) / (1 - 2 * MARGIN)
-
     places = {v: 100 * (v - low + pad) / (high - low + 2 * pad) for v in known}
     start, stop = (places[v] for v in score.interval or (score.value, score.value))
-    floor = "" if score.floor is None else f"{places[score.floor]:.1f}"
-    return Strip(f"{places[score.value]:.1f}", floor, f"{start:.1f}", f"{stop - start:.1f}")
+    chance = "" if score.chance is None else f"{places[score.chance]:.1f}"
+    return Strip(f"{places[score.value]:.1f}", chance, f"{start:.1f}", f"{stop - start:.1f}")

@@ -17,7 +17,7 @@ EACH = 2
 
 
 def title_for(contents: Contents) -> str:
-    """A title for a report that was given none."""
+    """A title for a report without one."""
     if contents.attributions:
         return "Why the model answered as it did"
     learnt = contents.spaces or contents.interpretations or contents.importances or contents.class_concepts
@@ -27,44 +27,44 @@ def title_for(contents: Contents) -> str:
 
 
 def asked(contents: Contents) -> list[str]:
-    """What was asked, a few words for each kind of value."""
-    said = []
+    """What was asked, in a few words for each kind of value."""
+    lines = []
     if contents.attributions:
         texts = len({a.text for a in contents.attributions})
         methods = list(dict.fromkeys(a.made_by.method for a in contents.attributions))
-        said.append(f"{count(texts, 'text')} explained by {listed(methods)}")
+        lines.append(f"{count(texts, 'text')} explained by {listed(methods)}")
     for space in contents.spaces:
-        said.append(
+        lines.append(
             f"{count(space.concepts, 'concept')} learnt by {space.made_by.method}"
             + (f" at {space.layer}" * bool(space.layer))
         )
     if contents.class_concepts:
-        said.append(f"concepts of {count(len(contents.class_concepts), 'class', 'classes')}")
-    for held in contents.activations:
-        said.append(f"a corpus of {count(len(held.texts), 'text')}, {count(len(held), 'activation')}")
-    said += [what_of(benchmark) for benchmark in contents.benchmarks]
+        lines.append(f"concepts of {count(len(contents.class_concepts), 'class', 'classes')}")
+    for activations in contents.activations:
+        lines.append(f"a corpus of {count(len(activations.texts), 'text')}, {count(len(activations), 'activation')}")
+    lines += [what_of(benchmark) for benchmark in contents.benchmarks]
     if contents.scores:
-        said.append(count(len(contents.scores), "measure"))
-    return said
+        lines.append(count(len(contents.scores), "measure"))
+    return lines
 
 
 def models(contents: Contents) -> list[str]:
-    """The models the values came from."""
+    """The models that the values are about."""
     return list(dict.fromkeys(run.made_by.model for run in runs_of(contents.values) if run.made_by.model))
 
 
 def findings(contents: Contents) -> list[str]:
-    """Up to five sentences, each read off a value and no more than it says."""
+    """Up to five sentences, each computed from one value."""
     words, concepts = _words(contents), _concepts(contents)
     scores = [_score(score) for score in contents.scores]
-    if words or concepts or scores:  # a benchmark alone says it above its table
+    if words or concepts or scores:  # otherwise the verdict stands above the table of the benchmark
         scores = [benchmark.verdict for benchmark in contents.benchmarks] + scores
     room = max(1, MOST - min(EACH, len(words)) - min(EACH, len(concepts)))
     return [*words[:EACH], *concepts[:EACH], *scores[:room]][:MOST]
 
 
 def _words(contents: Contents) -> list[str]:
-    """For each answer the unit that speaks most for it, the strongest first."""
+    """For each target the unit that speaks most for it, strongest first."""
     numbers = {text: i for i, text in enumerate(dict.fromkeys(a.text for a in contents.attributions), start=1)}
     best: dict[str, tuple[float, str]] = {}
     for one in contents.attributions:
@@ -81,15 +81,15 @@ def _words(contents: Contents) -> list[str]:
             line = f"No word speaks for “{label}”{where}."
         if label not in best or score > best[label][0]:
             best[label] = (score, line)
-    return [line for _, line in sorted(best.values(), key=lambda found: -found[0])]
+    return [line for _, line in sorted(best.values(), key=lambda item: -item[0])]
 
 
 def _concepts(contents: Contents) -> list[str]:
-    """The concept that matters most to each class; classes that share it share a sentence."""
+    """The concept that matters most to each class. Classes with the same concept share a sentence."""
     lines: dict[str, list[tuple[float, str]]] = {}
     for one in contents.importances:
-        found = words_for(one, contents)
-        known = {c.concept: c for c in found.concepts} if found else {}
+        words = words_for(one, contents)
+        known = {c.concept: c for c in words.concepts} if words else {}
         weights = Weights.of(one)
         for k, name in enumerate(weights.targets if len(one.concepts) else ()):
             place = int(weights.scores[k].argmax())
@@ -106,11 +106,11 @@ def _concepts(contents: Contents) -> list[str]:
         named = f"Its concept {place}" + (f" ({shortened(title)})" if title else "")
         lines.setdefault(named, []).append((float(each.importance.scores[each.row, place]), f"“{each.class_name}”"))
     strongest = sorted(lines.items(), key=lambda item: -max(score for score, _ in item[1]))
-    return [f"{named} matters most to {listed([name for _, name in found])}." for named, found in strongest]
+    return [f"{named} matters most to {listed([name for _, name in classes])}." for named, classes in strongest]
 
 
 def _score(score: Score) -> str:
-    floor = "" if score.floor is None else f", a random answer {number(score.floor)}"
+    chance = "" if score.chance is None else f", a random answer {number(score.chance)}"
     verdict, words, _ = verdict_of(score)
     judged = f": {words}" if verdict != "none" else ""
-    return f"{(score.name or score.made_by.method).capitalize()} {number(score.value)}{floor}{judged}."
+    return f"{(score.name or score.made_by.method).capitalize()} {number(score.value)}{chance}{judged}."

@@ -1,4 +1,4 @@
-"""Attributions as they are shown: each text once, its units in place, with every target and method that was asked."""
+"""The view of attributions: each text once, with its units in place, and with all targets and methods."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPACES = {"logit": "logits", "entropy": "nats of entropy"}
 
 @dataclass(frozen=True)
 class Cell:
-    """One score: the class of its colour, and the number."""
+    """One score: the CSS class of its colour, and the number."""
 
     colour: str
     text: str
@@ -25,7 +25,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Choice:
-    """A target that can be chosen."""
+    """A target that can be selected."""
 
     label: str
     intact: str
@@ -34,7 +34,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Column:
-    """One target of one method: its place among the choices, and the units and gaps of the text that it is about."""
+    """One target of one method: its index among the choices, and the units and gaps that it is about."""
 
     choice: int
     label: str
@@ -43,13 +43,14 @@ class Column:
 
 @dataclass(frozen=True)
 class MethodView:
-    """What one method says about one text.
+    """The attribution of one text by one method.
 
     Attributes:
-        scale: the strongest score, its unit, and how sure the numbers are.
-        sure: `error` where they come with a standard error, `exact` where nothing was left to chance.
-        effort: what the text took, and what it was allowed to take.
-        shown: the column in view at first; -1 if the method was not asked for that.
+        scale: the largest absolute score, its unit, and the precision of the numbers.
+        sure: `error` if there are standard errors, `exact` if the method samples but evaluated everything, else empty.
+        effort: the rows that the text took, and the limits that were set.
+        given: the text up to the continuation.
+        shown: the column shown at first; -1 if the method was not asked about that target.
     """
 
     name: str
@@ -64,12 +65,12 @@ class MethodView:
     notes: tuple[str, ...]
 
     def cell(self, unit: int) -> Cell:
-        """What colours a unit at first."""
+        """The score of a unit that is shown at first."""
         return self.rows[unit][1][self.shown] if self.shown >= 0 else Cell("z", "")
 
     @property
     def own(self) -> tuple[str, ...]:
-        """The units and gaps that are asked about at first."""
+        """The units and gaps that the target shown at first is about."""
         return self.columns[self.shown].own if self.shown >= 0 else ()
 
 
@@ -86,31 +87,31 @@ class TextView:
 
     @property
     def ranked(self) -> bool:
-        """Whether one of its answers has the highest score."""
+        """Whether one of the targets is marked as the one with the highest score."""
         return any(c.best for c in self.choices)
 
     @property
     def later(self) -> bool:
-        """Whether some units come after what is explained."""
+        """Whether some units come after a token that is explained."""
         return any(cell.colour == "na" for m in self.methods for _, row in m.rows for cell in row)
 
     @property
     def outside(self) -> bool:
-        """Whether some of the text is in no unit."""
+        """Whether some of the text is not in a unit."""
         return any(piece.outside for m in self.methods for piece in (*m.given, *m.continuation))
 
 
 def text_views(attributions: Sequence[Attribution], shared_notes: frozenset[str] = frozenset()) -> list[TextView]:
-    """The texts in the order of their first attribution; those of one text are shown together."""
-    together: dict[tuple[object, ...], list[Attribution]] = {}
+    """The texts in the order of their first attribution. Attributions of the same text are shown together."""
+    by_text: dict[tuple[object, ...], list[Attribution]] = {}
     for one in attributions:
         borders = one.encoded.borders if one.encoded else ()
-        together.setdefault((one.text, one.prompt_stop, borders), []).append(one)
-    return [_text_view(i, held, shared_notes) for i, held in enumerate(together.values(), start=1)]
+        by_text.setdefault((one.text, one.prompt_stop, borders), []).append(one)
+    return [_text_view(i, held, shared_notes) for i, held in enumerate(by_text.values(), start=1)]
 
 
 def best_target(one: Attribution) -> int:
-    """The target to show first: the highest score of the intact text, or the token with the strongest unit."""
+    """The target to show first: the one with the highest score of the intact text, or with the strongest unit."""
     if one.intact is not None and _comparable(one):
         return int(one.intact.argmax())
     tokens = [i for i, t in enumerate(one.targets) if t.positions and t.label.strip()]
@@ -118,8 +119,9 @@ def best_target(one: Attribution) -> int:
 
 
 def others(one: Attribution, target: int) -> Float[Tensor, " u"]:
-    """The scores for a target, zero for the units of a continuation that hold the very token explained: these say
-    little.
+    """The scores for a target (u), with zero for units of a continuation that contain the explained token itself.
+
+    The rest of a word says little about why its last token was generated.
     """
     scores = one.scores[target].clone()
     if one.prompt_stop >= 0:
@@ -128,7 +130,7 @@ def others(one: Attribution, target: int) -> Float[Tensor, " u"]:
 
 
 def _comparable(one: Attribution) -> bool:
-    """Whether the targets are answers to one question, of which one has the highest score."""
+    """Whether the targets are alternatives, so that their scores can be compared."""
     alike = len({t.positions for t in one.targets}) == 1 < len(one.targets)
     return one.intact is not None and alike and all(t.against is None and t.function is None for t in one.targets)
 
@@ -154,13 +156,13 @@ def _method_view(one: Attribution, targets: list[Target], chosen: int, shared_no
     cells = [_cells(one, j, largest) for j in range(len(one.units))]
     columns = tuple(Column(targets.index(t), visible(t.label), places_of(one, t)) for t in one.targets)
     notes = [n for n in one.notes if n not in shared_notes]
-    given, continuation = pieces_of(one)
+    prompt, continuation = pieces_of(one)
     return MethodView(
         name=one.made_by.method,
         scale=_scale(one, largest),
         sure="" if one.error is None else "exact" if one.exact else "error",
         effort=_effort(one),
-        given=given,
+        given=prompt,
         continuation=continuation,
         columns=columns,
         rows=tuple((unit.text, row) for unit, row in zip(one.units, cells, strict=True)),
@@ -181,24 +183,24 @@ def _cells(one: Attribution, unit: int, largest: float) -> tuple[Cell, ...]:
 
 
 def _scale(one: Attribution, largest: float) -> str:
-    said = [f"strongest colour: {number(largest)}", SPACES.get(one.score_space, one.score_space)]
+    parts = [f"strongest colour: {number(largest)}", SPACES.get(one.score_space, one.score_space)]
     if one.exact:
-        said.append("exact, nothing is left to chance")
+        parts.append("exact, nothing is left to chance")
     elif one.error is not None:
-        said.append(f"± standard error, {number(float(one.error.max()))} at most")
-    return ", ".join(said)
+        parts.append(f"± standard error, {number(float(one.error.max()))} at most")
+    return ", ".join(parts)
 
 
 def _effort(one: Attribution) -> str:
-    """What the text took of the model, and the bounds that were set."""
+    """The rows that the text took, and the limits that were set."""
     most, tolerance = one.made_by.settings.get("max_rows"), one.made_by.parameters.get("tolerance")
-    said = [f"{whole(one.rows)} row{'s' * (one.rows != 1)} of the model for this text"] if one.rows else []
-    said += [f"{whole(most)} were allowed"] if isinstance(most, int) else []
+    parts = [f"{whole(one.rows)} row{'s' * (one.rows != 1)} of the model for this text"] if one.rows else []
+    parts += [f"{whole(most)} were allowed"] if isinstance(most, int) else []
     if one.error is not None and isinstance(tolerance, int | float):
-        said.append(f"a standard error of {number(tolerance)} was enough (tolerance)")
-    return "; ".join(said)
+        parts.append(f"a standard error of {number(tolerance)} was enough (tolerance)")
+    return "; ".join(parts)
 
 
 def visible(label: str) -> str:
-    """A label without the blanks around it; one that is blank itself is made visible."""
+    """A label without surrounding blanks. A label of blanks only is made visible."""
     return label.strip() or label.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥") or "∅"

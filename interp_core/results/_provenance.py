@@ -1,4 +1,4 @@
-"""How a result was made: enough to make it again, and to know what it cost."""
+"""How a result was made and what it cost: enough to reproduce it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,21 @@ from interp_core.plugin import PROGRAM, PROGRAM_SOURCE, Kind, Method, declaratio
 
 @dataclass
 class Cost:
-    """What a run took. Counted where the model is called, nowhere else.
+    """The cost of a run, counted where the model is called and nowhere else.
 
     Attributes:
-        forwards: passes of the model (one batch is one pass).
-        rows: inputs in those passes; an input that was needed twice was evaluated once.
-        tokens: tokens in those rows, padding included.
+        forwards: forward passes, one for each batch.
+        rows: inputs in these passes; an input that is needed twice is evaluated once.
+        tokens: tokens in these rows, padding included.
         backwards: backward passes.
         seconds: wall-clock time.
+
+    Examples:
+        >>> from interp_core.testing import tiny_classifier
+        >>> activations = tiny_classifier().split(-1).activations(["so happy", "a sad dog"], progress=False)
+        >>> cost = activations.made_by.cost
+        >>> cost.forwards, cost.rows, cost.tokens  # with [CLS] and [SEP], and padded to one length
+        (1, 2, 10)
     """
 
     forwards: int = 0
@@ -35,7 +42,7 @@ class Cost:
 
     @contextmanager
     def timed(self) -> Iterator[Cost]:
-        """Add the time spent inside the block."""
+        """Add the time spent in a `with` statement to `seconds`; yields this value."""
         start = time.perf_counter()
         try:
             yield self
@@ -45,7 +52,28 @@ class Cost:
 
 @dataclass(frozen=True)
 class MadeBy:
-    """Which method with which parameters, on which model, at what cost."""
+    """The provenance of a result: which method with which parameters, on which model, at what cost.
+
+    Attributes:
+        method: name of the method, or of the part of the core.
+        package: distribution that declares the method; `"interp-core"` for the core, `"program"` for a class that no
+            package declares.
+        version: version of the package.
+        source: paper or program that the method follows.
+        parameters: hyperparameters of the method, as JSON values.
+        model: name of the model.
+        settings: what the caller chose besides the method, such as the granularity.
+        versions: versions of interp-core, torch and transformers.
+        cost: what the run cost.
+
+    Examples:
+        >>> from interp_core.testing import tiny_classifier
+        >>> made = tiny_classifier().split(-1).activations(["so happy"], progress=False).made_by
+        >>> made.method, made.model, made.settings["layer"]
+        ('activations', 'BertForSequenceClassification', 'bert.encoder.layer.1')
+        >>> interp.MadeBy.from_json(made.to_json()) == made
+        True
+    """
 
     method: str
     package: str = ""
@@ -58,17 +86,33 @@ class MadeBy:
     cost: Cost = field(default_factory=Cost)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """The provenance as plain JSON values."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> MadeBy:
-        """The value that `to_json` described."""
+        """The provenance that `to_json` described."""
         return cls(**{**data, "cost": Cost(**data.get("cost", {}))})
 
 
 def made_by(method: object, cost: Cost, model: str = "", settings: dict[str, Any] | None = None) -> MadeBy:
-    """The provenance of what `method` (an instance, or the name of a part of the core) has just produced."""
+    """The provenance of a result that a method has just produced.
+
+    Args:
+        method: the instance, or the name of a part of the core.
+        cost: what the run cost.
+        model: name of the model.
+        settings: JSON values that the caller chose besides the method; none by default.
+
+    Returns:
+        The provenance, with the package, source and parameters of the method and the installed versions.
+
+    Examples:
+        >>> from interp_core.results import Cost, made_by
+        >>> made = made_by(interp.method("lime", samples=64), Cost(rows=64), model="bert")
+        >>> made.package, made.parameters["samples"], made.cost.rows
+        ('interp-lime', 64, 64)
+    """
     core = isinstance(method, str)
     declared: Method | None = None if core else declaration_of(method)
     package = "interp-core" if core else package_of(declared) if declared else PROGRAM
@@ -86,18 +130,47 @@ def made_by(method: object, cost: Cost, model: str = "", settings: dict[str, Any
 
 
 def made_again(made: MadeBy, kind: Kind) -> Any:
-    """The method that made a result, with its parameters.
+    """The method that made a result, with the same parameters.
+
+    Args:
+        made: the provenance of the result.
+        kind: kind of the method, such as `"attribution"`.
+
+    Returns:
+        A new instance.
 
     Raises:
-        InputError: it is not installed, so that it cannot be found by name.
+        InputError: no package declares the method, or the method refuses the parameters.
+        UnknownMethodError: the package of the method is not installed.
+        BrokenPluginError: the method cannot be imported.
+
+    Examples:
+        >>> from interp_core.results import Cost, made_again, made_by
+        >>> made = made_by(interp.method("lime", samples=64), Cost())
+        >>> made_again(made, "attribution").samples
+        64
     """
     if made.package in ("", PROGRAM):
-        raise InputError(f"{made.method} is not installed, so it cannot be asked again by name; say method=….")
+        raise InputError(f"{made.method} is not installed, so it cannot be made again by name; give method=….")
     return method(f"{made.package}/{made.method}", kind, **made.parameters)
 
 
 def parameters_of(method: object) -> dict[str, Any]:
-    """The hyperparameters of a method as JSON values; what has no JSON form is given as its `repr`."""
+    """The hyperparameters of a method as JSON values.
+
+    Args:
+        method: the instance.
+
+    Returns:
+        The fields of a dataclass by name, without those declared with `repr=False`; values that have no JSON form are
+        replaced by their `repr`. Empty for other objects.
+
+    Examples:
+        >>> from interp_core.metrics import RandomFit
+        >>> from interp_core.results import parameters_of
+        >>> parameters_of(RandomFit(concepts=5))
+        {'concepts': 5, 'seed': 0}
+    """
     if not dataclasses.is_dataclass(method):
         return {}
     values = {f.name: getattr(method, f.name) for f in dataclasses.fields(method) if f.repr}

@@ -1,4 +1,4 @@
-"""How sure a mean is: intervals over inputs, and sampling with standard errors that stops when they are small
+"""How precise a mean is: confidence intervals over inputs, and sampling that stops once standard errors are small
 enough."""
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""How sure a mean over inputs is."""
+"""Confidence intervals of means over inputs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,25 @@ import math
 from jaxtyping import Float
 from torch import Tensor
 
-FEWEST = 5
+FEWEST = 5  # values; an interval of fewer would say too little
 
 
 def interval_of_mean(values: Float[Tensor, " n"], level: float = 0.95) -> tuple[float, float] | None:
-    """The interval that holds the mean of all such inputs in `level` of samples (Student's t); None for fewer than five
-    values, of which too little can be said.
+    """The confidence interval of a mean, by Student's t distribution.
+
+    Args:
+        values: one value per input.
+        level: the probability, between 0 and 1, that the interval of a random sample of inputs contains the mean over
+            all inputs of this kind.
+
+    Returns:
+        The lower and the upper end, or None for fewer than `FEWEST` values.
+
+    Examples:
+        >>> from interp_core.statistics import interval_of_mean
+        >>> low, high = interval_of_mean(torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]))
+        >>> round(low, 2), round(high, 2)
+        (1.04, 4.96)
     """
     n = len(values)
     if n < FEWEST:
@@ -22,7 +35,7 @@ def interval_of_mean(values: Float[Tensor, " n"], level: float = 0.95) -> tuple[
 
 
 def t_quantile(level: float, degrees: int) -> float:
-    """What Student's t stays within, on both sides of 0, with probability `level`; by bisection."""
+    """The t for which a Student's t variable lies within (-t, t) with probability `level`, by bisection."""
     low, high = 0.0, 1.0
     while t_within(high, degrees) < level:
         high *= 2
@@ -33,7 +46,7 @@ def t_quantile(level: float, degrees: int) -> float:
 
 
 def t_within(t: float, degrees: int) -> float:
-    """The probability that Student's t is within (-t, t).
+    """The probability that a Student's t variable lies within (-t, t).
 
     Source: Abramowitz, Stegun 1964, 26.7.3 (odd degrees of freedom) and 26.7.4 (even).
     """

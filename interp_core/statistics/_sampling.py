@@ -1,4 +1,4 @@
-"""Means over independent draws with their standard errors, stopped when they are good enough."""
+"""Means over independent draws with standard errors, which may stop the sampling."""
 
 from __future__ import annotations
 
@@ -11,24 +11,36 @@ from interp_core.statistics._intervals import t_quantile
 from jaxtyping import Float
 from torch import Tensor
 
-FEWEST = 32  # draws before an error is believed
+FEWEST = 32  # draws before a standard error is relied on
 
 
 def averaged(
     draw: Callable[[int], Float[Tensor, "n k u"]], samples: int, tolerance: float | None = None
 ) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"]]:
-    """The mean of independent draws, and its standard error.
+    """The mean of independent draws and its standard error.
 
     Args:
-        draw: gives that many new draws, (count, k, u).
-        samples: the most draws.
-        tolerance: stop once no standard error is above it (in units of the score); looked at after 32 draws and then
-            each time their number has grown by half, so that the error is not chosen for being small by chance. None
-            for all of them.
+        draw: a function from a number n to n new draws (n, k, u).
+        samples: the most draws, at least 1.
+        tolerance: stop once no standard error exceeds this, in units of the draws. It is compared only now and then,
+            after each number of draws that `portions` yields, because frequent looks would favour errors that are
+            small by chance. None makes all draws.
 
     Returns:
-        The mean and its standard error (k, u), in 64 bits; the error of a single draw is infinite. With few draws it is
-        widened as Student's t says, so that 1.96 errors on either side hold the truth in 95 of 100 runs.
+        The mean and its standard error, both float64. For few draws, the error is widened by Student's t distribution,
+        so that the mean plus or minus 1.96 errors contains the true value in 95 of 100 runs; it is infinite for one.
+
+    Examples:
+        Draws that alternate between 1 and 3, until the standard error is small enough.
+
+        >>> from interp_core.statistics import averaged
+        >>> sizes = []
+        >>> def draw(count):
+        ...     sizes.append(count)
+        ...     return torch.tensor([1.0, 3.0]).repeat(count)[:count, None, None]
+        >>> mean, error = averaged(draw, samples=10_000, tolerance=0.14)
+        >>> mean.item(), round(error.item(), 2), sizes
+        (2.0, 0.13, [32, 32])
     """
     count, mean, squares = 0, torch.zeros(()), torch.zeros(())
     error = torch.zeros(())
@@ -47,7 +59,20 @@ def averaged(
 
 
 def portions(samples: int, tolerance: float | None) -> Iterator[int]:
-    """The numbers of draws to make at a time: all at once, or so that one can stop in between."""
+    """The numbers of draws to make at a time, so that sampling can stop in between.
+
+    Args:
+        samples: the number of draws in total.
+        tolerance: the standard error at which sampling stops; with None all draws are made at once.
+
+    Yields:
+        First 32, then half the number of draws so far but at least 32, until `samples` are reached.
+
+    Examples:
+        >>> from interp_core.statistics import portions
+        >>> list(portions(200, tolerance=0.1)), list(portions(200, tolerance=None))
+        ([32, 32, 32, 48, 56], [200])
+    """
     if tolerance is None:
         yield samples
         return
@@ -61,10 +86,21 @@ def portions(samples: int, tolerance: float | None) -> Iterator[int]:
 
 
 def check_sampling(samples: int, least: int, tolerance: float | None) -> None:
-    """Refuse numbers of draws and tolerances that cannot be.
+    """Refuse a number of draws or a tolerance that a method cannot work with.
+
+    Args:
+        samples: the number of draws.
+        least: the fewest draws that the method needs.
+        tolerance: the standard error at which sampling stops, or None.
 
     Raises:
-        InputError: fewer draws than `least`, or a tolerance that is not positive.
+        InputError: there are fewer draws than `least`, or the tolerance is not positive.
+
+    Examples:
+        >>> from interp_core.statistics import check_sampling
+        >>> check_sampling(samples=1, least=2, tolerance=None)
+        Traceback (most recent call last):
+        interp_core.errors.InputError: samples is 1; at least 2 are needed.
     """
     if samples < least:
         raise InputError(f"samples is {samples}; at least {least} are needed.")

@@ -1,7 +1,7 @@
-"""The conformance kit: a promise is a check, on planted worlds with known answers. Nothing is downloaded.
+"""The conformance kit: checks of what a method promises, on planted worlds with known answers. Nothing is downloaded.
 
-`test_contract = contract_tests("lime")` is the contract test of a plugin; `interp check lime` is the same without
-pytest."""
+`test_contract = contract_tests("lime")` is the contract test of a plugin; `interp check lime` runs the same checks
+without pytest."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""One promise of the conformance kit, and what became of it."""
+"""One check of the conformance kit, and its outcome."""
 
 from __future__ import annotations
 
@@ -14,14 +14,20 @@ Run = Callable[[Method, Any], None]
 
 @dataclass(frozen=True)
 class Check:
-    """One promise.
+    """One promise of methods, and how to check it.
 
     Attributes:
         name: the promise as a sentence.
-        mend: how to keep it.
-        applies: to which declarations.
-        run: raises AssertionError, or any other error, when the promise is broken; takes the declaration and an
-            instance.
+        mend: what to do if the promise is broken.
+        applies: tells from a declaration whether its method makes the promise.
+        run: checks a declaration and an instance; raises AssertionError, or any other error, if the promise is broken.
+
+    Examples:
+        >>> from interp_core.plugin import find_method
+        >>> from interp_core.testing import checks_for
+        >>> occlusion = find_method("occlusion")
+        >>> check = next(c for c in checks_for(occlusion) if c.name == "the planted word is first")
+        >>> check.run(occlusion, interp.method("occlusion"))  # no error: the promise is kept
     """
 
     name: str
@@ -32,7 +38,19 @@ class Check:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one check."""
+    """The outcome of one check.
+
+    Attributes:
+        check: the check.
+        passed: whether the promise is kept.
+        message: what went wrong; empty if the promise is kept.
+
+    Examples:
+        >>> from interp_core.testing import run_checks
+        >>> outcome = next(o for o in run_checks("lime", samples=2) if not o.passed)
+        >>> outcome.message
+        'the contributions of a linear score are off by ...'
+    """
 
     check: Check
     passed: bool

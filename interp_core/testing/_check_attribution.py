@@ -1,4 +1,4 @@
-"""Checks of attribution methods, on worlds whose answers are known."""
+"""Checks of attribution methods, on planted worlds with known answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _scores(method: Any, question: Question) -> Tensor:
 
 
 def shapes_are_right(_method: Method, instance: Any) -> None:
-    """One unit, many units; one target, several."""
+    """The shape is (targets, units) for one or many units and for one or several targets."""
     for units, targets in ((1, 1), (2, 3), (12, 2)):
         scores = _scores(instance, linear_world(1, units, targets)[0])
         assert tuple(scores.shape) == (targets, units), (
@@ -31,47 +31,52 @@ def shapes_are_right(_method: Method, instance: Any) -> None:
 
 
 def linear_is_exact(_method: Method, instance: Any) -> None:
-    """On a linear score every signed method must find the contributions themselves."""
+    """On a linear score a signed method must return the contributions."""
     question, truth = linear_world(2, 8, 2)
     worst = float((_scores(instance, question) - truth).abs().max())
     assert worst < 1e-3, f"the contributions of a linear score are off by {worst:.2g}"
 
 
 def order_is_irrelevant(_method: Method, instance: Any) -> None:
-    """Units in another order get the same scores in that order."""
+    """If the units are in another order, so are the scores."""
     question, _ = linear_world(3, 8, 2)
     order = torch.randperm(8, generator=torch.Generator().manual_seed(0))
     runner = question.runner
     assert isinstance(runner, FunctionRunner)
-    moved = FunctionRunner(
+    shuffled = FunctionRunner(
         lambda v: runner.function(v[:, order.argsort()]), question.x[order], question.baseline[order], question.unit_of
     )
     units = [question.units[i] for i in order]
     other = Question(
-        moved, x=moved.x, baseline=moved.baseline, unit_of=moved.unit_of, units=units, targets=question.targets
+        shuffled,
+        x=shuffled.x,
+        baseline=shuffled.baseline,
+        unit_of=shuffled.unit_of,
+        units=units,
+        targets=question.targets,
     )
     worst = float((_scores(instance, other) - _scores(instance, question)[:, order]).abs().max())
-    assert worst < 1e-3, f"another order of the units moved scores by {worst:.2g}"
+    assert worst < 1e-3, f"another order of the units changed scores by {worst:.2g}"
 
 
 def planted_word_is_first(_method: Method, instance: Any) -> None:
-    """The only word that is worth anything."""
+    """The only word that counts has the largest score."""
     model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
-    (found,) = attribute(model, "the cat was so happy today", by=instance, targets=0, progress=False)
-    assert found.top()[0][0] == "happy", f"the planted word is not first: {found.top()}"
+    (attribution,) = attribute(model, "the cat was so happy today", by=instance, targets=0, progress=False)
+    assert attribution.top()[0][0] == "happy", f"the planted word is not first: {attribution.top()}"
 
 
 def signs_are_kept(_method: Method, instance: Any) -> None:
-    """A word against the class has a negative score, one for it a positive."""
+    """A word that counts against a class has a negative score, one that counts for it a positive score."""
     model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
-    (found,) = attribute(model, "i was so sad but never happy", by=instance, targets="all", progress=False)
-    scores = dict(zip(found.words, found.scores.T.tolist(), strict=True))
+    (attribution,) = attribute(model, "i was so sad but never happy", by=instance, targets="all", progress=False)
+    scores = dict(zip(attribution.words, attribution.scores.T.tolist(), strict=True))
     assert scores["happy"][0] > 0 > scores["sad"][0], f"signs are lost: {scores}"
     assert scores["sad"][1] > 0 > scores["happy"][1], f"signs are lost: {scores}"
 
 
 def company_is_irrelevant(_method: Method, instance: Any) -> None:
-    """Alone or among others, whatever side the tokenizer pads."""
+    """A text has the same scores alone and together with others, on whichever side the tokenizer pads."""
     for model in (tiny_classifier(), tiny_generator()):
         alone = [attribute(model, text, by=instance, **_few(model))[0].scores for text in TEXTS]
         for side in ("left", "right"):
@@ -79,39 +84,38 @@ def company_is_irrelevant(_method: Method, instance: Any) -> None:
             together = attribute(padded, TEXTS, by=instance, **_few(model))
             worst = max(float((a - t.scores).abs().max()) for a, t in zip(alone, together, strict=True))
             size = max(1.0, max(float(a.abs().max()) for a in alone))
-            assert worst < 1e-5 * size, (
-                f"{type(model.model).__name__}: other texts beside it moved scores by {worst:.2g} ({side} padding)"
-            )
+            name = type(model.model).__name__
+            assert worst < 1e-5 * size, f"{name}: other texts changed the scores by {worst:.2g} ({side} padding)"
 
 
 def only_what_is_declared_is_asked(method: Method, instance: Any) -> None:
-    """Without what it does not declare to need, and with the question left as it is."""
+    """It runs on a question that offers only what it declares to need, and does not change the question."""
     question, _ = linear_world(7, 6, 2)
     before = question.x.clone(), question.baseline.clone()
     if "gradients" not in method.needs:
         question = _without_gradients(question)
     _scores(instance, question)
-    same = torch.equal(question.x, before[0]) and torch.equal(question.baseline, before[1])
-    assert same, "the features of the question were changed in place"
+    unchanged = torch.equal(question.x, before[0]) and torch.equal(question.baseline, before[1])
+    assert unchanged, "the features of the question were changed in place"
 
 
 class _NoGradients(FunctionRunner):
-    """A runner whose gradients must not be asked for."""
+    """A runner that refuses to give gradients."""
 
     def gradients(self, x: Tensor) -> Iterator[Tensor]:
-        raise AssertionError("it asks for gradients and does not declare it")
+        raise AssertionError("it asks for gradients without declaring the need")
 
 
 def _without_gradients(question: Question) -> Question:
     runner = question.runner
     assert isinstance(runner, FunctionRunner)
     refusing = _NoGradients(runner.function, question.x, question.baseline, question.unit_of)
-    same = {name: getattr(question, name) for name in ("x", "baseline", "unit_of", "units", "targets", "text")}
-    return Question(refusing, **same)
+    parts = {name: getattr(question, name) for name in ("x", "baseline", "unit_of", "units", "targets", "text")}
+    return Question(refusing, **parts)
 
 
 def repeats_are_equal(_method: Method, instance: Any) -> None:
-    """The same call twice."""
+    """The same call gives the same scores."""
     first, second = (_scores(instance, tangled_world()) for _ in range(2))
     assert torch.equal(first, second), (
         "the same call twice gave different scores; draw from a generator seeded by `seed`"
@@ -119,16 +123,16 @@ def repeats_are_equal(_method: Method, instance: Any) -> None:
 
 
 def nothing_is_changed(_method: Method, instance: Any) -> None:
-    """Model, tokenizer and random states after a call."""
+    """Weights, flags, hooks, configuration and random states are the same after a call."""
     for model in (tiny_classifier(), tiny_generator()):
         model.model.train()
         before = state_of(model)
         attribute(model, TEXTS, by=instance, **_few(model))
-        assert state_of(model) == before, f"{type(model.model).__name__} or a global state is not what it was"
+        assert state_of(model) == before, f"{type(model.model).__name__} or a global state was changed"
 
 
 def is_complete(_method: Method, instance: Any) -> None:
-    """The scores add up to the difference that is explained."""
+    """The scores add up to the difference between the text and the baseline."""
     question = tangled_world(4)
     gap = question.at(question.x[None]) - question.at(question.baseline[None])
     off = float((_scores(instance, question).sum(1) - gap[0]).abs().max() / gap.abs().max())
@@ -141,12 +145,12 @@ def _few(model: TextModel) -> dict[str, Any]:
 
 def _padding(model: TextModel, side: str) -> TextModel:
     tokenizer = model.tokenizer
-    again = TextModel(model.model, tokenizer)
-    again.tokenizer.padding_side = side
-    return again
+    padded = TextModel(model.model, tokenizer)
+    padded.tokenizer.padding_side = side
+    return padded
 
 
-def _kind(method: Method) -> bool:
+def _is_attribution(method: Method) -> bool:
     return method.kind == "attribution"
 
 
@@ -154,16 +158,16 @@ def _claims(claim: Claim) -> Any:
     return lambda method: method.kind == "attribution" and claim in method.claims
 
 
-def _anything(method: Method) -> bool:
-    """Asked about a plain function as well; what looks into a model cannot be."""
+def _needs_no_model(method: Method) -> bool:
+    """An attribution method that works without a model: it does not need the inside of one."""
     return method.kind == "attribution" and "internals" not in method.needs
 
 
 CHECKS = (
     Check(
         "scores are (targets, units) and finite",
-        "Return one row a target, one column a unit.",
-        _anything,
+        "Return one row for each target and one column for each unit.",
+        _needs_no_model,
         shapes_are_right,
     ),
     Check(
@@ -175,7 +179,7 @@ CHECKS = (
     Check("the order of units does not matter", "Treat units alike.", _claims("signed"), order_is_irrelevant),
     Check(
         "the planted word is first",
-        "Is the score used, and are units matched with features?",
+        "Use the scores of the question, and match units with features by `unit_of`.",
         _claims("signed"),
         planted_word_is_first,
     ),
@@ -186,26 +190,32 @@ CHECKS = (
         signs_are_kept,
     ),
     Check(
-        "other texts beside it do not matter", "Use the question alone; keep no state.", _kind, company_is_irrelevant
+        "other texts beside it do not matter",
+        "Use only the question; keep no state.",
+        _is_attribution,
+        company_is_irrelevant,
     ),
     Check(
         "it asks only for what it declares",
         "Declare `needs`, such as frozenset({'gradients'}); never write into x.",
-        _anything,
+        _needs_no_model,
         only_what_is_declared_is_asked,
     ),
     Check(
-        "the same call gives the same scores", "Draw from a generator seeded by `seed`.", _anything, repeats_are_equal
+        "the same call gives the same scores",
+        "Draw from a generator seeded by `seed`.",
+        _needs_no_model,
+        repeats_are_equal,
     ),
     Check(
         "nothing of the user's is changed",
-        "Use the question; never the global random state.",
-        _kind,
+        "Use only the question, and never the global random state.",
+        _is_attribution,
         nothing_is_changed,
     ),
     Check(
         "scores add up to the difference explained",
-        "More steps, or drop the claim 'complete'.",
+        "Use more steps, or drop the claim 'complete'.",
         _claims("complete"),
         is_complete,
     ),

@@ -1,4 +1,4 @@
-"""Checks of declarations and hyperparameters: light, real, declared, documented."""
+"""Checks of declarations and hyperparameters."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import distribution, packages_distributions, requires
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from interp_core.results import parameters_of
 from interp_core.testing._check import Check
 
 HEAVY = ("torch", "transformers", "numpy", "sklearn")
-SAME_THING = {  # names that other libraries use, and the one that is used here
+OUR_NAME = {  # names of parameters in other libraries, and the name in this project
     **dict.fromkeys(("n_samples", "num_samples", "nsamples", "n_perturbations"), "samples"),
     **dict.fromkeys(("n_steps", "num_steps", "max_iter", "iterations", "n_iter"), "steps"),
     **dict.fromkeys(("random_state", "rng", "random_seed"), "seed"),
@@ -31,59 +33,59 @@ SAME_THING = {  # names that other libraries use, and the one that is used here
 
 
 def imports_light(method: Method, _instance: Any) -> None:
-    """Import the plugin's top module alone in a new interpreter."""
+    """Importing the plugin's top module in a new interpreter loads nothing heavy and prints nothing."""
     for module in _entry_modules(package_of(method)):
         code = f"import sys, {module}; print([m for m in {HEAVY!r} if m in sys.modules])"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        assert done.stdout.strip() == "[]", f"importing {module} printed or loaded: {done.stdout}{done.stderr}"
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert result.stdout.strip() == "[]", f"importing {module} printed or loaded: {result.stdout}{result.stderr}"
 
 
 def target_exists(method: Method, _instance: Any) -> None:
-    """Import the implementation."""
+    """The implementation can be imported."""
     implementation(method)
 
 
 def imports_are_declared(method: Method, _instance: Any) -> None:
-    """Compare what the package imports with what it requires."""
+    """The package requires every distribution that it imports."""
     package = package_of(method)
-    owners = packages_distributions()
-    needed = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in requires(package) or ()}
-    declared = {_plain(name) for name in (*needed, package)}
+    owners = _owners()
+    required = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in requires(package) or ()}
+    declared = {_normalised(name) for name in (*required, package)}
     for module in _imported(method.target.partition(":")[0].split(".")[0]):
-        names = {_plain(name) for name in owners.get(module, [module])}
-        assert names & declared, f"{package} imports {module!r} and does not require {' or '.join(sorted(names))}"
+        names = {_normalised(name) for name in owners.get(module, [module])}
+        assert names & declared, f"{package} imports {module!r} but does not require {' or '.join(sorted(names))}"
 
 
 def is_frozen_with_defaults(method: Method, instance: Any) -> None:
-    """A method is a value: made without arguments, never changed."""
-    made = type(instance)
-    assert dataclasses.is_dataclass(made), f"{made.__name__} is no dataclass"
-    assert made.__dataclass_params__.frozen, f"{made.__name__} is not frozen"  # type: ignore[attr-defined]
-    for field in dataclasses.fields(made):
-        lacks = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        assert not lacks, f"{field.name} has no default"
-        assert field.name not in SAME_THING, f"{field.name!r} is called {SAME_THING[field.name]!r} in this project"
+    """A method is an immutable value that can be made without arguments."""
+    cls = type(instance)
+    assert dataclasses.is_dataclass(cls), f"{cls.__name__} is not a dataclass"
+    assert cls.__dataclass_params__.frozen, f"{cls.__name__} is not frozen"  # type: ignore[attr-defined]
+    for field in dataclasses.fields(cls):
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        assert not required, f"{field.name} has no default"
+        assert field.name not in OUR_NAME, f"{field.name!r} is called {OUR_NAME[field.name]!r} in this project"
 
 
 def survives_json(method: Method, instance: Any) -> None:
-    """Its parameters make an equal instance again."""
-    made = implementation(method)
-    default = made()
-    assert made(**parameters_of(default)) == default, f"{parameters_of(default)} does not make the same method again"
+    """An instance made from its parameters as JSON values is equal to the original."""
+    cls = implementation(method)
+    default = cls()
+    assert cls(**parameters_of(default)) == default, f"{parameters_of(default)} does not give an equal method"
 
 
 def is_documented(method: Method, instance: Any) -> None:
-    """Every field under Args, and a source; of the class or of one that it is derived from."""
-    made = type(instance)
-    texts = [inspect.cleandoc(one.__doc__ or "") for one in inspect.getmro(made) if one is not object]
+    """The docstrings of the class and its bases explain every field; that of the class names a source."""
+    cls = type(instance)
+    texts = [inspect.cleandoc(base.__doc__ or "") for base in inspect.getmro(cls) if base is not object]
     missing = [
         f.name
         for f in dataclasses.fields(instance)
         if not any(re.search(rf"^\s*{f.name}:", text, re.MULTILINE) for text in texts)
     ]
-    assert not missing, f"the docstring of {made.__name__} does not explain {', '.join(missing)}"
+    assert not missing, f"the docstring of {cls.__name__} does not explain {', '.join(missing)}"
     text = texts[0]
-    assert "Source:" in text or "definition" in text.lower(), f"the docstring of {made.__name__} names no source"
+    assert "Source:" in text or "definition" in text.lower(), f"the docstring of {cls.__name__} names no source"
 
 
 def _entry_modules(package: str) -> list[str]:
@@ -94,21 +96,27 @@ def _entry_modules(package: str) -> list[str]:
 
 
 def _imported(package: str) -> set[str]:
-    """Top-level modules that the files of a package import, without its own and the standard library's."""
+    """The top-level modules that a package imports, without itself and the standard library."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         return set()
-    found: set[str] = set()
+    modules: set[str] = set()
     for file in sorted(Path(spec.submodule_search_locations[0]).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
-                found |= {alias.name.split(".")[0] for alias in node.names}
+                modules |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
-                found.add((node.module or "").split(".")[0])
-    return found - set(sys.stdlib_module_names) - {package}
+                modules.add((node.module or "").split(".")[0])
+    return modules - set(sys.stdlib_module_names) - {package}
 
 
-def _plain(name: str) -> str:
+@cache
+def _owners() -> Mapping[str, list[str]]:
+    """The distributions that provide each installed module; cached, since reading them takes half a second."""
+    return packages_distributions()
+
+
+def _normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

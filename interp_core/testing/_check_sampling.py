@@ -1,4 +1,4 @@
-"""Checks of attribution methods that draw at random: seeds, limits, errors, and exactness where all fits."""
+"""Checks of attribution methods that sample: seeds, limits, standard errors, and exactness on small questions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _scores(method: Any, question: Question) -> Tensor:
 
 
 def seed_matters(_method: Method, instance: Any) -> None:
-    """Another seed, another draw."""
+    """Another seed gives other scores."""
     other = dataclasses.replace(instance, seed=instance.seed + 1)
     few = {"samples": 40} if hasattr(instance, "samples") else {}
     one, two = (_scores(dataclasses.replace(m, **few), tangled_world()) for m in (instance, other))
@@ -27,39 +27,39 @@ def seed_matters(_method: Method, instance: Any) -> None:
 
 
 def small_is_exact(_method: Method, instance: Any) -> None:
-    """When all subsets fit the budget the seed does not matter and no subset is evaluated twice."""
+    """If all subsets fit into the budget, the seed does not matter and no subset is evaluated twice."""
     other = dataclasses.replace(instance, seed=instance.seed + 1)
     question = tangled_world(5, units=5)
     one, two = _scores(instance, question), _scores(other, tangled_world(5, units=5))
     runner = question.runner
     assert isinstance(runner, FunctionRunner)
-    assert torch.allclose(one, two, atol=1e-6), "all 32 subsets fit the budget, and yet the seed matters"
+    assert torch.allclose(one, two, atol=1e-6), "all 32 subsets fit into the budget, but the seed matters"
     assert runner.rows <= 32, f"{runner.rows} rows were evaluated for 32 subsets"
 
 
 def limit_on_rows_is_kept(_method: Method, instance: Any) -> None:
-    """A method that samples draws fewer; another may refuse."""
+    """With a limit on rows, a method that samples draws fewer; another method may refuse."""
     question = tangled_world(6).with_budget(60)
     try:
         explain(instance, question)
     except BudgetError:
-        assert not hasattr(instance, "samples"), "60 rows are allowed and it gave up: see question.afford"
-    assert question.rows <= 60, f"{question.rows} rows were evaluated and 60 allowed"
+        assert not hasattr(instance, "samples"), "60 rows are allowed but it refuses: see question.afford"
+    assert question.rows <= 60, f"{question.rows} rows were evaluated but only 60 are allowed"
 
 
 def errors_are_given_and_heeded(_method: Method, instance: Any) -> None:
-    """What is drawn has a standard error, and a generous tolerance needs no more rows."""
+    """A method that samples gives standard errors, and a generous tolerance takes no more rows."""
     if not hasattr(instance, "samples"):
         return
-    whole, short = tangled_world(7), tangled_world(7)
-    assert explain(instance, whole).error is not None, "it samples and gives no standard error"
+    full, short = tangled_world(7), tangled_world(7)
+    assert explain(instance, full).error is not None, "it samples but gives no standard error"
     if hasattr(instance, "tolerance"):
         explain(dataclasses.replace(instance, tolerance=1e6), short)
-        assert short.rows <= whole.rows, f"with a generous tolerance {short.rows} rows in place of {whole.rows}"
+        assert short.rows <= full.rows, f"with a generous tolerance {short.rows} rows instead of {full.rows}"
 
 
-def _samples(method: Method) -> bool:
-    """Asked about plain functions; what looks into a model cannot be."""
+def _needs_no_model(method: Method) -> bool:
+    """An attribution method that works without a model: it does not need the inside of one."""
     return method.kind == "attribution" and "internals" not in method.needs
 
 
@@ -76,19 +76,19 @@ CHECKS = (
     ),
     Check(
         "the caller's limit on rows is kept",
-        "Draw question.afford(self.samples) at most.",
-        _samples,
+        "Draw at most question.afford(self.samples).",
+        _needs_no_model,
         limit_on_rows_is_kept,
     ),
     Check(
         "what is drawn has a standard error",
-        "Return (scores, error), see interp_core.sampling.",
-        lambda method: _samples(method) and "seeded" in method.claims,
+        "Return (scores, error), see interp_core.statistics.averaged.",
+        lambda method: _needs_no_model(method) and "seeded" in method.claims,
         errors_are_given_and_heeded,
     ),
     Check(
         "small questions are answered exactly",
-        "Take each subset once when all fit.",
+        "Evaluate each subset once if all fit into the budget.",
         _claims("exact-when-small"),
         small_is_exact,
     ),

@@ -1,4 +1,4 @@
-"""Which checks a method is held to, and running them with or without pytest."""
+"""Selects the checks of a method and runs them, with or without pytest."""
 
 from __future__ import annotations
 
@@ -24,45 +24,93 @@ _KINDS = (_check_declaration, _check_attribution, _check_sampling, _check_concep
 
 
 def checks_for(method: Method) -> list[Check]:
-    """The checks that apply to a declaration, by its kind and claims; never by its name."""
+    """The checks that apply to a method.
+
+    Args:
+        method: the declaration. Its kind, needs and claims select the checks, never its name.
+
+    Returns:
+        The checks, in the order in which they are run.
+
+    Examples:
+        >>> from interp_core.plugin import find_method
+        >>> from interp_core.testing import checks_for
+        >>> names = [check.name for check in checks_for(find_method("integrated-gradients"))]
+        >>> "scores add up to the difference explained" in names  # it claims to be complete
+        True
+        >>> "another seed gives another draw" in names  # it does not claim to be seeded
+        False
+    """
     return [check for kind in _KINDS for check in kind.CHECKS if check.applies(method)]
 
 
 def run_checks(name: str, **parameters: Any) -> Iterator[Outcome]:
-    """Every check of a method, one outcome each.
+    """Run the checks of a method one after the other. A failing check does not end the run.
 
     Args:
-        name: the method.
-        **parameters: hyperparameters for the checks, in place of the defaults.
+        name: the name of the method, or `package/name`.
+        **parameters: hyperparameters of the method, in place of its defaults.
+
+    Yields:
+        The outcome of each check; if the implementation cannot be imported, only that of `its target exists`.
+
+    Raises:
+        UnknownMethodError: no installed package declares the method.
+        DuplicateMethodError: several packages declare it; name the package.
+
+    Examples:
+        >>> from interp_core.testing import run_checks
+        >>> outcome = next(o for o in run_checks("occlusion") if o.check.name == "a linear score is explained exactly")
+        >>> outcome.passed
+        True
     """
     method = find_method(name)
     checks = checks_for(method)
     try:
         implementation(method)
-    except PluginError as error:  # nothing else can be said of it
+    except PluginError as error:  # nothing else can be checked
         yield Outcome(next(c for c in checks if c.name == "its target exists"), False, str(error))
         return
     for check in checks:
         try:
             check.run(method, _instance(method, parameters))
         except UnsupportedError as error:
-            yield Outcome(check, _may_refuse(method), "" if _may_refuse(method) else _told(error))
+            yield Outcome(check, _may_refuse(method), "" if _may_refuse(method) else _located(error))
         except AssertionError as error:
-            yield Outcome(check, False, str(error) or _told(error))
+            yield Outcome(check, False, str(error) or _located(error))
         except (Exception, SystemExit) as error:  # any failure of the method under test is an outcome
-            yield Outcome(check, False, _told(error))
+            yield Outcome(check, False, _located(error))
         else:
             yield Outcome(check, True)
 
 
-def _told(error: BaseException) -> str:
-    """The error with the place it comes from."""
+def _located(error: BaseException) -> str:
+    """The error as text, with the line that raised it."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"
 
 
 def contract_tests(name: str, **parameters: Any) -> Callable[..., None]:
-    """A pytest test that runs each check of a method as a case of its own."""
+    """A pytest test that runs each check of a method as a case of its own.
+
+    Args:
+        name: the name of the method, or `package/name`.
+        **parameters: hyperparameters of the method, in place of its defaults.
+
+    Returns:
+        A test function, to be assigned to a name that starts with `test_`.
+
+    Raises:
+        UnknownMethodError: no installed package declares the method.
+        DuplicateMethodError: several packages declare it; name the package.
+
+    Examples:
+        >>> from interp_core.testing import contract_tests
+        >>> test_contract = contract_tests("occlusion")
+        >>> cases = test_contract.pytestmark[0].kwargs["ids"]
+        >>> "the planted word is first" in cases
+        True
+    """
     import pytest
 
     method = find_method(name)
@@ -82,12 +130,12 @@ def contract_tests(name: str, **parameters: Any) -> Callable[..., None]:
 
 
 def _may_refuse(method: Method) -> bool:
-    """What looks into a model may refuse those that it cannot see, or that its rules do not hold for."""
+    """Whether a method may refuse a model: one that needs the inside of a model does not support every model."""
     return method.kind == "attribution" and "internals" in method.needs
 
 
 def _instance(method: Method, parameters: dict[str, Any]) -> Any:
-    """An instance for the checks; one that asks a language model is given the one of the planted world."""
+    """An instance for the checks; a method that asks a language model gets a `TopicLLM`."""
     made = implementation(method)
     names = {f.name for f in dataclasses.fields(made)} if dataclasses.is_dataclass(made) else set()
     planted = {"llm": TopicLLM()} if "llm" in names and "llm" not in parameters else {}

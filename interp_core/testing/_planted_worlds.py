@@ -1,4 +1,4 @@
-"""Planted worlds: questions, models, activations and corpora whose right answers are known."""
+"""Planted worlds: questions, activations and corpora whose right answers are known."""
 
 from __future__ import annotations
 
@@ -18,7 +18,25 @@ from torch.nn.functional import normalize
 def linear_world(
     seed: int = 0, units: int = 8, targets: int = 2, width: int = 3
 ) -> tuple[Question, Float[Tensor, "k u"]]:
-    """A question whose scores are linear in the features, and what each unit contributes to each target."""
+    """A question whose scores are linear in the features.
+
+    Args:
+        seed: for the features and weights.
+        units: the number u of units; each has one feature.
+        targets: the number k of targets.
+        width: the width d of a feature.
+
+    Returns:
+        The question, and what each unit contributes to each target: (k, u), weight times feature, for a baseline of 0.
+
+    Examples:
+        >>> from interp_core.testing import linear_world
+        >>> question, contributions = linear_world(units=4, targets=2)
+        >>> contributions.shape
+        torch.Size([2, 4])
+        >>> torch.allclose(contributions.sum(1), question.intact() - question.emptied(), atol=1e-5)
+        True
+    """
     generator = torch.Generator().manual_seed(seed)
     weight = torch.randn(targets, units, width, generator=generator, dtype=torch.float64).float()
     x = torch.randn(units, width, generator=generator)
@@ -27,8 +45,8 @@ def linear_world(
 
 
 def decided_world(seed: int = 0, units: int = 8, width: int = 3) -> tuple[Question, Float[Tensor, "k u"]]:
-    """A linear question with one score, above 0 for the intact text and below 0 for the empty one, and what each unit
-    contributes to it.
+    """A linear question with one target, and what each unit contributes to it. The score is above 0 for the intact text
+    and below 0 for the emptied one.
     """
     generator = torch.Generator().manual_seed(seed)
     weight, x = torch.randn(2, units, width, generator=generator)
@@ -39,7 +57,24 @@ def decided_world(seed: int = 0, units: int = 8, width: int = 3) -> tuple[Questi
 
 
 def tangled_world(seed: int = 0, units: int = 14, targets: int = 2) -> Question:
-    """A smooth question in which the units interact."""
+    """A question whose score is smooth in the features, with interactions between units.
+
+    Args:
+        seed: for the features and weights.
+        units: the number u of units; each has one feature.
+        targets: the number k of targets.
+
+    Returns:
+        The question. There is no closed form for its attributions.
+
+    Examples:
+        >>> from interp_core.testing import tangled_world
+        >>> question = tangled_world(units=3, targets=1)
+        >>> scores = question.masked(torch.tensor([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 0]]).bool())
+        >>> first, second, both, neither = scores[:, 0]
+        >>> bool(((both - neither) - (first - neither) - (second - neither)).abs() > 0.1)  # not the sum of its parts
+        True
+    """
     generator = torch.Generator().manual_seed(seed)
     first = torch.randn(2 * units, 16, generator=generator) / units**0.5
     second = torch.randn(16, targets, generator=generator)
@@ -48,8 +83,17 @@ def tangled_world(seed: int = 0, units: int = 14, targets: int = 2) -> Question:
 
 
 class PlantedSpace(ConceptSpace):
-    """A dictionary of orthonormal directions with the codes that were planted: project, take off what is below the
-    threshold.
+    """A planted dictionary of orthonormal directions. A code is the projection of a row, or 0 if it is not above 0.3.
+
+    Args:
+        dictionary: (c, d) orthonormal rows.
+        offset: (d) subtracted before encoding and added after decoding.
+
+    Examples:
+        >>> from interp_core.testing import PlantedSpace
+        >>> space = PlantedSpace(torch.eye(2, 3), torch.zeros(3))
+        >>> space.encode(torch.tensor([[1.0, 0.2, 5.0]]))
+        tensor([[1., 0.]])
     """
 
     offset: Tensor
@@ -67,7 +111,16 @@ class PlantedSpace(ConceptSpace):
 
 
 class MixedSpace(PlantedSpace):
-    """What a wrong answer looks like: the planted space with its codes mixed up by a rotation, and one of them dead."""
+    """A wrong answer: the codes of a `PlantedSpace` are mixed by a random rotation, and the last one is always 0.
+
+    Examples:
+        >>> from interp_core.testing import MixedSpace, dictionary_world
+        >>> activations, truth = dictionary_world()
+        >>> mixed = MixedSpace(truth.dictionary, truth.offset)
+        >>> codes = mixed.encode(activations.matrix())
+        >>> codes.shape, bool(codes[:, -1].any())
+        (torch.Size([800, 5]), False)
+    """
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
         noise = torch.randn(self.concepts, self.concepts, generator=torch.Generator().manual_seed(1))
@@ -78,11 +131,29 @@ class MixedSpace(PlantedSpace):
 def dictionary_world(
     seed: int = 0, rows: int = 800, concepts: int = 5, width: int = 12, nonnegative: bool = False
 ) -> tuple[Activations, PlantedSpace]:
-    """Rows made of a few orthonormal directions, each active now and then by a positive amount, with a little noise.
+    """Activations made of a few orthonormal directions, each active in 12% of the rows by a positive amount, with noise
+    of standard deviation 0.02.
 
-    The directions differ in how strong they are, so that methods which order by variance can tell them apart as well.
-    The labels of a row say which of them are active. Nothing is below zero where that is wanted: each direction then
-    has dimensions of its own.
+    The directions differ in strength, so that methods that order by variance can tell them apart. The labels of a row
+    say which directions are active.
+
+    Args:
+        seed: for the directions, the codes and the noise.
+        rows: the number n of rows.
+        concepts: the number c of directions.
+        width: the width d of a row, at least c.
+        nonnegative: whether all values are at least 0; no two directions then share a dimension.
+
+    Returns:
+        The activations (n, d), and the planted space.
+
+    Examples:
+        >>> from interp_core.testing import dictionary_world
+        >>> activations, truth = dictionary_world(rows=100)
+        >>> activations.matrix().shape, truth.dictionary.shape, activations.labels.shape
+        (torch.Size([100, 12]), torch.Size([5, 12]), torch.Size([100, 5]))
+        >>> bool(((truth.encode(activations.matrix()) > 0) == activations.labels).all())
+        True
     """
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(width, concepts, generator=generator)
@@ -101,7 +172,13 @@ def dictionary_world(
 
 
 def on_disk(activations: Activations, folder: Path, rows: int = 100) -> Activations:
-    """The same rows in a store, so many a shard; each of them must be a text of one unit."""
+    """The same activations in a store.
+
+    Args:
+        activations: each row must be a text of one unit.
+        folder: where the store is written.
+        rows: the number of rows in each shard.
+    """
     settings = {
         "layer": activations.layer,
         "granularity": activations.granularity,
@@ -131,7 +208,23 @@ TOPICS = (("sun", "rain", "warm", "cold"), ("cat", "dog", "tree", "house"), ("ha
 
 
 def topic_world(seed: int = 0, texts: int = 120) -> tuple[Activations, PlantedSpace]:
-    """Texts of filler with one word of one topic each, and activations that say which topic it is."""
+    """Texts with one word of one of three topics each, and activations that say which topic it is.
+
+    Args:
+        seed: for the words and the activations.
+        texts: the number of texts.
+
+    Returns:
+        The activations, a row (3) for each text, and the planted space with a concept for each topic.
+
+    Examples:
+        >>> from interp_core.testing import topic_world
+        >>> activations, space = topic_world(texts=3)
+        >>> activations.texts[:2]
+        ('i feel very cold and today', 'i feel very house and a')
+        >>> space.encode(activations.matrix()).argmax(1)
+        tensor([0, 1, 2])
+    """
     dice = random.Random(seed)
     corpus, rows = [], []
     for i in range(texts):
@@ -152,21 +245,27 @@ def topic_world(seed: int = 0, texts: int = 120) -> tuple[Activations, PlantedSp
 
 @dataclass(frozen=True)
 class TopicLLM:
-    """A language model for tests: it answers with the topic words of its last message, most frequent first."""
+    """A language model for tests: it answers with the topic words of the last message.
+
+    Examples:
+        >>> from interp_core.testing import TopicLLM
+        >>> TopicLLM().generate([{"role": "user", "content": "the cat, the dog, and the other dog"}])
+        'dog cat'
+    """
 
     def generate(self, messages: list[dict[str, str]]) -> str:
-        """The two topic words that are said most often."""
-        said = "".join(c if c.isalpha() else " " for c in messages[-1]["content"].lower()).split()
-        known = [word for topic in TOPICS for word in topic]
-        ranked = sorted((w for w in known if w in said), key=lambda w: -said.count(w))
+        """The two most frequent topic words of the last message, most frequent first; `"none"` if it has none."""
+        words = "".join(c if c.isalpha() else " " for c in messages[-1]["content"].lower()).split()
+        topic_words = [word for topic in TOPICS for word in topic]
+        ranked = sorted((w for w in topic_words if w in words), key=lambda w: -words.count(w))
         return " ".join(ranked[:2]) or "none"
 
     def generate_all(self, conversations: list[list[dict[str, str]]]) -> list[str]:
-        """An answer for each."""
+        """An answer to each conversation, in order."""
         return [self.generate(messages) for messages in conversations]
 
 
 def unit_spans(activations: Activations, text: str) -> set[tuple[int, int]]:
-    """The characters of all units that the corpus has for a text."""
+    """The characters [start, stop) of all units of a text in the corpus."""
     pairs = zip(activations.texts, activations.units, strict=True)
     return {(unit.start, unit.stop) for own, units in pairs if own == text for unit in units}

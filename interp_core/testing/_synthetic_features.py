@@ -1,5 +1,5 @@
-"""A planted world like the inside of a language model: more features than dimensions, most of them rare, many of them
-parts of others.
+"""A planted world that resembles the inside of a language model: more features than dimensions, most of them rare, many
+of them in hierarchies.
 """
 
 from __future__ import annotations
@@ -14,27 +14,37 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-EXPONENT, MOST = 0.5, 0.4  # of Zipf's law for the probabilities, and the highest of them
-TREES, BRANCHES, IN_TREES = 32, 4, 2 / 3  # features to a tree, children of a node, share of the features in trees
-FACTORS, SHARED = 8, 0.25  # of the copula: its rank, and the variance that is shared
-NOISE, OFFSET = 0.01, 2.0  # of a coordinate; length of what all rows have in common
-SPREADING = 100  # steps that take the directions apart
-BLOCK = 4096
+EXPONENT, MOST = 0.5, 0.4  # of Zipf's law for the probabilities, and the highest probability
+TREES, BRANCHES, IN_TREES = 32, 4, 2 / 3  # features of a tree, children of a node, share of the features in trees
+FACTORS, SHARED = 8, 0.25  # of the copula: its rank, and the shared variance
+NOISE, OFFSET = 0.01, 2.0  # standard deviation of the noise of a coordinate; length of the mean of all rows
+SPREADING = 100  # descent steps that spread the directions
+ROWS_AT_A_TIME = 4096
 
 
 class SyntheticSpace(ConceptSpace):
-    """The planted features. It knows the codes of the rows of its own world, by their bits, and of no others.
+    """The planted features of a synthetic world. It encodes only rows of this world, which it recognises by their bits.
 
     Args:
-        dictionary: (c, d), directions of length 1, more than there are dimensions.
-        mean: (d), what all rows have in common.
-        probability: (c), how often each feature fires, about.
-        parent: (c), the feature without which each does not fire; -1 if none.
-        keys: (n), a number for each row, ascending.
-        place: (n), which row each key is of.
-        start: (n + 1), where the codes of each row begin.
-        feature: (m), which feature each code is of.
-        size: (m), how large it is, above 0.
+        dictionary: (c, d) directions of length 1, more than there are dimensions.
+        **known: the other tensors, by the names of the attributes.
+
+    Attributes:
+        mean: (d) added to all rows.
+        probability: (c) how often each feature fires, roughly.
+        parent: (c) the feature without which each one does not fire; -1 if none.
+        keys: (n) a number for each row, ascending.
+        place: (n) the row of each key.
+        start: (n + 1) where the codes of each row begin.
+        feature: (m) the feature of each code.
+        size: (m) the value of each code, above 0.
+
+    Examples:
+        >>> from interp_core.testing import synthetic_world
+        >>> activations, space = synthetic_world(rows=50, features=32, width=16, active=4.0)
+        >>> values = activations.matrix()
+        >>> float((space(values) - values).abs().max()) < 0.1  # codes are exact, rows have noise
+        True
     """
 
     mean: Tensor
@@ -52,23 +62,23 @@ class SyntheticSpace(ConceptSpace):
             self.register_buffer(name, known[name])
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
-        """The codes that the rows were made of.
+        """The codes from which the rows were made.
 
         Raises:
-            InputError: a row is not of this world.
+            InputError: a row is not from this world.
         """
         keys = _keys(values)
         at = torch.searchsorted(self.keys, keys).clamp(max=len(self.keys) - 1)
-        strange = int((self.keys[at] != keys).sum())
-        if strange:
-            raise InputError(f"{strange} of {len(values)} rows are not of this world; their codes are not known.")
+        unknown = int((self.keys[at] != keys).sum())
+        if unknown:
+            raise InputError(f"{unknown} of {len(values)} rows are not of this world; their codes are not known.")
         rows = self.place[at]
         counts = self.start[rows + 1] - self.start[rows]
-        which = torch.repeat_interleave(torch.arange(len(rows)), counts)
-        inside = torch.arange(len(which)) - (counts.cumsum(0) - counts)[which]
-        held = self.start[rows][which] + inside
+        row_of = torch.repeat_interleave(torch.arange(len(rows)), counts)  # the row of each code
+        within = torch.arange(len(row_of)) - (counts.cumsum(0) - counts)[row_of]
+        entries = self.start[rows][row_of] + within
         codes = torch.zeros(len(rows), self.concepts)
-        codes[which, self.feature[held]] = self.size[held]
+        codes[row_of, self.feature[entries]] = self.size[entries]
         return codes
 
     def decode(self, codes: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
@@ -84,19 +94,32 @@ def synthetic_world(
     active: float = 12.0,
     part: int = 0,
 ) -> tuple[Activations, SyntheticSpace]:
-    """Rows made of many features in few dimensions, and the features with the codes of each row.
+    """Activations made of more features than there are dimensions.
 
-    Features fire by Zipf's law (at most in 0.4 of the rows), together or apart by a Gaussian copula of low rank. Two
-    thirds of them stand in trees, in which one fires only where its parent does. How strongly varies from feature to
-    feature and from row to row. Directions have length 1 and are as far apart as a hundred steps of descent bring them.
+    How often features fire follows Zipf's law (at most in 40% of the rows); a Gaussian copula of low rank correlates
+    them. Two thirds of the features are in trees and fire only if their parent does. Strength varies between features
+    and between rows. Directions have length 1 and are spread by gradient descent on their squared cosines.
 
     Args:
-        seed: of the features.
-        rows: how many; more rows begin with the same ones.
-        features: how many.
-        width: of a row.
-        active: how many features a row holds on average, about.
-        part: of the rows: another part has other rows of the same features.
+        seed: for the features.
+        rows: the number n of rows. A world with more rows begins with the same ones.
+        features: the number c of features.
+        width: the width d of a row.
+        active: the mean number of features of a row, roughly.
+        part: another part has different rows of the same features, such as for a test set.
+
+    Returns:
+        The activations (n, d), and the space that knows the codes of each row.
+
+    Examples:
+        >>> from interp_core.testing import synthetic_world
+        >>> activations, space = synthetic_world(rows=100, features=64, width=16, active=4.0)
+        >>> activations.matrix().shape, space.dictionary.shape
+        (torch.Size([100, 16]), torch.Size([64, 16]))
+        >>> codes = space.encode(activations.matrix())
+        >>> child = int((space.parent >= 0).nonzero()[0])
+        >>> bool((codes[codes[:, child] > 0][:, space.parent[child]] > 0).all())  # its parent fires as well
+        True
 
     Source: Chanin, Garriga-Alonso 2026, arXiv:2602.14687 (SynthSAEBench), on a smaller scale, with siblings that do not
     exclude one another, and with noise of 0.01 on each coordinate.
@@ -110,16 +133,16 @@ def synthetic_world(
     draws = torch.Generator().manual_seed((seed + 1) * 1_000_003 + part)
     values: list[Tensor] = []
     counts, feature, size = [], [], []
-    for lit in _firing(probability, parent, loading, draws, rows):
-        codes = lit * strength * (1 + 0.3 * torch.randn(lit.shape, generator=draws)).clamp(min=0.1)
-        noise = NOISE * torch.randn(len(lit), width, generator=draws)
-        left = min(len(lit), rows - BLOCK * len(values))
+    for fires in _firing(probability, parent, loading, draws, rows):
+        codes = fires * strength * (1 + 0.3 * torch.randn(fires.shape, generator=draws)).clamp(min=0.1)
+        noise = NOISE * torch.randn(len(fires), width, generator=draws)
+        left = min(len(fires), rows - ROWS_AT_A_TIME * len(values))
         codes = codes[:left]
         values.append(codes @ dictionary + mean + noise[:left])
-        held = codes.nonzero()
+        entries = codes.nonzero()
         counts.append((codes > 0).sum(1))
-        feature.append(held[:, 1])
-        size.append(codes[held[:, 0], held[:, 1]])
+        feature.append(entries[:, 1])
+        size.append(codes[entries[:, 0], entries[:, 1]])
     activations = of_rows(torch.cat(values))
     keys = _keys(activations.matrix()).sort()
     start = torch.cat([torch.zeros(1, dtype=torch.long), torch.cat(counts).cumsum(0)])
@@ -129,12 +152,12 @@ def synthetic_world(
 
 
 def _spread(noise: Float[Tensor, "c d"]) -> Float[Tensor, "c d"]:
-    """Directions that were taken apart: descent on the squares of their cosines."""
-    found = normalize(noise, dim=1)
+    """Directions of length 1, spread by gradient descent on their squared cosines."""
+    directions = normalize(noise, dim=1)
     for _ in range(SPREADING):
-        cosine = (found @ found.T).fill_diagonal_(0.0)
-        found = normalize(found - 0.1 * cosine @ found, dim=1)
-    return found
+        cosine = (directions @ directions.T).fill_diagonal_(0.0)
+        directions = normalize(directions - 0.1 * cosine @ directions, dim=1)
+    return directions
 
 
 def _frequencies(features: int, active: float) -> Float[Tensor, " c"]:
@@ -144,7 +167,7 @@ def _frequencies(features: int, active: float) -> Float[Tensor, " c"]:
 
 
 def _forest(features: int, generator: torch.Generator) -> Int[Tensor, " c"]:
-    """A parent for each feature, which fires more often than it does."""
+    """The parent of each feature, which fires more often than the feature itself; -1 if it has none."""
     members = torch.randperm(features, generator=generator)[: int(IN_TREES * features)].sort().values
     roots = max(1, len(members) // TREES)
     parent = torch.full((features,), -1)
@@ -160,21 +183,21 @@ def _firing(
     draws: torch.Generator,
     rows: int,
 ) -> Iterator[Tensor]:
-    """Which features fire in each row, a block at a time."""
+    """Which features fire in each row (rows, c), for `ROWS_AT_A_TIME` rows at a time."""
     child = parent >= 0
-    given = torch.where(child, probability / probability[parent.clamp(min=0)], probability).clamp(max=1 - 1e-6)
-    level = torch.special.ndtri(1 - given.double()).float()
+    given_parent = torch.where(child, probability / probability[parent.clamp(min=0)], probability).clamp(max=1 - 1e-6)
+    threshold = torch.special.ndtri(1 - given_parent.double()).float()
     own = (1 - SHARED) ** 0.5
-    for _ in range(0, rows, BLOCK):
-        together = torch.randn(BLOCK, loading.shape[1], generator=draws) @ loading.T
-        lit = together + own * torch.randn(BLOCK, len(level), generator=draws) > level
+    for _ in range(0, rows, ROWS_AT_A_TIME):
+        shared = torch.randn(ROWS_AT_A_TIME, loading.shape[1], generator=draws) @ loading.T
+        fires = shared + own * torch.randn(ROWS_AT_A_TIME, len(threshold), generator=draws) > threshold
         for feature in child.nonzero().flatten().tolist():  # parents come first
-            lit[:, feature] &= lit[:, parent[feature]]
-        yield lit
+            fires[:, feature] &= fires[:, parent[feature]]
+        yield fires
 
 
 def _keys(values: Float[Tensor, "n d"]) -> Int[Tensor, " n"]:
-    """A number for each row that depends on all of its bits, and on no rounding."""
+    """A number for each row that depends on all of its bits, so that equal rows have equal numbers."""
     bits = values.detach().float().contiguous().view(torch.int32).long()
     factor = torch.randint(2**62, (values.shape[1],), generator=torch.Generator().manual_seed(7)) * 2 + 1
     return (bits * factor).sum(1)

@@ -1,4 +1,4 @@
-"""Tiny models made from configs, a planted one whose answers are known, and the digest of all that must not change."""
+"""Tiny models with random weights, a planted model with known answers, and a digest of all that must not change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,17 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def word_tokenizer() -> Any:
-    """A fast tokenizer of whole words, made in memory."""
+    """A fast tokenizer of 39 lower-case words, made in memory. Other words are `[UNK]`.
+
+    Returns:
+        A `transformers.PreTrainedTokenizerFast` for texts of at most 32 tokens, with BERT's special tokens.
+
+    Examples:
+        >>> from interp_core.testing import word_tokenizer
+        >>> tokenizer = word_tokenizer()
+        >>> tokenizer.convert_ids_to_tokens(tokenizer("So happy, cat")["input_ids"])
+        ['[CLS]', 'so', 'happy', '[UNK]', 'cat', '[SEP]']
+    """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -39,7 +49,21 @@ def word_tokenizer() -> Any:
 
 
 def tiny_classifier(seed: int = 0, labels: int = 3, **config: Any) -> TextModel:
-    """A BERT of random weights, made from a config: 2 blocks of width 16."""
+    """A text classifier: a BERT with random weights, 2 blocks of width 16.
+
+    Args:
+        seed: for the weights; the global random state is not changed.
+        labels: the number of classes.
+        **config: values for the `BertConfig`.
+
+    Returns:
+        The model with the tokenizer of `word_tokenizer`.
+
+    Examples:
+        >>> from interp_core.testing import tiny_classifier
+        >>> tiny_classifier(labels=2).labels
+        ('LABEL_0', 'LABEL_1')
+    """
     import transformers
 
     return _tiny(
@@ -50,7 +74,21 @@ def tiny_classifier(seed: int = 0, labels: int = 3, **config: Any) -> TextModel:
 
 
 def tiny_generator(seed: int = 0, **config: Any) -> TextModel:
-    """A GPT-2 of random weights, made from a config: 2 blocks of width 16."""
+    """A causal generator: a GPT-2 with random weights, 2 blocks of width 16.
+
+    Args:
+        seed: for the weights; the global random state is not changed.
+        **config: values for the `GPT2Config`.
+
+    Returns:
+        The model with the tokenizer of `word_tokenizer`.
+
+    Examples:
+        >>> from interp_core.testing import tiny_generator
+        >>> model = tiny_generator()
+        >>> model.head, model.blocks
+        ('causal', ('transformer.h.0', 'transformer.h.1'))
+    """
     import transformers
 
     sizes = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 32, "vocab_size": len(SPECIAL) + len(WORDS)}
@@ -70,7 +108,20 @@ _BERT = {**_SIZES, "pad_token_id": 0, "initializer_range": 0.5}
 
 
 def tiny_llama(seed: int = 0, **config: Any) -> TextModel:
-    """A LLaMA of random weights with grouped queries."""
+    """A causal generator: a LLaMA with random weights and grouped-query attention, 2 blocks of width 16.
+
+    Args:
+        seed: for the weights; the global random state is not changed.
+        **config: values for the `LlamaConfig`.
+
+    Returns:
+        The model with the tokenizer of `word_tokenizer`.
+
+    Examples:
+        >>> from interp_core.testing import tiny_llama
+        >>> tiny_llama().blocks
+        ('model.layers.0', 'model.layers.1')
+    """
     import transformers
 
     ids = {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0, "num_key_value_heads": 1, "initializer_range": 0.5}
@@ -78,14 +129,45 @@ def tiny_llama(seed: int = 0, **config: Any) -> TextModel:
 
 
 def tiny_filler(seed: int = 0, **config: Any) -> TextModel:
-    """A masked language model, a BERT of random weights."""
+    """A masked language model: a BERT with random weights, 2 blocks of width 16.
+
+    Args:
+        seed: for the weights; the global random state is not changed.
+        **config: values for the `BertConfig`.
+
+    Returns:
+        The model with the tokenizer of `word_tokenizer`.
+
+    Examples:
+        >>> from interp_core.testing import tiny_filler
+        >>> (attribution,) = interp.attribute(
+        ...     tiny_filler(), "so [MASK] today", by="occlusion", targets="happy", progress=False
+        ... )
+        >>> attribution.words  # the gap is not a unit
+        ['so', 'today']
+    """
     import transformers
 
     return _tiny(transformers.BertForMaskedLM, transformers.BertConfig(**{**_BERT, **config}), seed)
 
 
 def tiny_tagger(seed: int = 0, tags: tuple[str, ...] = ("O", "LOC", "PER"), **config: Any) -> TextModel:
-    """A model that labels tokens, a BERT of random weights."""
+    """A model that labels tokens: a BERT with random weights, 2 blocks of width 16.
+
+    Args:
+        seed: for the weights; the global random state is not changed.
+        tags: the names of the labels.
+        **config: values for the `BertConfig`.
+
+    Returns:
+        The model with the tokenizer of `word_tokenizer`.
+
+    Examples:
+        >>> from interp_core.testing import tiny_tagger
+        >>> model = tiny_tagger()
+        >>> model.head, model.tags
+        ('tokens', ('O', 'LOC', 'PER'))
+    """
     import transformers
 
     names = {"id2label": dict(enumerate(tags)), "label2id": {tag: i for i, tag in enumerate(tags)}}
@@ -93,21 +175,56 @@ def tiny_tagger(seed: int = 0, tags: tuple[str, ...] = ("O", "LOC", "PER"), **co
 
 
 def tiny_extractor(seed: int = 0, **config: Any) -> TextModel:
-    """A model that finds the answer in a context, a BERT of random weights."""
+    """A model that extracts an answer from a context: a BERT with random weights, 2 blocks of width 16.
+
+    Args:
+        seed: for the weights; the global random state is not changed.
+        **config: values for the `BertConfig`.
+
+    Returns:
+        The model with the tokenizer of `word_tokenizer`.
+
+    Examples:
+        >>> from interp_core.testing import tiny_extractor
+        >>> pair = ("was the dog sad", "the old dog was never calm")
+        >>> (attribution,) = interp.attribute(
+        ...     tiny_extractor(), [pair], by="occlusion", targets="never calm", progress=False
+        ... )
+        >>> attribution.targets[0].label, [part.label for part in attribution.targets[0].parts]
+        ('never calm', ['start', 'stop'])
+    """
     import transformers
 
     return _tiny(transformers.BertForQuestionAnswering, transformers.BertConfig(**{**_BERT, **config}), seed)
 
 
 def tiny_translator(kind: str = "bart", seed: int = 0, **config: Any) -> TextModel:
-    """An encoder and a decoder of random weights, of the shape of BART or T5."""
+    """A generator with an encoder and a decoder: a BART or T5 with random weights, 2 blocks of width 16 in each stack.
+
+    Args:
+        kind: `"bart"` or `"t5"`.
+        seed: for the weights; the global random state is not changed.
+        **config: values for the `BartConfig` or `T5Config`.
+
+    Returns:
+        The model with the tokenizer of `word_tokenizer`.
+
+    Examples:
+        >>> from interp_core.testing import tiny_translator
+        >>> model = tiny_translator("t5")
+        >>> (attribution,) = interp.attribute(
+        ...     model, "so happy", by="occlusion", targets="good day", progress=False
+        ... )
+        >>> attribution.words, len(attribution.targets)
+        (['so', 'happy', 'good', 'day'], 2)
+    """
     import transformers
 
     ids = {"pad_token_id": 0, "eos_token_id": 3, "vocab_size": _SIZES["vocab_size"], "d_model": 16}
     if kind == "t5":
         sizes = {"d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2, "decoder_start_token_id": 0}
-        made = transformers.T5Config(**{**ids, **sizes, "initializer_factor": 1.5, **config})
-        return _tiny(transformers.T5ForConditionalGeneration, made, seed)
+        t5 = transformers.T5Config(**{**ids, **sizes, "initializer_factor": 1.5, **config})
+        return _tiny(transformers.T5ForConditionalGeneration, t5, seed)
     both = {"layers": 2, "attention_heads": 2, "ffn_dim": 32}
     both_sizes = {f"{stack}_{name}": size for stack in ("encoder", "decoder") for name, size in both.items()}
     more = {"max_position_embeddings": 32, "decoder_start_token_id": 3, "bos_token_id": 2, "init_std": 0.5}
@@ -123,7 +240,7 @@ def _tiny(maker: Any, config: Any, seed: int) -> TextModel:
 
 
 class _BagOfWords(nn.Module):
-    """Logits are sums of what each word is worth: the answers of every sound method are known."""
+    """The logits are sums of what each word is worth, so that the right attributions are known."""
 
     def __init__(self, worth: Float[Tensor, "v k"]) -> None:
         super().__init__()
@@ -131,7 +248,7 @@ class _BagOfWords(nn.Module):
         self.config = _Config(num_labels=worth.shape[1])
 
     def get_input_embeddings(self) -> nn.Module:
-        """Where the ids become vectors."""
+        """The module that maps ids to vectors."""
         words: nn.Module = self.words
         return words
 
@@ -149,7 +266,24 @@ class _Config:
 
 
 def planted_model(worth: dict[str, tuple[float, ...]]) -> TextModel:
-    """A classifier to whose logits each word adds what it is worth; other words, and the mask, nothing."""
+    """A classifier that adds up what each word is worth, so that the right attributions are known.
+
+    Args:
+        worth: for each word what it adds to the logits, a number for each class. Words that are left out, and the mask
+            token, add nothing; all words must be in the vocabulary of `word_tokenizer`.
+
+    Returns:
+        The model, with the classes `class 0`, `class 1`, … It has no blocks.
+
+    Examples:
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> (attribution,) = interp.attribute(
+        ...     model, "happy not sad", by="occlusion", targets="class 0", progress=False
+        ... )
+        >>> attribution.scores
+        tensor([[ 3.,  0., -2.]])
+    """
     classes = len(next(iter(worth.values())))
     table = torch.zeros(len(SPECIAL) + len(WORDS), classes)
     for word, values in worth.items():
@@ -158,16 +292,33 @@ def planted_model(worth: dict[str, tuple[float, ...]]) -> TextModel:
 
 
 def state_of(model: TextModel) -> str:
-    """A digest of all that must not change: weights, buffers, flags, hooks, configuration, random states.
+    """A digest of all that a call must not change: weights, buffers, flags, hooks, configuration and random states.
 
-    The tokenizer is not among it: a `TextModel` works with a copy of its own.
+    The tokenizer is not included, since a `TextModel` works with its own copy.
+
+    Args:
+        model: the model.
+
+    Returns:
+        A SHA-256 digest in hexadecimal; equal if nothing has changed.
+
+    Examples:
+        >>> from interp_core.testing import state_of, tiny_classifier
+        >>> model = tiny_classifier()
+        >>> before = state_of(model)
+        >>> attributions = interp.attribute(model, "so happy", by="occlusion", progress=False)
+        >>> state_of(model) == before
+        True
+        >>> _ = model.model.train()
+        >>> state_of(model) == before
+        False
     """
     digest = hashlib.sha256()
     for name, tensor in (*model.model.named_parameters(), *model.model.named_buffers()):
         digest.update(f"{name} {tensor.requires_grad} {tensor.device} {tensor.dtype} {tensor.grad is None}".encode())
         digest.update(tensor.detach().float().cpu().numpy().tobytes())
     for name, module in model.model.named_modules():
-        hooks = [[id(h) for h in held.values()] for held in (module._forward_hooks, module._forward_pre_hooks)]
+        hooks = [[id(h) for h in kind.values()] for kind in (module._forward_hooks, module._forward_pre_hooks)]
         own = id(module.__dict__.get("forward")), len(module._backward_hooks)
         digest.update(f"{name} {module.training} {hooks} {own}".encode())
     config = (

@@ -1,5 +1,5 @@
-"""Texts as a model receives them and as a person reads them: tokens with their characters, units of any granularity,
-chats, pairs, corpora and their labels."""
+"""Texts as a model receives them and as a person reads them: tokens with the characters they cover, units of any
+granularity, chats, pairs of texts, corpora and their labels."""
 
 from typing import TYPE_CHECKING
 

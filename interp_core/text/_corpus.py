@@ -1,4 +1,4 @@
-"""A corpus: as it is given, from a file, or through `datasets` from a folder or hub id."""
+"""Corpora: from memory, from a file, or with `datasets` from a folder or hub id."""
 
 from __future__ import annotations
 
@@ -15,16 +15,30 @@ from interp_core.errors import InputError
 
 
 def read_column(source: str | Path, column: str = "text", split: str = "train") -> list[str]:
-    """The values of one column.
+    r"""The values of one column of a file or data set.
 
     Args:
-        source: a `.csv`, `.tsv`, `.jsonl` or `.txt` file (one text a line), plain or `.gz`; or a folder or hub id that
-            `datasets.load_dataset` reads.
-        column: its name; not used for `.txt`.
-        split: which split of a data set.
+        source: a `.csv`, `.tsv`, `.jsonl` or `.txt` file (one text per line) in UTF-8, plain or `.gz`; or a folder or
+            hub id that `datasets.load_dataset` reads, for which the package `datasets` must be installed.
+        column: the name of the column; ignored for `.txt`.
+        split: the split of a data set; ignored for files.
+
+    Returns:
+        The values as strings, in order. Blank lines are skipped.
 
     Raises:
-        InputError: no such file or column; the message lists the columns.
+        InputError: there is no such file or column (the message lists the columns), the source cannot be read, or a
+            row of a file has no value in the column.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from interp_core.text import read_column
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table = Path(folder) / "reviews.csv"
+        ...     _ = table.write_text("text,label\nso good,1\nso sad,0\n", encoding="utf-8")
+        ...     read_column(table), read_column(table, "label")
+        (['so good', 'so sad'], ['1', '0'])
     """
     path = Path(source)
     if path.is_file():
@@ -53,7 +67,7 @@ def _rows(file: TextIOBase, path: Path) -> Iterator[dict[str, Any] | str]:
     elif kind == ".txt":
         yield from (line.rstrip("\r\n") for line in file if line.strip())
     else:
-        raise InputError(f"{str(path)!r} is no .csv, .tsv, .jsonl or .txt file (plain or .gz).")
+        raise InputError(f"{str(path)!r} is not a .csv, .tsv, .jsonl or .txt file (plain or .gz).")
 
 
 def _value(row: Any, column: str, path: Path, number: int) -> str:
@@ -74,7 +88,7 @@ def _from_datasets(source: str, column: str, split: str) -> list[str]:
     try:
         import datasets
     except ImportError as error:
-        raise InputError(f"{source!r} is no file; to read a data set by name, pip install datasets.") from error
+        raise InputError(f"{source!r} is not a file; to read a data set by name, pip install datasets.") from error
     try:
         table: Any = datasets.load_dataset(source, split=split)
     except (OSError, ValueError) as error:
@@ -86,34 +100,71 @@ def _from_datasets(source: str, column: str, split: str) -> list[str]:
 
 
 def one_by_one(texts: Iterable[str], streams: bool) -> tuple[Iterator[str], int | None]:
-    """The texts one by one, and how many there are where that is known."""
+    """The texts of a corpus one by one, with their number.
+
+    Args:
+        texts: the corpus.
+        streams: whether an iterable that is neither a list nor a tuple is read only as far as the iterator advances.
+            Otherwise all of it is read at once.
+
+    Returns:
+        An iterator over the texts, and how many there are, or None for a stream without a length.
+
+    Raises:
+        InputError: `texts` is one string or a table, the list is empty, or a text is empty or not a string. In a
+            stream, a text is checked when the iterator reaches it.
+
+    Examples:
+        >>> from interp_core.text import one_by_one
+        >>> corpus, total = one_by_one(["so happy", "so sad"], streams=True)
+        >>> list(corpus), total
+        (['so happy', 'so sad'], 2)
+        >>> stream, total = one_by_one((f"text {i}" for i in range(10**9)), streams=True)
+        >>> next(stream), total
+        ('text 0', None)
+    """
     if isinstance(texts, str):
         raise InputError("a corpus is a list of texts; one string was given. Put it into a list.")
     if isinstance(texts, dict) or hasattr(texts, "columns"):
         raise InputError(
             f"the corpus is {type(texts).__name__}; a list of texts was expected, such as one column of it."
         )
-    given: Any = texts if streams and not isinstance(texts, list | tuple) else list(texts)
-    if not isinstance(given, list | tuple):
-        return (_sound(text, i) for i, text in enumerate(given)), len(given) if hasattr(given, "__len__") else None
-    if not given:
+    corpus: Any = texts if streams and not isinstance(texts, list | tuple) else list(texts)
+    if not isinstance(corpus, list | tuple):
+        return (_checked(text, i) for i, text in enumerate(corpus)), len(corpus) if hasattr(corpus, "__len__") else None
+    if not corpus:
         raise InputError("the corpus is empty; give at least one text.")
-    empty = [i for i, text in enumerate(given) if not isinstance(text, str) or not text.strip()]
+    empty = [i for i, text in enumerate(corpus) if not isinstance(text, str) or not text.strip()]
     if empty:
         raise InputError(
-            f"{len(empty)} of {len(given)} texts are empty or no strings, the first at {empty[0]}. Leave them out."
+            f"{len(empty)} of {len(corpus)} texts are empty or not strings, the first at {empty[0]}. Leave them out."
         )
-    return iter(given), len(given)
+    return iter(corpus), len(corpus)
 
 
-def _sound(text: Any, number: int) -> str:
+def _checked(text: Any, number: int) -> str:
     if not isinstance(text, str) or not text.strip():
-        raise InputError(f"text {number} is empty or no string: {str(text)[:60]!r}. Leave it out.")
+        raise InputError(f"text {number} is empty or not a string: {str(text)[:60]!r}. Leave it out.")
     return text
 
 
 def batched_by_size(items: Iterator[Any], rows_of: Any, rows: int, texts: int) -> Iterator[list[Any]]:
-    """Items in groups of at most so many texts, each ended by the text that brings it to so many rows."""
+    """Items, one per text, in groups of bounded size.
+
+    Args:
+        items: the items.
+        rows_of: a function from an item to its number of rows.
+        rows: a group ends with the item that brings it to this many rows, so it may hold more.
+        texts: the most items in a group.
+
+    Yields:
+        The groups, in order. Each holds at least one item.
+
+    Examples:
+        >>> from interp_core.text import batched_by_size
+        >>> list(batched_by_size(iter([3, 3, 3, 9, 1]), lambda item: item, rows=5, texts=4))
+        [[3, 3], [3, 9], [1]]
+    """
     while group := list(islice(items, 1)):
         total = rows_of(group[0])
         while total < rows and len(group) < texts and (more := list(islice(items, 1))):

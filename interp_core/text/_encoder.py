@@ -1,4 +1,4 @@
-"""From text to the ids the model receives, with the characters each covers; never back by decoding."""
+"""From texts to the token ids that the model receives, with the characters each token covers."""
 
 from __future__ import annotations
 
@@ -14,17 +14,34 @@ from interp_core.text._encoded import Encoded
 from interp_core.text._inputs import Text
 from torch import nn
 
-NO_LIMIT = 1_000_000
-BETWEEN = "\n"  # what a reader sees between the two texts of a pair, or between source and translation
+NO_LIMIT = 1_000_000  # tokens
+BETWEEN = "\n"  # shown between the two texts of a pair, and between a source and its translation
 
 
 class Encoder:
     """Encodes texts with a private copy of a fast tokenizer.
 
     Args:
-        tokenizer: the copy; its truncation settings may change, the user's own tokenizer's never do.
-        max_tokens: the most tokens the model takes.
-        start_id: of a model with a decoder of its own, the id that the decoder starts with.
+        tokenizer: the copy. Its truncation settings may change, those of the user's tokenizer never do.
+        max_tokens: the most tokens that the model takes.
+        start_id: for an encoder-decoder model, the id that the decoder starts with.
+
+    Examples:
+        The tiny models take 32 tokens. Longer texts are cut.
+
+        >>> from interp_core.testing import tiny_classifier, tiny_generator
+        >>> encoder = tiny_classifier().encoder
+        >>> encoder("so sad").special.tolist()
+        [True, False, False, True]
+        >>> long = encoder("sad " * 50)
+        >>> len(long), long.cut
+        (32, 20)
+
+        A prompt has no closing special tokens, so that a continuation can follow.
+
+        >>> encoded = tiny_generator().encoder.with_continuation("i feel", " so sad")
+        >>> encoded.prompt, encoded.text[encoded.continuation :]
+        (3, 'so sad')
     """
 
     def __init__(self, tokenizer: Any, max_tokens: int, start_id: int | None = None) -> None:
@@ -34,7 +51,7 @@ class Encoder:
 
     @cached_property
     def cls_position(self) -> int | None:
-        """Where the tokenizer puts its classification token: 0 (first), -1 (last) or None (it adds none)."""
+        """The position of the classification token: 0 (first), -1 (last) or None (the tokenizer adds none)."""
         cls = self.tokenizer.cls_token_id
         ids = self.tokenizer("a", verbose=False)["input_ids"]
         if cls is None or cls not in ids:
@@ -42,19 +59,29 @@ class Encoder:
         return 0 if ids[0] == cls else -1
 
     def __call__(self, text: Text) -> Encoded:
-        """One text, pair of texts or chat as the model receives it, cut (and said so in `cut`) where the model takes
-        no more.
+        """Encode a text, a pair of texts or a chat, cut to `max_tokens`.
+
+        Returns:
+            The encoded text. Its `cut` is the number of tokens that were cut off.
 
         Raises:
-            InputError: not a text, or nothing but white space.
+            InputError: it is not a text, it is empty, or it has no tokens; or the first text of a pair is too long.
+            UnsupportedError: it is a chat, and the tokenizer has no chat template.
         """
         return self._encoded(text, self.max_tokens)
 
     def prompt(self, text: Text) -> Encoded:
-        """A text that something is to follow: without the special tokens that would close it, or, for a model with a
-        decoder of its own, whole and with the token that the decoder starts with.
+        """Encode a text for a model to continue, without a limit on its length.
+
+        Returns:
+            The text without the special tokens that would close it. For an encoder-decoder model, the whole text
+            followed by the token that the decoder starts with.
+
+        Raises:
+            InputError: it is not a text, it is empty, or it has no tokens.
+            UnsupportedError: it is a chat, and the tokenizer has no chat template.
         """
-        encoded = replace(self._encoded(text, NO_LIMIT), types=None)  # generators are not told of types
+        encoded = replace(self._encoded(text, NO_LIMIT), types=None)  # generators take no token types
         if self.start_id is not None:
             return _extended(encoded, [self.start_id], [(0, 0)], [True], source=len(encoded))
         count = len(encoded)
@@ -63,24 +90,36 @@ class Encoder:
         return _first(encoded, count)
 
     def with_continuation(self, prompt: Text, continuation: str) -> Encoded:
-        """A prompt followed by the text whose tokens are to be explained.
+        """Encode a prompt followed by the text whose tokens are to be explained.
+
+        Returns:
+            Prompt and continuation as one text; its `prompt` is the number of tokens of the prompt.
 
         Raises:
-            InputError: the two together are longer than the model allows, or one of them is empty.
+            InputError: together they have more tokens than the model takes, or one of them is empty.
         """
         _check(continuation)
         if self.start_id is None:
             tail = self._ids(continuation, add_special_tokens=False)
         else:
             tail = self._ids(None, text_target=continuation)
-            own = len(tail["input_ids"])
-            while own > 1 and tail["special_tokens_mask"][own - 1]:
-                own -= 1
-            tail = {key: value[:own] for key, value in tail.items()}
+            count = len(tail["input_ids"])
+            while count > 1 and tail["special_tokens_mask"][count - 1]:
+                count -= 1
+            tail = {key: value[:count] for key, value in tail.items()}
         return self._joined(prompt, continuation, tail)
 
     def with_ids(self, prompt: Text, ids: list[int]) -> Encoded:
-        """A prompt followed by ids that the model generated; the characters of each are found by decoding prefixes."""
+        """Encode a prompt followed by ids that the model generated.
+
+        The characters that an id covers are what it adds to the decoded text of the ids before it.
+
+        Returns:
+            Prompt and generated text as one text; its `prompt` is the number of tokens of the prompt.
+
+        Raises:
+            InputError: together they have more tokens than the model takes, or the prompt is empty.
+        """
         special = set(self.tokenizer.all_special_ids) if self.start_id is not None else set()
         pieces = [
             self.tokenizer.decode([j for j in ids[:i] if j not in special], skip_special_tokens=False)
@@ -88,7 +127,7 @@ class Encoder:
         ]
         ends = [len(piece.rstrip("\ufffd")) for piece in pieces]
         spans = [(min(a, b), b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
-        for i in range(len(ids) - 2, -1, -1):  # the first bytes of a character stand where it does
+        for i in range(len(ids) - 2, -1, -1):  # the first bytes of a character cover it too
             if spans[i][0] == spans[i][1] and ids[i] not in special:
                 spans[i] = spans[i + 1]
         tail = {
@@ -99,24 +138,32 @@ class Encoder:
         return self._joined(prompt, pieces[-1] if pieces else "", tail)
 
     def prompt_ids(self, prompt: Text) -> list[int]:
-        """The ids of a prompt, without the end-of-text tokens that would close it."""
+        """The ids to generate from.
+
+        Returns:
+            The ids of the prompt without the special tokens that would close it. For an encoder-decoder model, all ids
+            that the encoder reads.
+
+        Raises:
+            InputError: it is not a text, it is empty, or it has no tokens.
+        """
         encoded = self.prompt(prompt)
-        found: list[int] = encoded.ids[: encoded.source or None].tolist()
-        return found
+        ids: list[int] = encoded.ids[: encoded.source or None].tolist()
+        return ids
 
     def _joined(self, prompt: Text, continuation: str, tail: dict[str, Any]) -> Encoded:
-        given = self.prompt(prompt)
-        whole, most = len(given) + len(tail["input_ids"]), self.max_tokens
-        if max(given.source, whole - given.source) > most:
+        encoded = self.prompt(prompt)
+        whole, most = len(encoded) + len(tail["input_ids"]), self.max_tokens
+        if max(encoded.source, whole - encoded.source) > most:
             raise InputError(
                 f"prompt and continuation have {whole} tokens; this model takes {most}. Shorten one of them."
             )
         between = "" if self.start_id is None else BETWEEN
-        start = len(given.text) + len(between)
+        start = len(encoded.text) + len(between)
         shifted = [(a + start, b + start) for a, b in tail["offset_mapping"]]
         special = [bool(s) for s in tail["special_tokens_mask"]]
-        joined = _extended(given, tail["input_ids"], shifted, special, source=given.source)
-        return replace(joined, text=given.text + between + continuation, prompt=len(given))
+        joined = _extended(encoded, tail["input_ids"], shifted, special, source=encoded.source)
+        return replace(joined, text=encoded.text + between + continuation, prompt=len(encoded))
 
     def _encoded(self, text: Any, most: int) -> Encoded:
         if isinstance(text, str):
@@ -131,22 +178,22 @@ class Encoder:
         )
 
     def _limited(self, text: str, parts: tuple[str, ...], most: int, **options: Any) -> Encoded:
-        found = self._ids(*parts, **options)
-        cut = max(0, len(found["input_ids"]) - most)
+        tokens = self._ids(*parts, **options)
+        cut = max(0, len(tokens["input_ids"]) - most)
         if cut:
             which = "only_second" if len(parts) == 2 else True
             try:
-                found = self._ids(*parts, truncation=which, max_length=most, **options)
-            except Exception as error:  # the tokenizer's own, of no class
+                tokens = self._ids(*parts, truncation=which, max_length=most, **options)
+            except Exception as error:  # tokenizers raise nothing more specific
                 raise InputError(
                     f"the first of the two texts alone is longer than the {most} tokens allowed."
                 ) from error
-        if all(found["special_tokens_mask"]):
+        if all(tokens["special_tokens_mask"]):
             raise InputError(f"the text {text!r} has no tokens for this tokenizer.")
-        return _as_encoded(text, found, cut, self.tokenizer.mask_token_id)
+        return _as_encoded(text, tokens, cut, self.tokenizer.mask_token_id)
 
     def _pair(self, pair: tuple[str, str], most: int) -> Encoded:
-        """Two texts as one: the reader sees them one after the other, the model what its tokenizer makes of a pair."""
+        """A pair as one encoded text: one after the other for the reader, as the tokenizer joins them for the model."""
         for part in pair:
             _check(part)
         first, second = pair
@@ -158,11 +205,11 @@ class Encoder:
 
     def _second_of(self, pair: tuple[str, str], count: int, cut: bool) -> torch.Tensor:
         options = {"truncation": "only_second", "max_length": count} if cut else {}
-        found = self.tokenizer(*pair, verbose=False, **options)
-        return torch.tensor([number == 1 for number in found.sequence_ids()])
+        tokens = self.tokenizer(*pair, verbose=False, **options)
+        return torch.tensor([number == 1 for number in tokens.sequence_ids()])
 
     def _chat(self, messages: Sequence[Mapping[str, Any]], most: int) -> Encoded:
-        """Messages through the tokenizer's own template, ready for an answer; only what they say can be removed."""
+        """A chat as the tokenizer's template writes it, up to the answer; only what the messages say can be removed."""
         if not getattr(self.tokenizer, "chat_template", None):
             raise UnsupportedError("this tokenizer has no chat template; give the prompt as a string.")
         text, turns = rendered(self.tokenizer, [dict(m) for m in messages])
@@ -174,29 +221,29 @@ class Encoder:
 
     def _ids(self, *parts: Any, **options: Any) -> dict[str, Any]:
         settings = {"truncation": False, "padding": False, **options}
-        wanted = {"return_offsets_mapping": True, "return_special_tokens_mask": True, "verbose": False}
-        return dict(self.tokenizer(*parts, **wanted, **settings))
+        returned = {"return_offsets_mapping": True, "return_special_tokens_mask": True, "verbose": False}
+        return dict(self.tokenizer(*parts, **returned, **settings))
 
 
 def _check(text: Any) -> None:
     if not isinstance(text, str):
         raise InputError(f"a text is {type(text).__name__}; a string was expected.")
     if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
-        raise InputError(f"a text holds half of a character (a lone surrogate): {text[:60]!r}. Read it again as UTF-8.")
+        raise InputError(f"a text holds half of a character (a lone surrogate): {text[:60]!r}. Decode it as UTF-8.")
     if not text.strip():
         raise InputError("a text is empty; there is nothing to explain in it.")
 
 
-def _as_encoded(text: str, found: dict[str, Any], cut: int, mask_id: int | None) -> Encoded:
-    ids = torch.tensor(found["input_ids"], dtype=torch.long)
-    special = torch.tensor(found["special_tokens_mask"], dtype=torch.bool)
+def _as_encoded(text: str, tokens: dict[str, Any], cut: int, mask_id: int | None) -> Encoded:
+    ids = torch.tensor(tokens["input_ids"], dtype=torch.long)
+    special = torch.tensor(tokens["special_tokens_mask"], dtype=torch.bool)
     if mask_id is not None:
-        special |= ids == mask_id  # the gap in a text is the question itself; it is never removed
-    types = found.get("token_type_ids")
+        special |= ids == mask_id  # the model is asked what belongs there, so it is never removed
+    types = tokens.get("token_type_ids")
     return Encoded(
         text=text,
         ids=ids,
-        offsets=torch.tensor(found["offset_mapping"], dtype=torch.long).reshape(-1, 2),
+        offsets=torch.tensor(tokens["offset_mapping"], dtype=torch.long).reshape(-1, 2),
         special=special,
         prompt=len(ids),
         cut=cut,
@@ -205,16 +252,16 @@ def _as_encoded(text: str, found: dict[str, Any], cut: int, mask_id: int | None)
 
 
 def _extended(
-    given: Encoded, ids: Sequence[int], offsets: Sequence[tuple[int, int]], special: Sequence[bool], source: int
+    encoded: Encoded, ids: Sequence[int], offsets: Sequence[tuple[int, int]], special: Sequence[bool], source: int
 ) -> Encoded:
-    """The text followed by more tokens, which belong to the prompt."""
+    """The text followed by more tokens, which count as part of the prompt."""
     more = torch.tensor(list(offsets), dtype=torch.long).reshape(-1, 2)
     return replace(
-        given,
-        ids=torch.cat([given.ids, torch.tensor(list(ids), dtype=torch.long)]),
-        offsets=torch.cat([given.offsets, more]),
-        special=torch.cat([given.special, torch.tensor(list(special), dtype=torch.bool)]),
-        prompt=len(given) + len(ids),
+        encoded,
+        ids=torch.cat([encoded.ids, torch.tensor(list(ids), dtype=torch.long)]),
+        offsets=torch.cat([encoded.offsets, more]),
+        special=torch.cat([encoded.special, torch.tensor(list(special), dtype=torch.bool)]),
+        prompt=len(encoded) + len(ids),
         source=source,
     )
 
@@ -226,14 +273,30 @@ def _first(encoded: Encoded, count: int) -> Encoded:
 
 
 def max_tokens(model: Any, tokenizer: Any) -> int:
-    """The most tokens a model takes: the least of what its tokenizer and its table of positions allow."""
+    """The most tokens that a model takes.
+
+    Args:
+        model: a Hugging Face model.
+        tokenizer: its tokenizer.
+
+    Returns:
+        The smaller of the tokenizer's `model_max_length` and the number of positions that the model embeds; 1,000,000
+        if neither sets a limit.
+
+    Examples:
+        >>> from interp_core.testing import tiny_classifier
+        >>> from interp_core.text import max_tokens
+        >>> wrapped = tiny_classifier()
+        >>> max_tokens(wrapped.model, wrapped.tokenizer)
+        32
+    """
     table = getattr(model.config, "max_position_embeddings", None)
     tables = [table - _first_position(model, table)] if isinstance(table, int) and table > 0 else []
     return min(getattr(tokenizer, "model_max_length", None) or NO_LIMIT, NO_LIMIT, *tables)
 
 
 def _first_position(model: nn.Module, table: int) -> int:
-    """Where positions start: some tables keep their first rows for padding."""
+    """The first position of a text; some tables of positions reserve the rows before it for padding."""
     for module in model.modules():
         if isinstance(module, nn.Embedding) and module.num_embeddings == table and module.padding_idx is not None:
             return module.padding_idx + 1

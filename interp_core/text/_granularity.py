@@ -1,4 +1,4 @@
-"""From characters to the units a person reads, and from token rows to unit rows and back."""
+"""Divides texts into the units that a person reads, and pools the rows of tokens into rows of units."""
 
 from __future__ import annotations
 
@@ -15,24 +15,37 @@ from sentencex import get_sentence_boundaries
 from torch import Tensor
 
 Name = Literal["token", "word", "clause", "sentence", "turn", "sample", "cls"]
-Spans = Sequence[tuple[int, int]]
-Granularity = Name | str | Callable[[str], Spans]
+Spans = Sequence[tuple[int, int]]  # characters [start, stop)
+Granularity = Name | str | Callable[[str], Spans]  # a name, or a function from a text to spans
 
 _CLAUSE_END = regex.compile(r"[,;:()\u2013\u2014]+\s+|\s+[-\u2013\u2014]+\s+")
 
 
 def divide(encoded: Encoded, granularity: Granularity) -> DividedText:
-    """The text in units of the given granularity.
+    """Divide a text into units.
 
     Args:
         encoded: the tokenised text.
         granularity: `"token"`; `"word"` (Unicode word boundaries, UAX 29; a punctuation mark is a unit of its own);
             `"clause"` (a sentence cut at commas, semicolons, colons, dashes and brackets); `"sentence"`; `"turn"` (each
-            message of a chat); `"sample"` (the whole text); `"cls"` (the whole text, read at the position the
+            message of a chat); `"sample"` (the whole text); `"cls"` (the whole text, read at the position that the
             classifier reads); or a function from the text to character spans [start, stop).
 
+    Returns:
+        The text with its units. Units do not cross the borders of a pair or chat.
+
     Raises:
-        InputError: an unknown name, or spans that do not fit the text.
+        InputError: the granularity is unknown, spans do not fit the text, or the text is not a chat and `"turn"` was
+            given.
+
+    Examples:
+        >>> from interp_core.testing import tiny_classifier
+        >>> from interp_core.text import divide
+        >>> encoded = tiny_classifier().encoder("so sad, but not today.")
+        >>> [unit.text for unit in divide(encoded, "clause").units]
+        ['so sad,', 'but not today.']
+        >>> [unit.text for unit in divide(encoded, lambda text: [(0, 6), (12, len(text))]).units]
+        ['so sad', 'not today.']
     """
     if callable(granularity):
         return encoded.with_units([(int(start), int(stop)) for start, stop in granularity(encoded.text)])
@@ -51,18 +64,57 @@ def divide(encoded: Encoded, granularity: Granularity) -> DividedText:
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
-    """Words and punctuation marks, without the white space between them (UAX 29)."""
+    """The words and punctuation marks of a text, without the white space between them (Unicode, UAX 29).
+
+    Args:
+        text: any text.
+
+    Returns:
+        Their characters [start, stop), in order.
+
+    Examples:
+        >>> from interp_core.text import word_spans
+        >>> text = "I don't like it!"
+        >>> [text[start:stop] for start, stop in word_spans(text)]
+        ['I', "don't", 'like', 'it', '!']
+    """
     bounds = sorted({0, len(text), *(m.start() for m in regex.finditer(r"(?w)\b", text))})
     return _trimmed(text, list(pairwise(bounds)))
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
-    """Sentences as `sentencex` finds them by its rules for English, which know abbreviations and quotations."""
+    """The sentences of a text, by the rules of `sentencex` for English, which allow for abbreviations and quotations.
+
+    Args:
+        text: any text.
+
+    Returns:
+        Their characters [start, stop), in order, without white space at their ends.
+
+    Examples:
+        >>> from interp_core.text import sentence_spans
+        >>> text = "Dr. Smith left. He was sad."
+        >>> [text[start:stop] for start, stop in sentence_spans(text)]
+        ['Dr. Smith left.', 'He was sad.']
+    """
     return _trimmed(text, [(b["start_index"], b["end_index"]) for b in get_sentence_boundaries("en", text)])
 
 
 def clause_spans(text: str) -> list[tuple[int, int]]:
-    """Sentences cut after each comma, semicolon, colon, bracket or dash that is followed by white space."""
+    """The sentences of a text, cut after each comma, semicolon, colon, bracket or dash that white space follows.
+
+    Args:
+        text: any text.
+
+    Returns:
+        Their characters [start, stop), in order, without white space at their ends.
+
+    Examples:
+        >>> from interp_core.text import clause_spans
+        >>> text = "I paid 1,000, and left; it rained."
+        >>> [text[start:stop] for start, stop in clause_spans(text)]
+        ['I paid 1,000,', 'and left;', 'it rained.']
+    """
     spans = []
     for start, stop in sentence_spans(text):
         ends = [m.end() for m in _CLAUSE_END.finditer(text, start, stop)]
@@ -72,7 +124,7 @@ def clause_spans(text: str) -> list[tuple[int, int]]:
 
 
 def _trimmed(text: str, spans: Spans) -> list[tuple[int, int]]:
-    """The spans without white space at their ends; those of nothing else are left out."""
+    """The spans without white space at their ends; those that hold nothing else are left out."""
     out = []
     for start, stop in spans:
         piece = text[start:stop]
@@ -84,7 +136,7 @@ def _trimmed(text: str, spans: Spans) -> list[tuple[int, int]]:
 
 
 def _tokens(encoded: Encoded) -> DividedText:
-    """A unit for each token. Tokens that share characters (bytes of one letter) are one unit."""
+    """One unit per token. Tokens that share characters (the bytes of one letter) are one unit."""
     spans: list[tuple[int, int]] = []
     for (start, stop), special in zip(encoded.offsets.tolist(), encoded.special.tolist(), strict=True):
         if not special and stop > start and (not spans or start >= spans[-1][1]):
@@ -107,7 +159,23 @@ _SPANS: dict[str, Callable[[str], list[tuple[int, int]]]] = {
 
 
 def pool(values: Float[Tensor, "t d"], unit_of: Int[Tensor, " t"], units: int) -> Float[Tensor, "u d"]:
-    """The mean of the rows of each unit; a row of no unit counts for nothing."""
+    """The mean of the rows of each unit.
+
+    Args:
+        values: one row per token.
+        unit_of: the index of the unit of each row; rows of `NO_UNIT` are ignored.
+        units: the number of units.
+
+    Returns:
+        One row per unit; 0 for a unit without rows.
+
+    Examples:
+        >>> from interp_core.text import pool
+        >>> values = torch.tensor([[9.0, 9.0], [1.0, 0.0], [3.0, 2.0], [5.0, 5.0]])
+        >>> pool(values, torch.tensor([-1, 0, 0, 1]), units=2)
+        tensor([[2., 1.],
+                [5., 5.]])
+    """
     inside = unit_of != NO_UNIT
     total = values.new_zeros(units, values.shape[1]).index_add_(0, unit_of[inside], values[inside])
     count = torch.bincount(unit_of[inside], minlength=units).clamp(min=1)

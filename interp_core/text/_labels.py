@@ -1,4 +1,4 @@
-"""The classes that a text is said to have: by name, by number, or as a row of booleans."""
+"""The labels of texts: classes by name, by number, or as a row of booleans."""
 
 from __future__ import annotations
 
@@ -10,59 +10,94 @@ import torch
 from interp_core.errors import InputError, TargetError
 from torch import Tensor
 
-Item = tuple[str, Any]
+Item = tuple[str, Any]  # a text and its label, or None
 
 
 def with_labels(texts: Iterator[str], labels: Iterable[Any] | None, names: Sequence[str] = ()) -> Iterator[Item]:
-    """Each text with its label, see `as_label`, or None.
+    """Pair each text with its label.
+
+    Args:
+        texts: the texts.
+        labels: one label per text, all in one form: the name or number of a class, or a row of booleans (k), one per
+            class. None for texts without labels.
+        names: the names of the classes, in order.
+
+    Yields:
+        Each text with its label as a tensor, the number of a class or booleans (k), or with None.
 
     Raises:
-        InputError: more or fewer labels than texts, or labels of different kinds.
+        InputError: there are more or fewer labels than texts, a label is not one of the classes, or labels have
+            different forms.
+
+    Examples:
+        >>> from interp_core.text import with_labels
+        >>> list(with_labels(iter(["so happy", "so sad"]), ["joy", "sadness"], names=["joy", "sadness"]))
+        [('so happy', tensor(0)), ('so sad', tensor(1))]
     """
     if labels is None:
         yield from ((text, None) for text in texts)
         return
-    given, first = iter(labels), None
+    remaining, first = iter(labels), None
     for number, text in enumerate(texts):
         try:
-            label = as_label(next(given), names)
+            label = as_label(next(remaining), names)
         except StopIteration:
             raise InputError(f"{number} labels were given, and there are more texts.") from None
         first = label if first is None else first
         if label.shape != first.shape:
             raise InputError(f"the label of text {number} is {label.tolist()}, that of the first {first.tolist()}.")
         yield text, label
-    if next(given, given) is not given:
+    if next(remaining, remaining) is not remaining:
         raise InputError("more labels were given than texts.")
 
 
-def as_label(given: Any, names: Sequence[str] = ()) -> Tensor:
-    """The number of a class, or which classes there are (k), booleans."""
-    other = f"the classes are {', '.join(names) or 'not named'}. Name those of the labels with class_names=[…]."
-    if isinstance(given, str):
-        if given not in names:
-            raise InputError(f"the label {given!r} is no class; {other}")
-        return torch.tensor(list(names).index(given))
+def as_label(label: Any, names: Sequence[str] = ()) -> Tensor:
+    """The number of a class, or booleans (k), one per class.
+
+    Raises:
+        InputError: it is not one of the classes, or not a label.
+    """
+    known = f"the classes are {', '.join(names) or 'not named'}. Name the classes of the labels with class_names=[…]."
+    if isinstance(label, str):
+        if label not in names:
+            raise InputError(f"the label {label!r} is not a class; {known}")
+        return torch.tensor(list(names).index(label))
     try:
-        found = torch.as_tensor(given)
+        value = torch.as_tensor(label)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"the label {given!r} cannot be read: {error}") from error
-    if found.ndim == 0 and found.dtype != torch.bool and not found.is_floating_point() and int(found) >= 0:
-        if names and int(found) >= len(names):
-            raise InputError(f"the label {int(found)} is the number of no class; {other}")
-        return found.long()
-    if found.ndim == 1 and names and len(found) != len(names):
-        raise InputError(f"a label is a row of {len(found)} booleans; {other}")
-    if found.ndim == 1 and bool(((found == 0) | (found == 1)).all()):
-        return found.bool()
-    raise InputError(f"the label {given!r} is neither a class by name or number nor a row of booleans, one a class.")
+        raise InputError(f"the label {label!r} cannot be read: {error}") from error
+    if value.ndim == 0 and value.dtype != torch.bool and not value.is_floating_point() and int(value) >= 0:
+        if names and int(value) >= len(names):
+            raise InputError(f"the label {int(value)} is not the number of a class; {known}")
+        return value.long()
+    if value.ndim == 1 and names and len(value) != len(names):
+        raise InputError(f"a label is a row of {len(value)} booleans; {known}")
+    if value.ndim == 1 and bool(((value == 0) | (value == 1)).all()):
+        return value.bool()
+    raise InputError(f"the label {label!r} is neither the name or number of a class nor a row of booleans.")
 
 
 def class_index(asked: Any, labels: Sequence[str]) -> int:
-    """The number of a class given by name or number.
+    """The number of a class that is given by name or number.
+
+    Args:
+        asked: the name of a class, or its number from 0.
+        labels: the names of the classes, in order.
+
+    Returns:
+        The number of the class.
 
     Raises:
-        TargetError: there is no such class; the message lists those that are.
+        TargetError: there is no such class; the message lists the classes.
+
+    Examples:
+        >>> from interp_core.text import class_index
+        >>> class_index("sadness", ["joy", "sadness"])
+        1
+        >>> class_index("sadnes", ["joy", "sadness"])
+        Traceback (most recent call last):
+        interp_core.errors.TargetError: target 'sadnes' is not a label: this classifier has 2 labels (joy, sadness).
+        Did you mean 'sadness'?
     """
     named = f"this classifier has {len(labels)} label{'s' * (len(labels) != 1)} ({', '.join(labels[:20])})"
     if isinstance(asked, str):

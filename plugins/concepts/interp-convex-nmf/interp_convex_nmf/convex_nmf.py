@@ -106,14 +106,14 @@ class Combinations:
         from rising whatever its size.
         """
         pull = sums.cross @ self.rows.T  # (c, m)
-        found = self.weights.clone()
+        weights = self.weights.clone()
         for j in (sums.moment.diagonal() > 0).nonzero().flatten().tolist():
-            missed = (pull[j] - sums.moment[j] @ found @ self.gram) / sums.moment[j, j]
-            target = (missed + found[j] @ self.heavy)[None]
-            best = nnls(self.heavy, target, found[[j]] > 0)
-            found[[j]] = best.where(self._stands(best), found[[j]])
-        self.weights = self._scaled(found)
-        directions: Tensor = found @ self.rows
+            missed = (pull[j] - sums.moment[j] @ weights @ self.gram) / sums.moment[j, j]
+            target = (missed + weights[j] @ self.heavy)[None]
+            best = nnls(self.heavy, target, weights[[j]] > 0)
+            weights[[j]] = best.where(self._stands(best), weights[[j]])
+        self.weights = self._scaled(weights)
+        directions: Tensor = weights @ self.rows
         return directions
 
     def _stands(self, weights: Float[Tensor, "c m"]) -> Bool[Tensor, "c 1"]:

@@ -18,9 +18,9 @@ class NMF:
     """Learns a non-negative dictionary whose non-negative sums come close to the activations, in squared distance.
 
     Nothing can cancel out, neither within a direction nor between two, so that directions become parts of the rows:
-    NMF is narrower than semi-NMF, which allows negative entries. Its codes are those of semi-NMF: the exact solution
-    for each row by itself. Rows are read in batches, in memory or from disk, once for each step; memory does not grow
-    with their number.
+    NMF is more restrictive than semi-NMF, which allows negative entries. Its codes are those of semi-NMF: the exact
+    solution for each row by itself. Rows are read in batches, in memory or from disk, once for each step; memory does
+    not grow with their number.
 
     Args:
         concepts: how many directions.
@@ -55,11 +55,11 @@ class NMF:
 
 
 def best_parts(sums: Sums, dictionary: Float[Tensor, "c d"]) -> Float[Tensor, "c d"]:
-    """Non-negative least squares for the codes; a concept of no use keeps its direction."""
+    """Non-negative least squares for the codes; a concept that no row needs keeps its direction."""
     size = sums.moment.diagonal().sqrt()
     used = size > 0
     size = size[used][:, None]
-    found = nnls(sums.moment[used][:, used] / (size * size.T), (sums.cross[used] / size).T).T / size
+    parts = nnls(sums.moment[used][:, used] / (size * size.T), (sums.cross[used] / size).T).T / size
     best = dictionary.clone()
-    best[used] = found.where(found.any(dim=1, keepdim=True), best[used])
+    best[used] = parts.where(parts.any(dim=1, keepdim=True), best[used])
     return best

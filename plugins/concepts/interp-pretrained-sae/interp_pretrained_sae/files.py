@@ -29,7 +29,7 @@ CONVERT = (
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def found(path: str, subfolder: str, form: str, revision: str | None) -> tuple[str, Path]:
+def locate(path: str, subfolder: str, form: str, revision: str | None) -> tuple[str, Path]:
     """The format of an autoencoder, and the folder its files are in; what is on the hub is downloaded.
 
     Args:
@@ -50,7 +50,7 @@ def found(path: str, subfolder: str, form: str, revision: str | None) -> tuple[s
     if place.is_file():
         named = next((name for name, files in FORMATS.items() if files[0] == place.name), "")
         if not named:
-            raise InputError(f"{str(place)!r} is no file of weights that can be read. {_expected('auto')}")
+            raise InputError(f"{str(place)!r} is not a file of weights that can be read. {_expected('auto')}")
         return _format(place.parent, named if form == "auto" else form), place.parent
     if not Path(path).exists() and HUB_ID.fullmatch(path):
         place = _downloaded(path, subfolder, form, revision)
@@ -88,7 +88,7 @@ def settings_in(file: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{file.name} is missing beside the weights in {str(file.parent)!r}.") from None
     except ValueError as error:
-        raise InputError(f"{str(file)!r} is no JSON: {error}") from error
+        raise InputError(f"{str(file)!r} is not JSON: {error}") from error
     if not isinstance(said, dict):
         raise InputError(f"{str(file)!r} holds a {type(said).__name__}; an object of settings was expected.")
     return said

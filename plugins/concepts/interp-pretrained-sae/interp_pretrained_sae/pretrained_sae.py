@@ -72,7 +72,7 @@ class PretrainedSAE:
         Raises:
             InputError: no path, or nothing there that can be read.
         """
-        form, folder = files.found(self.path, self.subfolder, self.format, self.revision)
+        form, folder = files.locate(self.path, self.subfolder, self.format, self.revision)
         weights = files.weights_in(folder / files.FORMATS[form][0])
         if form != "saelens" and self.scale is not None:
             raise InputError(

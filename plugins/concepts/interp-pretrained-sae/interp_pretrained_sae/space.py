@@ -50,7 +50,7 @@ class PretrainedSpace(ConceptSpace):
     mean another, under `layer-norm`), and decoding multiplies by it.
 
     Codes are computed in float64, some rows and latents at a time: they jump at the threshold, so that rounding
-    could switch a latent on or off depending on which rows are encoded together. Encoding and decoding are differentiable.
+    could switch a latent on or off depending on which rows are encoded together. Both directions are differentiable.
 
     Args:
         dictionary: (c, d), what one unit of each latent adds; rows for a row's own codes are put after them.

@@ -38,7 +38,7 @@ def size_of(weights: Mapping[str, Tensor], names: Iterable[str], kind: str) -> t
     """The two sides of the first of some matrices that is there.
 
     Raises:
-        InputError: none is there, or it is no matrix.
+        InputError: none is there, or it is not a matrix.
     """
     tensor = next((weights[name] for name in names if name in weights), None)
     if tensor is None or tensor.ndim != 2:

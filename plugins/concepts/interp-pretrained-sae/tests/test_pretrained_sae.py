@@ -104,16 +104,16 @@ def test_many_rows_are_encoded_some_at_a_time_to_the_same_codes(name: str, monke
     assert seen == [7] * 7 + [1]
 
 
-def test_slopes_are_the_same_when_rows_are_encoded_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    def slope() -> Tensor:
+def test_gradients_are_the_same_when_rows_are_encoded_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gradient() -> Tensor:
         x = torch.linspace(-2, 2, 120).reshape(10, 12).requires_grad_()
         space.encode(x).square().sum().backward()
         return x.grad
 
     space = loaded(SAELENS / "gated")
-    whole = slope()
+    whole = gradient()
     monkeypatch.setattr(space_module, "NUMBERS", 3 * space.concepts)
-    assert whole.any() and torch.allclose(slope(), whole, atol=1e-6)
+    assert whole.any() and torch.allclose(gradient(), whole, atol=1e-6)
 
 
 def test_a_code_at_the_threshold_is_none_and_one_above_is_kept_whole() -> None:
@@ -176,9 +176,9 @@ def test_a_latent_without_a_direction_has_no_code_and_breaks_nothing(tmp_path: P
 def test_weights_in_half_precision_are_computed_with_in_float32(tmp_path: Path) -> None:
     changes = {"architecture": "topk", "k": 3, "rescale_acts_by_decoder_norm": True}
     half = {name: w.half() for name, w in load_file(SAELENS / "standard" / "sae_weights.safetensors").items()}
-    found = load_sae(saelens(tmp_path, changes, **half)).state_dict()
+    of_half = load_sae(saelens(tmp_path, changes, **half)).state_dict()
     expected = load_sae(saelens(tmp_path, changes, **{name: w.float() for name, w in half.items()})).state_dict()
-    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    assert all(torch.equal(of_half[name], tensor) for name, tensor in expected.items())
 
 
 def test_only_top_k_is_rescaled_by_the_lengths_of_directions(tmp_path: Path) -> None:
@@ -191,6 +191,14 @@ def test_a_dictionary_that_keeps_more_than_there_are_is_refused_where_it_is_made
     eye = torch.eye(3)
     with pytest.raises(InputError, match=r"k=4 codes of 3 latents"):
         PretrainedSpace(eye, eye, torch.zeros(3), torch.zeros(3), reading=Reading(k=4))
+
+
+def test_a_reading_of_release_0_1_keeps_as_many_codes() -> None:
+    """Its files say `top`; what is saved again says `k`."""
+    eye, zero = torch.eye(3), torch.zeros(3)
+    space = PretrainedSpace(eye, eye, zero, zero, reading={"top": 2, "signed": False, "centred": True})
+    assert space.reading == Reading(k=2) and space.encode(torch.tensor([[1.0, 2.0, 3.0]])).count_nonzero() == 2
+    assert space.config()["reading"]["k"] == 2
 
 
 # Fitting
@@ -412,7 +420,7 @@ def test_one_array_in_place_of_several_is_refused(tmp_path: Path) -> None:
 
 def test_settings_that_are_missing_or_no_object_are_refused(tmp_path: Path) -> None:
     file = saelens(tmp_path) / "cfg.json"
-    for content, said in ((None, "cfg.json is missing"), ("{", "is no JSON"), ("[1]", "holds a list")):
+    for content, said in ((None, "cfg.json is missing"), ("{", "is not JSON"), ("[1]", "holds a list")):
         file.unlink() if content is None else file.write_text(content)
         with pytest.raises(InputError, match=said):
             load_sae(tmp_path)
@@ -484,7 +492,7 @@ def test_a_folder_that_holds_several_formats_needs_one_named(tmp_path: Path) -> 
             "",
             "holds no sparse autoencoder that can be read. Expected are, for saelens: sae_weights.safetensors and cfg",
         ),
-        ("notes.txt", "is no file of weights that can be read"),
+        ("notes.txt", "is not a file of weights that can be read"),
     ],
 )
 def test_where_nothing_is_the_message_says_what_was_expected(place: str, said: str, tmp_path: Path) -> None:
@@ -591,10 +599,10 @@ def test_activations_of_a_real_model_are_encoded_and_given_back(
     real_model: Any, real_texts: Any, tmp_path: Path
 ) -> None:
     split = real_model("emotion-minilm").split(-1)
-    held = split.activations(real_texts("emotion")[:10], granularity="word", progress=False)
+    words = split.activations(real_texts("emotion")[:10], granularity="word", progress=False)
     for scaling in ("none", "layer_norm"):
         space = fit_concepts(
-            held, by="pretrained-sae", path=str(identity(tmp_path, held.width, normalize_activations=scaling))
+            words, by="pretrained-sae", path=str(identity(tmp_path, words.width, normalize_activations=scaling))
         )
-        assert measure(space, held, by="explained-variance").value == pytest.approx(1, abs=1e-6)
-        assert int((space.encode(held.matrix())[:, : space.latents] > 0).sum()) <= len(held) * held.width
+        assert measure(space, words, by="explained-variance").value == pytest.approx(1, abs=1e-6)
+        assert int((space.encode(words.matrix())[:, : space.latents] > 0).sum()) <= len(words) * words.width

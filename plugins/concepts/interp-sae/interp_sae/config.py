@@ -93,5 +93,5 @@ class TrainingConfig:
         return 0.0
 
     def resample_at(self, step: int) -> bool:
-        """Whether dead concepts are resampled after so many steps."""
+        """Whether dead concepts are resampled once this number of steps is done."""
         return False

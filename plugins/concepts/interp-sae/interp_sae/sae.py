@@ -51,8 +51,8 @@ class SAE(PenalisedAutoencoder):
         penalty: weight of the L1 penalty, above 0: the cost of a code as large as the mean row is long, where a mean
             row that nothing explains costs 1.
         penalty_warmup: share of the steps, 0 to 1, over which the penalty rises linearly from 0.
-        resample: dead concepts are resampled after each so many steps of the first half of the training; 0 for never,
-            so that the auxiliary loss alone revives them.
+        resample: number of steps after which dead concepts are resampled, repeatedly in the first half of the training;
+            0 for never, so that the auxiliary loss alone revives them.
 
     Source: Bricken et al. 2023, Towards Monosemanticity, appendix "Advice for training", with rows scaled as in Conerly
     et al. 2024 (Circuits Updates, April). Departs from them in that directions have length 1 throughout, in the

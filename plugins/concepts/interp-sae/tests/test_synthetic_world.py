@@ -54,10 +54,10 @@ def test_features_fire_as_often_as_zipf_says(world: World) -> None:
 
 def test_a_child_fires_only_where_its_parent_does(world: World) -> None:
     activations, truth = world
-    lit = truth.encode(activations.matrix()) > 0
+    active = truth.encode(activations.matrix()) > 0
     children = (truth.parent >= 0).nonzero().flatten()
     assert len(children) == 62  # two thirds of 96, less 2 roots
-    assert not (lit[:, children] & ~lit[:, truth.parent[children]]).any()
+    assert not (active[:, children] & ~active[:, truth.parent[children]]).any()
     assert (truth.probability[truth.parent[children]] > truth.probability[children]).all()
     assert int(torch.bincount(truth.parent[children]).max()) == 4
 
@@ -65,8 +65,8 @@ def test_a_child_fires_only_where_its_parent_does(world: World) -> None:
 def test_features_without_parents_fire_together_or_apart(world: World) -> None:
     activations, truth = world
     free = (truth.parent < 0).nonzero().flatten()
-    lit = (truth.encode(activations.matrix()) > 0).double()[:, free]
-    correlation = torch.corrcoef(lit.T).fill_diagonal_(0)
+    active = (truth.encode(activations.matrix()) > 0).double()[:, free]
+    correlation = torch.corrcoef(active.T).fill_diagonal_(0)
     alone = 4 / 20_000**0.5  # four standard errors of features that have nothing to do with one another
     assert float(correlation.max()) > alone and float(correlation.min()) < -alone
 
@@ -80,10 +80,10 @@ def test_directions_have_length_one_and_are_nearly_as_far_apart_as_can_be(world:
 
 def test_codes_vary_from_row_to_row_and_from_feature_to_feature(world: World) -> None:
     codes = world[1].encode(world[0].matrix())
-    lit = codes > 0
-    mean = codes.sum(0) / lit.sum(0)
-    assert float(codes[lit].min()) > 0 and float(mean.max()) > 2 * float(mean.min())
-    spread = codes[:, 0][lit[:, 0]].std() / mean[0]
+    active = codes > 0
+    mean = codes.sum(0) / active.sum(0)
+    assert float(codes[active].min()) > 0 and float(mean.max()) > 2 * float(mean.min())
+    spread = codes[:, 0][active[:, 0]].std() / mean[0]
     assert float(spread) == pytest.approx(0.3, rel=0.1)
 
 

@@ -58,8 +58,8 @@ def started(activations: Activations, concepts: int, seed: int, device: str, imp
             f"all {len(part)} rows{drawn} of {activations.layer!r} are zero; there is nothing to learn from."
         )
     starts = [centres(part, concepts, generator) for _ in range(STARTS)]
-    held = [sums_over([part], start, nearly) for start in starts]
-    errors = [one.error(improve(one, start)) for one, start in zip(held, starts, strict=True)]
+    sums = [sums_over([part], start, nearly) for start in starts]
+    errors = [one.error(improve(one, start)) for one, start in zip(sums, starts, strict=True)]
     return Start(starts[errors.index(min(errors))], part)
 
 

@@ -44,7 +44,7 @@ class LeastSquares:
     def inverse(self) -> Float[Tensor, "c c"] | None:
         """The inverse of S; None where it would keep too few digits."""
         sizes = torch.linalg.eigvalsh(self.system.detach())
-        with torch.enable_grad():  # it may be asked for first where no slopes are, and then where they are
+        with torch.enable_grad():  # the first caller may need no gradient, and a later one may
             return torch.linalg.inv(self.system) if bool(sizes[-1] < INVERTIBLE * sizes[0]) else None
 
     def _compact(

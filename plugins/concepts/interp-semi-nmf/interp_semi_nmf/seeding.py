@@ -20,15 +20,15 @@ def centres(x: Float[Tensor, "n d"], concepts: int, generator: torch.Generator) 
     """
     rows = normalize(x, dim=1)
     weight = x.norm(dim=1)
-    found = _spread(rows, weight, concepts, generator)
+    directions = _spread(rows, weight, concepts, generator)
     nearest = torch.full((len(rows),), -1, device=rows.device)
     for _ in range(ROUNDS):
-        before, nearest = nearest, (rows @ found.T).argmax(dim=1)
+        before, nearest = nearest, (rows @ directions.T).argmax(dim=1)
         if torch.equal(before, nearest):
             break
         total = one_hot(nearest, concepts).to(rows).T @ (weight[:, None] * rows)
-        found = torch.where(total.norm(dim=1, keepdim=True) > 0, normalize(total, dim=1), found)
-    return found
+        directions = torch.where(total.norm(dim=1, keepdim=True) > 0, normalize(total, dim=1), directions)
+    return directions
 
 
 def _spread(

@@ -17,7 +17,7 @@ from interp_semi_nmf.nnls import nearly, nnls
 from interp_semi_nmf.seeding import centres
 from interp_semi_nmf.semi_nmf import SemiNMF, best_dictionary
 from interp_semi_nmf.space import AdditiveSpace
-from scipy.optimize import linear_sum_assignment
+from interp_semi_nmf.testing import FAMILY, Check, Factorisation, matched_cosines, name_of, planted_rows, share_missed
 from scipy.optimize import nnls as scipy_nnls
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -25,15 +25,19 @@ from torch.nn.functional import normalize
 test_contract = contract_tests("semi-nmf")
 
 
-def planted(
-    concepts: int = 8, width: int = 32, active: int = 2, noise: float = 0.02, seed: int = 0
-) -> tuple[Tensor, Tensor]:
-    """Rows that hold `active` of the directions each, and the directions."""
-    g = torch.Generator().manual_seed(seed)
-    directions = normalize(torch.randn(concepts, width, generator=g), dim=1)
-    held = torch.rand(600, concepts, generator=g).argsort(1).argsort(1) < active
-    codes = held * torch.empty(600, concepts).exponential_(generator=g)
-    return codes @ directions + noise * torch.randn(600, width, generator=g), directions
+@pytest.mark.parametrize("check", FAMILY, ids=name_of)
+def test_family(check: Check) -> None:
+    check(Factorisation(SemiNMF))
+
+
+def planted(noise: float = 0.02, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """600 rows that hold 2 of 8 directions each, with codes from an exponential distribution."""
+
+    def codes(g: torch.Generator) -> Tensor:
+        active = torch.rand(600, 8, generator=g).argsort(1).argsort(1) < 2
+        return active * torch.empty(600, 8).exponential_(generator=g)
+
+    return planted_rows(codes, 8, 32, noise, seed)
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +66,8 @@ def test_the_history_holds_the_loss_of_each_step() -> None:
     x = planted(noise=0.3)[0]
     one, two = (SemiNMF(concepts=8, steps=steps, tolerance=0.0).fit(of_rows(x)) for steps in (1, 2))
     assert two.history["loss"][:1] == one.history["loss"] and len(two.history["loss"]) == 2
-    left = float((x - two(x)).square().sum() / x.square().sum())  # with codes for the last dictionary, so no more
-    assert two.history["loss"][0] > two.history["loss"][1] >= left > 0.5 * two.history["loss"][1]
+    missed = share_missed(two, x)  # with codes for the last dictionary, so no more
+    assert two.history["loss"][0] > two.history["loss"][1] >= missed > 0.5 * two.history["loss"][1]
 
 
 def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,10 +92,8 @@ def test_rows_that_the_start_did_not_see_are_learnt_from(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_planted_directions_are_found(seed: int) -> None:
     x, directions = planted(seed=seed)
-    found = fit_concepts(of_rows(x), by=SemiNMF(concepts=8, seed=seed)).dictionary
-    cosine = found @ directions.T
-    rows, columns = linear_sum_assignment(-cosine.numpy())
-    assert float(cosine[rows, columns].mean()) > 0.9
+    space = fit_concepts(of_rows(x), by=SemiNMF(concepts=8, seed=seed))
+    assert float(matched_cosines(space.dictionary, directions)[0].mean()) > 0.9
 
 
 def test_codes_are_those_of_scipy(space: ConceptSpace) -> None:
@@ -100,16 +102,16 @@ def test_codes_are_those_of_scipy(space: ConceptSpace) -> None:
     assert torch.allclose(space.encode(x).double(), torch.from_numpy(np.stack(expected)), atol=1e-5)
 
 
-@pytest.mark.parametrize("concepts", [6, 40])
+@pytest.mark.parametrize("concepts", [6, 24])
 def test_codes_fulfil_the_conditions_of_the_optimum(concepts: int) -> None:
-    """Slopes of at least zero, and zero where the code is positive; with more concepts than width too."""
+    """A gradient of at least zero, and zero where the code is positive; with more concepts than width too."""
     g = torch.Generator().manual_seed(1)
-    dictionary = normalize(torch.randn(concepts, 20, generator=g, dtype=torch.float64), dim=1)
-    x = torch.randn(100, 20, generator=g, dtype=torch.float64)
+    dictionary = normalize(torch.randn(concepts, 12, generator=g, dtype=torch.float64), dim=1)
+    x = torch.randn(100, 12, generator=g, dtype=torch.float64)
     codes = nnls(dictionary @ dictionary.T, x @ dictionary.T)
-    slope = (codes @ dictionary - x) @ dictionary.T
-    assert codes.min() >= 0 and slope.min() > -1e-6
-    assert (codes * slope).abs().max() < 1e-6
+    gradient = (codes @ dictionary - x) @ dictionary.T
+    assert codes.min() >= 0 and gradient.min() > -1e-6
+    assert (codes * gradient).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize(("concepts", "width"), [(12, 40), (12, 5), (1, 3)])
@@ -120,9 +122,9 @@ def test_codes_of_many_rows_are_those_of_scipy(concepts: int, width: int, spread
     directions = torch.ones(concepts, width) + spread * torch.randn(concepts, width, generator=g)
     dictionary = normalize(directions.double() - float(spread == 1.0), dim=1)
     x = (torch.rand(200, concepts, generator=g).double() @ dictionary) + 0.3 * torch.randn(200, width, generator=g)
-    found = nnls(dictionary @ dictionary.T, x @ dictionary.T) @ dictionary
+    reconstruction = nnls(dictionary @ dictionary.T, x @ dictionary.T) @ dictionary
     expected = np.stack([scipy_nnls(dictionary.T.numpy(), row.numpy())[0] for row in x]) @ dictionary.numpy()
-    assert np.allclose(found.numpy(), expected, atol=1e-6)
+    assert np.allclose(reconstruction.numpy(), expected, atol=1e-6)
 
 
 def test_any_guess_gives_the_same_codes() -> None:
@@ -218,43 +220,22 @@ def test_too_few_steps_are_said() -> None:
     assert any("did not settle within 1 steps" in note for note in notes)
 
 
-def test_activations_of_zero_are_refused() -> None:
-    with pytest.raises(InputError, match="all 4 rows"):
-        SemiNMF(concepts=2).fit(of_rows(torch.zeros(4, 3)))
+def test_a_part_of_zero_of_many_activations_is_refused() -> None:
     with pytest.raises(InputError, match="all 4096 rows drawn from 5000"):
         SemiNMF(concepts=2).fit(of_rows(torch.zeros(5000, 3)))
 
 
-def test_one_row_is_its_own_concept() -> None:
-    row = torch.tensor([[3.0, -4.0]])
-    space = fit_concepts(of_rows(row), by=SemiNMF(concepts=1))
-    assert torch.allclose(space.dictionary, row / 5) and torch.allclose(space.encode(row), torch.tensor([[5.0]]))
-
-
-def test_equal_rows_are_given_back_and_idle_concepts_are_said() -> None:
-    x = torch.full((20, 3), -2.0)
-    space = fit_concepts(of_rows(x), by=SemiNMF(concepts=4))
-    assert torch.allclose(space(x), x, atol=1e-5) and bool(torch.isfinite(space.dictionary).all())
-
-
 def test_more_concepts_than_dimensions_are_learnt() -> None:
     x = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
-    space = fit_concepts(of_rows(x), by=SemiNMF(concepts=9))
-    assert float((space(x) - x).square().sum()) < 0.02 * float(x.square().sum())
-
-
-@pytest.mark.parametrize("wrong", [{"concepts": 0}, {"steps": 0}, {"tolerance": -1.0}])
-def test_parameters_that_make_no_sense_are_refused(wrong: dict) -> None:
-    with pytest.raises(InputError, match="at least 1 concept, 1 step"):
-        SemiNMF(**wrong)
+    assert share_missed(fit_concepts(of_rows(x), by=SemiNMF(concepts=9)), x) < 0.02
 
 
 def test_words_of_a_real_model_are_given_back(real_model, real_texts) -> None:
     split = real_model("emotion-minilm").split(-1)
-    words = split.activations(real_texts("emotion")[:40], granularity="word", progress=False)
+    words = split.activations(real_texts("emotion")[:10], granularity="word", progress=False)
     space = fit_concepts(words, by=SemiNMF(concepts=10))
     x = words.matrix()
-    assert float((space(x) - x).square().sum()) < 0.2 * float(x.square().sum())
+    assert share_missed(space, x) < 0.1
     assert torch.allclose(space.encode(x[:1]), space.encode(x)[:1], atol=1e-5)
 
 

@@ -32,8 +32,8 @@ class TopKNetwork(Network):
 class TopKSAE(KSparseAutoencoder):
     """Learns directions of length 1 such that each row is close to a sum of k of them with positive codes.
 
-    Nothing shrinks the codes, and the number of concepts per row is given instead of found by trying penalties. A row
-    that needs fewer still holds k, the superfluous ones with small codes.
+    Nothing shrinks the codes, and the number of concepts per row is a hyperparameter, so that no penalty needs tuning.
+    A row that needs fewer still holds k, the superfluous ones with small codes.
 
     Args:
         concepts: number of directions, at least 1.

@@ -1,83 +1,39 @@
-"""The top-k autoencoder: exactly so many codes of each row."""
+"""The top-k autoencoder: k codes of each row, and trainings that release 0.1 began."""
 
 from __future__ import annotations
+
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from interp_core.activations import of_rows
-from interp_core.concepts import ConceptSpace, fit_concepts
 from interp_core.errors import InputError
-from interp_core.testing import contract_tests
-from interp_sae.frame import Frame
+from interp_core.testing import contract_tests, dictionary_world
+from interp_sae.testing import FAMILY, K_SPARSE, Check, Trained, name_of, space_is_the_network
 from interp_topk_sae.topk import TopKNetwork, TopKSAE
-from scipy.optimize import linear_sum_assignment
-from torch import Tensor
-from torch.nn.functional import normalize
+from safetensors.torch import load_file
 
-test_contract = contract_tests("topk-sae", steps=160, learning_rate=0.15, batch_size=64)
+FIXTURE = Path(__file__).parent / "fixtures" / "checkpoint-0.1"
 
-METHOD = TopKSAE(concepts=24, active=2, steps=300, learning_rate=0.1, batch_size=128)
-FRAME = Frame(torch.tensor([1.0, -2.0, 7.0]), torch.tensor(0.25), torch.tensor(1.0))
-
-
-def planted(concepts: int = 24, width: int = 16, active: int = 2) -> tuple[Tensor, Tensor]:
-    """Rows that hold `active` of more directions than there are dimensions, off the origin, and the directions."""
-    g = torch.Generator().manual_seed(0)
-    directions = normalize(torch.randn(concepts, width, generator=g), dim=1)
-    held = torch.rand(2000, concepts, generator=g).argsort(1).argsort(1) < active
-    codes = held * (0.5 + torch.rand(2000, concepts, generator=g))
-    return codes @ directions + torch.randn(width, generator=g), directions
-
-
-def matched(one: Tensor, other: Tensor) -> float:
-    cosine = (normalize(one, dim=1) @ normalize(other, dim=1).T).abs()
-    return float(cosine[linear_sum_assignment(-cosine.numpy())].mean())
+test_contract = contract_tests("topk-sae", steps=80, learning_rate=0.3, batch_size=64)
 
 
 @pytest.fixture(scope="module")
-def space() -> ConceptSpace:
-    return fit_concepts(of_rows(planted()[0]), by=METHOD)
+def trained() -> Trained:
+    return Trained(TopKSAE(concepts=20, k=2, steps=150, learning_rate=0.1, batch_size=128))
 
 
-def test_more_planted_directions_than_dimensions_are_found(space: ConceptSpace) -> None:
-    random = torch.randn(24, 16, generator=torch.Generator().manual_seed(1))
-    assert matched(space.dictionary, planted()[1]) > 0.8 > 0.7 > matched(random, planted()[1])
+@pytest.mark.parametrize("check", [*FAMILY, *K_SPARSE], ids=name_of)
+def test_family(check: Check, trained: Trained) -> None:
+    check(trained)
 
 
-def test_directions_have_length_one(space: ConceptSpace) -> None:
-    assert torch.allclose(space.dictionary.norm(dim=1), torch.ones(24), atol=1e-6)
-
-
-def test_ten_times_the_activations_light_the_same_concepts(space: ConceptSpace) -> None:
-    x = planted()[0]
-    bigger = fit_concepts(of_rows(10 * x), by=METHOD)
-    assert ((space.encode(x) > 0) == (bigger.encode(10 * x) > 0)).float().mean() > 0.99
-
-
-def test_a_row_is_encoded_alone_as_among_others(space: ConceptSpace) -> None:
-    x = planted()[0][:100]
-    alone = torch.cat([space.encode(row[None]) for row in x])
-    assert torch.allclose(space.encode(x), alone, atol=1e-6, rtol=0)
-
-
-def test_half_precision_and_more_concepts_than_dimensions_are_fine() -> None:
-    x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
-    found = TopKSAE(concepts=9, steps=60, batch_size=32, dtype="bfloat16").fit(of_rows(x))
-    assert found.encode(x).dtype == torch.float32
-    assert (found(x[:1]) - x[:1]).isfinite().all() and (found(x) - x).square().sum() < x.square().sum()
-
-
-@pytest.mark.parametrize("active", [0, 6])
-def test_more_active_concepts_than_there_are_are_refused(active: int) -> None:
-    with pytest.raises(InputError, match=f"active={active} of 5 concepts; 1 to 5"):
-        TopKSAE(concepts=5, active=active)
-
-
-def test_exactly_so_many_codes_of_each_row_are_kept_the_largest() -> None:
-    read = torch.rand(50, 9, generator=torch.Generator().manual_seed(0)) + 0.1
-    codes = TopKNetwork(9, 3, torch.Generator(), 4).activate(read)
+def test_exactly_k_codes_of_each_row_are_kept_the_largest() -> None:
+    pre_activations = torch.rand(50, 9, generator=torch.Generator().manual_seed(0)) + 0.1
+    codes = TopKNetwork(9, 3, torch.Generator(), 4).activate(pre_activations)
     assert torch.equal((codes > 0).sum(1), torch.full((50,), 4))
-    for row, kept in zip(read, codes, strict=True):
+    for row, kept in zip(pre_activations, codes, strict=True):
         assert sorted(row.tolist())[-4:] == sorted(kept[kept > 0].tolist())
 
 
@@ -86,26 +42,40 @@ def test_codes_below_zero_are_not_kept() -> None:
     assert torch.equal(codes, torch.tensor([[0.0, 2.0, 0.0]]))
 
 
-def test_rows_have_as_many_codes_once_it_is_trained(space: ConceptSpace) -> None:
-    counts = (space.encode(planted()[0]) > 0).sum(1)
+def test_rows_have_k_codes_once_it_is_trained(trained: Trained) -> None:
+    counts = (trained.codes > 0).sum(1)
     assert int(counts.max()) == 2 and float(counts.float().mean()) > 1.9
 
 
 def test_the_space_is_the_network_in_the_units_of_the_activations() -> None:
-    g = torch.Generator().manual_seed(0)
-    network = TopKNetwork(6, 3, g, 2)
+    network = TopKNetwork(6, 3, torch.Generator().manual_seed(0), 2)
     with torch.no_grad():
-        network.bias.add_(torch.randn(6, generator=g))
-    x = 5 * torch.randn(40, 3, generator=g)
-    passed, space = network(FRAME.inside(x)), network.space(FRAME)
-    assert torch.allclose(space.encode(x), passed.codes / 0.25, atol=1e-5)
-    assert torch.allclose(space(x), passed.back / 0.25 + FRAME.centre, atol=1e-4)
+        network.bias.add_(torch.randn(6, generator=torch.Generator().manual_seed(0)))
+    space_is_the_network(network)
 
 
 def test_a_row_holds_the_root_of_the_concepts_unless_told_otherwise() -> None:
-    assert (TopKSAE(concepts=256).held, TopKSAE(concepts=5).held, TopKSAE(active=7).held) == (16, 2, 7)
+    assert (TopKSAE(concepts=256).k_in_use, TopKSAE(concepts=5).k_in_use, TopKSAE(k=7).k_in_use) == (16, 2, 7)
 
 
 def test_nothing_is_learnt_from_rows_that_are_equal() -> None:
     with pytest.raises(InputError, match="the 9 rows of 'given' are all equal"):
         TopKSAE(concepts=2).fit(of_rows(torch.ones(9, 4)))
+
+
+def test_a_training_of_release_0_1_is_resumed_to_the_dictionary_that_0_1_gave(tmp_path: Path) -> None:
+    """Stopped after 10 of 20 steps; the expected space is of 0.1 without a stop."""
+    shutil.copy(FIXTURE / "training.safetensors", tmp_path)
+    method = TopKSAE(concepts=5, steps=20, k=2, learning_rate=0.03, checkpoint=str(tmp_path), save_every=10)
+    space = method.fit(dictionary_world(rows=200)[0])
+    assert space.history["step"] == list(range(1, 21))
+    for name, tensor in load_file(FIXTURE / "expected.safetensors").items():  # other processors may round otherwise
+        assert torch.allclose(space.state_dict()[name], tensor, atol=1e-6, rtol=0), name
+
+
+def test_a_training_of_release_0_1_with_other_settings_is_refused_by_their_new_names(tmp_path: Path) -> None:
+    shutil.copy(FIXTURE / "training.safetensors", tmp_path)
+    with pytest.raises(InputError, match=r"of another training \(aux_coefficient 0\.03125, now 0\.5; k 2, now 3\)"):
+        TopKSAE(concepts=5, steps=20, k=3, learning_rate=0.03, aux_coefficient=0.5, checkpoint=str(tmp_path)).fit(
+            dictionary_world(rows=200)[0]
+        )

@@ -4,17 +4,23 @@ import re
 
 import interp_core as interp
 import pytest
+from click.testing import CliRunner
+from interp_core.cli import main
 from interp_demo import story
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], str]:
+    """What `interp demo` prints, and the page it writes: told once for all that is asked of it."""
     path = tmp_path_factory.mktemp("demo") / "report.html"
-    return list(story.tell(path)), path.read_text(encoding="utf-8")
+    done = CliRunner().invoke(main, ["demo", "--html", str(path)])
+    assert done.exit_code == 0, f"{done.output}{done.exception!r}"
+    return done.stdout.splitlines(), path.read_text(encoding="utf-8")
 
 
 def test_it_says_five_lines_and_writes_one_file(told: tuple[list[str], str]) -> None:
     lines, html = told
+    assert "</html>" in html
     assert len(lines) == 5 and lines[0].endswith("report.html")
     assert 50_000 < len(html) < 5_000_000
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", html)
