@@ -30,11 +30,11 @@ PUBLISHED = """Published for SynthSAEBench-16k at equal L0 (Chanin, Garriga-Alon
 highest explained variance and the lowest F1; Matryoshka and batch top-k the best F1; L1 the worst of the rest."""
 
 
-def random_space(truth: ConceptSpace, active: int) -> SAESpace:
+def random_space(truth: ConceptSpace, k: int) -> SAESpace:
     """As many random directions, of which the largest of each row are kept."""
     noise = torch.randn(truth.concepts, truth.width, generator=torch.Generator().manual_seed(1))
     unit = normalize(noise, dim=1)
-    return SAESpace(unit, unit, torch.zeros(truth.concepts), truth.get_buffer("mean"), active=active)
+    return SAESpace(unit, unit, torch.zeros(truth.concepts), truth.get_buffer("mean"), k=k)
 
 
 def lit(space: ConceptSpace, activations: Any) -> float:
@@ -42,20 +42,20 @@ def lit(space: ConceptSpace, activations: Any) -> float:
     return float(interp.measure(space, activations, by="l0").value)
 
 
-def trained(method: str, activations: Any, test: Any, active: int, given: dict[str, Any]) -> tuple[ConceptSpace, str]:
+def trained(method: str, activations: Any, test: Any, k: int, given: dict[str, Any]) -> tuple[ConceptSpace, str]:
     """A space with about so many concepts a row, and what that took."""
     if method in COUNTED:
-        return interp.fit_concepts(activations, by=method, active=active, **given), ""
+        return interp.fit_concepts(activations, by=method, k=k, **given), ""
     penalty, tried = PENALISED[method], {}
     for _ in range(TRIES):
         space = interp.fit_concepts(activations, by=method, penalty=penalty, **given)
         tried[penalty] = (lit(space, test), space)
-        if abs(tried[penalty][0] / active - 1) < 0.1:
+        if abs(tried[penalty][0] / k - 1) < 0.1:
             break
-        above = [p for p, (count, _) in tried.items() if count > active]  # too many: the penalty is too small
-        below = [p for p, (count, _) in tried.items() if count <= active]
+        above = [p for p, (count, _) in tried.items() if count > k]  # too many: the penalty is too small
+        below = [p for p, (count, _) in tried.items() if count <= k]
         penalty = (max(above) * min(below)) ** 0.5 if above and below else 2 * max(above) if above else min(below) / 2
-    best = min(tried, key=lambda p: abs(tried[p][0] - active))
+    best = min(tried, key=lambda p: abs(tried[p][0] - k))
     return tried[best][1], f"penalty {best:.3g}"
 
 
@@ -73,21 +73,21 @@ def main() -> None:
     """Print the table."""
     features, width, steps = [int(a) for a in sys.argv[1:4]] + [FEATURES, WIDTH, STEPS][len(sys.argv[1:4]) :]
     methods = sys.argv[4].split(",") if len(sys.argv) > 4 else [*COUNTED, *PENALISED]
-    active = round(features**0.5 / 2)
-    world = {"features": features, "width": width, "active": float(active)}
+    k = round(features**0.5 / 2)
+    world = {"features": features, "width": width, "active": float(k)}
     activations, _ = synthetic_world(rows=ROWS, **world)
     test, truth = synthetic_world(rows=TEST, part=1, **world)
-    print(f"{features} features in {width} dimensions, {active} a row; {ROWS} rows, {steps} steps; measured on {TEST}")
+    print(f"{features} features in {width} dimensions, {k} a row; {ROWS} rows, {steps} steps; measured on {TEST}")
     print(
         f"{'':22}"
         + "".join(f"{name[-9:]:>9}" for name in ("MCC", "F1", "unique", "explained", "L0", "dead", "seconds"))
     )
     print(line("the planted features", truth, (test, truth), 0.0))
-    print(line("random directions", random_space(truth, active), (test, truth), 0.0), flush=True)
+    print(line("random directions", random_space(truth, k), (test, truth), 0.0), flush=True)
     given = {"concepts": features, "steps": steps, "batch_size": 512}
     for method in methods:
         start = time.perf_counter()
-        space, note = trained(method, activations, test, active, given)
+        space, note = trained(method, activations, test, k, given)
         print(line(method, space, (test, truth), time.perf_counter() - start, note), flush=True)
     print(PUBLISHED)
 

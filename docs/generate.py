@@ -1,4 +1,4 @@
-"""Writes docs/methods.md: every method of this repository's packages, from what each declares of itself."""
+"""Writes docs/methods.md, every method of this repository's packages, and docs/faces.md, what the core exports."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 from interp_core.plugin import VERBS, Method, implementation, methods, package_of
@@ -18,6 +19,15 @@ HEAD = """\
 Made by `make docs` from what the packages declare; do not edit it by hand. `interp show NAME` prints the same of one
 method, with its whole docstring. *Needs* is what a question or activations must offer before the method will start;
 *claims* are promises that `interp check NAME` tests.
+"""
+
+
+FACES_HEAD = """\
+# Faces
+
+What packages outside may import: the names that the rooms of the core export. Made by `make docs`; do not edit it by
+hand. Whatever begins with an underscore is private. `interp_core.errors` holds the exceptions. `make lint` fails when a
+name here breaks without a warning one release before.
 """
 
 
@@ -34,6 +44,24 @@ def page() -> str:
     return "\n".join(parts)
 
 
+def faces() -> str:
+    """The page of what each face of the core exports, for authors of packages."""
+    rooms = sorted(f.name for f in (ROOT / "interp_core").iterdir() if (f / "__init__.py").is_file())
+    parts = [FACES_HEAD]
+    for name in ("interp_core", *(f"interp_core.{room}" for room in rooms)):
+        face = import_module(name)
+        parts.append(f"## {name}\n\n{inspect.cleandoc(face.__doc__ or '')}\n\n| name | what it is |\n|---|---|")
+        parts[-1] += "".join(f"\n| `{one}` | {_first_line(getattr(face, one))} |" for one in face.__all__) + "\n"
+    return "\n".join(parts)
+
+
+def _first_line(value: object) -> str:
+    if not (inspect.isroutine(value) or inspect.isclass(value)):
+        return "a type for annotations" if callable(value) or "typing" in type(value).__module__ else "a constant"
+    doc = inspect.cleandoc(getattr(value, "__doc__", None) or "").split("\n\n")[0]
+    return " ".join(doc.split()).replace("|", "\\|")
+
+
 def _entry(method: Method) -> Iterator[str]:
     made = implementation(method)
     yield f"### {method.name}\n"
@@ -46,7 +74,9 @@ def _entry(method: Method) -> Iterator[str]:
     yield f"- package: `{package_of(method)}`"
     fields = dataclasses.fields(made)
     if fields:
-        said = _meanings(inspect.getdoc(made) or "")
+        said = {
+            k: v for one in reversed(made.__mro__) for k, v in _meanings(inspect.cleandoc(one.__doc__ or "")).items()
+        }
         yield "\n| parameter | default | meaning |\n|---|---|---|"
         for field in fields:
             meaning = said.get(field.name, "").replace("|", "\\|")
@@ -68,3 +98,4 @@ def _meanings(doc: str) -> dict[str, str]:
 
 if __name__ == "__main__":
     (ROOT / "docs" / "methods.md").write_text(page(), encoding="utf-8")
+    (ROOT / "docs" / "faces.md").write_text(faces(), encoding="utf-8")

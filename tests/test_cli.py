@@ -14,7 +14,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 from interp_core.attribution import Attribution
-from interp_core.cli._main import main, parameters
+from interp_core.cli import _main, main, parameters
 from interp_core.concepts import ConceptSpace
 from interp_core.metrics import Benchmark
 from interp_core.plugin import _registry as registry

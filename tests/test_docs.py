@@ -22,7 +22,13 @@ from interp_core.plugin import _registry as registry
 from packages import packages
 
 ROOT = Path(__file__).parent.parent
-OWN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+OWN = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "SECURITY.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 READMES = [package.folder / "README.md" for package in packages()]
 PAGES = [*OWN, *READMES]
 PACKAGES = [package.name for package in packages()]
@@ -199,6 +205,55 @@ def test_every_page_of_the_documentation_is_reached_from_the_readme() -> None:
 def test_the_methods_page_is_what_the_packages_declare() -> None:
     page = runpy.run_path(str(ROOT / "docs" / "generate.py"))["page"]()
     assert text_of(ROOT / "docs" / "methods.md") == page, "run `make docs`"
+
+
+def test_the_page_of_faces_is_what_they_export() -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "generate.py"))["faces"]()
+    assert text_of(ROOT / "docs" / "faces.md") == page, "run `make docs`"
+
+
+def test_the_map_shows_the_floors_and_imports_there_are() -> None:
+    import tomllib
+
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    floors = [[room.strip() for room in layer.split("|")] for layer in contracts[0]["layers"]]
+    floors[0] = ["cli"]  # beside it only the paths of 0.1
+    page = text_of(ROOT / "docs" / "map.md")
+    picture = [re.findall(r"[a-z]+", line.split("·")[0]) for line in re.findall(r"^ *\d+  (.+)$", page, re.MULTILINE)]
+    assert picture == floors and len(floors) <= 10
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \| .+? \| (.+) \|$", page, re.MULTILINE)
+    assert [(10 - int(n), room) for n, room, _ in rows] == [(i, room) for i, f in enumerate(floors) for room in f]
+    for _, room, told in rows:
+        assert set(re.findall(r"`(\w+)`", told)) == imported_rooms(room) - {room}, room
+
+
+def imported_rooms(room: str) -> set[str]:
+    """The rooms that a room imports, late imports and those for type checkers among them."""
+    import ast
+
+    folder = ROOT / "interp_core" / room
+    files = sorted(folder.glob("_[a-z]*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+    nodes = [node for file in files for node in ast.walk(ast.parse(text_of(file))) if isinstance(node, ast.ImportFrom)]
+    return {str(n.module).split(".")[1] for n in nodes if str(n.module).startswith("interp_core.")}
+
+
+def test_the_map_leads_to_files_that_are_there_for_thirty_jobs_and_more() -> None:
+    table = text_of(ROOT / "docs" / "map.md").partition("## To change")[2]
+    rows = re.findall(r"^\| ([^|`]+) \| (.+) \|$", table, re.MULTILINE)[1:]
+    assert len(rows) >= 30
+    for job, told in rows:
+        for path in re.findall(r"`([\w/.…]+)`", told):
+            found = [*(ROOT / "interp_core").glob(path.replace("…", "*")), *ROOT.glob(path)]
+            assert found, f"{job}: {path}"
+
+
+def test_a_second_call_enters_few_files_of_the_core() -> None:
+    """What has to be read to understand a call. 25 and 28 files when the floors were laid."""
+    counts = runpy.run_path(str(ROOT / "docs" / "entered.py"))["counts"]()
+    assert len(counts["attribute"]) <= 20, counts["attribute"]
+    assert len(counts["importance"]) <= 22, counts["importance"]
 
 
 def test_the_readme_counts_the_methods_and_packages_there_are() -> None:

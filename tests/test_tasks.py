@@ -198,7 +198,7 @@ def test_an_entropy_is_measured_as_an_entropy() -> None:
     model = tiny_classifier()
     found = ask(model, TEXTS[0], score="entropy")
     assert interp.measure(found, model, by="insertion", progress=False).made_by.settings["score"] == "entropy"
-    with pytest.raises(InputError, match="leave score= out"):
+    with pytest.raises(InputError, match="leave out score="):
         interp.measure(found, model, by="insertion", score="probability", progress=False)
 
 

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from interp_core.attribution._continuation import next_token_targets
     from interp_core.attribution._function_runner import FunctionRunner, Runner
     from interp_core.attribution._method_call import explain, name_of, run_method
-    from interp_core.attribution._model_runner import ModelRunner
+    from interp_core.attribution._model_runner import Ask, ModelRunner
     from interp_core.attribution._options import Options
     from interp_core.attribution._question import Question, ask
-    from interp_core.attribution._question_builders import Ask, asker
     from interp_core.attribution._removal import Absence, Removal, absence
     from interp_core.attribution._session import PreparedText, Session
-    from interp_core.attribution._target_spec import At, Contrast, at, class_targets, contrast
+    from interp_core.attribution._target_spec import At, Contrast, at, contrast
+    from interp_core.attribution._targets import class_targets
 
 __all__ = [
     "Absence",
@@ -35,7 +35,6 @@ __all__ = [
     "Session",
     "absence",
     "ask",
-    "asker",
     "at",
     "attribute",
     "class_targets",
@@ -54,12 +53,12 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_continuation": ["next_token_targets"],
         "_function_runner": ["FunctionRunner", "Runner"],
         "_method_call": ["explain", "name_of", "run_method"],
-        "_model_runner": ["ModelRunner"],
+        "_model_runner": ["Ask", "ModelRunner"],
         "_options": ["Options"],
         "_question": ["Question", "ask"],
-        "_question_builders": ["Ask", "asker"],
         "_removal": ["Absence", "Removal", "absence"],
         "_session": ["PreparedText", "Session"],
-        "_target_spec": ["At", "Contrast", "at", "class_targets", "contrast"],
+        "_target_spec": ["At", "Contrast", "at", "contrast"],
+        "_targets": ["class_targets"],
     },
 )

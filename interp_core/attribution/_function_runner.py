@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol, runtime_checkable
 
 import torch
+from interp_core.attribution._removal import removed
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -97,12 +98,3 @@ class FunctionRunner:
             leaf = row.detach().clone().requires_grad_()
             scores = self.at(leaf[None])[0]
             yield torch.stack([torch.autograd.grad(s, leaf, retain_graph=True)[0] for s in scores])
-
-
-def removed(
-    keep: Bool[Tensor, "p u"], x: Float[Tensor, "f d"], baseline: Float[Tensor, "f d"], unit_of: Int[Tensor, " f"]
-) -> Float[Tensor, "p f d"]:
-    """The features, with those of units that are not kept replaced by the baseline."""
-    with_no_unit = torch.cat([keep, keep.new_ones(len(keep), 1)], dim=1)  # -1 reads the added column
-    stays = with_no_unit[:, unit_of.to(keep.device)]  # (p, f)
-    return torch.where(stays[:, :, None].to(x.device), x, baseline)

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from interp_core.attribution._function_runner import removed
-from interp_core.attribution._removal import Absence
+from interp_core.attribution._removal import Absence, removed
 from interp_core.errors import UnsupportedError
 from interp_core.model import (
     BatchRunner,
@@ -26,6 +25,7 @@ from interp_core.text import Encoded
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+Ask = Callable[[ModelRequest], ModelOutput]  # how a request reaches the batch runner
 Insert = Callable[[Float[Tensor, "p f d"]], Float[Tensor, "p t w"]]
 
 
@@ -42,7 +42,7 @@ class ModelRunner:
         x: (f, d) the features of the unchanged text.
         absent: what replaces a removed unit.
         owners: (f) the unit of each feature, -1 for a feature that is never removed.
-        ask: sends a request to the batch runner, possibly in passes shared with other texts; see `asker`.
+        ask: sends a request to the batch runner, possibly in passes shared with other texts; by itself if None.
 
     Examples:
         >>> from interp_core.attribution import Options, Session
@@ -64,7 +64,10 @@ class ModelRunner:
     x: Tensor
     absent: Absence
     owners: Tensor
-    ask: Callable[[ModelRequest], ModelOutput]
+    ask: Ask | None = None
+
+    def _output(self, request: ModelRequest) -> ModelOutput:
+        return self.batch_runner.run([request])[0] if self.ask is None else self.ask(request)
 
     def at(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
         if x.requires_grad and torch.is_grad_enabled():
@@ -116,7 +119,7 @@ class ModelRunner:
             return variants
 
         lengths = torch.full((len(x),), len(self.encoded))
-        return self.ask(ModelRequest(lengths, build, self.readout, self.injection, gradients=True)).gradients
+        return self._output(ModelRequest(lengths, build, self.readout, self.injection, gradients=True)).gradients
 
     def _scores(
         self,
@@ -128,7 +131,7 @@ class ModelRunner:
         if not count:
             return torch.zeros(0, len(self.readout.targets))
         lengths = torch.full((count,), len(self.encoded)) if lengths is None else lengths
-        return torch.stack(self.ask(ModelRequest(lengths, build, self.readout, injection)).scores)
+        return torch.stack(self._output(ModelRequest(lengths, build, self.readout, injection)).scores)
 
     def _rows_of(self, x: Tensor | None, count: int = 0, attention: Tensor | None = None) -> TextRows:
         """A row for each variant of the features, or `count` rows of the text as it is."""

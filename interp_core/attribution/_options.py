@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from interp_core.attribution._removal import Removal
-from interp_core.errors import InputError
 from interp_core.text import Granularity
 
 
@@ -26,9 +25,6 @@ class Options:
             standard error, other methods refuse. None for no limit.
         progress: show a progress bar in a terminal or notebook.
 
-    Raises:
-        InputError: `max_rows` is not a whole number of at least 1.
-
     Examples:
         >>> from interp_core.attribution import Options
         >>> Options(score="probability", max_rows=64)
@@ -43,7 +39,3 @@ class Options:
     max_new_tokens: int = 12
     max_rows: int | None = None
     progress: bool = True
-
-    def __post_init__(self) -> None:
-        if self.max_rows is not None and (not isinstance(self.max_rows, int) or self.max_rows < 1):
-            raise InputError(f"max_rows is {self.max_rows!r}; a whole number of at least 1 is needed.")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from interp_core.attribution._model_runner import ModelRunner
+from interp_core.attribution._model_runner import Ask, ModelRunner
 from interp_core.attribution._question import Question
 from interp_core.attribution._removal import Absence, Removal, absence
-from interp_core.model import GENERATORS, BatchRunner, Injection, Internals, ModelOutput, ModelRequest, Readout, Side
+from interp_core.model import GENERATORS, BatchRunner, Injection, Internals, Readout, Side
 from interp_core.text import NO_UNIT, DividedText
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-
-Ask = Callable[[ModelRequest], ModelOutput]
 
 
 def about_text(
@@ -90,8 +87,7 @@ def _question(
     injection, x, absent = features
     side = batch_runner.model.side_of(injection.path)
     owners = encoded.unit_of[inside(side, encoded)]
-    send = asker(batch_runner, ask)
-    runner = ModelRunner(batch_runner, encoded, readout, injection, lambda v: v, x, absent, owners, send)
+    runner = ModelRunner(batch_runner, encoded, readout, injection, lambda v: v, x, absent, owners, ask)
     return Question(
         runner,
         x=x,
@@ -108,29 +104,6 @@ def _question(
         internals=Internals(batch_runner, encoded, readout, injection),
         **more,
     )
-
-
-def asker(batch_runner: BatchRunner, ask: Ask | None) -> Ask:
-    """A function that sends requests to the batch runner.
-
-    Args:
-        batch_runner: calls the model.
-        ask: the function to use, such as one that lets several texts share passes; None for passes of their own.
-
-    Returns:
-        A function from a request to the model's output.
-
-    Examples:
-        >>> from interp_core.attribution import asker
-        >>> from interp_core.model import BatchRunner, ModelRequest, whole_text
-        >>> from interp_core.testing import tiny_classifier
-        >>> runner = BatchRunner(tiny_classifier())
-        >>> encoded = runner.model.encoder("so happy")
-        >>> request = ModelRequest(torch.tensor([len(encoded)]), whole_text(encoded))
-        >>> [logits.shape for logits in asker(runner, None)(request).logits]
-        [torch.Size([3])]
-    """
-    return ask if ask is not None else lambda request: batch_runner.run([request])[0]
 
 
 def inside(side: Side, encoded: DividedText) -> slice:

@@ -9,7 +9,7 @@ import torch
 from interp_core.errors import InputError, UnsupportedError
 from interp_core.model import WrappedModel
 from interp_core.text import DividedText
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Mode = Literal["features", "drop", "attention"]
@@ -111,3 +111,12 @@ def _replacement(model: WrappedModel, removal: Removal, name: str, x: Float[Tens
             )
         return model.embed(torch.tensor([model.tokenizer.mask_token_id]))[0]
     return model.embeddings.mean if name == "mean" else torch.zeros_like(x)
+
+
+def removed(
+    keep: Bool[Tensor, "p u"], x: Float[Tensor, "f d"], baseline: Float[Tensor, "f d"], unit_of: Int[Tensor, " f"]
+) -> Float[Tensor, "p f d"]:
+    """The features, with those of units that are not kept replaced by the baseline."""
+    with_no_unit = torch.cat([keep, keep.new_ones(len(keep), 1)], dim=1)  # -1 reads the added column
+    stays = with_no_unit[:, unit_of.to(keep.device)]  # (p, f)
+    return torch.where(stays[:, :, None].to(x.device), x, baseline)

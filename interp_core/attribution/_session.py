@@ -8,9 +8,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 import torch
+from interp_core.attribution._model_runner import Ask
 from interp_core.attribution._options import Options
 from interp_core.attribution._question import Question
-from interp_core.attribution._question_builders import Ask, about_layer, about_text, inside
+from interp_core.attribution._question_builders import about_layer, about_text, inside
 from interp_core.attribution._removal import Absence, absence, removal_name
 from interp_core.attribution._targets import TargetResolver
 from interp_core.errors import InputError, UnsupportedError
@@ -101,6 +102,9 @@ class Session:
             raise InputError("a TextModel was expected; for a layer of a split model, give its .model and layer=….")
         if not isinstance(model, WrappedModel):
             raise InputError(f"the model is {type(model).__name__}; wrap it first: interp.TextModel(model, tokenizer).")
+        limit = None if options is None else options.max_rows
+        if limit is not None and (not isinstance(limit, int) or limit < 1):
+            raise InputError(f"max_rows is {limit!r}; a whole number of at least 1 is needed.")
         self.model, self.options = model, options or Options()
         self.cost = Cost()
         self.batch_runner = BatchRunner(model, self.cost)

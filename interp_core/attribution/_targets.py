@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from interp_core.attribution._continuation import continued, next_token_targets, token_target, token_targets
 from interp_core.attribution._options import Options
-from interp_core.attribution._target_spec import At, Contrast, class_targets
+from interp_core.attribution._target_spec import At, Contrast
 from interp_core.errors import InputError, TargetError, UnsupportedError
 from interp_core.model import (
     CLASSIFIERS,
@@ -21,9 +21,10 @@ from interp_core.model import (
     Target,
     TextRows,
     WrappedModel,
+    predicted,
     whole_text,
 )
-from interp_core.text import DividedText, Encoded, Text, asks_prediction, class_index, divide, one_each, per_text
+from interp_core.text import DividedText, Encoded, Text, class_index, divide
 from jaxtyping import Float
 from torch import Tensor
 
@@ -55,7 +56,7 @@ class TargetResolver:
             )
         if head in CLASSIFIERS:
             return self._classified(texts, targets)
-        target_specs = one_each(targets, texts)
+        target_specs = _one_each(targets, texts)
         if head in GENERATORS:
             return [self._generated(text, spec) for text, spec in zip(texts, target_specs, strict=True)]
         kinds: dict[Head, Callable[[Encoded, Any, Tensor], tuple[Target, ...]]] = {
@@ -77,10 +78,10 @@ class TargetResolver:
         ]
 
     def _classified(self, texts: Sequence[Text], targets: Any) -> list[ResolvedText]:
-        target_specs = per_text(targets, texts)
+        target_specs = _per_text(targets, texts)
         encoded = [self.model.encoder(text) for text in texts]
         all_logits: list[Any] = [None] * len(texts)
-        if asks_prediction(target_specs):
+        if _asks_prediction(target_specs):
             requests = [ModelRequest(torch.tensor([len(e)]), whole_text(e)) for e in encoded]
             all_logits = [output.logits[0].float().cpu() for output in self.batch_runner.run(requests)]
         labels, head = self.model.labels, self.model.head
@@ -226,3 +227,90 @@ def _best_span(logits: Tensor, longest: int = 30) -> tuple[int, int]:
     ahead = tokens[None, :] - tokens[:, None]
     best = int(total.masked_fill((ahead < 0) | (ahead >= longest), -torch.inf).argmax())
     return best // len(tokens), best % len(tokens)
+
+
+def _asks_prediction(wanted: Any) -> bool:
+    """Whether the predicted class is among the targets, so that the text must be classified first."""
+    if isinstance(wanted, list | tuple):
+        return any(_asks_prediction(target) for target in wanted)
+    return wanted is None or (isinstance(wanted, str) and wanted == "predicted")
+
+
+def _per_text(targets: Any, texts: Sequence[Any]) -> list[Any]:
+    """The targets of each text, for targets that are classes."""
+    rows = targets.tolist() if hasattr(targets, "tolist") else targets
+    if isinstance(rows, list | tuple) and rows and all(isinstance(row, list | tuple) for row in rows):
+        if len(rows) != len(texts):
+            raise TargetError(f"{len(rows)} lists of targets were given for {len(texts)} texts; one each was expected.")
+        return list(rows)
+    return [rows] * len(texts)
+
+
+def _one_each(targets: Any, texts: Sequence[Any]) -> list[Any]:
+    """The targets of each text, for targets that are not classes, such as continuations."""
+    if isinstance(targets, list):
+        if len(targets) != len(texts):
+            raise TargetError(
+                f"{len(targets)} targets were given in a list for {len(texts)} texts; one each was expected. "
+                "Use a tuple to give several for every text."
+            )
+        return list(targets)
+    return [targets] * len(texts)
+
+
+def class_targets(
+    asked: Any, labels: Sequence[str], head: Head, logits: Float[Tensor, " v"] | None
+) -> tuple[Target, ...]:
+    """The targets of a classifier that a caller means.
+
+    Args:
+        asked: None or `"predicted"`, `"all"`, a class by name or number, a `Contrast`, a `Target`, a function of the
+            logits, or a list of these.
+        labels: the names of the v classes.
+        head: the type of the classifier's head.
+        logits: (v) the logits of the unchanged text; needed only for the predicted class.
+
+    Returns:
+        The targets, in order. The predicted classes of a multi-label head may be several.
+
+    Raises:
+        TargetError: a class that does not exist, a contrast of a class with itself, an empty list, or the predicted
+            class without logits.
+
+    Examples:
+        >>> from interp_core.attribution import class_targets
+        >>> labels = ("sad", "calm", "glad")
+        >>> (target,) = class_targets(None, labels, "single-label", torch.tensor([0.5, 2.0, -1.0]))
+        >>> target.label
+        'calm'
+        >>> targets = class_targets(["glad", interp.contrast(2, 0)], labels, "single-label", None)
+        >>> [t.label for t in targets]
+        ['glad', 'glad - sad']
+    """
+    if asked is None or (isinstance(asked, str) and asked == "predicted" and "predicted" not in labels):
+        return tuple(Target(labels[i], i) for i in predicted(logits, head))
+    if isinstance(asked, str) and asked == "all" and "all" not in labels:
+        return tuple(Target(label, i) for i, label in enumerate(labels))
+    several = asked.tolist() if hasattr(asked, "tolist") else asked
+    if isinstance(several, Sequence) and not isinstance(several, str):
+        targets = tuple(t for one in several for t in class_targets(one, labels, head, logits))
+        if not targets:
+            raise TargetError("the list of targets is empty; name at least one class.")
+        return targets
+    return (_class_target(several, labels),)
+
+
+def _class_target(target_spec: Any, labels: Sequence[str]) -> Target:
+    if isinstance(target_spec, Target):
+        if target_spec.function is None:
+            class_index(target_spec.index, labels)
+        return target_spec
+    if isinstance(target_spec, Contrast):
+        chosen, other = class_index(target_spec.chosen, labels), class_index(target_spec.other, labels)
+        if chosen == other:
+            raise TargetError(f"the contrast of {labels[chosen]!r} with itself is always 0; name two classes.")
+        return Target(f"{labels[chosen]} - {labels[other]}", chosen, against=other)
+    if callable(target_spec):
+        return Target(getattr(target_spec, "__name__", "function"), function=target_spec)
+    index = class_index(target_spec, labels)
+    return Target(labels[index], index)

@@ -19,7 +19,6 @@ from interp_core.attribution import (
     Options,
     Question,
     Session,
-    asker,
     class_targets,
     next_token_targets,
 )
@@ -90,7 +89,7 @@ def about_concepts(
     absent = Absence("zero", "features", torch.zeros_like(codes))
     owners = torch.arange(len(codes))
     place, insert = concepts.injection, concepts.insert
-    runner = ModelRunner(batch_runner, encoded, readout, place, insert, codes, absent, owners, asker(batch_runner, ask))
+    runner = ModelRunner(batch_runner, encoded, readout, place, insert, codes, absent, owners, ask)
     return Question(
         runner,
         x=codes,

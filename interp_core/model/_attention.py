@@ -18,6 +18,22 @@ SeesAttention = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor] | None]
 _one_at_a_time = threading.RLock()
 
 
+def check_release() -> None:
+    """Refuse releases of transformers in which not all attention goes through one function.
+
+    Raises:
+        UnsupportedError: this is one of them.
+    """
+    from transformers import __version__
+    from transformers.modeling_utils import AttentionInterface
+
+    if not hasattr(AttentionInterface, "get_interface"):
+        raise UnsupportedError(
+            f"attention can only be observed with transformers 5 or newer, and {__version__} is installed; install a "
+            "newer one."
+        )
+
+
 @contextmanager
 def attending(see: SeesAttention) -> Iterator[None]:
     """A context in which `see` is called with every attention of this thread's passes and may replace it.
@@ -29,9 +45,8 @@ def attending(see: SeesAttention) -> Iterator[None]:
     """
     from transformers.modeling_utils import AttentionInterface
 
-    original = getattr(AttentionInterface, "get_interface", None)
-    if original is None:
-        raise UnsupportedError("attention can only be observed with transformers 5 or newer; install it.")
+    check_release()
+    original = AttentionInterface.get_interface
     caller, count = threading.get_ident(), [0]
 
     def get_interface(self: Any, name: Any, default: Any) -> Any:

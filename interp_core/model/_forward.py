@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 from interp_core.errors import LayerError, ModelError, UnsupportedError
-from interp_core.model._heads import logits_of
 from interp_core.model._hooks import Tap, at_rest, taps
+from interp_core.model._readout import logits_of
 from interp_core.model._requests import (
     GeneratorRows,
     ModelOutput,

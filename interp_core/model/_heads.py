@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import torch
-from jaxtyping import Bool
 from torch import Tensor
 
 Head = Literal[
@@ -16,31 +14,15 @@ GENERATORS: frozenset[Head] = frozenset({"causal", "encoder-decoder"})
 VOCABULARY: frozenset[Head] = GENERATORS | {"masked"}  # predicts tokens of the vocabulary
 
 
-def logits_of(output: Any, attention: Bool[Tensor, "p t"] | None = None) -> Tensor | None:
-    """The logits in a model's output: (p, v), or (p, m, v) for a prediction at each token; None if there are none.
-
-    For extractive question answering they are (p, 2, t), start and stop over the tokens; tokens that `attention` (p, t)
-    hides have -inf.
-    """
-    if not hasattr(output, "get"):
-        return None
-    start, stop = output.get("start_logits"), output.get("end_logits")
-    if isinstance(start, Tensor) and isinstance(stop, Tensor):
-        both = torch.stack([start, stop], dim=1)
-        return both if attention is None else both.masked_fill(~attention.to(both.device)[:, None], -torch.inf)
-    logits = output.get("logits")
-    return logits if isinstance(logits, Tensor) else None
-
-
-def head_of(output: Any, model: Any, is_causal: Any) -> Head:
+def head_of(output: Any, logits: Tensor | None, model: Any, is_causal: Any) -> Head:
     """The type of head.
 
     Args:
         output: the model's output for a short text.
+        logits: those in it, see `logits_of`.
         model: the Hugging Face model.
         is_causal: called to test whether the logits at a token are independent of later tokens.
     """
-    logits = logits_of(output)
     if logits is None or logits.ndim not in (2, 3):
         return "other"
     if "start_logits" in output:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from interp_core.errors import LayerError, UnsupportedError
-from interp_core.model._attention import SeesAttention, attending, attends
+from interp_core.model._attention import SeesAttention, attending, attends, check_release
 from interp_core.model._forward import BatchRunner
 from interp_core.model._hooks import tap
 from interp_core.model._layer_capabilities import read_position
@@ -107,6 +107,8 @@ class Internals:
                 "attention and blocks can only be observed for a question about the tokens of a text, not about a "
                 "layer; leave layer=None."
             )
+        if attention is not None:
+            check_release()
         if attention is not None and not attends(model):
             raise UnsupportedError(
                 f"the attention of {model.name} cannot be seen (it has two stacks, or its own kind of attention); use "

@@ -127,6 +127,10 @@ class Layer:
         """Whether the logits depend on the layer at one position alone, so that `cls` rows determine them."""
         return self.capabilities.head_reads_one_row
 
+    @cached_property
+    def _read_position(self) -> int:
+        return read_position(self.model)
+
     def position(self, length: int) -> int:
         """The token of a text that the classifier reads, or the class token if the model is not a classifier.
 
@@ -140,7 +144,7 @@ class Layer:
             LayerError: the classifier reads several positions, or the model has no class token.
         """
         if self.model.labels:
-            return read_position(self.model) % length
+            return self._read_position % length
         if self.model.encoder.cls_position is None:
             raise LayerError(f"{self.model.name} has no class token for granularity 'cls'; use 'sample' instead.")
         return self.model.encoder.cls_position % length

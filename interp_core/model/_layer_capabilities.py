@@ -12,6 +12,7 @@ from interp_core.errors import LayerError
 from interp_core.model._heads import CLASSIFIERS
 from interp_core.model._hooks import at_rest, module_at, tap
 from interp_core.model._injection import BypassInjection, OutputInjection, passing_through
+from interp_core.model._readout import logits_of
 from interp_core.model._requests import Injection
 from interp_core.model._wrapped_model import WrappedModel
 from torch import Tensor
@@ -122,7 +123,9 @@ class LayerCapabilities:
 
     def _logits(self, ids: Tensor, states: Tensor) -> Tensor:
         with self.model.lock, torch.no_grad(), at_rest(self.model.model), self.injection.open(states):
-            logits: Tensor = self.model.forward(ids, torch.ones_like(ids))["logits"]
+            logits = logits_of(self.model.forward(ids, torch.ones_like(ids)))
+        if logits is None:
+            raise LayerError(f"{self.model.name} gives no logits, so that no position is read for them.")
         return logits.float().cpu()
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from interp_core.errors import TargetError
 from interp_core.model._heads import GENERATORS, VOCABULARY, Head
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 Space = Literal["logit", "probability", "log-probability", "entropy"]
@@ -253,3 +253,19 @@ def predicted(logits: Float[Tensor, " v"] | None, head: Head) -> list[int]:
         above: list[int] = torch.nonzero(logits > 0).flatten().tolist()
         return above or [int(logits.argmax())]
     return [int(logits.argmax())]
+
+
+def logits_of(output: Any, attention: Bool[Tensor, "p t"] | None = None) -> Tensor | None:
+    """The logits in a model's output: (p, v), or (p, m, v) for a prediction at each token; None if there are none.
+
+    For extractive question answering they are (p, 2, t), start and stop over the tokens; tokens that `attention` (p, t)
+    hides have -inf.
+    """
+    if not hasattr(output, "get"):
+        return None
+    start, stop = output.get("start_logits"), output.get("end_logits")
+    if isinstance(start, Tensor) and isinstance(stop, Tensor):
+        both = torch.stack([start, stop], dim=1)
+        return both if attention is None else both.masked_fill(~attention.to(both.device)[:, None], -torch.inf)
+    logits = output.get("logits")
+    return logits if isinstance(logits, Tensor) else None

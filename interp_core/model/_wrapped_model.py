@@ -13,8 +13,9 @@ import torch
 from interp_core.errors import InputError, LayerError, ModelError
 from interp_core.model._embeddings import Embeddings
 from interp_core.model._encoder_decoder import model_inputs, side_of, start_id
-from interp_core.model._heads import CLASSIFIERS, Head, head_of, logits_of
+from interp_core.model._heads import CLASSIFIERS, Head, head_of
 from interp_core.model._hooks import at_rest, blocks_of, module_at
+from interp_core.model._readout import logits_of
 from interp_core.model._requests import PaddedBatch, Side
 from interp_core.text import Encoder, max_tokens
 from jaxtyping import Float, Int
@@ -95,14 +96,19 @@ class WrappedModel:
         return Path(getattr(self.config, "_name_or_path", "") or "").name or type(self.model).__name__
 
     @property
+    def _embedding(self) -> nn.Parameter:
+        """The table of the embeddings, as it is now."""
+        return module_at(self.model, self.embeddings.paths[0]).get_parameter("weight")
+
+    @property
     def device(self) -> torch.device:
         """The device of the embeddings. Inputs are moved there; nothing else is moved."""
-        return next(self.embeddings.module.parameters()).device
+        return self._embedding.device
 
     @property
     def dtype(self) -> torch.dtype:
         """The data type of the embeddings."""
-        return next(self.embeddings.module.parameters()).dtype
+        return self._embedding.dtype
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -123,7 +129,7 @@ class WrappedModel:
         output = self._try(self.some_ids())
         logits = logits_of(output)
         self._width = 0 if logits is None else logits.shape[-1]
-        return head_of(output, self.model, self._is_causal)
+        return head_of(output, logits, self.model, self._is_causal)
 
     @cached_property
     def blocks(self) -> tuple[str, ...]:
@@ -166,8 +172,8 @@ class WrappedModel:
             InputError: an id is out of range for the embeddings.
         """
         ids, attention = batch.ids, batch.attention
-        if int(ids.max()) >= self.embeddings.count:
-            count = self.embeddings.count
+        count = len(self._embedding)
+        if int(ids.max()) >= count:
             raise InputError(
                 f"the tokenizer gives id {int(ids.max())}, but the model has {count} embeddings; load the tokenizer of "
                 "this model."

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
 from interp_core.errors import InputError
@@ -20,8 +21,18 @@ def options_of(verb: Callable[..., Any]) -> list[str]:
     return [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
 
 
-def suggestion(name: str, parameters: Iterable[str], verb: Callable[..., Any] | None = None) -> str:
-    """What an unknown name may stand for, a parameter of the method or an option of the verb, as a sentence."""
+def suggestion(
+    name: str,
+    parameters: Iterable[str],
+    verb: Callable[..., Any] | None = None,
+    renamed: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """What an unknown name may stand for, a parameter of the method or an option of the verb, as a sentence.
+
+    `renamed` leads from parameters of earlier releases to their names now.
+    """
+    if name in renamed:
+        return f" {name!r} is called {renamed[name]!r} now."
     fields, options = list(parameters), options_of(verb) if verb is not None else []
     near = difflib.get_close_matches(name, [*fields, *options], n=1)
     if not near:

@@ -253,7 +253,7 @@ def _made(name: str, kind: Kind | None, parameters: Mapping[str, Any], verb: Cal
     fields = [f.name for f in dataclasses.fields(made)] if dataclasses.is_dataclass(made) else list(parameters)
     unknown = next((key for key in parameters if key not in fields), None)
     if unknown is not None:
-        hint = suggestion(unknown, fields, verb)
+        hint = suggestion(unknown, fields, verb, getattr(made, "RENAMED", {}))
         raise InputError(
             f"{name!r} has no parameter {unknown!r}; its parameters are {', '.join(fields) or 'none'}.{hint}"
         )

@@ -12,7 +12,18 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from interp_core.errors import InputError
-from interp_core.plugin import PROGRAM, PROGRAM_SOURCE, Kind, Method, declaration_of, method, package_of, version_of
+from interp_core.plugin import (
+    PROGRAM,
+    PROGRAM_SOURCE,
+    Kind,
+    Method,
+    declaration_of,
+    find_method,
+    implementation,
+    method,
+    package_of,
+    version_of,
+)
 
 
 @dataclass
@@ -152,7 +163,9 @@ def made_again(made: MadeBy, kind: Kind) -> Any:
     """
     if made.package in ("", PROGRAM):
         raise InputError(f"{made.method} is not installed, so it cannot be made again by name; give method=….")
-    return method(f"{made.package}/{made.method}", kind, **made.parameters)
+    name = f"{made.package}/{made.method}"
+    renamed = getattr(implementation(find_method(name, kind)), "RENAMED", {})  # parameters of earlier releases
+    return method(name, kind, **{renamed.get(key, key): value for key, value in made.parameters.items()})
 
 
 def parameters_of(method: object) -> dict[str, Any]:

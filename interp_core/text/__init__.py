@@ -8,9 +8,8 @@ import lazy_loader
 if TYPE_CHECKING:
     from interp_core.text._corpus import batched_by_size, one_by_one, read_column
     from interp_core.text._encoded import NO_UNIT, DividedText, Encoded, Unit
-    from interp_core.text._encoder import Encoder, max_tokens
+    from interp_core.text._encoder import Encoder, Text, as_texts, max_tokens
     from interp_core.text._granularity import Granularity, Spans, clause_spans, divide, pool, sentence_spans, word_spans
-    from interp_core.text._inputs import Text, as_texts, asks_prediction, one_each, per_text
     from interp_core.text._labels import Item, class_index, with_labels
 
 __all__ = [
@@ -24,15 +23,12 @@ __all__ = [
     "Text",
     "Unit",
     "as_texts",
-    "asks_prediction",
     "batched_by_size",
     "class_index",
     "clause_spans",
     "divide",
     "max_tokens",
     "one_by_one",
-    "one_each",
-    "per_text",
     "pool",
     "read_column",
     "sentence_spans",
@@ -45,9 +41,8 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     submod_attrs={
         "_corpus": ["batched_by_size", "one_by_one", "read_column"],
         "_encoded": ["DividedText", "Encoded", "NO_UNIT", "Unit"],
-        "_encoder": ["Encoder", "max_tokens"],
+        "_encoder": ["Encoder", "Text", "as_texts", "max_tokens"],
         "_granularity": ["Granularity", "Spans", "clause_spans", "divide", "pool", "sentence_spans", "word_spans"],
-        "_inputs": ["Text", "as_texts", "asks_prediction", "one_each", "per_text"],
         "_labels": ["Item", "class_index", "with_labels"],
     },
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -11,9 +11,10 @@ import torch
 from interp_core.errors import InputError, UnsupportedError
 from interp_core.text._chat_template import rendered
 from interp_core.text._encoded import Encoded
-from interp_core.text._inputs import Text
 from torch import nn
 
+Message = Mapping[str, Any]
+Text = str | tuple[str, str] | Sequence[Message]  # a text, a pair such as question and context, or a chat
 NO_LIMIT = 1_000_000  # tokens
 BETWEEN = "\n"  # shown between the two texts of a pair, and between a source and its translation
 
@@ -301,3 +302,35 @@ def _first_position(model: nn.Module, table: int) -> int:
         if isinstance(module, nn.Embedding) and module.num_embeddings == table and module.padding_idx is not None:
             return module.padding_idx + 1
     return 0
+
+
+def as_texts(texts: Any) -> list[Text]:
+    """One text or several, as a list.
+
+    Args:
+        texts: a string, a chat (a list of messages), or an iterable of texts, each a string, a pair or a chat.
+
+    Returns:
+        The texts; what each of them is, is checked when it is encoded.
+
+    Raises:
+        InputError: `texts` is a table, or not iterable.
+
+    Examples:
+        >>> from interp_core.text import as_texts
+        >>> as_texts("so sad")
+        ['so sad']
+        >>> as_texts([{"role": "user", "content": "Are you sad?"}])
+        [[{'role': 'user', 'content': 'Are you sad?'}]]
+    """
+    if isinstance(texts, str) or _is_chat(texts):
+        return [texts]
+    if isinstance(texts, Mapping) or hasattr(texts, "columns") or not isinstance(texts, Iterable):
+        raise InputError(
+            f"the texts are {type(texts).__name__}; a string or a list of strings was expected (of a table, a column)."
+        )
+    return [str(t) if isinstance(t, str) else t for t in texts]
+
+
+def _is_chat(texts: Any) -> bool:
+    return isinstance(texts, list) and bool(texts) and all(isinstance(m, Mapping) and "content" in m for m in texts)
