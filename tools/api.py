@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-FIRST = ""
+FIRST = "82a959893dbe10c48dcca876cce5c13223ce90b8"
 
 
 def git(*arguments: str) -> str:
