@@ -18,10 +18,10 @@ Texts = Callable[..., list[str]]
 
 @pytest.fixture(scope="module")
 def emotion(real_model: Model, real_texts: Texts) -> tuple[Any, Any]:
-    """The classifier split at its last block, and 1,000 texts read there with their labels."""
+    """The classifier split at its last block, and 400 texts read there with their labels."""
     model = real_model("emotion-minilm")
-    texts = real_texts("emotion")[:1000]
-    labels = real_texts("emotion", column="label")[:1000]
+    texts = real_texts("emotion")[:400]
+    labels = real_texts("emotion", column="label")[:400]
     split = model.split(-1)
     return split, split.activations(texts, granularity="cls", predictions=True, labels=labels, progress=False)
 
@@ -34,16 +34,16 @@ def space(emotion: tuple[Any, Any]) -> interp.ConceptSpace:
 def test_importance_runs_the_head_once_a_batch_and_nothing_below_it(
     emotion: tuple[Any, Any], space: interp.ConceptSpace, blocks_that_run: Any
 ) -> None:
-    """1,000 texts, 20 concepts, 6 classes."""
+    """400 texts, 20 concepts, 6 classes: more than are held at once, so that their parts are seen as well."""
     split, held = emotion
     assert split.head_reads_one_row  # tried once for a model, on a text of four words
     seen = blocks_that_run(split.model)
     found = interp.importance(split, space, held, by="input-x-gradient", progress=False)
     full, rest = divmod(len(held.texts), TEXTS_AT_A_TIME)
     batches = full * math.ceil(TEXTS_AT_A_TIME / MOST_IN_FLIGHT) + math.ceil(rest / MOST_IN_FLIGHT)
-    assert found.per_text.shape == (1000, 6, 20)
+    assert found.per_text.shape == (400, 6, 20)
     assert found.made_by.cost.forwards <= batches
-    assert found.made_by.cost.rows == found.made_by.cost.tokens == 1000
+    assert found.made_by.cost.rows == found.made_by.cost.tokens == 400
     assert not set(seen)
 
 

@@ -37,7 +37,9 @@ def main() -> int:
     griffe = str(Path(sys.executable).with_name("griffe"))
     command = [griffe, "check", "interp_core", "--against", before, "--format", "oneline", "--no-color"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    print(f"api: compared with {before}: {'broken' if done.returncode else 'nothing breaks'}.\n{done.stdout}{done.stderr}")
+    print(
+        f"api: compared with {before}: {'broken' if done.returncode else 'nothing breaks'}.\n{done.stdout}{done.stderr}"
+    )
     return done.returncode
 
 

@@ -8,7 +8,8 @@ import lazy_loader
 if TYPE_CHECKING:
     from interp_core.activations._activations import Activations, of_rows
     from interp_core.activations._classes import classes_of, names_of
-    from interp_core.activations._covariance import directions, mean_of, moments, orient_by_skewness
+    from interp_core.activations._covariance import directions, mean_of, moments
+    from interp_core.activations._orientation import orient_by_skewness
     from interp_core.activations._shards import cut_notes
     from interp_core.activations._store import Store, remaining
 
@@ -31,7 +32,8 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     submod_attrs={
         "_activations": ["Activations", "of_rows"],
         "_classes": ["classes_of", "names_of"],
-        "_covariance": ["directions", "mean_of", "moments", "orient_by_skewness"],
+        "_covariance": ["directions", "mean_of", "moments"],
+        "_orientation": ["orient_by_skewness"],
         "_shards": ["cut_notes"],
         "_store": ["Store", "remaining"],
     },

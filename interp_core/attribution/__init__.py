@@ -9,15 +9,15 @@ if TYPE_CHECKING:
     from interp_core.attribution._attribute import attribute
     from interp_core.attribution._attribution import Attribution
     from interp_core.attribution._continuation import next_token_targets
+    from interp_core.attribution._contrast import Contrast, contrast
     from interp_core.attribution._function_runner import FunctionRunner, Runner
     from interp_core.attribution._method_call import explain, name_of, run_method
-    from interp_core.attribution._model_runner import Ask, ModelRunner
     from interp_core.attribution._options import Options
     from interp_core.attribution._question import Question, ask
+    from interp_core.attribution._question_builders import Ask, ModelRunner
     from interp_core.attribution._removal import Absence, Removal, absence
     from interp_core.attribution._session import PreparedText, Session
-    from interp_core.attribution._target_spec import At, Contrast, at, contrast
-    from interp_core.attribution._targets import class_targets
+    from interp_core.attribution._targets import At, at, class_targets
 
 __all__ = [
     "Absence",
@@ -51,14 +51,14 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_attribute": ["attribute"],
         "_attribution": ["Attribution"],
         "_continuation": ["next_token_targets"],
+        "_contrast": ["Contrast", "contrast"],
         "_function_runner": ["FunctionRunner", "Runner"],
         "_method_call": ["explain", "name_of", "run_method"],
-        "_model_runner": ["Ask", "ModelRunner"],
         "_options": ["Options"],
         "_question": ["Question", "ask"],
+        "_question_builders": ["Ask", "ModelRunner"],
         "_removal": ["Absence", "Removal", "absence"],
         "_session": ["PreparedText", "Session"],
-        "_target_spec": ["At", "Contrast", "at", "contrast"],
-        "_targets": ["class_targets"],
+        "_targets": ["At", "at", "class_targets"],
     },
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from interp_core.attribution._target_spec import Contrast
+from interp_core.attribution._contrast import Contrast
 from interp_core.errors import InputError, TargetError
 from interp_core.model import Target, WrappedModel, at_rest
 from interp_core.results import Cost

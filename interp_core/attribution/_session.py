@@ -8,10 +8,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 import torch
-from interp_core.attribution._model_runner import Ask
 from interp_core.attribution._options import Options
 from interp_core.attribution._question import Question
-from interp_core.attribution._question_builders import about_layer, about_text, inside
+from interp_core.attribution._question_builders import Ask, about_layer, about_text, inside
 from interp_core.attribution._removal import Absence, absence, removal_name
 from interp_core.attribution._targets import TargetResolver
 from interp_core.errors import InputError, UnsupportedError

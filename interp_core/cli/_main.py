@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 import sys
 from collections import Counter
 from importlib import import_module
@@ -103,7 +102,7 @@ def list_methods(kind: Any, plain: bool) -> None:
     listed, broken = methods(kind), failures()
     if plain:
         reasons = [{"package": p.package, "version": p.version, "failure": p.failure} for p in broken]
-        click.echo(json.dumps({"methods": [_described(m) for m in listed], "failures": reasons}, indent=1))
+        click.echo(_as_json({"methods": [_described(m) for m in listed], "failures": reasons}))
         return
     names = Counter(m.name for m in listed)
     shown = {m: m.name if names[m.name] == 1 else f"{package_of(m)}/{m.name}" for m in listed}
@@ -128,7 +127,7 @@ def show(name: str, plain: bool) -> None:
     fields = [(f.name, f.default) for f in dataclasses.fields(made)] if dataclasses.is_dataclass(made) else []
     if plain:
         data = {**_described(method), "parameters": {key: _jsonable(value) for key, value in fields}}
-        click.echo(json.dumps(data, indent=1))
+        click.echo(_as_json(data))
         return
     click.secho(f"{method.name} ({method.kind})", bold=True)
     click.echo(f"{method.summary}\n")
@@ -165,7 +164,7 @@ def check(name: str, pairs: tuple[str, ...], plain: bool) -> None:
         rows = [
             {"check": o.check.name, "passed": o.passed, "message": o.message, "mend": o.check.mend} for o in outcomes
         ]
-        click.echo(json.dumps({"method": name, "checks": rows}, indent=1))
+        click.echo(_as_json({"method": name, "checks": rows}))
     else:
         click.echo(f"{name}: {len(outcomes) - failed} of {len(outcomes)} promises kept.")
     sys.exit(1 if failed else 0)
@@ -188,7 +187,15 @@ def _described(method: Method) -> dict[str, Any]:
     return {**plain, "package": package_of(method), "version": version_of(method)}
 
 
+def _as_json(data: Any) -> str:
+    import json  # here, so that a plain listing does not load it
+
+    return json.dumps(data, indent=1)
+
+
 def _jsonable(value: Any) -> Any:
+    import json
+
     try:
         json.dumps(value)
     except TypeError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -126,6 +125,8 @@ def parameters(pairs: tuple[str, ...]) -> dict[str, Any]:
         >>> parameters(("samples=500", "kind=ridge", "signed=true"))
         {'samples': 500, 'kind': 'ridge', 'signed': True}
     """
+    import json
+
     values = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")

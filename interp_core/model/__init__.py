@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from interp_core.model._layer import Layer
     from interp_core.model._layers import Layers
     from interp_core.model._loading import load
-    from interp_core.model._readout import Readout, Space, Target, predicted, readout_of
+    from interp_core.model._logits_to_scores import Readout, Space, Target, predicted, readout_of
     from interp_core.model._requests import (
         GeneratorRows,
         Injection,
@@ -79,7 +79,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_layer": ["Layer"],
         "_layers": ["Layers"],
         "_loading": ["load"],
-        "_readout": ["Readout", "Space", "Target", "predicted", "readout_of"],
+        "_logits_to_scores": ["Readout", "Space", "Target", "predicted", "readout_of"],
         "_requests": [
             "GeneratorRows",
             "Injection",

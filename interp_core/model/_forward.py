@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from interp_core.errors import LayerError, ModelError, UnsupportedError
 from interp_core.model._hooks import Tap, at_rest, taps
-from interp_core.model._readout import logits_of
+from interp_core.model._logits_to_scores import logits_of
 from interp_core.model._requests import (
     GeneratorRows,
     ModelOutput,

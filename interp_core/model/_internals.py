@@ -12,8 +12,8 @@ from interp_core.errors import LayerError, UnsupportedError
 from interp_core.model._attention import SeesAttention, attending, attends, check_release
 from interp_core.model._forward import BatchRunner
 from interp_core.model._hooks import tap
-from interp_core.model._layer_capabilities import read_position
-from interp_core.model._readout import Readout
+from interp_core.model._logits_to_scores import Readout
+from interp_core.model._read_position import read_position
 from interp_core.model._requests import GeneratorRows, Injection, ModelRequest, TextRows, text_rows
 from interp_core.model._wrapped_model import WrappedModel
 from interp_core.text import Encoded

@@ -9,8 +9,9 @@ import torch
 from interp_core.errors import LayerError
 from interp_core.model._forward import BatchRunner
 from interp_core.model._hooks import module_at
-from interp_core.model._layer_capabilities import LayerCapabilities, read_position
-from interp_core.model._readout import predicted
+from interp_core.model._layer_capabilities import LayerCapabilities
+from interp_core.model._logits_to_scores import predicted
+from interp_core.model._read_position import head_reads_one_row, read_position
 from interp_core.model._requests import Injection, ModelRequest, whole_text
 from interp_core.model._wrapped_model import WrappedModel
 from interp_core.text import DividedText, Encoded, Granularity, pool
@@ -122,10 +123,10 @@ class Layer:
         """Where states enter: above the skipped blocks if a trial shows equal outputs, else by replacing the output."""
         return self.capabilities.injection
 
-    @property
+    @cached_property
     def head_reads_one_row(self) -> bool:
         """Whether the logits depend on the layer at one position alone, so that `cls` rows determine them."""
-        return self.capabilities.head_reads_one_row
+        return head_reads_one_row(self.capabilities)
 
     @cached_property
     def _read_position(self) -> int:

@@ -9,10 +9,9 @@ from typing import Any
 
 import torch
 from interp_core.errors import LayerError
-from interp_core.model._heads import CLASSIFIERS
 from interp_core.model._hooks import at_rest, module_at, tap
 from interp_core.model._injection import BypassInjection, OutputInjection, passing_through
-from interp_core.model._readout import logits_of
+from interp_core.model._logits_to_scores import logits_of
 from interp_core.model._requests import Injection
 from interp_core.model._wrapped_model import WrappedModel
 from torch import Tensor
@@ -30,41 +29,6 @@ class LayerCapabilities:
     def injection(self) -> Injection:
         """Where states enter: above the skipped blocks if a trial shows equal outputs, else by replacing the output."""
         return self._bypass() or OutputInjection(self.model.model, self.path)
-
-    @cached_property
-    def head_reads_one_row(self) -> bool:
-        """Whether the logits depend on the layer at one position alone, so that `cls` rows determine them."""
-        if not isinstance(self.injection, BypassInjection) or self.model.head not in CLASSIFIERS:
-            return False
-        ids, states = self._random_states()
-        try:
-            at = read_position(self.model) % ids.shape[1]
-        except LayerError:
-            return False
-        whole = self._logits(ids, states)
-        alone = self._logits(ids[:, at : at + 1], states[:, at : at + 1])
-        return torch.allclose(whole, alone, atol=1e-5, rtol=1e-4)
-
-    @cached_property
-    def read_position(self) -> int:
-        """The only position at which the states of this layer change the logits: 0, or negative, from the end.
-
-        Raises:
-            LayerError: several positions do, or none.
-        """
-        ids, states = self._random_states()
-        plain = self._logits(ids, states)
-        moved = []
-        for i in range(ids.shape[1]):
-            other = states.clone()
-            other[:, i] += 1 + states[:, i].flip(-1)
-            moved += [] if _close(self._logits(ids, other), plain) else [i]
-        if len(moved) != 1:
-            raise LayerError(
-                f"the head of {self.model.name} reads {len(moved)} of {ids.shape[1]} positions, not one; "
-                "use granularity 'sample', 'word' or 'token'."
-            )
-        return moved[0] if moved[0] == 0 else moved[0] - ids.shape[1]
 
     @cached_property
     def runs_once(self) -> bool:
@@ -87,7 +51,7 @@ class LayerCapabilities:
         if self.path not in blocks:
             return None
         below = blocks[: blocks.index(self.path) + 1]
-        ids, states = self._random_states()
+        ids, states = self.random_states()
         model = self.model.model
         with self.model.lock, torch.no_grad(), at_rest(model), tap(model, self.path, replace=states):
             samples = _outputs(model, below, lambda: self.model.forward(ids, torch.ones_like(ids)))
@@ -106,9 +70,10 @@ class LayerCapabilities:
                     skipped = self.model.forward(ids, mask)
             except (RuntimeError, ValueError, IndexError):
                 return False
-        return all(_close(whole.get(key), skipped.get(key)) for key in OUTPUTS)
+        return all(close(whole.get(key), skipped.get(key)) for key in OUTPUTS)
 
-    def _random_states(self) -> tuple[Tensor, Tensor]:
+    def random_states(self) -> tuple[Tensor, Tensor]:
+        """The ids of a short text, and changed states of this layer for it."""
         ids = self.model.some_ids()
         with (
             self.model.lock,
@@ -121,23 +86,17 @@ class LayerCapabilities:
         noise = torch.randn(states.shape, generator=torch.Generator().manual_seed(0))
         return ids, states + noise.to(states) * states.std()
 
-    def _logits(self, ids: Tensor, states: Tensor) -> Tensor:
+    def logits_from(self, ids: Tensor, states: Tensor) -> Tensor:
+        """The logits of the model that goes on from these states of the layer.
+
+        Raises:
+            LayerError: the model gives none.
+        """
         with self.model.lock, torch.no_grad(), at_rest(self.model.model), self.injection.open(states):
             logits = logits_of(self.model.forward(ids, torch.ones_like(ids)))
         if logits is None:
             raise LayerError(f"{self.model.name} gives no logits, so that no position is read for them.")
         return logits.float().cpu()
-
-
-def read_position(model: WrappedModel) -> int:
-    """The only position of the last block that a classifier reads: 0, or negative, from the end.
-
-    Raises:
-        LayerError: the classifier reads several positions, or none.
-    """
-    if "read position" not in model.tried:
-        model.tried["read position"] = LayerCapabilities(model, model.blocks[-1]).read_position
-    return int(model.tried["read position"])
 
 
 def _outputs(model: Any, paths: Sequence[str], run: Callable[[], Any]) -> list[Any]:
@@ -153,7 +112,7 @@ def _outputs(model: Any, paths: Sequence[str], run: Callable[[], Any]) -> list[A
     return [outputs[path] for path in paths]
 
 
-def _close(one: Any, other: Any) -> bool:
+def close(one: Any, other: Any) -> bool:
     if not isinstance(one, Tensor) or not isinstance(other, Tensor):
         return one is None and other is None
     return torch.allclose(one.float(), other.float(), atol=1e-5, rtol=1e-4)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
-from interp_core.model._readout import Readout
+from interp_core.model._logits_to_scores import Readout
 from interp_core.text import Encoded
 from jaxtyping import Bool, Float, Int
 from torch import Tensor

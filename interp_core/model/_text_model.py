@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from interp_core.errors import InputError
 from interp_core.model._attention import attends
-from interp_core.model._layer_capabilities import read_position
 from interp_core.model._layers import Layers
+from interp_core.model._read_position import read_position
 from interp_core.model._split import SplitModel
 from interp_core.model._wrapped_model import WrappedModel
 

@@ -15,7 +15,7 @@ from interp_core.model._embeddings import Embeddings
 from interp_core.model._encoder_decoder import model_inputs, side_of, start_id
 from interp_core.model._heads import CLASSIFIERS, Head, head_of
 from interp_core.model._hooks import at_rest, blocks_of, module_at
-from interp_core.model._readout import logits_of
+from interp_core.model._logits_to_scores import logits_of
 from interp_core.model._requests import PaddedBatch, Side
 from interp_core.text import Encoder, max_tokens
 from jaxtyping import Float, Int

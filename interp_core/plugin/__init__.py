@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from interp_core.plugin._arguments import named_options
     from interp_core.plugin._catalogue import catalogue
     from interp_core.plugin._declaration import API, GROUP, PROGRAM_SOURCE, VERBS, Claim, Kind, Method, Need, hookimpl
+    from interp_core.plugin._discovery import Plugin
     from interp_core.plugin._moved import moved
     from interp_core.plugin._registry import (
         PROGRAM,
-        Plugin,
         declaration_of,
         failures,
         find_method,
@@ -64,9 +64,9 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_catalogue": ["catalogue"],
         "_declaration": ["API", "Claim", "GROUP", "Kind", "Method", "Need", "PROGRAM_SOURCE", "VERBS", "hookimpl"],
         "_moved": ["moved"],
+        "_discovery": ["Plugin"],
         "_registry": [
             "PROGRAM",
-            "Plugin",
             "declaration_of",
             "failures",
             "find_method",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -34,6 +33,8 @@ def suggestion(
     if name in renamed:
         return f" {name!r} is called {renamed[name]!r} now."
     fields, options = list(parameters), options_of(verb) if verb is not None else []
+    import difflib
+
     near = difflib.get_close_matches(name, [*fields, *options], n=1)
     if not near:
         return ""

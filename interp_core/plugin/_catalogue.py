@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
-from importlib import resources
 
 
 @cache
@@ -19,5 +17,8 @@ def catalogue() -> dict[str, dict[str, str]]:
         >>> catalogue()["methods"]["lime"], catalogue()["commands"]["demo"]
         ('interp-lime', 'interp-demo')
     """
+    import json  # when a name is not known, and not in a listing
+    from importlib import resources
+
     text = resources.files("interp_core.plugin").joinpath("catalogue.json").read_text(encoding="utf-8")
     return dict(json.loads(text))

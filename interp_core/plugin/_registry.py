@@ -6,48 +6,22 @@ Neither torch nor numpy is imported here: an implementation is imported on first
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import random
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from typing import Any
 
-import pluggy
 from interp_core.errors import BrokenPluginError, DuplicateMethodError, InputError, PluginError, UnknownMethodError
-from interp_core.plugin import _hookspecs
 from interp_core.plugin._arguments import suggestion
 from interp_core.plugin._catalogue import catalogue
-from interp_core.plugin._declaration import API, GROUP, VERBS, Kind, Method
+from interp_core.plugin._declaration import GROUP, VERBS, Kind, Method
+from interp_core.plugin._discovery import Plugin, read
 from interp_core.plugin._requirements import unmet
 
 PROGRAM = "program"  # stands for the package of methods that a program registers
-
-
-@dataclasses.dataclass(frozen=True)
-class Plugin:
-    """An installed package with the methods that it declares, or the reason why it could not be read.
-
-    Attributes:
-        package: the name of the distribution; `PROGRAM` for methods that a program registers.
-        version: its version; empty for a program.
-        methods: the methods that it declares.
-        failure: why the package is broken, in one line; None if it is not.
-
-    Examples:
-        >>> from interp_core.plugin import plugins
-        >>> [plugin] = [p for p in plugins() if p.package == "interp-occlusion"]
-        >>> [method.name for method in plugin.methods], plugin.failure
-        (['occlusion'], None)
-    """
-
-    package: str
-    version: str
-    methods: tuple[Method, ...] = ()
-    failure: str | None = None
 
 
 _registered: list[Method] = []
@@ -351,44 +325,13 @@ def only(*declared: Method) -> Iterator[None]:
 
 @cache
 def _installed() -> tuple[Plugin, ...]:
-    return tuple(_read(entry) for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name))
-
-
-def _read(entry: EntryPoint) -> Plugin:
-    package, release = (entry.dist.name, entry.dist.version) if entry.dist else (entry.name, "")
-    try:
-        with redirect_stdout(sys.stderr):  # plugins must not print into the output of a command
-            return Plugin(package, release, tuple(_declared(entry.load())))
-    except (Exception, SystemExit) as error:
-        reason = f"{type(error).__name__}: {error}"
-        advice = unmet(package) if isinstance(error, ImportError) else ""
-        return Plugin(package, release, failure=" ".join(f"{reason} {advice}".split()))
-
-
-def _declared(plugin: object) -> Iterator[Method]:
-    """Call the hook of one plugin, with a manager of its own so that it cannot affect others, and check the methods."""
-    manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(_hookspecs)
-    manager.register(plugin)
-    manager.check_pending()
-    if not manager.hook.interp_methods.get_hookimpls():
-        raise BrokenPluginError("no function interp_methods() marked with @hookimpl was found; add one.")
-    results: list[Iterable[Method]] = manager.hook.interp_methods()
-    if not results:
-        raise BrokenPluginError("interp_methods() gave None; it must yield interp_core.plugin.Method values.")
-    for value in results[0]:
-        if not isinstance(value, Method):
-            raise BrokenPluginError(f"interp_methods() gave {value!r}; it must yield interp_core.plugin.Method values.")
-        if value.api != API:
-            newer = "pip install -U interp-core" if value.api > API else "install a newer version of the package"
-            raise BrokenPluginError(
-                f"{value.name!r} declares api={value.api!r}, and this interp-core speaks api={API}: {newer}."
-            )
-        yield value
+    return tuple(read(entry) for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name))
 
 
 def _unknown(name: str, short: str, kind: Kind | None) -> str:
     known = sorted({m.name for m in methods(kind)})
+    import difflib
+
     near = difflib.get_close_matches(short, known, n=1, cutoff=0.7)
     package = catalogue()["methods"].get(short, f"interp-{short}")
     broken = [p for p in failures() if p.package in (package, short)]

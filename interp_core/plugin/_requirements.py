@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, requires, version
+from typing import TYPE_CHECKING
 
-from packaging.requirements import Requirement
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 
 def unmet(package: str) -> str:
     """The unmet requirements of a distribution and the command that installs them, as a sentence, if there are any."""
+    from packaging.requirements import Requirement  # imported when something is missing, since it takes long
+
     try:
         needed = [Requirement(line) for line in requires(package) or ()]
     except PackageNotFoundError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from interp_core.testing._tiny_models import planted_model, state_of, tiny_class
 from torch import Tensor
 
 TEXTS = ["i feel so happy today", "the old cat was never calm and always cold", "sad"]
+
+FEW_SAMPLES = 128
 
 
 def _scores(method: Any, question: Question) -> Tensor:
@@ -77,6 +80,8 @@ def signs_are_kept(_method: Method, instance: Any) -> None:
 
 def company_is_irrelevant(_method: Method, instance: Any) -> None:
     """A text has the same scores alone and together with others, on whichever side the tokenizer pads."""
+    if getattr(instance, "samples", 0) > FEW_SAMPLES:
+        instance = dataclasses.replace(instance, samples=FEW_SAMPLES)  # as good a test, and sooner done
     for model in (tiny_classifier(), tiny_generator()):
         alone = [attribute(model, text, by=instance, **_few(model))[0].scores for text in TEXTS]
         for side in ("left", "right"):

@@ -1,0 +1,45 @@
+"""A target that is a difference: why this class or token rather than that?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A target that is a difference: why `chosen` rather than `other`? Made by `contrast`.
+
+    Attributes:
+        chosen: a class, a tag or a next token, by name or number; its score counts positively.
+        other: what it is compared with; its score is subtracted.
+
+    Examples:
+        >>> from interp_core.attribution import Contrast
+        >>> interp.contrast("joy", "love") == Contrast(chosen="joy", other="love")
+        True
+    """
+
+    chosen: int | str
+    other: int | str
+
+
+def contrast(chosen: int | str, other: int | str) -> Contrast:
+    """A target whose score is score(chosen) - score(other).
+
+    Args:
+        chosen: a class, a tag or a next token, by name or number.
+        other: what it is compared with.
+
+    Returns:
+        A value for `targets=`.
+
+    Examples:
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> (attribution,) = interp.attribute(
+        ...     model, "so happy", by="occlusion", targets=interp.contrast(0, "class 1"), progress=False
+        ... )
+        >>> attribution.targets[0].label, attribution.scores.tolist()
+        ('class 0 - class 1', [[0.0, 4.0]])
+    """
+    return Contrast(chosen, other)
