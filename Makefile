@@ -24,7 +24,7 @@ quick: $(VENV)/.test
 
 # the core's tests and those of five packages with the oldest transformers that is supported; see docs/compatibility.md
 compatibility: $(OLDER)/.ready
-	OMP_NUM_THREADS=1 $(OLDER)/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal -m "not slow and not current" \
+	OMP_NUM_THREADS=1 $(OLDER)/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal -m "not real and not current" \
 		tests $(foreach name,$(FIVE),$(wildcard plugins/*/$(name)))
 
 lint: $(VENV)/.test api

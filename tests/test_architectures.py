@@ -7,6 +7,8 @@ import pytest
 import torch
 from interp_core.testing import tiny_classifier, tiny_generator, tiny_llama, tiny_translator
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["i feel so happy today and the sun was warm", "sad", "the old dog was never calm"]
 GIVEN = ["the day was good", "cat", "never and never"]
 MADE: dict[str, Callable[[], interp.TextModel]] = {

@@ -13,6 +13,8 @@ from interp_core.statistics._intervals import t_quantile
 from interp_core.testing import planted_model
 from scipy import stats
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [f"i was {a} and {b} today" for a in ("so", "very") for b in ("happy", "sad", "angry", "glad")]
 WORTH = {"happy": (3.0, -1.0), "sad": (-2.0, 2.0), "angry": (-1.0, 1.5), "glad": (1.0, 0.0), "and": (0.2, 0.1)}
 

@@ -21,6 +21,8 @@ from interp_core.plugin import _registry as registry
 from interp_core.results import load_result
 from interp_core.testing import tiny_classifier, tiny_generator
 
+pytestmark = [pytest.mark.slow, pytest.mark.current]
+
 TEXT = "i feel so angry about love today"
 WORDS = TEXT.split()
 

@@ -21,6 +21,8 @@ from interp_core.cli import main
 from interp_core.plugin import _registry as registry
 from packages import packages
 
+pytestmark = [pytest.mark.slow, pytest.mark.current]
+
 ROOT = Path(__file__).parent.parent
 OWN = [
     ROOT / "README.md",

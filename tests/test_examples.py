@@ -18,6 +18,8 @@ import pytest
 import torch
 from interp_core.plugin import _registry
 
+pytestmark = pytest.mark.current
+
 ROOT = Path(__file__).parent.parent
 ROOMS = sorted(folder.name for folder in (ROOT / "interp_core").iterdir() if (folder / "__init__.py").is_file())
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS

@@ -8,7 +8,10 @@ import torch
 from interp_core.attribution import Options, Session
 from interp_core.errors import UnsupportedError
 from interp_core.testing import state_of, tiny_classifier, tiny_filler, tiny_generator, tiny_llama, tiny_translator
+from transformers.modeling_utils import AttentionInterface
 
+SEEN = hasattr(AttentionInterface, "get_interface")
+needs_5 = pytest.mark.skipif(not SEEN, reason="attention can only be observed with transformers 5")
 MAKERS = [tiny_classifier, tiny_filler, tiny_generator, tiny_llama]
 TEXT = "i feel so [MASK] today and the cat"
 
@@ -22,6 +25,7 @@ def asked(model: interp.TextModel, **options: object) -> interp.Question:
     return session.question(prepared, (states, states))
 
 
+@needs_5
 @pytest.mark.parametrize("make", MAKERS)
 @pytest.mark.parametrize("kind", ["sdpa", "eager"])
 def test_the_weights_are_those_that_transformers_gives_out(make, kind: str) -> None:  # type: ignore[no-untyped-def]
@@ -37,6 +41,7 @@ def test_the_weights_are_those_that_transformers_gives_out(make, kind: str) -> N
         assert torch.allclose(found, own.expand_as(found), atol=1e-5)
 
 
+@needs_5
 @pytest.mark.parametrize("make", MAKERS)
 def test_weights_put_in_are_used_and_carry_gradients(make) -> None:  # type: ignore[no-untyped-def]
     question, leaves = asked(make()), []
@@ -75,6 +80,7 @@ def test_where_a_score_is_read_is_known_for_every_head() -> None:
     assert filled.internals.read_at[0].argmax() == filled.targets[0].position
 
 
+@needs_5
 def test_looking_leaves_no_trace_and_other_threads_see_nothing() -> None:
     from transformers.modeling_utils import AttentionInterface
 
@@ -101,6 +107,7 @@ def _fails(*_given: object) -> None:
     raise RuntimeError("stop here")
 
 
+@needs_5
 def test_what_cannot_be_seen_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="leave layer=None"):
         asked(tiny_classifier(), layer=0).internals.run(1)
@@ -108,3 +115,10 @@ def test_what_cannot_be_seen_is_refused() -> None:
     (prepared,) = session.prepare(["sad"], ["cat"], "word")
     with pytest.raises(UnsupportedError, match="two stacks"):
         session.question(prepared).internals.run(1, attention=lambda *_: None)
+
+
+@pytest.mark.parametrize("by", ["attention-rollout", "value-zeroing", "attention-x-gradient"])
+def test_a_release_in_which_attention_cannot_be_seen_is_named(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transformers.modeling_utils.AttentionInterface", type("Older", (), {}))
+    with pytest.raises(UnsupportedError, match=r"transformers 5 or newer, and \d+\.\d+"):
+        interp.attribute(tiny_classifier(), TEXT.replace("[MASK]", "sad"), by=by, progress=False)

@@ -12,6 +12,8 @@ from interp_core.errors import InputError
 from interp_core.testing import state_of, tiny_classifier, tiny_generator
 from torch import Tensor
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["i feel so happy today", "the old dog was never calm", "sad"]
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from packages import packages
 
+pytestmark = pytest.mark.current
+
 HEAVY = ("torch", "numpy", "transformers", "jinja2", "safetensors", "sklearn")
 DECLARATIONS = [package.folder / package.module / "__init__.py" for package in packages()]
 

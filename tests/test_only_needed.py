@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [pytest.mark.slow, pytest.mark.current]
+
 ROOT = Path(__file__).parent.parent
 OTHERS = ("sklearn", "datasets", "openai")
 ATTRIBUTE = f"""

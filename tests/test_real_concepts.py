@@ -12,6 +12,8 @@ import torch
 from interp_core.attribution._session import MOST_IN_FLIGHT
 from interp_core.concepts._questions import TEXTS_AT_A_TIME
 
+pytestmark = [pytest.mark.slow, pytest.mark.real]
+
 Model = Callable[[str], interp.TextModel]
 Texts = Callable[..., list[str]]
 

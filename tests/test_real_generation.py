@@ -6,6 +6,8 @@ import interp_core as interp
 import pytest
 import torch
 
+pytestmark = [pytest.mark.slow, pytest.mark.real]
+
 Model = Callable[[str], interp.TextModel]
 PROMPT = "i feel so happy because you"
 GIVEN = " are my friend and i love you"

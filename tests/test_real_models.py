@@ -10,6 +10,8 @@ import pytest
 import torch
 from interp_core.text import word_spans
 
+pytestmark = [pytest.mark.slow, pytest.mark.real]
+
 EMOTION_WORDS = {
     "sadness": (
         "sad sadness unhappy depressed miserable lonely hopeless heartbroken hurt gloomy ashamed guilty empty "

@@ -19,6 +19,8 @@ from interp_core.plugin import Method, catalogue
 from interp_core.plugin import _registry as registry
 from packages import packages
 
+pytestmark = pytest.mark.current
+
 ROOT = Path(__file__).parent.parent
 HEAD = "from interp_core.plugin import Method, hookimpl\n"
 HOOK = HEAD + (

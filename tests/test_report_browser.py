@@ -17,6 +17,8 @@ from interp_core.reporting import fragment, report
 from interp_core.results import Cost, MadeBy
 from interp_core.text import Encoded, Unit
 
+pytestmark = [pytest.mark.slow, pytest.mark.current]
+
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 QUIET = ("quic", "background-networking", "component-update", "sync")
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", *(f"--disable-{name}" for name in QUIET)]

@@ -24,6 +24,8 @@ import pytest
 from interp_core.plugin import Kind, methods, write_plugin
 from packages import SHELVES, outputs, packages, table
 
+pytestmark = pytest.mark.current
+
 ROOT = Path(__file__).parent.parent
 CORE = sorted((ROOT / "interp_core").rglob("*.py"))
 PACKAGES = packages()

@@ -18,6 +18,8 @@ from interp_core.errors import InputError
 from interp_core.plugin import Kind, write_plugin
 from interp_core.plugin._scaffolding import render_pyproject
 
+pytestmark = [pytest.mark.slow, pytest.mark.current]
+
 ROOT = Path(__file__).parent.parent
 KINDS = get_args(Kind)
 CHECK = (

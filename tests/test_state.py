@@ -13,6 +13,8 @@ from interp_core.errors import InputError, UnsupportedError
 from interp_core.plugin import _registry as registry
 from interp_core.testing import PlantedSpace, TopicLLM, state_of, tiny_classifier, tiny_generator
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["i feel so happy today", "the old dog was never calm", "sad"]
 
 

@@ -20,6 +20,8 @@ from interp_core.model import TextModel
 from interp_core.results import load_result
 from interp_core.testing import tiny_classifier, tiny_generator
 
+pytestmark = pytest.mark.slow
+
 WORDS = ["happy", "sad", "calm", "glad", "sun", "rain", "dog", "cat", "tree", "house"]
 
 

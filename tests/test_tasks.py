@@ -283,7 +283,7 @@ def test_the_models_own_translation_is_what_it_generates(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["bart", "t5"])
 def test_gradients_reach_both_stacks_and_each_of_their_layers(kind: str) -> None:
-    model = tiny_translator(kind)
+    model = tiny_translator(kind, **({"initializer_factor": 0.7} if kind == "t5" else {}))  # smooth enough to integrate
     stacks = (
         ("model.encoder.layers.0", "model.decoder.layers.0")
         if kind == "bart"

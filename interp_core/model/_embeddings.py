@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from interp_core.errors import InputError
-from interp_core.model._hooks import at_rest, module_at
+from interp_core.model._hooks import at_rest, module_at, stack_of
 from interp_core.model._injection import EncoderDecoderInjection, OutputInjection
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -34,7 +34,7 @@ class Embeddings:
         self.model, self.lock = model, lock
         owners: list[Any] = [model]
         if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
-            owners = [model.get_encoder(), model.get_decoder()]  # type: ignore[operator]
+            owners = [stack_of(model, "encoder"), stack_of(model, "decoder")]
         self.paths = tuple(self._path(owner) for owner in owners)
 
     @property

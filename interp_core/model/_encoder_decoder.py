@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from interp_core.model._hooks import stack_of
 from interp_core.model._requests import PaddedBatch, Side
 from torch import Tensor
 
@@ -34,6 +35,6 @@ def model_inputs(batch: PaddedBatch, start: int) -> dict[str, Tensor]:
 
 def side_of(model: Any, path: str) -> Side:
     """Whether a module of an encoder-decoder model processes the tokens of the source or those of the target."""
-    encoder = model.get_encoder()
+    encoder = stack_of(model, "encoder")
     root = next(name for name, module in model.named_modules() if module is encoder)
     return "source" if path == root or path.startswith(f"{root}.") else "target"

@@ -206,6 +206,12 @@ def repack(output: Any, value: Tensor) -> Any:
     return [value, *output[1:]] if isinstance(output, list) else value
 
 
+def stack_of(model: Any, which: str) -> Any:
+    """The `"encoder"` or `"decoder"` of an encoder-decoder model; transformers 4 names them only below some heads."""
+    own = getattr(model, f"get_{which}", None) or getattr(model.base_model, f"get_{which}")
+    return own()
+
+
 @contextmanager
 def at_rest(model: nn.Module) -> Iterator[None]:
     """A context in which the model is in evaluation mode with frozen weights. Every flag is restored at its end.

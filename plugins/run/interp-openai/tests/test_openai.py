@@ -197,6 +197,15 @@ def test_openai_itself_wants_a_key_and_another_server_does_not(server, monkeypat
         OpenAI(key_from="MY_KEY").generate(asking("anything"))
 
 
+@pytest.fixture
+def heeds_interrupts():
+    """What was started in the background ignores interrupts; the test is about those that arrive."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_interrupts")
 def test_an_interrupt_stops_everything_at_once(server):
     main = threading.main_thread().ident
     threading.Timer(0.5, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
