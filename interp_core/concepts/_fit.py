@@ -8,7 +8,7 @@ import torch
 from interp_core.activations import Activations
 from interp_core.concepts._space import ConceptSpace
 from interp_core.errors import InputError, ModelError, UnsupportedError
-from interp_core.plugin import declaration_of, resolve
+from interp_core.plugin import declaration_of, methods, resolve
 from interp_core.results import Cost, made_by
 
 
@@ -86,9 +86,10 @@ def _check(method: Any, activations: Activations) -> None:
         raise InputError(f"the rows of {activations.layer!r} contain NaN or infinity; concepts need finite values.")
     lowest = float(ranges[:, 0].min())
     if "nonnegative" in needs and lowest < 0:
+        others = ", ".join(m.name for m in methods("concepts") if "nonnegative" not in m.needs)
         raise UnsupportedError(
             f"{name} needs non-negative activations; {activations.layer!r} goes down to {lowest:.3g}. "
-            "Split after an activation function, or use semi-nmf."
+            f"Split after an activation function, or use a method for any activations: {others or 'none is installed'}."
         )
     if "labels" in needs and activations.labels is None:
         raise UnsupportedError(f"{name} needs labels; make the activations with split.activations(…, labels=…).")

@@ -112,7 +112,7 @@ class Internals:
         if attention is not None and not attends(model):
             raise UnsupportedError(
                 f"the attention of {model.name} cannot be seen (it has two stacks, or its own kind of attention); use "
-                "a method that needs only scores or gradients, such as occlusion."
+                "a method that needs only scores or gradients."
             )
         mask = torch.ones(rows, len(self.encoded), dtype=torch.bool)
         copies: TextRows = text_rows(self.encoded, mask)
