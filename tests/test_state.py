@@ -28,10 +28,12 @@ def story(model: interp.TextModel) -> None:
     """Every attribution method and every driver on one model."""
     options = {"max_new_tokens": 3} if model.head == "causal" else {"targets": "all"}
     for method in interp.methods("attribution"):
+        fields = {f.name for f in dataclasses.fields(registry.implementation(method))}
+        few = interp.method(method.name, **{k: v for k, v in (("samples", 48), ("steps", 8)) if k in fields})
         found = []
         for layer in (0, None):
             with contextlib.suppress(UnsupportedError):  # of what looks into the model, and cannot here
-                found = interp.attribute(model, TEXTS, by=method.name, layer=layer, progress=False, **options)
+                found = interp.attribute(model, TEXTS, by=few, layer=layer, progress=False, **options)
         for metric in interp.methods("metric") if found and method.name in ("occlusion", "input-x-gradient") else ():
             if metric.measures == "attribution":
                 marked = [[[(0, len(text.split()[0]))] for text in TEXTS]] if "labels" in metric.needs else []

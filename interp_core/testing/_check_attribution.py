@@ -17,7 +17,7 @@ from torch import Tensor
 
 TEXTS = ["i feel so happy today", "the old cat was never calm and always cold", "sad"]
 
-FEW_SAMPLES = 128
+FEW_SAMPLES = 64
 
 
 def _scores(method: Any, question: Question) -> Tensor:
