@@ -128,8 +128,9 @@ def test_show_for_programs_has_the_parameters_with_their_defaults() -> None:
 
 
 @pytest.mark.parametrize("command", ["show", "check"])
-def test_an_unknown_method_is_refused_with_the_package_to_install(command: str) -> None:
-    assert "pip install interp-anchors" in refused(command, "anchors")
+def test_an_unknown_method_is_refused_with_the_installed_ones_and_no_guess(command: str) -> None:
+    said = refused(command, "anchors")
+    assert "No installed method is called 'anchors'." in said and "occlusion" in said and "pip install" not in said
 
 
 def test_check_of_a_sound_method_keeps_all_and_says_so() -> None:
@@ -268,7 +269,7 @@ def test_attribute_explains_a_continuation_of_a_generator(tiny_lm: Path) -> None
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--by", "anchors"], "pip install interp-anchors"),
+        (["--by", "anchors"], "No installed method is called 'anchors'"),
         (["--by", "insertion"], "'metric'"),
         (["--by", "lime", "--set", "n=3"], "no parameter 'n'"),
         (["--by", "lime", "--set", "samples=-3"], "samples is -3"),
@@ -429,7 +430,7 @@ def test_a_method_that_fails_is_told_apart_and_the_others_go_on(tiny: Path, data
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--by", "anchors", "--measure", "insertion"], "pip install interp-anchors"),
+        (["--by", "anchors", "--measure", "insertion"], "No installed method is called 'anchors'"),
         (["--by", "lime", "--measure", "lime"], "'attribution'"),
         (["--by", "lime", "--measure", "insertion", "--set", "samples=20"], "such as lime.samples=20"),
         (["--by", "lime", "--measure", "insertion", "--set", "occlusion.samples=20"], "name the method or metric"),
@@ -618,3 +619,16 @@ def test_a_command_that_cannot_be_imported_is_said_in_one_line_and_takes_no_othe
 def test_a_command_whose_package_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_main, "entry_points", lambda **_asked: [])
     assert refused("demo") == "interp: the command 'demo' is in a separate package: pip install interp-demo.\n"
+
+
+def test_two_commands_of_one_name_are_said_and_neither_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [EntryPoint(name, f"a_module_that_nobody_has:{name}", "interp.commands") for name in ("twice", "list")]
+    entries.insert(0, EntryPoint("twice", "another_module:twice", "interp.commands"))
+    monkeypatch.setattr(
+        _main, "entry_points", lambda **asked: [e for e in entries if asked.get("name", e.name) == e.name]
+    )
+    twice = "the command 'twice' is declared by twice and twice; uninstall all but one, or rename it in its package."
+    shadowed = "the command 'list' of list is not reached: interp-core has one of this name; rename it."
+    assert refused("twice") == f"interp: {twice}\n"
+    assert json.loads(told("list", "--json"))["clashes"] == [shadowed, twice]
+    assert all(f"broken  {clash}" in told("list") for clash in (shadowed, twice))

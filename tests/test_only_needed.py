@@ -119,10 +119,10 @@ def test_a_new_plugin_can_be_written_from_an_installed_core(fresh: Fresh, tmp_pa
     assert (tmp_path / "interp-mine" / "interp_mine" / "mine.py").is_file()
 
 
-def test_asking_for_anchors_names_the_package_to_install(fresh: Fresh) -> None:
-    done = fresh.interp("attribute", "--model", "any-model", "--by", "anchors", "a text")
+def test_asking_for_occlusion_names_the_package_to_install(fresh: Fresh) -> None:
+    done = fresh.interp("attribute", "--model", "any-model", "--by", "occlusion", "a text")
     assert done.returncode == 1
-    assert "pip install interp-anchors" in done.stderr
+    assert "pip install interp-occlusion" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

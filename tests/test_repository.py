@@ -289,6 +289,12 @@ def test_a_path_of_0_1_is_one_line_that_warns_and_names_the_face(name: str) -> N
         _ = old.nothing
 
 
+def test_the_page_lists_the_paths_of_0_1_that_forward() -> None:
+    page = (ROOT / "docs/compatibility.md").read_text(encoding="utf-8").split("## Modules of 0.1")[1]
+    forwarding = {p.stem for p in (ROOT / "interp_core").glob("*.py") if "= moved(" in p.read_text(encoding="utf-8")}
+    assert set(re.findall(r"`(\w+)`", page)) - {"interp_core"} == forwarding
+
+
 def test_what_a_stranger_imported_from_0_1_still_works_and_warns() -> None:
     for line in (
         "from interp_core.question import Question, ask",

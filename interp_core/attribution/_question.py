@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from inspect import signature
 from typing import Any
 
 import torch
@@ -107,11 +109,11 @@ class Question:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if "_memory" in vars(self):
-            raise AttributeError(
-                f"a Question is read-only, so {name!r} cannot be set; ask question.replace({name}=…), "
-                "question.with_budget(max_rows) for another limit, or question.moved(x) for other features."
-            )
+            raise AttributeError(f"a Question is read-only, so {name!r} cannot be set.{_instead(name)}")
         super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a Question is read-only, so {name!r} cannot be deleted.")
 
     @property
     def rows(self) -> int:
@@ -206,12 +208,37 @@ class Question:
     def replace(self, **changes: Any) -> Question:
         """A copy with some parts replaced. It does not remember scores or rows.
 
+        The runner has features, a baseline, units, targets and a removal of its own. Where one of these is replaced,
+        the runner must be given too, so that the question and its scores speak of the same.
+
         Args:
             **changes: the new parts, by the names of the constructor's arguments.
 
         Raises:
-            TypeError: a name is not an argument of the constructor.
+            InputError: a name is not an argument of the constructor, or the runner is needed and not given.
+
+        Examples:
+            >>> from interp_core.attribution import ask
+            >>> question = ask(lambda v: 10 * v.sum(1), torch.tensor([[1.0], [2.0]]))
+            >>> question.replace(spread=2.0).spread
+            2.0
+            >>> question.replace(x=torch.zeros(2, 1))
+            Traceback (most recent call last):
+            interp_core.errors.InputError: the runner of this question computes with its own 'x', so that replacing 'x'
+            alone would not change the scores; give `runner=` too, or ask question.moved(x).
         """
+        unknown = next((name for name in changes if name not in _PARTS), None)
+        if unknown is not None:
+            near = get_close_matches(unknown, _PARTS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise InputError(f"a Question has no part {unknown!r}; its parts are {', '.join(_PARTS)}.{hint}")
+        owned = next((name for name in changes if name in _OF_THE_RUNNER), None)
+        if owned is not None and "runner" not in changes:
+            moved = ", or ask question.moved(x)" if owned == "x" else ""
+            raise InputError(
+                f"the runner of this question computes with its own {owned!r}, so that replacing {owned!r} alone would "
+                f"not change the scores; give `runner=` too{moved}."
+            )
         parts = {name: value for name, value in vars(self).items() if name != "_memory"}
         return type(self)(**{**parts, **changes})
 
@@ -277,6 +304,21 @@ class Question:
                 "lower `samples` or `steps`, or choose larger units."
             )
         self._memory.rows += rows
+
+
+_PARTS = tuple(name for name in signature(Question.__init__).parameters if name != "self")
+_OF_THE_RUNNER = ("x", "baseline", "unit_of", "units", "targets", "removal")
+
+
+def _instead(name: str) -> str:
+    """What to ask instead of setting a part, as a sentence; empty where there is nothing to ask."""
+    if name == "x":
+        return " Ask question.moved(x)."
+    if name == "max_rows":
+        return " Ask question.with_budget(max_rows)."
+    if name in _OF_THE_RUNNER:
+        return f" Ask question.replace({name}=…, runner=…)."
+    return f" Ask question.replace({name}=…)." if name in _PARTS else ""
 
 
 def _spread(x: Float[Tensor, "f d"], baseline: Float[Tensor, "f d"]) -> float:

@@ -59,8 +59,11 @@ class _Group(click.Group):
         if name in COMMANDS:
             command: click.Command = getattr(import_module(f"{_HERE}.{COMMANDS[name]}"), name)
             return command
-        for entry in entry_points(group=PACKAGED, name=name):
-            return _packaged(entry)
+        entries = list(entry_points(group=PACKAGED, name=name))
+        if len(entries) > 1:
+            return _refusing(name, _clash(name, entries))
+        if entries:
+            return _packaged(entries[0])
         package = catalogue()["commands"].get(name)
         if package is not None:
             raise InputError(f"the command {name!r} is in a separate package: pip install {package}.")
@@ -76,13 +79,38 @@ def _packaged(entry: EntryPoint) -> click.Command:
         reason = f"{entry.value!r} is not a click command"
     except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}"
-    package = entry.dist.name if entry.dist else entry.name
-    message = f"the command {entry.name!r} of {package} is broken: {reason}"
+    return _refusing(entry.name, f"the command {entry.name!r} of {_package(entry)} is broken: {reason}")
 
+
+def _refusing(name: str, message: str) -> click.Command:
     def refuse() -> None:
         raise BrokenPluginError(message)
 
-    return click.Command(entry.name, callback=refuse, help=message, context_settings={"ignore_unknown_options": True})
+    return click.Command(name, callback=refuse, help=message, context_settings={"ignore_unknown_options": True})
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist else entry.name
+
+
+def _clash(name: str, entries: list[EntryPoint]) -> str:
+    several = " and ".join(sorted(map(_package, entries)))
+    return f"the command {name!r} is declared by {several}; uninstall all but one, or rename it in its package."
+
+
+def _clashes() -> list[str]:
+    """What is wrong with the names of the packages' commands, a sentence each. No command is imported."""
+    own = {*main.commands, *COMMANDS}
+    named: dict[str, list[EntryPoint]] = {}
+    for entry in entry_points(group=PACKAGED):
+        named.setdefault(entry.name, []).append(entry)
+    return [
+        f"the command {name!r} of {_package(entries[0])} is not reached: interp-core has one of this name; rename it."
+        if name in own
+        else _clash(name, entries)
+        for name, entries in sorted(named.items())
+        if name in own or len(entries) > 1
+    ]
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -98,11 +126,11 @@ as_json = click.option("--json", "plain", is_flag=True, help="Print JSON for pro
 @click.option("--kind", type=click.Choice(list(VERBS)), help="Only methods of this kind.")
 @as_json
 def list_methods(kind: Any, plain: bool) -> None:
-    """List the installed methods, and the packages that are broken."""
-    listed, broken = methods(kind), failures()
+    """List the installed methods, the packages that are broken, and commands of one name."""
+    listed, broken, clashes = methods(kind), failures(), _clashes()
     if plain:
         reasons = [{"package": p.package, "version": p.version, "failure": p.failure} for p in broken]
-        click.echo(_as_json({"methods": [_described(m) for m in listed], "failures": reasons}))
+        click.echo(_as_json({"methods": [_described(m) for m in listed], "failures": reasons, "clashes": clashes}))
         return
     names = Counter(m.name for m in listed)
     shown = {m: m.name if names[m.name] == 1 else f"{package_of(m)}/{m.name}" for m in listed}
@@ -115,6 +143,8 @@ def list_methods(kind: Any, plain: bool) -> None:
         click.echo("No methods are installed. Install a package such as interp-lime.")
     for plugin in broken:
         click.secho(f"broken  {plugin.package} {plugin.version}: {plugin.failure}", fg="red")
+    for clash in clashes:
+        click.secho(f"broken  {clash}", fg="red")
 
 
 @main.command()

@@ -333,10 +333,11 @@ def _unknown(name: str, short: str, kind: Kind | None) -> str:
     import difflib
 
     near = difflib.get_close_matches(short, known, n=1, cutoff=0.7)
-    package = catalogue()["methods"].get(short, f"interp-{short}")
-    broken = [p for p in failures() if p.package in (package, short)]
+    package = catalogue()["methods"].get(short)  # of other names none is said: a guess could be a stranger's
+    broken = [p for p in failures() if p.package in (package, short, f"interp-{short}")]
     hints = [f"Did you mean {near[0]!r}?"] if near else []
     hints += [f"The package {p.package} is installed and broken: {p.failure}" for p in broken]
-    if not broken:
-        hints.append(f"If it is in a separate package: pip install {package}.")
-    return f"No installed method is called {name!r}. {' '.join(hints)} Installed: {', '.join(known) or 'none'}."
+    if package and not broken:
+        hints.append(f"It is in a separate package: pip install {package}.")
+    hints.append(f"Installed: {', '.join(known) or 'none'}.")
+    return f"No installed method is called {name!r}. {' '.join(hints)}"

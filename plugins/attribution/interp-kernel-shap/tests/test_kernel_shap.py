@@ -281,7 +281,7 @@ def test_what_does_not_matter_to_a_target_takes_nothing_of_it(samples: int) -> N
     question.runner.function = lambda v: torch.cat([whole(v), v[:, 0], v[:, 0] + v[:, 1]], dim=1)
     applicable = torch.ones(4, 14, dtype=torch.bool)
     applicable[2, 1:] = applicable[3, 2:] = False
-    question = question.replace(targets=(*targets, *targets), applicable=applicable)
+    question = question.replace(targets=(*targets, *targets), applicable=applicable, runner=question.runner)
     scores, error = KernelShap(samples=samples).attribute(question)
     assert torch.allclose(scores[2], torch.eye(14, dtype=scores.dtype)[0], atol=1e-9) and not error[2].any()
     assert not scores[3, 2:].any() and not error[3, 2:].any() and float(scores[3].sum()) == pytest.approx(2)

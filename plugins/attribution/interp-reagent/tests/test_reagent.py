@@ -88,7 +88,8 @@ def test_each_unit_is_replaced_once_a_deal_by_words_of_the_vocabulary() -> None:
 
 def test_all_features_of_a_unit_go_together_and_those_of_none_stay() -> None:
     question = ask(lambda v: v.sum((1, 2))[:, None], torch.arange(5.0)[:, None])
-    question = question.replace(units=question.units[:2], unit_of=torch.tensor([-1, 0, 0, 1, -1]), applicable=None)
+    parts = {"units": question.units[:2], "unit_of": torch.tensor([-1, 0, 0, 1, -1]), "applicable": None}
+    question = question.replace(**parts, runner=question.runner)
     question = question.replace(background=torch.full((1, 1), 9.0))
     seen = watched(question)
     Reagent(samples=60).attribute(question)

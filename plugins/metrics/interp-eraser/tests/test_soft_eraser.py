@@ -104,7 +104,7 @@ def test_units_that_cannot_matter_and_features_of_no_unit_stay_whole() -> None:
     """What must stay is worth a hundred times the rest."""
     question = additive([1.0, 2.0, 100.0, 100.0])
     question = question.replace(applicable=torch.tensor([[True, True, False, True]]))
-    question = question.replace(unit_of=torch.tensor([0, 1, 2, -1]))
+    question = question.replace(unit_of=torch.tensor([0, 1, 2, -1]), runner=question.runner)
     scores = attribution(question, [1.0, 2.0, 300.0, 0.0])
     question.applicable[0, 3] = False
     assert SoftComprehensiveness().measure(scores, question).value == pytest.approx(2 / 3, abs=1e-4)
