@@ -33,6 +33,7 @@ def attribute(
     layer: int | str | None = None,
     max_new_tokens: int = 12,
     max_rows: int | None = None,
+    truncation: str = "longest_first",
     progress: bool = True,
     **parameters: Any,
 ) -> list[Attribution]:
@@ -41,7 +42,8 @@ def attribute(
     Args:
         model: the model.
         texts: one text or several; for a generator, the prompts. A text may also be a pair of strings, for models that
-            compare two texts or extract an answer (question, context), or a chat: a list of messages.
+            compare two texts or extract an answer (question, context), or a chat: a list of messages. A single pair is
+            written `[(first, second)]`.
         by: the name of an attribution method, or an instance of one.
         targets: what to explain, by the head of the model.
 
@@ -66,6 +68,8 @@ def attribute(
         max_new_tokens: the maximum number of tokens that a generator writes when no continuation is given.
         max_rows: the maximum number of model rows for each text. Methods that sample draw fewer and report a larger
             standard error, other methods refuse. None for no limit.
+        truncation: which text of a pair is cut when it is longer than the model takes: `"longest_first"`,
+            `"only_first"` or `"only_second"`; every cut is in the notes.
         progress: show a progress bar in a terminal or notebook.
         **parameters: the parameters of the method, if `by` is a name.
 
@@ -106,6 +110,7 @@ def attribute(
         layer=layer,
         max_new_tokens=max_new_tokens,
         max_rows=max_rows,
+        truncation=truncation,
         progress=progress,
     )
     method = resolve(by, "attribution", parameters, attribute)

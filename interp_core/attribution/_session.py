@@ -111,11 +111,12 @@ class Session:
         self.layer = None if layer is None else Layer(model, model.layer_path(layer))
 
     def settings(self, granularity: Granularity) -> dict[str, Any]:
-        """The settings of the run, as results record them: granularity, layer, and `max_rows` if it is limited."""
+        """The settings of the run, as results record them: granularity, layer, and what is not by default."""
         name = granularity if isinstance(granularity, str) else "spans"
         layer = self.layer.path if self.layer else "embeddings"
         limit = {} if self.options.max_rows is None else {"max_rows": self.options.max_rows}
-        return {"granularity": name, "layer": layer, **limit}
+        cut = self.options.truncation
+        return {"granularity": name, "layer": layer, **limit, **({} if cut == "longest_first" else {"truncation": cut})}
 
     def prepare(self, texts: Sequence[Text], targets: Any, granularity: Granularity) -> list[PreparedText]:
         """Tokenise texts, divide them into units and find their targets.

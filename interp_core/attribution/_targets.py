@@ -110,7 +110,7 @@ class TargetResolver:
                 f"{self.model.name} gives no logits of classes, tags, spans or tokens, so there is nothing to explain; "
                 "load it with a head, such as task='SequenceClassification'."
             )
-        encoded = [self.model.encoder(text) for text in texts]
+        encoded = [self.model.encoder(text, self.options.truncation) for text in texts]
         all_logits = self._logits([(e, self._gaps(e) if head == "masked" else ()) for e in encoded])
         resolve_one = kinds[head]
         return [
@@ -120,7 +120,7 @@ class TargetResolver:
 
     def _classified(self, texts: Sequence[Text], targets: Any) -> list[ResolvedText]:
         target_specs = _per_text(targets, texts)
-        encoded = [self.model.encoder(text) for text in texts]
+        encoded = [self.model.encoder(text, self.options.truncation) for text in texts]
         all_logits: list[Any] = [None] * len(texts)
         if _asks_prediction(target_specs):
             requests = [ModelRequest(torch.tensor([len(e)]), whole_text(e)) for e in encoded]

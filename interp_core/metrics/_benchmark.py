@@ -257,6 +257,7 @@ def benchmark(
     layer: int | str | None = None,
     max_new_tokens: int = 12,
     max_rows: int | None = None,
+    truncation: str = "longest_first",
     progress: bool = True,
 ) -> Benchmark:
     """Measure every attribution method with every metric on the same texts.
@@ -277,6 +278,7 @@ def benchmark(
         layer: explain through the hidden states of this layer; a block number or a module path.
         max_new_tokens: for generators: the most tokens of a continuation.
         max_rows: the most rows of the model that one text may take, for each method and each metric.
+        truncation: which text of a pair is cut when it is longer than the model takes, as in `interp.attribute`.
         progress: show progress bars in a terminal or notebook.
 
     Returns:
@@ -319,6 +321,7 @@ def benchmark(
                 layer=layer,
                 max_new_tokens=max_new_tokens,
                 max_rows=max_rows,
+                truncation=truncation,
                 progress=progress,
             )
         except EXPECTED as error:

@@ -15,6 +15,7 @@ from torch import nn
 
 Message = Mapping[str, Any]
 Text = str | tuple[str, str] | Sequence[Message]  # a text, a pair such as question and context, or a chat
+TRUNCATIONS = ("longest_first", "only_first", "only_second")  # which text of a pair is cut, as tokenizers say it
 NO_LIMIT = 1_000_000  # tokens
 BETWEEN = "\n"  # shown between the two texts of a pair, and between a source and its translation
 
@@ -59,17 +60,25 @@ class Encoder:
             return None
         return 0 if ids[0] == cls else -1
 
-    def __call__(self, text: Text) -> Encoded:
+    def __call__(self, text: Text, truncation: str = "longest_first") -> Encoded:
         """Encode a text, a pair of texts or a chat, cut to `max_tokens`.
+
+        Args:
+            text: the text.
+            truncation: which text of a pair is cut: `"longest_first"` (tokens of the longer one, in turn),
+                `"only_first"` or `"only_second"`.
 
         Returns:
             The encoded text. Its `cut` is the number of tokens that were cut off.
 
         Raises:
-            InputError: it is not a text, it is empty, or it has no tokens; or the first text of a pair is too long.
+            InputError: it is not a text, it is empty, or it has no tokens; `truncation` is none of the three, or the
+                text of a pair that must not be cut is too long.
             UnsupportedError: it is a chat, and the tokenizer has no chat template.
         """
-        return self._encoded(text, self.max_tokens)
+        if truncation not in TRUNCATIONS:
+            raise InputError(f"truncation is {truncation!r}; it is one of {', '.join(TRUNCATIONS)}.")
+        return self._encoded(text, self.max_tokens, truncation)
 
     def prompt(self, text: Text) -> Encoded:
         """Encode a text for a model to continue, without a limit on its length.
@@ -126,7 +135,7 @@ class Encoder:
             self.tokenizer.decode([j for j in ids[:i] if j not in special], skip_special_tokens=False)
             for i in range(1, len(ids) + 1)
         ]
-        ends = [len(piece.rstrip("\ufffd")) for piece in pieces]
+        ends = [*(len(piece.rstrip("\ufffd")) for piece in pieces[:-1]), *(len(piece) for piece in pieces[-1:])]
         spans = [(min(a, b), b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
         for i in range(len(ids) - 2, -1, -1):  # the first bytes of a character cover it too
             if spans[i][0] == spans[i][1] and ids[i] not in special:
@@ -166,46 +175,48 @@ class Encoder:
         joined = _extended(encoded, tail["input_ids"], shifted, special, source=encoded.source)
         return replace(joined, text=encoded.text + between + continuation, prompt=len(encoded))
 
-    def _encoded(self, text: Any, most: int) -> Encoded:
+    def _encoded(self, text: Any, most: int, truncation: str = "longest_first") -> Encoded:
         if isinstance(text, str):
             _check(text)
             return self._limited(text, (text,), most)
         if isinstance(text, Sequence) and text and all(isinstance(m, Mapping) for m in text):
             return self._chat(text, most)
         if isinstance(text, tuple) and len(text) == 2:
-            return self._pair(text, most)
+            return self._pair(text, most, truncation)
         raise InputError(
             f"a text is {type(text).__name__}; a string, a pair of strings or a list of messages was expected."
         )
 
     def _limited(self, text: str, parts: tuple[str, ...], most: int, **options: Any) -> Encoded:
+        """A text, or a pair as one text with its offsets in its own part, cut as the options say."""
+        truncation = options.pop("truncation", True)
         tokens = self._ids(*parts, **options)
         cut = max(0, len(tokens["input_ids"]) - most)
         if cut:
-            which = "only_second" if len(parts) == 2 else True
             try:
-                tokens = self._ids(*parts, truncation=which, max_length=most, **options)
+                tokens = self._ids(*parts, truncation=truncation, max_length=most, **options)
             except Exception as error:  # tokenizers raise nothing more specific
                 raise InputError(
-                    f"the first of the two texts alone is longer than the {most} tokens allowed."
+                    f"with truncation={truncation!r} the pair does not fit: the other text alone is longer than the "
+                    f"{most} tokens that the model takes. Use truncation='longest_first', or shorten it."
                 ) from error
         if all(tokens["special_tokens_mask"]):
             raise InputError(f"the text {text!r} has no tokens for this tokenizer.")
         return _as_encoded(text, tokens, cut, self.tokenizer.mask_token_id)
 
-    def _pair(self, pair: tuple[str, str], most: int) -> Encoded:
+    def _pair(self, pair: tuple[str, str], most: int, truncation: str) -> Encoded:
         """A pair as one encoded text: one after the other for the reader, as the tokenizer joins them for the model."""
         for part in pair:
             _check(part)
         first, second = pair
         start = len(first) + len(BETWEEN)
-        encoded = self._limited(first + BETWEEN + second, pair, most)
-        which = self._second_of(pair, len(encoded), bool(encoded.cut))
+        encoded = self._limited(first + BETWEEN + second, pair, most, truncation=truncation)
+        which = self._second_of(pair, {"truncation": truncation, "max_length": most} if encoded.cut else {})
         offsets = torch.where(which[:, None], encoded.offsets + start, encoded.offsets)
         return replace(encoded, offsets=offsets, borders=(len(first), start))
 
-    def _second_of(self, pair: tuple[str, str], count: int, cut: bool) -> torch.Tensor:
-        options = {"truncation": "only_second", "max_length": count} if cut else {}
+    def _second_of(self, pair: tuple[str, str], options: dict[str, Any]) -> torch.Tensor:
+        """Which tokens are of the second text."""
         tokens = self.tokenizer(*pair, verbose=False, **options)
         return torch.tensor([number == 1 for number in tokens.sequence_ids()])
 
@@ -314,7 +325,8 @@ def as_texts(texts: Any) -> list[Text]:
         The texts; what each of them is, is checked when it is encoded.
 
     Raises:
-        InputError: `texts` is a table, or not iterable.
+        InputError: `texts` is a table, or not iterable; or it is a tuple of two strings, which may be a pair or two
+            texts.
 
     Examples:
         >>> from interp_core.text import as_texts
@@ -322,7 +334,14 @@ def as_texts(texts: Any) -> list[Text]:
         ['so sad']
         >>> as_texts([{"role": "user", "content": "Are you sad?"}])
         [[{'role': 'user', 'content': 'Are you sad?'}]]
+        >>> as_texts([("Who is sad?", "The dog is sad.")])
+        [('Who is sad?', 'The dog is sad.')]
     """
+    if isinstance(texts, tuple) and len(texts) == 2 and all(isinstance(text, str) for text in texts):
+        raise InputError(
+            f"({texts[0][:20]!r}, {texts[1][:20]!r}) may be a pair or two texts; write [(first, second)] for a pair, "
+            "[one, other] for two texts."
+        )
     if isinstance(texts, str) or _is_chat(texts):
         return [texts]
     if isinstance(texts, Mapping) or hasattr(texts, "columns") or not isinstance(texts, Iterable):

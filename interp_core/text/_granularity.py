@@ -18,7 +18,8 @@ Name = Literal["token", "word", "clause", "sentence", "turn", "sample", "cls"]
 Spans = Sequence[tuple[int, int]]  # characters [start, stop)
 Granularity = Name | str | Callable[[str], Spans]  # a name, or a function from a text to spans
 
-_CLAUSE_END = regex.compile(r"[,;:()\u2013\u2014]+\s+|\s+[-\u2013\u2014]+\s+")
+_ENDS_CLAUSE = tuple(",;:()\u2013\u2014")  # at the end of a piece between white space
+_DASHES = "-\u2013\u2014"  # such a piece of its own
 
 
 def divide(encoded: Encoded, granularity: Granularity) -> DividedText:
@@ -117,9 +118,13 @@ def clause_spans(text: str) -> list[tuple[int, int]]:
     """
     spans = []
     for start, stop in sentence_spans(text):
-        ends = [m.end() for m in _CLAUSE_END.finditer(text, start, stop)]
-        bounds = [start, *(end for end in ends if end < stop), stop]
-        spans += list(pairwise(bounds))
+        bounds = [start]
+        pieces = [piece.span() for piece in regex.finditer(r"\S+", text, pos=start, endpos=stop)]
+        for (begin, end), (after, _) in pairwise(pieces):
+            piece = text[begin:end]
+            if piece.endswith(_ENDS_CLAUSE) or (not piece.strip(_DASHES) and begin != bounds[-1]):
+                bounds.append(after)
+        spans += list(pairwise([*bounds, stop]))
     return _trimmed(text, spans)
 
 
@@ -138,8 +143,10 @@ def _trimmed(text: str, spans: Spans) -> list[tuple[int, int]]:
 def _tokens(encoded: Encoded) -> DividedText:
     """One unit per token. Tokens that share characters (the bytes of one letter) are one unit."""
     spans: list[tuple[int, int]] = []
-    for (start, stop), special in zip(encoded.offsets.tolist(), encoded.special.tolist(), strict=True):
-        if not special and stop > start and (not spans or start >= spans[-1][1]):
+    for start, stop in sorted(encoded.offsets[~encoded.special].tolist()):
+        if spans and start < spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], stop))
+        elif stop > start:
             spans.append((start, stop))
     return encoded.with_units(spans)
 
