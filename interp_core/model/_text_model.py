@@ -15,7 +15,7 @@ class TextModel(WrappedModel):
 
     Args:
         model: a Hugging Face model (any `nn.Module` with its call signature and a `config`).
-        tokenizer: its fast tokenizer.
+        tokenizer: its tokenizer.
         tokens_per_batch: the most tokens in one pass, padding included; halved for the rest of a run whenever memory
             runs out.
 

@@ -31,7 +31,7 @@ class WrappedModel:
 
     Args:
         model: a Hugging Face model (any `nn.Module` with its call signature and a `config`).
-        tokenizer: its fast tokenizer.
+        tokenizer: its tokenizer.
         tokens_per_batch: the most tokens in one pass, padding included; halved for the rest of a run whenever memory
             runs out.
 
@@ -43,7 +43,8 @@ class WrappedModel:
         max_tokens: the most tokens that the model takes.
 
     Raises:
-        InputError: the tokenizer is slow, the model does not name its embeddings, or `tokens_per_batch` is below 1.
+        InputError: the tokenizer is none of transformers, the model does not name its embeddings, or
+            `tokens_per_batch` is below 1.
         ModelError: weights are on the `meta` device.
 
     Examples:
@@ -62,11 +63,8 @@ class WrappedModel:
             raise InputError(
                 f"the model is {type(model).__name__}; a Hugging Face model was expected, or interp.load(path)."
             )
-        if not getattr(tokenizer, "is_fast", False):
-            raise InputError(
-                f"{type(tokenizer).__name__} is not a fast tokenizer, so the characters of each token are unknown. "
-                "Load it with AutoTokenizer.from_pretrained(…, use_fast=True)."
-            )
+        if not callable(tokenizer) or not hasattr(tokenizer, "convert_ids_to_tokens"):
+            raise InputError(f"the tokenizer is {type(tokenizer).__name__}; one of transformers was expected.")
         if tokens_per_batch < 1:
             raise InputError(f"tokens_per_batch is {tokens_per_batch}; at least 1 is needed.")
         self.model: Any = model

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from interp_core.errors import InputError, UnsupportedError
+from interp_core.text._alignment import tokenized
 from interp_core.text._chat_template import rendered
 from interp_core.text._encoded import Encoded
 from torch import nn
@@ -16,12 +17,13 @@ from torch import nn
 Message = Mapping[str, Any]
 Text = str | tuple[str, str] | Sequence[Message]  # a text, a pair such as question and context, or a chat
 TRUNCATIONS = ("longest_first", "only_first", "only_second")  # which text of a pair is cut, as tokenizers say it
+TextOf = list[int | None]  # which text of a pair each token is of
 NO_LIMIT = 1_000_000  # tokens
 BETWEEN = "\n"  # shown between the two texts of a pair, and between a source and its translation
 
 
 class Encoder:
-    """Encodes texts with a private copy of a fast tokenizer.
+    """Encodes texts with a private copy of a tokenizer.
 
     Args:
         tokenizer: the copy. Its truncation settings may change, those of the user's tokenizer never do.
@@ -110,9 +112,9 @@ class Encoder:
         """
         _check(continuation)
         if self.start_id is None:
-            tail = self._ids(continuation, add_special_tokens=False)
+            tail = tokenized(self.tokenizer, continuation, add_special_tokens=False)
         else:
-            tail = self._ids(None, text_target=continuation)
+            tail = tokenized(self.tokenizer, None, text_target=continuation)
             count = len(tail["input_ids"])
             while count > 1 and tail["special_tokens_mask"][count - 1]:
                 count -= 1
@@ -178,7 +180,7 @@ class Encoder:
     def _encoded(self, text: Any, most: int, truncation: str = "longest_first") -> Encoded:
         if isinstance(text, str):
             _check(text)
-            return self._limited(text, (text,), most)
+            return self._limited(text, (text,), most)[0]
         if isinstance(text, Sequence) and text and all(isinstance(m, Mapping) for m in text):
             return self._chat(text, most)
         if isinstance(text, tuple) and len(text) == 2:
@@ -187,14 +189,16 @@ class Encoder:
             f"a text is {type(text).__name__}; a string, a pair of strings or a list of messages was expected."
         )
 
-    def _limited(self, text: str, parts: tuple[str, ...], most: int, **options: Any) -> Encoded:
-        """A text, or a pair as one text with its offsets in its own part, cut as the options say."""
+    def _limited(self, text: str, parts: tuple[str, ...], most: int, **options: Any) -> tuple[Encoded, TextOf]:
+        """A text, or a pair with offsets in each of its texts, cut as the options say; and the text of each token."""
         truncation = options.pop("truncation", True)
-        tokens = self._ids(*parts, **options)
+        tokens = tokenized(self.tokenizer, *parts, **options)
         cut = max(0, len(tokens["input_ids"]) - most)
         if cut:
             try:
-                tokens = self._ids(*parts, truncation=truncation, max_length=most, **options)
+                tokens = tokenized(self.tokenizer, *parts, truncation=truncation, max_length=most, **options)
+            except InputError:
+                raise
             except Exception as error:  # tokenizers raise nothing more specific
                 raise InputError(
                     f"with truncation={truncation!r} the pair does not fit: the other text alone is longer than the "
@@ -202,7 +206,7 @@ class Encoder:
                 ) from error
         if all(tokens["special_tokens_mask"]):
             raise InputError(f"the text {text!r} has no tokens for this tokenizer.")
-        return _as_encoded(text, tokens, cut, self.tokenizer.mask_token_id)
+        return _as_encoded(text, tokens, cut, self.tokenizer.mask_token_id), tokens["sequence_ids"]
 
     def _pair(self, pair: tuple[str, str], most: int, truncation: str) -> Encoded:
         """A pair as one encoded text: one after the other for the reader, as the tokenizer joins them for the model."""
@@ -210,31 +214,21 @@ class Encoder:
             _check(part)
         first, second = pair
         start = len(first) + len(BETWEEN)
-        encoded = self._limited(first + BETWEEN + second, pair, most, truncation=truncation)
-        which = self._second_of(pair, {"truncation": truncation, "max_length": most} if encoded.cut else {})
-        offsets = torch.where(which[:, None], encoded.offsets + start, encoded.offsets)
+        encoded, text_of = self._limited(first + BETWEEN + second, pair, most, truncation=truncation)
+        is_second = torch.tensor([number == 1 for number in text_of])
+        offsets = torch.where(is_second[:, None], encoded.offsets + start, encoded.offsets)
         return replace(encoded, offsets=offsets, borders=(len(first), start))
-
-    def _second_of(self, pair: tuple[str, str], options: dict[str, Any]) -> torch.Tensor:
-        """Which tokens are of the second text."""
-        tokens = self.tokenizer(*pair, verbose=False, **options)
-        return torch.tensor([number == 1 for number in tokens.sequence_ids()])
 
     def _chat(self, messages: Sequence[Mapping[str, Any]], most: int) -> Encoded:
         """A chat as the tokenizer's template writes it, up to the answer; only what the messages say can be removed."""
         if not getattr(self.tokenizer, "chat_template", None):
             raise UnsupportedError("this tokenizer has no chat template; give the prompt as a string.")
         text, turns = rendered(self.tokenizer, [dict(m) for m in messages])
-        encoded = self._limited(text, (text,), most, add_special_tokens=False)
+        encoded, _ = self._limited(text, (text,), most, add_special_tokens=False)
         inside = [any(a < stop and start < b for start, stop in turns) for a, b in encoded.offsets.tolist()]
         borders = tuple(edge for turn in turns for edge in turn)
         special = encoded.special | ~torch.tensor(inside)
         return replace(encoded, special=special, borders=borders, turns=turns)
-
-    def _ids(self, *parts: Any, **options: Any) -> dict[str, Any]:
-        settings = {"truncation": False, "padding": False, **options}
-        returned = {"return_offsets_mapping": True, "return_special_tokens_mask": True, "verbose": False}
-        return dict(self.tokenizer(*parts, **returned, **settings))
 
 
 def _check(text: Any) -> None:
