@@ -25,13 +25,14 @@ class Options:
             standard error, other methods refuse. None for no limit.
         truncation: which text of a pair is cut when it is longer than the model takes: `"longest_first"`,
             `"only_first"` or `"only_second"`; every cut is in the notes.
+        on_error: `"raise"`, or `"skip"`, to go on without a text that cannot be explained.
         progress: show a progress bar in a terminal or notebook.
 
     Examples:
         >>> from interp_core.attribution import Options
         >>> Options(score="probability", max_rows=64)
         Options(removal='auto', score='probability', output='token', layer=None, max_new_tokens=12, max_rows=64,
-                truncation='longest_first', progress=True)
+                truncation='longest_first', on_error='raise', progress=True)
     """
 
     removal: Removal = "auto"
@@ -41,4 +42,5 @@ class Options:
     max_new_tokens: int = 12
     max_rows: int | None = None
     truncation: str = "longest_first"
+    on_error: str = "raise"
     progress: bool = True

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
+from interp_core.attribution._attempts import Attempts
 from interp_core.attribution._options import Options
 from interp_core.attribution._question import Question
 from interp_core.attribution._question_builders import Ask, about_layer, about_text, inside
 from interp_core.attribution._removal import Absence, absence, removal_name
-from interp_core.attribution._targets import TargetResolver
+from interp_core.attribution._targets import ResolvedText, TargetResolver
 from interp_core.errors import InputError, UnsupportedError
 from interp_core.model import (
     BatchRunner,
@@ -44,6 +45,7 @@ class PreparedText:
         readout: maps logits to the scores of the targets.
         removal: the name of the removal, see `absence`.
         intact: (k) the scores of the unchanged text, if they are known.
+        number: the index of the text in the run.
 
     Examples:
         >>> from interp_core.attribution import Options, Session
@@ -60,6 +62,7 @@ class PreparedText:
     readout: Readout
     removal: str
     intact: Tensor | None = None
+    number: int = 0
 
     @property
     def space(self) -> Space:
@@ -78,6 +81,7 @@ class Session:
         cost: the passes, rows, tokens and seconds that the run has taken.
         batch_runner: calls the model.
         layer: the layer that is explained; None for the embeddings.
+        attempts: what happened to the texts that were prepared last.
 
     Raises:
         InputError: the model is not a `TextModel`, or has no layer `options.layer`.
@@ -107,6 +111,7 @@ class Session:
         self.model, self.options = model, options or Options()
         self.cost = Cost()
         self.batch_runner = BatchRunner(model, self.cost)
+        self.attempts = Attempts()
         layer = self.options.layer
         self.layer = None if layer is None else Layer(model, model.layer_path(layer))
 
@@ -115,8 +120,9 @@ class Session:
         name = granularity if isinstance(granularity, str) else "spans"
         layer = self.layer.path if self.layer else "embeddings"
         limit = {} if self.options.max_rows is None else {"max_rows": self.options.max_rows}
-        cut = self.options.truncation
-        return {"granularity": name, "layer": layer, **limit, **({} if cut == "longest_first" else {"truncation": cut})}
+        cut, skipped = self.options.truncation, self.attempts.skipped
+        truncation = {} if cut == Options().truncation else {"truncation": cut}
+        return {"granularity": name, "layer": layer, **limit, **truncation, **({"skipped": skipped} if skipped else {})}
 
     def prepare(self, texts: Sequence[Text], targets: Any, granularity: Granularity) -> list[PreparedText]:
         """Tokenise texts, divide them into units and find their targets.
@@ -127,7 +133,7 @@ class Session:
             granularity: the units, see `interp_core.text.divide`.
 
         Returns:
-            One prepared text for each text, in order.
+            One prepared text for each text, in order; none for a text that is skipped, see `Options.on_error`.
 
         Raises:
             InputError: there are no texts, or a text, target or option cannot be used.
@@ -136,13 +142,27 @@ class Session:
         if not texts:
             raise InputError("there are no texts to explain; give at least one.")
         with self.cost.timed():
-            resolved = TargetResolver(self.model, self.batch_runner, self.options).resolve(texts, targets)
+            self.attempts = Attempts(texts, self.options.on_error)
+            resolver = TargetResolver(self.model, self.batch_runner, self.options, self.attempts)
+            resolved = resolver.resolve(texts, targets)
         prepared = []
-        for encoded, resolved_targets, logits in resolved:
-            readout = readout_of(resolved_targets, self.options.score, self.model.head)
-            intact = readout(logits[None])[0] if logits is not None else None
-            prepared.append(PreparedText(divide(encoded, granularity), readout, self.removal_name(readout), intact))
+        for number, one in enumerate(resolved):
+            item = None if one is None else self.attempts.of(number, self._prepared, number, one, granularity)
+            prepared += [] if item is None else [item]
+        self.attempts.check()
         return prepared
+
+    def _prepared(self, number: int, resolved: ResolvedText, granularity: Granularity) -> PreparedText:
+        encoded, targets, logits = resolved
+        readout = readout_of(targets, self.options.score, self.model.head)
+        intact = readout(logits[None])[0] if logits is not None else None
+        divided = divide(encoded, granularity)
+        if not divided.units:
+            raise InputError(
+                "the text has no unit that could be removed: all of its tokens are special ones, such as "
+                f"{self.model.tokenizer.mask_token or self.model.tokenizer.eos_token}, or in none of the spans."
+            )
+        return PreparedText(divided, readout, self.removal_name(readout), intact, number)
 
     def each(
         self, prepared: Sequence[PreparedText], works: Sequence[Callable[[Question], T]], description: str
@@ -155,15 +175,15 @@ class Session:
             description: the label of the progress bar.
 
         Returns:
-            What each function returns, in order.
+            What each function returns, in order; None for a text that is skipped, see `Options.on_error`.
 
         Raises:
             UnsupportedError: a layer is explained, and the removal does not use features.
             ModelError: the model gave NaN or infinity, or a single row does not fit into memory.
         """
 
-        def job(item: PreparedText, work: Callable[[Question], T], states: tuple[Tensor, Tensor] | None, ask: Ask) -> T:
-            return work(self.question(item, states, ask))
+        def job(item: PreparedText, work: Callable[[Question], T], states: Any, ask: Ask) -> T:
+            return cast(T, self.attempts.of(item.number, lambda: work(self.question(item, states, ask))))
 
         if self.layer is None:
             jobs = [partial(job, p, work, None) for p, work in zip(prepared, works, strict=True)]

@@ -17,6 +17,7 @@ from interp_core.cli._options import (
     load_model,
     model_option,
     parameters,
+    read_texts,
     save_option,
 )
 from interp_core.cli._results import write_results
@@ -70,7 +71,7 @@ def concepts(path: str, data: str, by: str, plain: bool, **options: Any) -> None
     find_method(by, "concepts")
     find_method(options["words_by"], "interpretation")
     options["metrics"] = _metrics(options["metrics"])
-    texts = read_column(data, options["column"])[: options["limit"]]
+    texts = read_texts({"data": data, **options})
     if options["label_column"]:
         options["labels"] = read_column(data, options["label_column"])[: options["limit"]]
     model = load_model(path)

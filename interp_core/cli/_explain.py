@@ -14,6 +14,7 @@ from interp_core.cli._options import (
     json_option,
     load_model,
     model_option,
+    pairs_option,
     parameters,
     question_options,
     save_option,
@@ -31,10 +32,18 @@ LABEL = 60  # characters of the label of a target on a terminal
 @click.option("--by", default="lime", show_default=True, help="Attribution method.")
 @question_options
 @corpus_options(required=False)
+@pairs_option
 @click.option(
     "--measure", "metrics", multiple=True, metavar="METRIC", help="Also measure by this metric; may be repeated."
 )
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter of the method.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["raise", "skip"]),
+    default="raise",
+    show_default=True,
+    help="Stop at a text that cannot be explained, or go on without it.",
+)
 @html_option
 @save_option
 @json_option
@@ -47,7 +56,8 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
 
     corpus, taken = texts_of(texts, options), parameters(options["pairs"])
     model = load_model(path)
-    attributions = explain(model, corpus, by=by, **asked(model, options, taken), **taken)
+    arguments = {**asked(model, options, taken), "on_error": options["on_error"]}
+    attributions = explain(model, corpus, by=by, **arguments, **taken)
     scores = [measure(attributions, model, by=name) for name in options["metrics"]]
     write_results([attributions, *scores], options["html"], options["folder"], "Which words led to the model's answer")
     if plain:
@@ -70,6 +80,7 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
 @click.option("--measure", "metrics", multiple=True, required=True, metavar="METRIC", help="A metric; may be repeated.")
 @question_options
 @corpus_options(required=False)
+@pairs_option
 @click.option(
     "--set",
     "pairs",

@@ -135,6 +135,8 @@ class RequestBatcher:
             return
         try:
             outputs: Sequence[Any] = self._run([request for request, _ in waiting])
+        except InterpError as error:  # whose fault it is shows when each is run alone
+            outputs = [error] if len(waiting) == 1 else [self._alone(request) for request, _ in waiting]
         except Exception as error:
             outputs = [error] * len(waiting)
         with self._turn:
@@ -142,3 +144,9 @@ class RequestBatcher:
                 slot.append(output)
             self._busy += len(waiting)
             self._turn.notify_all()
+
+    def _alone(self, request: ModelRequest) -> ModelOutput | InterpError:
+        try:
+            return self._run([request])[0]
+        except InterpError as error:
+            return error
