@@ -1,6 +1,7 @@
 """Kernel SHAP: Shapley values when all subsets fit, close to them with honest errors when they do not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import permutations
 from math import comb, log
 
@@ -48,6 +49,17 @@ class Asked:
     def attribute(self, question: Question) -> tuple[torch.Tensor, torch.Tensor]:
         self.question = question
         return self.method.attribute(question)
+
+
+@contextmanager
+def numpy_seeded(seed: int) -> Iterator[None]:
+    """Numpy's global random state seeded, and afterwards as it was."""
+    before = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)
 
 
 def masked(question: Question) -> Callable[[np.ndarray], np.ndarray]:
@@ -141,17 +153,23 @@ def test_two_standard_errors_hold_the_truth_in_95_of_100_runs(samples: int) -> N
     assert 0.92 <= float(held) <= 0.98
 
 
-def test_pairs_beat_the_sampling_of_shap_on_the_same_budget() -> None:
+def test_the_squared_error_is_below_that_of_shap_on_the_same_budget() -> None:
+    """Of 10 units, over 40 functions, each error as a share of the squared truth; the two are paired by function."""
     import shap
 
-    question, truth = products(11)
+    def missed(scores: np.ndarray, truth: torch.Tensor) -> float:
+        return float(np.square(scores - truth[0].numpy()).mean() / truth[0].square().mean())
+
     ours, theirs = [], []
-    for seed in range(5):
-        ours.append(float((KernelShap(samples=128, seed=seed).attribute(question)[0][0] - truth[0]).abs().max()))
-        explainer = shap.KernelExplainer(masked(question), np.zeros((1, 11)), seed=seed)
-        found = explainer.shap_values(np.ones((1, 11)), nsamples=126, l1_reg=False, silent=True)
-        theirs.append(float(np.abs(found[0] - truth[0].numpy()).max()))
-    assert sum(ours) < sum(theirs)
+    for seed in range(40):
+        question, truth = products(10, seed)
+        ours.append(missed(KernelShap(samples=128, seed=seed).attribute(question)[0][0].numpy(), truth))
+        with numpy_seeded(seed):  # shap draws from the global state, whatever its own seed
+            explainer = shap.KernelExplainer(masked(question), np.zeros((1, 10)))
+            found = explainer.shap_values(np.ones((1, 10)), nsamples=126, l1_reg=False, silent=True)
+        theirs.append(missed(found[0], truth))
+    less = np.array(theirs) - np.array(ours)
+    assert less.mean() > 2.5 * less.std(ddof=1) / len(less) ** 0.5
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.3, 1 - 2**-53])
