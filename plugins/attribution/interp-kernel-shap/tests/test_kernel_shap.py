@@ -14,6 +14,7 @@ from interp_core.errors import BudgetError, InputError
 from interp_core.testing import contract_tests, linear_world, tangled_world, tiny_classifier, tiny_generator
 from interp_kernel_shap.kernel_shap import KernelShap, fitted
 from interp_kernel_shap.pairs import count_of_size, kernel, numbers, outside_in, sample
+from scipy.stats import t as student
 
 test_contract = contract_tests("kernel-shap", samples=64)
 
@@ -144,13 +145,13 @@ def test_the_error_falls_with_the_root_of_the_samples() -> None:
     assert -0.6 < slope < -0.4
 
 
-@pytest.mark.parametrize("samples", [14, 60, 160])
+@pytest.mark.parametrize("samples", [6, 14, 34, 60, 160])
 def test_two_standard_errors_hold_the_truth_in_95_of_100_runs(samples: int) -> None:
-    """With fewer pairs than units, with one size taken whole, and with two."""
+    """With two pairs, with fewer pairs than units, with one size taken whole and few or many others, and with two."""
     question, truth = products(10)
-    runs = [KernelShap(samples=samples, seed=seed).attribute(question) for seed in range(500)]
+    runs = [KernelShap(samples=samples, seed=seed).attribute(question) for seed in range(300)]
     held = torch.stack([(scores - truth).abs() <= 1.96 * error for scores, error in runs]).double().mean()
-    assert 0.92 <= float(held) <= 0.98
+    assert 0.92 <= float(held) <= 0.985
 
 
 def test_the_squared_error_is_below_that_of_shap_on_the_same_budget() -> None:
@@ -239,7 +240,8 @@ def test_each_pair_is_judged_by_a_line_fitted_without_it() -> None:
         moves.append(weight[j] * float(pairs.open[j]) ** 0.5 * reach * (y[j] - x[j] @ line))
     m = len(moves)
     assert 0 < m < 40
-    assert np.allclose(error[0], np.sqrt(np.square(np.diff(moves, axis=0)).sum(axis=0) * m / (m - 1) / 2))
+    wider = student.ppf(0.975, m - 1) / 1.959964
+    assert np.allclose(error[0], wider * np.sqrt(np.square(np.diff(moves, axis=0)).sum(axis=0) * m / (m - 1) / 2))
 
 
 def test_more_samples_go_on_from_fewer() -> None:
