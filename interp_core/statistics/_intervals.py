@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from jaxtyping import Float
 from torch import Tensor
@@ -51,6 +52,7 @@ def widening(degrees: int) -> float:
     return t_quantile(0.95, degrees) / 1.959964 if degrees > 0 else math.inf
 
 
+@lru_cache(1024)
 def t_quantile(level: float, degrees: int) -> float:
     """The t for which a Student's t variable lies within (-t, t) with probability `level`, by bisection."""
     low, high = 0.0, 1.0
