@@ -173,7 +173,7 @@ class AttributionMetricRun:
         needs_method = "method" in self.needs
         method = [self._method(attribution)] if needs_method else []
         score = self.metric.measure(attribution, question, *method, *extra)
-        generator = torch.Generator().manual_seed(_seed_of(attribution))
+        generator = torch.Generator().manual_seed(self._seed(i))
         size = float(attribution.scores.square().mean().sqrt()) or 1.0  # some metrics are in the unit of the scores
         random = []
         for _ in range(draws):
@@ -183,6 +183,13 @@ class AttributionMetricRun:
             method = [RandomScores(generator, size)] if needs_method else []
             random.append(_values(self.metric.measure(other, renewed, *method, *extra)).mean())
         return score, torch.stack(random) if random else torch.zeros(0)
+
+    def _seed(self, i: int) -> int:
+        """A seed that depends on the text and its units alone, and on how many equal texts come before it."""
+        text, units = self.attributions[i].text, self.attributions[i].units
+        before = sum(a.text == text and a.units == units for a in self.attributions[:i])
+        named = f"{text}\n{[(unit.start, unit.stop) for unit in units]}\n{before}"
+        return int.from_bytes(hashlib.sha256(named.encode()).digest()[:7])
 
     def _method(self, attribution: Attribution) -> Any:
         return self.method if self.method is not None else made_again(attribution.made_by, "attribution")
@@ -227,12 +234,6 @@ def _values(score: Score) -> Tensor:
 def _mean(values: Tensor) -> float:
     """The mean, the same in whichever order the values come."""
     return math.fsum(values.tolist()) / len(values)
-
-
-def _seed_of(attribution: Attribution) -> int:
-    """A seed that depends on the text and its units alone."""
-    units = [(unit.start, unit.stop) for unit in attribution.units]
-    return int.from_bytes(hashlib.sha256(f"{attribution.text}\n{units}".encode()).digest()[:7])
 
 
 def finished(score: Score, metric: Any, cost: Cost, model: str, settings: dict[str, Any]) -> Score:
