@@ -194,7 +194,7 @@ class Benchmark:
         score, cost = row.scores.get(metric), row.cost
         spent = [f"{cost.seconds:.3f}", cost.forwards, cost.rows, cost.backwards]
         if score is None:
-            return [row.method, metric, *[""] * 7, *spent, row.failures.get(metric, row.failures.get("", ""))]
+            return [row.method, metric, *[""] * 6, *spent, row.failures.get(metric, row.failures.get("", "")), ""]
         low, high = score.interval or ("", "")
         direction = {True: "higher", False: "lower", None: ""}[score.higher_is_better]
         return [
@@ -204,11 +204,11 @@ class Benchmark:
             low,
             high,
             score.chance,
-            score.chance_error,
             direction,
             self.beats_chance(row, metric),
             *spent,
             "",
+            score.chance_error,
         ]
 
     def save(self, path: str | Path) -> Path:
@@ -258,7 +258,6 @@ COLUMNS = (
     "low",
     "high",
     "chance",
-    "chance error",
     "better",
     "beats chance",
     "seconds",
@@ -266,6 +265,7 @@ COLUMNS = (
     "rows",
     "backwards",
     "failure",
+    "chance error",
 )
 
 
