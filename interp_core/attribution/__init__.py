@@ -8,6 +8,7 @@ import lazy_loader
 if TYPE_CHECKING:
     from interp_core.attribution._attribute import attribute
     from interp_core.attribution._attribution import Attribution
+    from interp_core.attribution._completeness import missing_share
     from interp_core.attribution._continuation import next_token_targets
     from interp_core.attribution._contrast import Contrast, contrast
     from interp_core.attribution._function_runner import FunctionRunner, Runner
@@ -40,6 +41,7 @@ __all__ = [
     "class_targets",
     "contrast",
     "explain",
+    "missing_share",
     "name_of",
     "next_token_targets",
     "run_method",
@@ -50,6 +52,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     submod_attrs={
         "_attribute": ["attribute"],
         "_attribution": ["Attribution"],
+        "_completeness": ["missing_share"],
         "_continuation": ["next_token_targets"],
         "_contrast": ["Contrast", "contrast"],
         "_function_runner": ["FunctionRunner", "Runner"],

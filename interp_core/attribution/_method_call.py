@@ -118,7 +118,9 @@ def explain(method: Any, question: Question) -> Attribution:
         >>> explain(interp.method("occlusion"), question).top()
         [('two', 20.0), ('one', 10.0)]
     """
+    before = len(question.noted)
     scores, error = run_method(method, question)
+    noted = question.noted[before:]
     return Attribution(
         text=question.text,
         units=question.units,
@@ -128,6 +130,11 @@ def explain(method: Any, question: Question) -> Attribution:
         error=error,
         applicable=question.applicable,
         intact=question.intact(),
-        notes=(*question.notes, *completeness_note(method, question, scores), *all_zero_note(question, scores)),
+        notes=(
+            *question.notes,
+            *noted,
+            *completeness_note(method, question, scores),
+            *all_zero_note(question, scores),
+        ),
         rows=question.rows,
     )

@@ -24,11 +24,15 @@ Offer = str
 
 @dataclass
 class _Memory:
-    """What has been evaluated for a question: scores and decisions by the kept units, and the number of rows."""
+    """What has been evaluated for a question: scores and decisions by the kept units, and the number of rows; what the
+    method has noted; and whether it draws as few samples as the budget asks for.
+    """
 
     scores: dict[bytes, Tensor] = field(default_factory=dict)
     decisions: dict[bytes, Tensor] = field(default_factory=dict)
     rows: int = 0
+    notes: list[str] = field(default_factory=list)
+    lowered: bool = False
 
 
 class Question:
@@ -186,11 +190,34 @@ class Question:
         """
         if self.max_rows is None:
             return draws
+        self._memory.lowered = True
         ends = sum(self._end(kept) not in self._memory.scores for kept in (True, False))
         room = (self.max_rows - self.rows - ends) // max(1, rows_each)
         if room < 1:
             self._spend(rows_each + ends)
         return min(draws, room)
+
+    def note(self, text: str) -> None:
+        """Tell the reader of the answer something, among the notes of the attribution.
+
+        Args:
+            text: a sentence.
+
+        Examples:
+            >>> from interp_core.attribution import ask, explain
+            >>> class Zero:
+            ...     def attribute(self, question):
+            ...         question.note("Nothing was asked.")
+            ...         return torch.zeros(len(question.targets), len(question.units))
+            >>> explain(Zero(), ask(lambda v: 10 * v.sum(1), torch.tensor([[1.0]]))).notes
+            ('Nothing was asked.',)
+        """
+        self._memory.notes.append(text)
+
+    @property
+    def noted(self) -> tuple[str, ...]:
+        """What the method has told by `note`."""
+        return tuple(self._memory.notes)
 
     def decides(self, keep: Bool[Tensor, "p u"]) -> Int[Tensor, "p k"]:
         """The model's own decision for p variants in which the units that are not kept are removed.
@@ -299,9 +326,11 @@ class Question:
 
     def _spend(self, rows: int) -> None:
         if self.max_rows is not None and self.rows + rows > self.max_rows:
+            lowered = self._memory.lowered  # samples are as few as can be
+            least, lower = (" at least", "") if lowered else ("", " lower `samples` or `steps`,")
             raise BudgetError(
-                f"this text needs {self.rows + rows} rows of the model and max_rows is {self.max_rows}; raise it, "
-                "lower `samples` or `steps`, or choose larger units."
+                f"this text needs{least} {self.rows + rows} rows of the model and max_rows is {self.max_rows}; raise "
+                f"it,{lower} or choose larger units."
             )
         self._memory.rows += rows
 
