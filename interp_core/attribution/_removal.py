@@ -54,7 +54,7 @@ def absence(
         x: (t, d) the embeddings of the text.
         removal: `"mask"` (the embedding of the tokenizer's mask token), `"mean"` (the mean of all embeddings),
             `"zero"`, `"drop"` (tokens leave the sequence), `"attention"` (tokens are hidden from attention), a tensor
-            (d) or (t, d), or `"auto"`: mask if the tokenizer has a mask token, else mean.
+            (d) or (t, d), or `"auto"`: mask if the tokenizer has a mask token that the model embeds, else mean.
         fixed: whether tokens must keep their positions, because some of them are explained.
 
     Returns:
@@ -93,7 +93,7 @@ def removal_name(model: WrappedModel, removal: Removal, fixed: bool = False) -> 
     if removal == "drop" and fixed:
         raise UnsupportedError("removal='drop' moves the tokens that are explained; use 'mean', 'zero' or 'attention'.")
     if removal == "auto":
-        return "mask" if model.tokenizer.mask_token_id is not None else "mean"
+        return "mean" if _mask_id(model) is None else "mask"
     return removal
 
 
@@ -105,12 +105,20 @@ def _replacement(model: WrappedModel, removal: Removal, name: str, x: Float[Tens
             )
         return removal
     if name == "mask":
-        if model.tokenizer.mask_token_id is None:
+        mask_id = _mask_id(model)
+        if mask_id is None:
             raise UnsupportedError(
-                "removal='mask' needs a mask token and this tokenizer has none; use 'mean' or 'zero'."
+                "removal='mask' needs a mask token that the model has an embedding of, and there is none; use 'mean' "
+                "or 'zero'."
             )
-        return model.embed(torch.tensor([model.tokenizer.mask_token_id]))[0]
+        return model.embed(torch.tensor([mask_id]))[0]
     return model.embeddings.mean if name == "mean" else torch.zeros_like(x)
+
+
+def _mask_id(model: WrappedModel) -> int | None:
+    """The id of the mask token, if the model has an embedding of it."""
+    mask_id: int | None = model.tokenizer.mask_token_id
+    return mask_id if mask_id is not None and mask_id < model.embeddings.count else None
 
 
 def removed(

@@ -6,14 +6,14 @@ the budget is halved and the batch is tried again. The outputs do not depend on 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from interp_core.errors import LayerError, ModelError, UnsupportedError
-from interp_core.model._hooks import Tap, at_rest, taps
+from interp_core.model._hooks import at_rest, taps
 from interp_core.model._logits_to_scores import logits_of
 from interp_core.model._requests import (
     GeneratorRows,
@@ -153,9 +153,9 @@ class BatchRunner:
             seen = stack.enter_context(taps(self.model.model, request.paths, stop=request.stop))
             if batch.values is not None and request.injection is not None:
                 entered = stack.enter_context(request.injection.open(batch.values))
-            stack.enter_context(self._only_positions(rows))
+            gathering = stack.enter_context(self._only_positions(rows))
             output = self.model.run(batch)
-        if isinstance(entered, Tap):
+        if entered is not None:
             entered.read()  # raises if the module never ran, since then no values entered
         self.cost.forwards += 1
         self.cost.rows += len(batch.ids)
@@ -167,7 +167,8 @@ class BatchRunner:
                 f"{', '.join(request.paths)} belong to both encoder and decoder; read the two in separate runs."
             )
         hidden = torch.cat([one.read() for one in seen], dim=-1) if seen else None
-        return ForwardPass(output, logits_of(output, batch.attention), hidden, mask)
+        logits = logits_of(output, batch.attention)
+        return ForwardPass(output, logits if gathering is None else gathering.of(logits), hidden, mask)
 
     def _rows(self, requests: Sequence[ModelRequest], route: Any) -> list[tuple[int, int, int]]:
         rows = [
@@ -248,28 +249,53 @@ class BatchRunner:
                 columns[i].append(torch.zeros_like(leaf) if gradient is None else gradient)
         return [torch.stack(column, dim=1) for column in columns]
 
-    def _only_positions(self, rows: Sequence[TextRows]) -> AbstractContextManager[Any]:
+    def _only_positions(self, rows: Sequence[TextRows]) -> AbstractContextManager[_Gathering | None]:
         """Passes the vocabulary head only the positions whose logits are read, not the whole sequence."""
         generated = [r for r in rows if isinstance(r, GeneratorRows)]
         if not generated:
             return nullcontext()
         count = max(len(r.positions) for r in generated)
         index = torch.cat([repeated_positions(r, count) for r in generated])
-        return _gathering(self.model.model.get_output_embeddings(), index)
+        return _gathered(self.model.model.get_output_embeddings(), index)
 
 
-def _gathering(head: Any, index: Tensor) -> AbstractContextManager[Any]:
+@dataclass(eq=False)
+class _Gathering:
+    """Picks the positions that are read: before the vocabulary head, or behind it where the model does not call it.
+
+    Attributes:
+        index: the positions (p, m).
+        picked: whether the head was given these positions alone.
+    """
+
+    index: Tensor
+    picked: bool = False
+
+    def before(self, _module: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        states = inputs[0] if inputs else None
+        if not isinstance(states, Tensor) or states.ndim != 3 or len(states) != len(self.index):
+            return None
+        self.picked = True
+        return (self._pick(states), *inputs[1:])
+
+    def of(self, logits: Tensor | None) -> Tensor | None:
+        """The logits at the positions, of those that the model gave."""
+        return logits if self.picked or logits is None else self._pick(logits)
+
+    def _pick(self, values: Tensor) -> Tensor:
+        return values.gather(1, self.index.to(values.device)[:, :, None].expand(-1, -1, values.shape[-1]))
+
+
+@contextmanager
+def _gathered(head: Any, index: Tensor) -> Iterator[_Gathering]:
     if head is None:
         raise UnsupportedError("this model does not name its vocabulary head: get_output_embeddings() returned None.")
-
-    def pick(_module: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        states = inputs[0]
-        where = index.to(states.device)[:, :, None].expand(-1, -1, states.shape[-1])
-        return (states.gather(1, where), *inputs[1:])
-
-    stack = ExitStack()
-    stack.callback(head.register_forward_pre_hook(pick).remove)
-    return stack
+    gathering = _Gathering(index)
+    hook = head.register_forward_pre_hook(gathering.before)
+    try:
+        yield gathering
+    finally:
+        hook.remove()
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -63,7 +63,8 @@ class Internals:
 
     def alone(self) -> AbstractContextManager[Any]:
         """A context in which no other text runs through the model."""
-        return self.batch_runner.model.lock
+        lock: AbstractContextManager[Any] = self.batch_runner.model.lock
+        return lock
 
     @property
     def rows_a_pass(self) -> int:
@@ -100,6 +101,7 @@ class Internals:
 
         Raises:
             UnsupportedError: the features are not those of tokens, or attention cannot be observed in this model.
+            LayerError: a block did not run.
         """
         model = self.batch_runner.model
         if self.injection is not model.embeddings.injection:
@@ -125,9 +127,14 @@ class Internals:
             stack.enter_context(model.lock)
             if attention is not None:
                 stack.enter_context(attending(attention))
-            for number, path in enumerate(model.blocks if block is not None else ()):
+            seen = [
                 stack.enter_context(tap(model.model, path, replace=_numbered(block, number)))
-            return self.readout(self.batch_runner.forward([copies], request).logits)
+                for number, path in enumerate(model.blocks if block is not None else ())
+            ]
+            scores = self.readout(self.batch_runner.forward([copies], request).logits)
+            for one in seen:
+                one.read()  # raises if the block did not run
+            return scores
 
 
 def _numbered(block: Any, number: int) -> Callable[[Tensor], Tensor]:

@@ -6,7 +6,6 @@ import copy
 import inspect
 from functools import cached_property
 from pathlib import Path
-from threading import RLock
 from typing import Any
 
 import torch
@@ -37,7 +36,6 @@ class WrappedModel:
 
     Attributes:
         tried: a cache for the results of trials of the model.
-        lock: held during each pass, so that threads take turns.
         embeddings: the token embeddings.
         encoder: turns a text into token ids with their characters.
         max_tokens: the most tokens that the model takes.
@@ -74,8 +72,7 @@ class WrappedModel:
         self.tokens_per_batch = tokens_per_batch
         self._width = 0
         self.tried: dict[str, Any] = {}
-        self.lock = RLock()  # one pass at a time, from any thread
-        self.embeddings = Embeddings(model, self.lock)
+        self.embeddings = Embeddings(model)
         if any(p.is_meta for p in model.parameters()):
             raise ModelError(f"weights of {type(model).__name__} are on the 'meta' device; load them first.")
         self.max_tokens = max_tokens(model, tokenizer)
@@ -84,6 +81,11 @@ class WrappedModel:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name}, {type(self.model).__name__}, {self.device})"
+
+    @property
+    def lock(self) -> Any:
+        """Held during each pass, so that threads take turns, whichever wrapper of the model they ask."""
+        return self.embeddings.lock
 
     @property
     def config(self) -> Any:
@@ -172,12 +174,7 @@ class WrappedModel:
             InputError: an id is out of range for the embeddings.
         """
         ids, attention = batch.ids, batch.attention
-        count = len(self._embedding)
-        if int(ids.max()) >= count:
-            raise InputError(
-                f"the tokenizer gives id {int(ids.max())}, but the model has {count} embeddings; load the tokenizer of "
-                "this model."
-            )
+        self.embeddings.check(ids, batch.source)
         inputs = {"input_ids": ids, "attention_mask": attention.long()}
         if self.encoder.start_id is not None and (batch.source or self.model.get_output_embeddings() is not None):
             inputs = model_inputs(batch, self.encoder.start_id)
@@ -197,15 +194,22 @@ class WrappedModel:
         Args:
             ids: the token ids.
             source: the number of them that the encoder reads; 0 without a decoder.
+
+        Raises:
+            InputError: an id is beyond the table that it is looked up in.
         """
         return self.embeddings(ids, source)
 
     @cached_property
     def pad_id(self) -> int:
-        """The id that fills short rows: the padding id of the model, else of the tokenizer, else 0."""
+        """The id that fills short rows, which is hidden: the padding id of the model, else of the tokenizer, else 0.
+
+        One beyond the embeddings is passed over.
+        """
+        count = min(len(module_at(self.model, path).get_parameter("weight")) for path in self.embeddings.paths)
         for owner in (self.config, self.tokenizer):
             pad_id = getattr(owner, "pad_token_id", None)
-            if isinstance(pad_id, int) and pad_id >= 0:
+            if isinstance(pad_id, int) and 0 <= pad_id < count:
                 return pad_id
         return 0
 
@@ -257,5 +261,5 @@ class WrappedModel:
     def _is_causal(self) -> bool:
         ids = self.some_ids()
         other = ids.clone()
-        other[0, -1] = (ids[0, -1] + 1) % max(2, len(self.tokenizer))
+        other[0, -1] = (ids[0, -1] + 1) % max(2, min(len(self.tokenizer), self.embeddings.count))
         return torch.allclose(self.logits(ids)[0, 0], self.logits(other)[0, 0], atol=1e-6)
