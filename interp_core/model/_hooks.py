@@ -132,6 +132,11 @@ def tap(
             )
         value = hidden_of(output, path, hidden)
         replacement = replace(value) if callable(replace) else replace
+        if replacement is not None and replacement.shape != value.shape:
+            raise LayerError(
+                f"layer {path!r} gives {tuple(value.shape)}, and {tuple(replacement.shape)} would replace it: this "
+                "model lays tokens out in another way, or adds some (prompt tuning), and cannot be resumed there."
+            )
         seen.value = value if replacement is None else replacement.to(value)
         if stop() if callable(stop) else stop:
             raise signal

@@ -27,7 +27,7 @@ class ModuleState:
         self.modules = _modules(model)
         self.parameters: list[nn.Parameter] = []
         buffers: list[Tensor] = []
-        holders: list[Any] = []
+        holders: list[dict[str, Any]] = []
         configs: dict[int, Any] = {}
         for module in self.modules:
             attributes = vars(module)
@@ -37,27 +37,34 @@ class ModuleState:
             buffers += [b for b in parts[1].values() if b is not None]
             for name in attributes.keys() - _OF_EVERY_MODULE:
                 value = attributes[name]
-                if type(value) in (dict, list, set):
-                    holders.append(value)
-                elif name in ("config", "generation_config") and hasattr(value, "__dict__"):
+                if name in ("config", "generation_config") and hasattr(value, "__dict__"):
                     configs[id(value)] = vars(value)
         self._holders = [(holder, holder.copy()) for holder in (*holders, *configs.values())]
+        self._versions = [p._version for p in self.parameters if not p.is_inference()]
         self._buffers = [(b, b._version, b.clone()) for b in buffers if _is_small(b)]
 
     def restore(self) -> None:
-        """Put back whatever has changed. What did not change is not touched."""
+        """Put back whatever has changed, and nothing else.
+
+        Where the model has rewritten its own weights, which no copy was made of, its attributes stay as well: they say
+        that it has (RWKV scales its weights once, in its first pass in evaluation mode).
+        """
+        if self._versions != [p._version for p in self.parameters if not p.is_inference()]:
+            self._put_back_training()
+            return
         for holder, kept in self._changed:
-            if isinstance(holder, dict):
-                for key in [key for key in holder if key not in kept]:
-                    del holder[key]
-                holder.update((key, value) for key, value in kept.items() if holder.get(key, holder) is not value)
-            else:
-                holder.clear()
-                (holder.extend if isinstance(holder, list) else holder.update)(kept)
+            for key in [key for key in holder if key not in kept]:
+                del holder[key]
+            holder.update((key, value) for key, value in kept.items() if holder.get(key, holder) is not value)
         for buffer, version, values in self._buffers:
             if buffer._version != version:
                 with torch.no_grad():
                     buffer.copy_(values)
+
+    def _put_back_training(self) -> None:
+        for holder, kept in self._holders:
+            if "training" in kept:
+                holder["training"] = kept["training"]
 
     @property
     def switched(self) -> bool:
@@ -65,12 +72,11 @@ class ModuleState:
         return any(
             isinstance(one, nn.Module | str | bool) and key != "training" and holder.get(key) is not one
             for holder, kept in self._changed
-            if isinstance(holder, dict)
             for key, one in kept.items()
         )
 
     @property
-    def _changed(self) -> list[tuple[Any, Any]]:
+    def _changed(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         return [(holder, kept) for holder, kept in self._holders if not _same(holder, kept)]
 
 
@@ -90,8 +96,6 @@ def _is_small(buffer: Tensor) -> bool:
     return buffer.numel() <= _SMALL and not buffer.is_meta and not buffer.is_inference()
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether both hold the same objects in the same order. By identity: tensors have no yes or no."""
-    if isinstance(one, dict):
-        one, other = one.values(), other.values()
-    return len(one) == len(other) and all(map(is_, one, other))
+    return len(one) == len(other) and all(map(is_, one.values(), other.values()))

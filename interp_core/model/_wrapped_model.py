@@ -178,10 +178,17 @@ class WrappedModel:
         inputs = {"input_ids": ids, "attention_mask": attention.long()}
         if self.encoder.start_id is not None and (batch.source or self.model.get_output_embeddings() is not None):
             inputs = model_inputs(batch, self.encoder.start_id)
-        elif batch.types is not None and "token_type_ids" in self._accepts:
+        elif batch.types is not None and not self.tried.get("refuses token types"):
             inputs["token_type_ids"] = batch.types
         extra = {"use_cache": False} if "use_cache" in self._accepts else {}
-        return self.model(**{name: v.to(self.device) for name, v in inputs.items()}, return_dict=True, **extra)
+        on_device = {name: v.to(self.device) for name, v in inputs.items()}
+        try:
+            return self.model(**on_device, return_dict=True, **extra)
+        except TypeError as error:  # before any module has run; a signature with **kwargs does not tell
+            if "token_type_ids" not in on_device or "'token_type_ids'" not in str(error):
+                raise
+        self.tried["refuses token types"] = True
+        return self.run(batch)
 
     def side_of(self, path: str) -> Side:
         """The tokens that a module processes: in an encoder-decoder model those of one side, otherwise all."""
@@ -212,21 +219,6 @@ class WrappedModel:
             if isinstance(pad_id, int) and 0 <= pad_id < count:
                 return pad_id
         return 0
-
-    @cached_property
-    def one_row_a_pass(self) -> bool:
-        """Whether padding changes the logits of a classifier, or is refused by it; tested on a short text."""
-        if self.head not in CLASSIFIERS:
-            return False
-        ids, short = self.some_ids(), self.some_ids()[:, :-1]
-        both = torch.cat([ids, torch.cat([short, torch.full_like(ids[:, :1], self.pad_id)], dim=1)])
-        attention = torch.ones_like(both)
-        attention[1, -1] = 0
-        try:
-            padded = self.logits(both, attention)[1]
-        except ValueError:
-            return True
-        return not torch.allclose(padded.float(), self.logits(short)[0].float(), atol=1e-2, rtol=1e-2)
 
     def non_finite(self) -> str:
         """A sentence for error messages that names weights with NaN or infinity; empty if there are none."""
