@@ -26,9 +26,9 @@ def check_gradients(model: WrappedModel) -> None:
     if path is not None:
         kind = type(model.model.get_submodule(path))
         raise UnsupportedError(
-            f"gradients do not pass through {path!r} ({kind.__module__}.{kind.__name__}): its output changes with its input but cannot be "
-            "differentiated, as with weights that are whole numbers. Use a method that needs only scores, or load the "
-            "model in floating point."
+            f"gradients do not pass through {path!r} ({kind.__module__}.{kind.__name__}): its output changes with its "
+            "input but cannot be differentiated, as with weights that are whole numbers. Use a "
+            "method that needs only scores, or load the model in floating point."
         )
 
 
