@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -12,7 +12,7 @@ from interp_core.attribution._attempts import Attempts
 from interp_core.attribution._options import Options
 from interp_core.attribution._question import Question
 from interp_core.attribution._question_builders import Ask, about_layer, about_text, inside
-from interp_core.attribution._removal import Absence, absence, removal_name
+from interp_core.attribution._removal import Absence, absence, removal_name, stand_in
 from interp_core.attribution._targets import ResolvedText, TargetResolver
 from interp_core.errors import InputError, UnsupportedError
 from interp_core.model import (
@@ -268,7 +268,8 @@ class Session:
         x, empty = (s.to(torch.promote_types(s.dtype, torch.float32)) for s in states)
         side = inside(self.model.side_of(self.layer.path), prepared.encoded)
         outside = (prepared.encoded.unit_of[side] < 0)[:, None].to(x.device)
-        absent = Absence(f"{prepared.removal} at the input", "features", torch.where(outside, x, empty))
+        known_as = stand_in(self.model, prepared.removal)
+        absent = Absence(f"{prepared.removal} at the input", "features", torch.where(outside, x, empty), known_as)
         place = (self.layer.injection, x, absent)
         return about_layer(self.batch_runner, prepared.encoded, prepared.readout, place, **known)
 
@@ -301,10 +302,11 @@ class Session:
                     f"removal={absent.name!r} takes tokens away, which a layer cannot; use 'mask', 'mean' or 'zero'."
                 )
             values = absent.baseline[None].to(self.model.dtype)
+            emptied = replace(item.encoded, ids=absent.ids(item.encoded, (item.encoded.unit_of < 0)[None])[0])
             requests.append(
                 ModelRequest(
                     torch.tensor([len(item.encoded)]),
-                    whole_text(item.encoded, values),
+                    whole_text(emptied, values),
                     injection=self.model.embeddings.injection,
                     read=layer.path,
                     stop=True,

@@ -54,7 +54,7 @@ class ConceptModel(TextModel):
         check_space(split, space)
         base = split.model
         super().__init__(base.model, base.tokenizer, tokens_per_batch=base.tokens_per_batch)
-        self.lock, self.embeddings = base.lock, base.embeddings
+        self.embeddings = base.embeddings
         rows = space.made_by.settings.get("granularity")
         self.over = over or ("cls" if rows == "cls" else "max")
         if self.over not in OVER:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from inspect import signature
 from typing import Any
@@ -12,12 +13,13 @@ from typing import Any
 import torch
 from interp_core.concepts._compatibility import check_space
 from interp_core.concepts._space import ConceptSpace
-from interp_core.errors import InputError
+from interp_core.errors import InputError, LayerError
 from interp_core.model import SplitModel, hidden_of, module_at, repack
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 _POSITIONS = ("all", "first", "last")
+_open: ContextVar[frozenset[object]] = ContextVar("interventions", default=frozenset())
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,9 @@ def intervene(
     A state x at the layer becomes x + decode(changed codes) - decode(codes), so what the concepts do not explain stays
     as it is. The model is restored when the block ends, even by an exception.
 
+    Only the thread that opens the block sees the change, and the threads on which the verbs of this library work for
+    it; what other threads ask of the model meanwhile is answered as always.
+
     Args:
         split: the model, split at the layer of the space.
         space: the concepts.
@@ -119,7 +124,8 @@ def intervene(
     Raises:
         InputError: the space does not have one of the concepts or is of another layer, model or width, no concept is
             named, or `positions` is unknown.
-        LayerError: the layer does not have a state for each token.
+        LayerError: the layer does not have a state for each token, or nothing was changed, since the layer did not run
+            in any pass or the model ran in other threads only.
 
     Examples:
         Doubling the code of "joy" doubles what "happy" adds to the first class.
@@ -142,13 +148,20 @@ def intervene(
     factor, shift = Change(ablate, scale or {}, add or {}).factors(space)
     own_space = copy.deepcopy(space)  # moves to the device of the states
     pass_inputs: dict[str, Any] = {}
+    ran = _Ran()
 
     def record_inputs(module: Any, args: Any, kwargs: Any) -> None:
+        if not ran.here():
+            return
         arguments = {**signature(module.forward).bind_partial(*args, **kwargs).arguments, **kwargs}
         cached = getattr(arguments.get("past_key_values"), "get_seq_length", lambda: 0)
         pass_inputs.update(mask=arguments.get("attention_mask"), cached=int(cached()))
 
     def hook(_module: Any, _inputs: Any, output: Any) -> Any:
+        if not ran.here():
+            ran.elsewhere = True
+            return output
+        ran.layer = True
         hidden = hidden_of(output, split.path)
         chosen = _chosen(hidden, where, **pass_inputs)
         rows = hidden[chosen].float()
@@ -163,7 +176,36 @@ def intervene(
         handle = module_at(split.model.model, split.path).register_forward_hook(hook)
         stack.callback(handle.remove)
         stack.callback(split.model.model.register_forward_pre_hook(record_inputs, with_kwargs=True).remove)
+        stack.callback(split.model.model.register_forward_hook(ran.passed).remove)
+        _open.set(_open.get() | {ran})
+        stack.callback(lambda: _open.set(_open.get() - {ran}))
         yield
+    ran.check(split.path)
+
+
+@dataclass(eq=False)
+class _Ran:
+    """What has run while an intervention is open: the layer, whole passes, and the layer in other threads."""
+
+    layer: bool = False
+    model: bool = False
+    elsewhere: bool = False
+
+    def here(self) -> bool:
+        """Whether the pass is of the thread, or of a job for the thread, that opened the intervention."""
+        return self in _open.get()
+
+    def passed(self, *_: Any) -> None:
+        self.model |= self.here()
+
+    def check(self, path: str) -> None:
+        if not self.layer and self.model:
+            raise LayerError(f"layer {path!r} did not run in any pass, so that nothing was changed; choose another.")
+        if not self.layer and self.elsewhere:
+            raise LayerError(
+                "the model ran in other threads only, which an intervention does not change; open it in the thread "
+                "that calls the model."
+            )
 
 
 def _chosen(hidden: Float[Tensor, "p t d"], where: str, mask: Any = None, cached: int = 0) -> Bool[Tensor, "p t"]:

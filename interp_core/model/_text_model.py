@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from interp_core.errors import InputError
 from interp_core.model._attention import attends
+from interp_core.model._heads import Head
 from interp_core.model._layers import Layers
 from interp_core.model._read_position import read_position
 from interp_core.model._split import SplitModel
+from interp_core.model._trial import Sharing, trial_of
 from interp_core.model._wrapped_model import WrappedModel
 
 
@@ -33,6 +37,13 @@ class TextModel(WrappedModel):
         ('bert.encoder.layer.0', 'bert.encoder.layer.1')
     """
 
+    @cached_property
+    def head(self) -> Head:
+        """The type of head, detected with a short text; what rows may share a pass is tried at the same time."""
+        head: Head = super().head
+        trial_of(self)
+        return head
+
     @property
     def read_position(self) -> int:
         """The only position of the last block that a classifier reads: 0, or negative, from the end.
@@ -41,6 +52,12 @@ class TextModel(WrappedModel):
             LayerError: the classifier reads several positions, or none.
         """
         return read_position(self)
+
+    @property
+    def sharing(self) -> Sharing:
+        """Which rows share a pass: `"padded"`, of any length; `"equal-length"`; or `"single"`, none. Tried once."""
+        self.head  # noqa: B018 - all trials are made together
+        return trial_of(self).sharing(stop=False)
 
     @property
     def attends(self) -> bool:

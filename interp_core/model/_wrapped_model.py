@@ -6,7 +6,6 @@ import copy
 import inspect
 from functools import cached_property
 from pathlib import Path
-from threading import RLock
 from typing import Any
 
 import torch
@@ -37,7 +36,6 @@ class WrappedModel:
 
     Attributes:
         tried: a cache for the results of trials of the model.
-        lock: held during each pass, so that threads take turns.
         embeddings: the token embeddings.
         encoder: turns a text into token ids with their characters.
         max_tokens: the most tokens that the model takes.
@@ -72,8 +70,7 @@ class WrappedModel:
         self.tokens_per_batch = tokens_per_batch
         self._width = 0
         self.tried: dict[str, Any] = {}
-        self.lock = RLock()  # one pass at a time, from any thread
-        self.embeddings = Embeddings(model, self.lock)
+        self.embeddings = Embeddings(model)
         if any(p.is_meta for p in model.parameters()):
             raise ModelError(f"weights of {type(model).__name__} are on the 'meta' device; load them first.")
         self.max_tokens = max_tokens(model, tokenizer)
@@ -82,6 +79,11 @@ class WrappedModel:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name}, {type(self.model).__name__}, {self.device})"
+
+    @property
+    def lock(self) -> Any:
+        """Held during each pass, so that threads take turns, whichever wrapper of the model they ask."""
+        return self.embeddings.lock
 
     @property
     def config(self) -> Any:
@@ -170,19 +172,21 @@ class WrappedModel:
             InputError: an id is out of range for the embeddings.
         """
         ids, attention = batch.ids, batch.attention
-        count = len(self._embedding)
-        if int(ids.max()) >= count:
-            raise InputError(
-                f"the tokenizer gives id {int(ids.max())}, but the model has {count} embeddings; load the tokenizer of "
-                "this model."
-            )
+        self.embeddings.check(ids, batch.source)
         inputs = {"input_ids": ids, "attention_mask": attention.long()}
         if self.encoder.start_id is not None and (batch.source or self.model.get_output_embeddings() is not None):
             inputs = model_inputs(batch, self.encoder.start_id)
-        elif batch.types is not None and "token_type_ids" in self._accepts:
+        elif batch.types is not None and not self.tried.get("refuses token types"):
             inputs["token_type_ids"] = batch.types
         extra = {"use_cache": False} if "use_cache" in self._accepts else {}
-        return self.model(**{name: v.to(self.device) for name, v in inputs.items()}, return_dict=True, **extra)
+        on_device = {name: v.to(self.device) for name, v in inputs.items()}
+        try:
+            return self.model(**on_device, return_dict=True, **extra)
+        except TypeError as error:  # before any module has run; a signature with **kwargs does not tell
+            if "token_type_ids" not in on_device or "'token_type_ids'" not in str(error):
+                raise
+        self.tried["refuses token types"] = True
+        return self.run(batch)
 
     def side_of(self, path: str) -> Side:
         """The tokens that a module processes: in an encoder-decoder model those of one side, otherwise all."""
@@ -195,32 +199,24 @@ class WrappedModel:
         Args:
             ids: the token ids.
             source: the number of them that the encoder reads; 0 without a decoder.
+
+        Raises:
+            InputError: an id is beyond the table that it is looked up in.
         """
         return self.embeddings(ids, source)
 
     @cached_property
     def pad_id(self) -> int:
-        """The id that fills short rows: the padding id of the model, else of the tokenizer, else 0."""
+        """The id that fills short rows, which is hidden: the padding id of the model, else of the tokenizer, else 0.
+
+        One beyond the embeddings is passed over.
+        """
+        count = min(len(module_at(self.model, path).get_parameter("weight")) for path in self.embeddings.paths)
         for owner in (self.config, self.tokenizer):
             pad_id = getattr(owner, "pad_token_id", None)
-            if isinstance(pad_id, int) and pad_id >= 0:
+            if isinstance(pad_id, int) and 0 <= pad_id < count:
                 return pad_id
         return 0
-
-    @cached_property
-    def one_row_a_pass(self) -> bool:
-        """Whether padding changes the logits of a classifier, or is refused by it; tested on a short text."""
-        if self.head not in CLASSIFIERS:
-            return False
-        ids, short = self.some_ids(), self.some_ids()[:, :-1]
-        both = torch.cat([ids, torch.cat([short, torch.full_like(ids[:, :1], self.pad_id)], dim=1)])
-        attention = torch.ones_like(both)
-        attention[1, -1] = 0
-        try:
-            padded = self.logits(both, attention)[1]
-        except ValueError:
-            return True
-        return not torch.allclose(padded.float(), self.logits(short)[0].float(), atol=1e-2, rtol=1e-2)
 
     def non_finite(self) -> str:
         """A sentence for error messages that names weights with NaN or infinity; empty if there are none."""
@@ -255,5 +251,5 @@ class WrappedModel:
     def _is_causal(self) -> bool:
         ids = self.some_ids()
         other = ids.clone()
-        other[0, -1] = (ids[0, -1] + 1) % max(2, len(self.tokenizer))
+        other[0, -1] = (ids[0, -1] + 1) % max(2, min(len(self.tokenizer), self.embeddings.count))
         return torch.allclose(self.logits(ids)[0, 0], self.logits(other)[0, 0], atol=1e-6)
