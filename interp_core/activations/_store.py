@@ -17,7 +17,8 @@ from interp_core.text import Item
 from torch import Tensor
 
 _NOT_COMPARED = {"complete", "texts", "rows", "shards", "sample", "made_by"}  # may differ when a run is resumed
-SAME = 1e-3  # the largest relative difference between samples of the same model
+SAME = 1e-3  # the largest relative difference between samples of the same model, in single precision
+ROUNDINGS = 2  # in half precision, in units of its resolution
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,7 @@ class Store:
                     f"{settings.get(name)!r}; use the same settings, or name another folder."
                 )
         before, now = torch.tensor(manifest["sample"]), torch.tensor(self.sample)
-        if len(before) != len(now) or float((before - now).norm()) > SAME * float(before.norm()):
+        if len(before) != len(now) or float((before - now).norm()) > self._same * float(before.norm()):
             raise InputError(
                 f"the store {str(self.folder)!r} was begun with other weights of {self.settings['model']}; "
                 "name another folder."
@@ -86,6 +87,12 @@ class Store:
                 f"the store {str(self.folder)!r} was complete, and {missing} is missing now; name another folder."
             )
         return shards
+
+    @property
+    def _same(self) -> float:
+        """The largest relative difference between samples of the same model, by its number format."""
+        kind = getattr(torch, str(self.settings.get("dtype", "")).removeprefix("torch."), torch.float32)
+        return max(SAME, ROUNDINGS * torch.finfo(kind).eps)
 
     @property
     def complete(self) -> bool:

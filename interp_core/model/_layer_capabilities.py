@@ -13,6 +13,7 @@ from interp_core.model._hooks import at_rest, module_at, tap
 from interp_core.model._injection import BypassInjection, OutputInjection, passing_through
 from interp_core.model._logits_to_scores import logits_of
 from interp_core.model._requests import Injection
+from interp_core.model._rounding import agree, rounding
 from interp_core.model._wrapped_model import WrappedModel
 from torch import Tensor
 
@@ -70,7 +71,8 @@ class LayerCapabilities:
                     skipped = self.model.forward(ids, mask)
             except (RuntimeError, ValueError, IndexError):
                 return False
-        return all(close(whole.get(key), skipped.get(key)) for key in OUTPUTS)
+        share = rounding(model, 1)
+        return all(close(whole.get(key), skipped.get(key), share) for key in OUTPUTS)
 
     def random_states(self) -> tuple[Tensor, Tensor]:
         """The ids of a short text, and changed states of this layer for it."""
@@ -112,7 +114,8 @@ def _outputs(model: Any, paths: Sequence[str], run: Callable[[], Any]) -> list[A
     return [outputs[path] for path in paths]
 
 
-def close(one: Any, other: Any) -> bool:
+def close(one: Any, other: Any, share: float) -> bool:
+    """Whether two outputs agree, or are both missing; see `agree`."""
     if not isinstance(one, Tensor) or not isinstance(other, Tensor):
         return one is None and other is None
-    return torch.allclose(one.float(), other.float(), atol=1e-5, rtol=1e-4)
+    return agree(one, other, share)
