@@ -12,7 +12,7 @@ import torch
 from interp_core.activations._shards import Shards, StoredRows, cut_notes, only, read_manifest, texts_of, units_of
 from interp_core.errors import InputError
 from interp_core.results import MadeBy, load_tensors, save_tensors
-from interp_core.text import Unit, class_index
+from interp_core.text import Unit, class_index, joined_parts, with_parts
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import one_hot
@@ -32,7 +32,7 @@ class Activations:
         values: (n, d) float32 on the CPU. The rows of a store are read from disk when they are indexed.
         text_of: (n) the index of the text of each row, ascending.
         unit_of: (n) the index of the unit of each row within its text.
-        texts: the m texts of the corpus.
+        texts: the m texts of the corpus; a pair or a chat is a `JoinedText`, as a reader sees it.
         units: the units of each text.
         layer: module path of the layer; `"given"` for rows from elsewhere.
         granularity: what a row stands for, such as `"word"`.
@@ -193,6 +193,7 @@ class Activations:
         columns |= {k: v for k, v in (("predictions", self.predictions), ("labels", self.labels)) if v is not None}
         data: dict[str, Any] = {
             "texts": list(self.texts),
+            "parts": joined_parts(self.texts),
             "units": [[[u.start, u.stop] for u in units] for units in self.units],
             "layer": self.layer,
             "granularity": self.granularity,
@@ -212,7 +213,7 @@ class Activations:
         if Path(path).is_dir():
             return _opened(Path(path))
         tensors, data = load_tensors(path, "activations")
-        texts = tuple(data["texts"])
+        texts = tuple(with_parts(data["texts"], data.get("parts", {})))
         spans = zip(texts, data["units"], strict=True)
         return cls(
             **tensors,

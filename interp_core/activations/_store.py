@@ -13,7 +13,7 @@ import torch
 from interp_core.activations._shards import Shards, read_manifest, shard_file
 from interp_core.errors import InputError
 from interp_core.results import STORE, save_tensors
-from interp_core.text import Item
+from interp_core.text import Item, joined_parts, parts_of
 from torch import Tensor
 
 _NOT_COMPARED = {"complete", "texts", "rows", "shards", "sample", "made_by"}  # may differ when a run is resumed
@@ -126,7 +126,7 @@ class Store:
         """
         text, units, label = there
         for name, one, other in (
-            ("text", text, given[0]),
+            ("text", parts_of(text), parts_of(given[0])),
             ("the units of text", units, units if spans is None else spans),
             ("the label of text", _plain(label), _plain(given[1])),
         ):
@@ -150,12 +150,13 @@ class Store:
             texts: the texts.
             said: the `cost` of the shard by name, and how many texts were `cut`.
         """
-        parts = [text.encode("utf-8") for text in texts]
+        coded = [text.encode("utf-8") for text in texts]
         columns = {
-            "texts": torch.frombuffer(bytearray(b"".join(parts)), dtype=torch.uint8),
-            "text_stops": torch.tensor([len(part) for part in parts]).cumsum(0),
+            "texts": torch.frombuffer(bytearray(b"".join(coded)), dtype=torch.uint8),
+            "text_stops": torch.tensor([len(part) for part in coded]).cumsum(0),
         }
-        save_tensors(shard_file(self.folder, number), "shard", {**tensors, **columns}, said)
+        parts = joined_parts(texts)
+        save_tensors(shard_file(self.folder, number), "shard", {**tensors, **columns}, {**said, "parts": parts})
 
     def finish(self, shards: int) -> None:
         """Mark the store as complete with this number of shards.

@@ -6,18 +6,16 @@ import copy
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from inspect import signature
 from typing import Any
 
 import torch
 from interp_core.concepts._compatibility import check_space
+from interp_core.concepts._positions import Positions, TokenChoice, checked
 from interp_core.concepts._space import ConceptSpace
 from interp_core.errors import InputError
 from interp_core.model import SplitModel, hidden_of, module_at, repack
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
-
-_POSITIONS = ("all", "first", "last")
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def intervene(
     ablate: Collection[Any] = (),
     scale: Mapping[Any, float] | None = None,
     add: Mapping[Any, float] | None = None,
-    positions: str | None = None,
+    positions: Positions | None = None,
 ) -> Iterator[None]:
     """A context in which the model runs with changed concepts, in every pass, including those of `model.generate(…)`.
 
@@ -109,9 +107,11 @@ def intervene(
         ablate: concepts whose code is set to 0, by number or name.
         scale: factors that the codes of concepts are multiplied by, such as `{3: 2.0}`.
         add: amounts that are added to codes, in units of the codes, such as `{3: 1.5}`. This steers the model.
-        positions: the tokens of each text whose states change: `"all"`, or the `"first"` or `"last"` one in the
-            attention mask. While generating, the last is the newest token. The default is `"all"`, and for a space
-            learnt from `cls` rows the position that the classifier reads.
+        positions: the tokens of each text whose states change, padding not counted: `"all"`; `"first"`; `"last"`, which
+            is the last token of the prompt and then each token that is generated; `"generated"`, these alone; or the
+            numbers of tokens of the prompt in a list, negative from its end, such as `[0, -1]`. With and without a
+            cache they are the same tokens. The default is `"all"`, for a space learnt from `last` rows `"last"`, and
+            for one learnt from `cls` rows the position that the classifier reads.
 
     Yields:
         Nothing; the model is changed in place.
@@ -136,21 +136,14 @@ def intervene(
         [[4.0, 3.0]]
     """
     check_space(split, space)
-    where = positions or _positions(split, space)
-    if where not in _POSITIONS:
-        raise InputError(f"positions {positions!r} is unknown; it is one of {', '.join(_POSITIONS)}.")
+    where = _positions(split, space) if positions is None else checked(positions)
+    chosen_tokens = TokenChoice(where, split.model.side_of(split.path))
     factor, shift = Change(ablate, scale or {}, add or {}).factors(space)
     own_space = copy.deepcopy(space)  # moves to the device of the states
-    pass_inputs: dict[str, Any] = {}
-
-    def record_inputs(module: Any, args: Any, kwargs: Any) -> None:
-        arguments = {**signature(module.forward).bind_partial(*args, **kwargs).arguments, **kwargs}
-        cached = getattr(arguments.get("past_key_values"), "get_seq_length", lambda: 0)
-        pass_inputs.update(mask=arguments.get("attention_mask"), cached=int(cached()))
 
     def hook(_module: Any, _inputs: Any, output: Any) -> Any:
         hidden = hidden_of(output, split.path)
-        chosen = _chosen(hidden, where, **pass_inputs)
+        chosen = chosen_tokens.of(hidden)
         rows = hidden[chosen].float()
         own_space.to(rows.device)
         codes = own_space.encode(rows)
@@ -162,28 +155,16 @@ def intervene(
     with ExitStack() as stack:
         handle = module_at(split.model.model, split.path).register_forward_hook(hook)
         stack.callback(handle.remove)
-        stack.callback(split.model.model.register_forward_pre_hook(record_inputs, with_kwargs=True).remove)
+        model = split.model.model
+        stack.callback(model.register_forward_pre_hook(chosen_tokens.begin, with_kwargs=True).remove)
+        stack.callback(model.register_forward_hook(chosen_tokens.end, always_call=True).remove)
         yield
 
 
-def _chosen(hidden: Float[Tensor, "p t d"], where: str, mask: Any = None, cached: int = 0) -> Bool[Tensor, "p t"]:
-    """Which states are changed. The `cached` tokens come before those of the pass."""
-    p, t, _ = hidden.shape
-    shown = torch.ones(p, cached + t, dtype=torch.bool, device=hidden.device)
-    if where == "all":
-        return shown[:, cached:]
-    if isinstance(mask, Tensor) and mask.shape == shown.shape:
-        shown = mask.bool().to(hidden.device)
-    places = torch.arange(shown.shape[1], device=hidden.device).expand_as(shown)
-    first = places.masked_fill(~shown, shown.shape[1]).amin(1)
-    last = places.masked_fill(~shown, -1).amax(1)
-    position = (first if where == "first" else last)[:, None]
-    return places[:, cached:] == position
-
-
 def _positions(split: SplitModel, space: ConceptSpace) -> str:
-    if space.made_by.settings.get("granularity") != "cls":
-        return "all"
+    rows = space.made_by.settings.get("granularity")
+    if rows != "cls":
+        return "last" if rows == "last" else "all"
     return "first" if split.position(2) == 0 else "last"
 
 

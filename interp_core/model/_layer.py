@@ -135,6 +135,8 @@ class Layer:
     def position(self, length: int) -> int:
         """The token of a text that the classifier reads, or the class token if the model is not a classifier.
 
+        The first token of a causal model sees nothing but itself, so it is not a class token, whatever it is called.
+
         Args:
             length: the number of tokens of the text.
 
@@ -146,19 +148,47 @@ class Layer:
         """
         if self.model.labels:
             return self._read_position % length
+        if self.model.head == "causal":
+            raise LayerError(
+                f"{self.model.name} is a generator, in which no token at the front sees the text; use granularity "
+                "'last', the token from which it goes on."
+            )
         if self.model.encoder.cls_position is None:
             raise LayerError(f"{self.model.name} has no class token for granularity 'cls'; use 'sample' instead.")
         return self.model.encoder.cls_position % length
 
-    def row_of(self, encoded: DividedText, granularity: str) -> Int[Tensor, " t"]:
-        """The row, among those of this text, that each token belongs to; -1 for none.
+    def reads_at(self, encoded: DividedText, granularity: Granularity) -> int | None:
+        """The single token that a row stands for: for `"cls"` and `"last"`; None for rows that are means.
+
+        Args:
+            encoded: the text.
+            granularity: what rows stand for.
+
+        Returns:
+            The position of the token, from the start.
 
         Raises:
             LayerError: granularity is `"cls"`, and there is no single position to read; see `position`.
         """
         if granularity == "cls":
-            return torch.full((len(encoded),), -1).index_fill_(0, torch.tensor([self.position(len(encoded))]), 0)
-        return encoded.unit_of
+            return self.position(len(encoded))
+        return encoded.last if granularity == "last" else None
+
+    def row_of(self, encoded: DividedText, granularity: str) -> Int[Tensor, " s"]:
+        """The row, among those of this text, that each token belongs to; -1 for none.
+
+        Args:
+            encoded: the text; at a layer of an encoder-decoder model only the s tokens of this side have a row.
+            granularity: what rows stand for.
+
+        Raises:
+            LayerError: granularity is `"cls"`, and there is no single position to read; see `position`.
+        """
+        at, row_of = self.reads_at(encoded, granularity), encoded.unit_of
+        if at is not None:
+            row_of = torch.full((len(encoded),), -1).index_fill_(0, torch.tensor([at]), 0)
+        side = self.model.side_of(self.path) if encoded.source else "both"
+        return row_of[encoded.source :] if side == "target" else row_of[: encoded.source if side == "source" else None]
 
     def predicted(self, logits: Float[Tensor, " v"]) -> Tensor:
         """The class that the model predicts, as a scalar; for a multi-label head True for each class that it assigns.
@@ -182,12 +212,13 @@ class Layer:
         Args:
             encoded: the text with its units.
             hidden: the states of its tokens.
-            granularity: `"cls"` for the row that the classifier reads, in the type of `hidden`; any other for the mean
+            granularity: `"cls"` and `"last"` for the row of one token, in the type of `hidden`; any other for the mean
                 over the tokens of each unit, in float32.
 
         Raises:
             LayerError: granularity is `"cls"`, and there is no single position to read; see `position`.
         """
-        if granularity == "cls":
-            return hidden[self.position(len(encoded))][None]
+        at = self.reads_at(encoded, granularity)
+        if at is not None:
+            return hidden[at][None]
         return pool(hidden.float(), encoded.unit_of.to(hidden.device), len(encoded.units))

@@ -11,6 +11,7 @@ import torch
 from interp_core.errors import InputError, UnsupportedError
 from interp_core.text._chat_template import rendered
 from interp_core.text._encoded import Encoded
+from interp_core.text._joined_text import JoinedText
 from torch import nn
 
 Message = Mapping[str, Any]
@@ -85,10 +86,7 @@ class Encoder:
         encoded = replace(self._encoded(text, NO_LIMIT), types=None)  # generators take no token types
         if self.start_id is not None:
             return _extended(encoded, [self.start_id], [(0, 0)], [True], source=len(encoded))
-        count = len(encoded)
-        while count > 1 and bool(encoded.special[count - 1]) and not encoded.turns:
-            count -= 1
-        return _first(encoded, count)
+        return _first(encoded, encoded.last + 1)
 
     def with_continuation(self, prompt: Text, continuation: str) -> Encoded:
         """Encode a prompt followed by the text whose tokens are to be explained.
@@ -167,6 +165,8 @@ class Encoder:
         return replace(joined, text=encoded.text + between + continuation, prompt=len(encoded))
 
     def _encoded(self, text: Any, most: int) -> Encoded:
+        if isinstance(text, JoinedText):
+            text = text.given
         if isinstance(text, str):
             _check(text)
             return self._limited(text, (text,), most)
@@ -202,7 +202,8 @@ class Encoder:
         encoded = self._limited(first + BETWEEN + second, pair, most)
         which = self._second_of(pair, len(encoded), bool(encoded.cut))
         offsets = torch.where(which[:, None], encoded.offsets + start, encoded.offsets)
-        return replace(encoded, offsets=offsets, borders=(len(first), start))
+        shown = JoinedText(encoded.text, pair)
+        return replace(encoded, text=shown, offsets=offsets, borders=(len(first), start))
 
     def _second_of(self, pair: tuple[str, str], count: int, cut: bool) -> torch.Tensor:
         options = {"truncation": "only_second", "max_length": count} if cut else {}
@@ -218,7 +219,7 @@ class Encoder:
         inside = [any(a < stop and start < b for start, stop in turns) for a, b in encoded.offsets.tolist()]
         borders = tuple(edge for turn in turns for edge in turn)
         special = encoded.special | ~torch.tensor(inside)
-        return replace(encoded, special=special, borders=borders, turns=turns)
+        return replace(encoded, text=JoinedText(text, messages), special=special, borders=borders, turns=turns)
 
     def _ids(self, *parts: Any, **options: Any) -> dict[str, Any]:
         settings = {"truncation": False, "padding": False, **options}
@@ -323,7 +324,7 @@ def as_texts(texts: Any) -> list[Text]:
         >>> as_texts([{"role": "user", "content": "Are you sad?"}])
         [[{'role': 'user', 'content': 'Are you sad?'}]]
     """
-    if isinstance(texts, str) or _is_chat(texts):
+    if isinstance(texts, str) or is_chat(texts):
         return [texts]
     if isinstance(texts, Mapping) or hasattr(texts, "columns") or not isinstance(texts, Iterable):
         raise InputError(
@@ -332,5 +333,6 @@ def as_texts(texts: Any) -> list[Text]:
     return [str(t) if isinstance(t, str) else t for t in texts]
 
 
-def _is_chat(texts: Any) -> bool:
+def is_chat(texts: Any) -> bool:
+    """Whether this is one chat: a list of messages with their content."""
     return isinstance(texts, list) and bool(texts) and all(isinstance(m, Mapping) and "content" in m for m in texts)
