@@ -169,7 +169,7 @@ def test_an_effect_has_an_interval_and_survives_saving(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({}, "names no concepts"),
-        ({"ablate": "concept 3"}, "names no concepts"),
+        ({"ablate": "concept 3"}, "a list of concepts"),
         ({"ablate": [16]}, "no concept 16"),
         ({"ablate": [-1]}, "no concept -1"),
         ({"add": {"joy": 1.0}}, "no concept 'joy'"),

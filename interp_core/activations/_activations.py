@@ -124,7 +124,9 @@ class Activations:
         return column[self.text_of]
 
     def _column(self, by: str) -> Tensor:
-        column: Tensor | None = getattr(self, by, None) if by in ("predictions", "labels") else None
+        if by not in ("predictions", "labels"):
+            raise InputError(f"by is {by!r}; 'labels' or 'predictions' was expected.")
+        column: Tensor | None = getattr(self, by)
         if column is None:
             raise InputError(f"these activations carry no {by}; make them with split.activations(…, {by}=…).")
         return column
@@ -265,13 +267,20 @@ def of_rows(values: Float[Tensor, "n d"], words: Sequence[str] | None = None, **
     Returns:
         The activations, with layer `"given"`.
 
+    Raises:
+        InputError: the rows are not a matrix, or there are not as many words as rows.
+
     Examples:
         >>> from interp_core.activations import of_rows
         >>> rows = of_rows(torch.eye(3), ["sun", "cat", "dog"], labels=torch.tensor([0, 1, 1]))
         >>> rows.of_class(1, by="labels").texts
         ('cat', 'dog')
     """
+    if values.ndim != 2:
+        raise InputError(f"the rows have shape {tuple(values.shape)}; (rows, width) was expected.")
     texts = tuple(words) if words is not None else tuple(f"row {i}" for i in range(len(values)))
+    if len(texts) != len(values):
+        raise InputError(f"{len(texts)} words were given for {len(values)} rows; one for each row was expected.")
     return Activations(
         values=values.detach().float().cpu(),
         text_of=torch.arange(len(values)),

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from interp_core.activations import Activations
 from interp_core.attribution import Options, Question
-from interp_core.concepts._intervention import Change
+from interp_core.concepts._intervention import Change, change_of
 from interp_core.concepts._questions import concept_questions
 from interp_core.concepts._space import ConceptSpace
 from interp_core.display import html
@@ -132,8 +132,8 @@ def effect(
         The effect on k targets in each text (n, k).
 
     Raises:
-        InputError: the change names no concepts or ones that the space does not have, or space, activations and split
-            do not belong together.
+        InputError: the change is not a `Change`, names no concepts or ones that the space does not have, or space,
+            activations and split do not belong together.
         TargetError: a target does not exist, the predicted class is asked for and not known, or texts have different
             numbers of targets.
         UnsupportedError: the model gives no logits, or the layer is in a decoder that follows an encoder.
@@ -150,6 +150,7 @@ def effect(
         tensor([[-2.,  0.],
                 [ 0.,  0.]])
     """
+    change = change_of(change)
     source = concept_questions(split, space, activations, targets, Options(score=score, progress=progress))
     factor, shift = change.factors(space)
 

@@ -72,10 +72,21 @@ class Importance:
 
         Returns:
             Pairs of a concept's number and its score, best first.
+
+        Raises:
+            InputError: there is no such target.
         """
-        row = self.targets.index(target) if isinstance(target, str) else target
+        row = self._row(target)
         values = (self.direction if signed else self.scores)[row]
         return [(i, float(values[i])) for i in values.argsort(descending=True)[:count].tolist()]
+
+    def _row(self, target: Any) -> int:
+        if isinstance(target, str) and target in self.targets:
+            return self.targets.index(target)
+        count = len(self.targets)
+        if not isinstance(target, str | bool) and hasattr(target, "__index__") and -count <= int(target) < count:
+            return int(target)
+        raise InputError(f"there is no target {target!r}; this importance is about {', '.join(self.targets[:20])}.")
 
     def among(self, texts: Bool[Tensor, " n"]) -> Importance:
         """The importance in some of the texts, such as those of one class: `among(activations.predictions == 2)`.

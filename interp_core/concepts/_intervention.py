@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import difflib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from interp_core.errors import InputError
 from interp_core.model import SplitModel, hidden_of, module_at, repack
 from jaxtyping import Float
 from torch import Tensor
+
+EXAMPLES = "ablate=[3], scale={3: 2.0}, add={3: 1.5}"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,30 @@ class Change:
     scale: Mapping[Any, float] = field(default_factory=dict)
     add: Mapping[Any, float] = field(default_factory=dict)
 
+    def __new__(cls, *_args: Any, **named: Any) -> Change:
+        """A change, if all of its parts are known.
+
+        Raises:
+            InputError: one of them is not; the message names the nearest.
+        """
+        for name in named.keys() - cls.__dataclass_fields__.keys():
+            near = difflib.get_close_matches(name, cls.__dataclass_fields__, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise InputError(f"a Change has no {name!r}; it has ablate, scale and add: {EXAMPLES}.{hint}")
+        return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        """Check the forms of the change.
+
+        Raises:
+            InputError: `ablate` is not a list of concepts, or `scale` or `add` does not give a number for each.
+        """
+        if isinstance(self.ablate, str | Mapping) or not isinstance(self.ablate, Collection):
+            raise InputError(f"ablate is {self.ablate!r}; a list of concepts was expected: {EXAMPLES}.")
+        for name, amounts in (("scale", self.scale), ("add", self.add)):
+            if not isinstance(amounts, Mapping) or not all(_is_number(value) for value in amounts.values()):
+                raise InputError(f"{name} is {amounts!r}; a number for each concept was expected: {EXAMPLES}.")
+
     def factors(self, space: ConceptSpace) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
         """The change as factors and shifts of all codes of a space.
 
@@ -53,8 +80,8 @@ class Change:
                 or a number is not finite.
         """
         factor, shift = torch.ones(space.concepts), torch.zeros(space.concepts)
-        if isinstance(self.ablate, str) or not (len(self.ablate) or self.scale or self.add):
-            raise InputError(f"{self} names no concepts; give ablate=[3], scale={{3: 2.0}} or add={{3: 1.5}}.")
+        if not (len(self.ablate) or self.scale or self.add):
+            raise InputError(f"{self} names no concepts; {EXAMPLES}.")
         for name, value in [*((one, 0.0) for one in self.ablate), *self.scale.items()]:
             if float(factor[where := _number(name, space)]) != 1:
                 raise InputError(f"concept {name!r} is ablated or scaled twice; change each concept once.")
@@ -84,6 +111,24 @@ class Change:
         ablated = {"ablate": [name(one) for one in self.ablate]} if len(self.ablate) else {}
         amounts = {"scale": self.scale, "add": self.add}
         return ablated | {how: {name(k): v for k, v in by.items()} for how, by in amounts.items() if by}
+
+
+def change_of(change: Any) -> Change:
+    """The change that a caller gives.
+
+    Raises:
+        InputError: it is not a `Change`.
+    """
+    if not isinstance(change, Change):
+        raise InputError(
+            f"the change is {type(change).__name__}; a Change was expected, such as Change(ablate=[3]), "
+            "Change(scale={3: 2.0}) or Change(add={3: 1.5})."
+        )
+    return change
+
+
+def _is_number(value: Any) -> bool:
+    return hasattr(value, "__float__") and not isinstance(value, bool | str)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from interp_core.model._layer_capabilities import LayerCapabilities
 from interp_core.model._logits_to_scores import predicted
 from interp_core.model._read_position import head_reads_one_row, read_position
 from interp_core.model._requests import Injection, ModelRequest, whole_text
+from interp_core.model._stream import SAID, role_in_stream
 from interp_core.model._wrapped_model import WrappedModel
 from interp_core.text import DividedText, Encoded, Granularity, pool
 from jaxtyping import Float, Int
@@ -117,6 +118,23 @@ class Layer:
         outputs = (batch_runner or BatchRunner(self.model)).run(requests)
         logits = [output.logits[0].float().cpu() for output in outputs]
         return [one[: len(e)] if one.ndim == 2 else one for one, e in zip(logits, encoded, strict=True)]
+
+    def describe(self) -> str:
+        """What the output of the layer is: the residual stream itself, or something that is added to it.
+
+        It is found by trying, since modules of the same name differ: the attention module of some architectures
+        includes the residual.
+
+        Returns:
+            One sentence.
+
+        Examples:
+            >>> from interp_core.testing import tiny_generator
+            >>> model = tiny_generator()
+            >>> print(model.split("transformer.h.0.mlp").describe())
+            transformer.h.0.mlp: its output is added to the residual stream, which goes on beside it.
+        """
+        return f"{self.path}: {SAID[role_in_stream(self.capabilities)]}."
 
     @property
     def injection(self) -> Injection:

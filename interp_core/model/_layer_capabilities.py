@@ -17,8 +17,6 @@ from interp_core.model._rounding import agree, rounding
 from interp_core.model._wrapped_model import WrappedModel
 from torch import Tensor
 
-OUTPUTS = ("logits", "last_hidden_state", "start_logits", "end_logits")
-
 
 class LayerCapabilities:
     """The capabilities of one layer of one model. Each is tested when it is first needed, and then kept."""
@@ -72,7 +70,7 @@ class LayerCapabilities:
             except (RuntimeError, ValueError, IndexError):
                 return False
         share = rounding(model, 1)
-        return all(close(whole.get(key), skipped.get(key), share) for key in OUTPUTS)
+        return all(close(*both, share) for both in zip(_answers(whole), _answers(skipped), strict=True))
 
     def random_states(self) -> tuple[Tensor, Tensor]:
         """The ids of a short text, and changed states of this layer for it."""
@@ -112,6 +110,11 @@ def _outputs(model: Any, paths: Sequence[str], run: Callable[[], Any]) -> list[A
             stack.callback(hook.remove)
         run()
     return [outputs[path] for path in paths]
+
+
+def _answers(output: Any) -> tuple[Any, Any]:
+    """What a model answers: logits, and the last hidden states of one without a head."""
+    return logits_of(output), getattr(output, "last_hidden_state", None)
 
 
 def close(one: Any, other: Any, share: float) -> bool:

@@ -292,7 +292,8 @@ def max_tokens(model: Any, tokenizer: Any) -> int:
         >>> max_tokens(wrapped.model, wrapped.tokenizer)
         32
     """
-    table = getattr(model.config, "max_position_embeddings", None)
+    configs = (getattr(module, "config", None) for module in model.modules())  # of a wrapper, that of the model in it
+    table = getattr(next((c for c in configs if c is not None), None), "max_position_embeddings", None)
     tables = [table - _first_position(model, table)] if isinstance(table, int) and table > 0 else []
     return min(getattr(tokenizer, "model_max_length", None) or NO_LIMIT, NO_LIMIT, *tables)
 
