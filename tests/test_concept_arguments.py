@@ -1,5 +1,6 @@
 """Arguments about concepts that are something else than was expected are answered in words, before anything runs."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import interp_core as interp
@@ -12,11 +13,20 @@ from interp_core.model import BatchRunner, ModelRequest, Target, TextModel, read
 from interp_core.reporting import ClassConcepts
 from interp_core.results import MadeBy
 from interp_core.testing import tiny_classifier, tiny_generator, tiny_translator
+from jaxtyping import config
 
 MODEL = tiny_classifier()
 SPLIT = MODEL.split(-1)
 SPACE = AffineSpace(torch.eye(16), torch.eye(16))
 ROWS = of_rows(torch.randn(6, 16, generator=torch.Generator().manual_seed(0)))
+
+
+@pytest.fixture(autouse=True)
+def unchecked() -> Iterator[None]:
+    """Arguments of any type get through to the code, as they do for users."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +73,7 @@ def test_swapped_arguments_are_named(held: interp.Activations) -> None:
         lambda: interp.effect(SPLIT, held, SPACE, Change(ablate=[0])),  # type: ignore[arg-type]
         lambda: interp.interpret(held, SPACE),  # type: ignore[arg-type]
     ):
-        with pytest.raises((InputError, Exception), match=r"was expected for|violates|type-check"):
+        with pytest.raises(InputError, match="was expected for"):
             call()
 
 

@@ -25,8 +25,8 @@ def role_in_stream(layer: LayerCapabilities) -> Role:
     """What the output of a module is to the residual stream of its block, tried on a short text.
 
     The output is held at its value while the block gets another input. If the block then gives the same, all that goes
-    on passes through the module: it is the stream. Otherwise it is added to the stream if a step of its output moves the
-    output of the block by that step, or moves it as the same step of the input of the block does.
+    on passes through the module: it is the stream. Otherwise it is added to the stream if a step of its output moves
+    the output of the block by that step, or moves it as the same step of the input of the block does.
     """
     path, model = layer.path, layer.model
     try:
