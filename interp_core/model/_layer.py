@@ -168,8 +168,8 @@ class Layer:
             return self._read_position % length
         if self.model.head == "causal":
             raise LayerError(
-                f"{self.model.name} is a generator, in which no token at the front sees the text; use granularity "
-                "'last', the token from which it goes on."
+                f"{self.model.name} has no class token: the first token of a generator sees nothing but itself. Use "
+                "granularity 'last', the token from which it goes on."
             )
         if self.model.encoder.cls_position is None:
             raise LayerError(f"{self.model.name} has no class token for granularity 'cls'; use 'sample' instead.")
