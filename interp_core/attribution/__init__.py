@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from interp_core.attribution._question_builders import Ask, ModelRunner
     from interp_core.attribution._removal import Absence, Removal, absence
     from interp_core.attribution._session import PreparedText, Session
-    from interp_core.attribution._targets import At, at, class_targets
+    from interp_core.attribution._targets import At, TargetResolver, at, class_targets
 
 __all__ = [
     "Absence",
@@ -34,6 +34,7 @@ __all__ = [
     "Removal",
     "Runner",
     "Session",
+    "TargetResolver",
     "absence",
     "ask",
     "at",
@@ -62,6 +63,6 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_question_builders": ["Ask", "ModelRunner"],
         "_removal": ["Absence", "Removal", "absence"],
         "_session": ["PreparedText", "Session"],
-        "_targets": ["At", "at", "class_targets"],
+        "_targets": ["At", "TargetResolver", "at", "class_targets"],
     },
 )

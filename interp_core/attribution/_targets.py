@@ -76,7 +76,22 @@ def at(where: str | tuple[int, int], label: int | str | Contrast | None = None) 
 
 
 class TargetResolver:
-    """Turns the texts and targets that a caller gives into encoded texts and `Target`s."""
+    """Turns the texts and targets that a caller gives into encoded texts and `Target`s.
+
+    Args:
+        model: the model.
+        batch_runner: runs the model where targets depend on what it answers.
+        options: the options of the run.
+
+    Examples:
+        >>> from interp_core.attribution import Options, Session, TargetResolver
+        >>> from interp_core.testing import tiny_filler
+        >>> session = Session(tiny_filler(), Options(progress=False))
+        >>> resolver = TargetResolver(session.model, session.batch_runner, session.options)
+        >>> ((encoded, targets, logits),) = resolver.resolve(["so [MASK] today"], "happy")
+        >>> targets[0].label, targets[0].position
+        ('happy', 2)
+    """
 
     def __init__(self, model: WrappedModel, batch_runner: BatchRunner, options: Options, attempts: Attempts) -> None:
         self.model, self.batch_runner, self.options, self.attempts = model, batch_runner, options, attempts
@@ -87,6 +102,10 @@ class TargetResolver:
         Args:
             texts: the texts, for a generator the prompts.
             targets: as in `attribute`.
+
+        Returns:
+            For each text the text as the model receives it, its targets, and for a classifier its logits if they are
+            known.
 
         Raises:
             InputError: a text or target cannot be used.

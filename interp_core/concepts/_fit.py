@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
 from interp_core.activations import Activations
 from interp_core.concepts._space import ConceptSpace
-from interp_core.errors import InputError, ModelError, UnsupportedError
+from interp_core.errors import InputError, InterpWarning, ModelError, UnsupportedError
 from interp_core.plugin import declaration_of, methods, resolve
 from interp_core.results import Cost, made_by
+
+SAMPLE = 4096  # rows on which the reconstruction is looked at
 
 
 def fit_concepts(activations: Activations, *, by: Any, **parameters: Any) -> ConceptSpace:
@@ -59,7 +62,30 @@ def fit_concepts(activations: Activations, *, by: Any, **parameters: Any) -> Con
     settings = {"rows": len(activations), "granularity": activations.granularity, "layer": activations.layer}
     space.made_by = made_by(method, cost, model, settings)
     space.layer = activations.layer
+    notes = _reconstruction_note(method, space, activations)
+    for note in notes:
+        warnings.warn(note, InterpWarning, stacklevel=2)
+    space.notes += notes
     return space
+
+
+def _reconstruction_note(method: Any, space: ConceptSpace, activations: Activations) -> tuple[str, ...]:
+    """A note if a space that promises to decode reconstructs its own rows worse than their mean does."""
+    declared = declaration_of(method)
+    if declared is not None and "decodes" not in declared.claims:
+        return ()
+    rows = activations.sample(SAMPLE, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        missed = (rows - space(rows)).square().sum(dtype=torch.float64)
+    about_mean = (rows - rows.mean(0)).square().sum(dtype=torch.float64)
+    if not bool(missed > about_mean) or not bool(about_mean > 0):
+        return ()
+    variance = 1 - float(missed / about_mean)
+    return (
+        "The concepts reconstruct the rows that they were learnt from worse than the mean of these rows does "
+        f"(explained variance {variance:.3g}), so do not rely on them; learn again with other parameters, such as a "
+        "smaller learning rate, or more concepts.",
+    )
 
 
 def _check(method: Any, activations: Activations) -> None:

@@ -120,7 +120,16 @@ class Embeddings:
         try:
             module = owner.get_input_embeddings()
         except (AttributeError, NotImplementedError) as error:
-            raise InputError(f"{named} does not name its embeddings (get_input_embeddings).") from error
+            inner = getattr(self.model, "module", None)
+            what = (
+                "pass the model that it wraps, its .module"
+                if isinstance(inner, nn.Module)
+                else (
+                    "add def get_input_embeddings(self), which returns the module that maps ids to vectors; see "
+                    "docs/own-model.md"
+                )
+            )
+            raise InputError(f"{named} does not name its embeddings (get_input_embeddings); {what}.") from error
         path: str | None = next((name for name, m in self.model.named_modules() if m is module), None)
         if path is None:
             raise InputError(f"{named}.get_input_embeddings() is not one of its modules.")

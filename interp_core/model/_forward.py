@@ -111,8 +111,8 @@ class BatchRunner:
             ModelError: scores are NaN or infinite, or a single row does not fit into memory.
             LayerError: a module that is read did not run, ran twice, or has no state for each token.
             InputError: an id is out of range for the embeddings of the model.
-            UnsupportedError: positions are read of a model that does not name its vocabulary head, or gradients are
-                requested of a model that they do not pass through.
+            UnsupportedError: scores are asked of a model that gives no logits, positions are read of a model that does
+                not name its vocabulary head, or gradients are requested of a model that they do not pass through.
         """
         outputs: list[dict[int, tuple[Tensor | None, ...]]] = [{} for _ in requests]
         if any(r.gradients for r in requests):
@@ -250,7 +250,8 @@ class BatchRunner:
         with torch.inference_mode(False), torch.set_grad_enabled(first.gradients):
             rows = [requests[which].build(torch.tensor(numbers)) for which, numbers in pieces.items()]
             forward_pass = self.forward(rows, first)
-            logits = None if first.stop else forward_pass.logits_or_none
+            asked = not first.stop and any(request.readout for request in sharing)
+            logits = forward_pass.logits if asked else None if first.stop else forward_pass.logits_or_none
             parts = None if logits is None else logits.split([len(r.ids) for r in rows])
             scores = self._scores(sharing, parts) if parts is not None else None
             gradients = self._gradients(rows, scores) if scores and first.gradients else None

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from interp_core.errors import LayerError, UnsupportedError
-from interp_core.model._attention import SeesAttention, attending, attends, check_release
+from interp_core.model._attention import SeesAttention, attending, check_release, why_unseen
 from interp_core.model._forward import BatchRunner
 from interp_core.model._hooks import tap
 from interp_core.model._logits_to_scores import Readout
@@ -82,7 +82,7 @@ class Internals:
             else:
                 places = [position - self.readout.before for position in target.positions]
             places = places or _read_by_head(model, t)
-            rows.append(torch.bincount(torch.tensor(places), minlength=t) / len(places))
+            rows.append(torch.bincount(torch.tensor(places), minlength=t).float() / len(places))
         return torch.stack(rows)
 
     def run(
@@ -111,10 +111,10 @@ class Internals:
             )
         if attention is not None:
             check_release()
-        if attention is not None and not attends(model):
+        if attention is not None and (why := why_unseen(model)):
             raise UnsupportedError(
-                f"the attention of {model.name} cannot be seen (it has two stacks, or its own kind of attention); use "
-                "a method that needs only scores or gradients."
+                f"the attention of {model.name} cannot be seen: {why}. Use a method that needs only scores or "
+                "gradients."
             )
         mask = torch.ones(rows, len(self.encoded), dtype=torch.bool)
         copies: TextRows = text_rows(self.encoded, mask)

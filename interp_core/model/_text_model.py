@@ -18,7 +18,7 @@ class TextModel(WrappedModel):
     """A Hugging Face model with its tokenizer. Neither is changed: the tokenizer is copied, the model is only called.
 
     Args:
-        model: a Hugging Face model (any `nn.Module` with its call signature and a `config`).
+        model: a Hugging Face model, or any `nn.Module` that keeps the contract of docs/own-model.md.
         tokenizer: its tokenizer.
         tokens_per_batch: the most tokens in one pass, padding included; halved for the rest of a run whenever memory
             runs out.
@@ -82,7 +82,7 @@ class TextModel(WrappedModel):
         """Several layers, to read their activations in one pass.
 
         Args:
-            *layers: each as in `split`; repeated ones count once.
+            *layers: each as in `split`, or one list of them; repeated ones count once.
 
         Returns:
             The layers.
@@ -91,6 +91,8 @@ class TextModel(WrappedModel):
             InputError: no layers were named.
             LayerError: there is no such layer, or the blocks of the model were not found.
         """
+        if len(layers) == 1 and isinstance(layers[0], list | tuple | range):
+            layers = tuple(layers[0])
         if not layers:
             raise InputError("no layers were named; give at least one, such as model.layers(2, -1).")
         return Layers(tuple(self.split(path) for path in dict.fromkeys(map(self.layer_path, layers))))

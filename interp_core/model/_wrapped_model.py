@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from interp_core.errors import InputError, LayerError, ModelError
+from interp_core.errors import InputError, InterpError, LayerError
 from interp_core.model._embeddings import Embeddings
 from interp_core.model._encoder_decoder import model_inputs, side_of, start_id
 from interp_core.model._heads import CLASSIFIERS, Head, head_of
 from interp_core.model._hooks import at_rest, blocks_of, module_at
 from interp_core.model._logits_to_scores import logits_of
 from interp_core.model._requests import PaddedBatch, Side
+from interp_core.model._wrappings import check_weights, eagerly, uncallable, uncompiled
 from interp_core.text import Encoder, max_tokens
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ class WrappedModel:
     Neither is changed: the tokenizer is copied, the model is only called.
 
     Args:
-        model: a Hugging Face model (any `nn.Module` with its call signature and a `config`).
+        model: a Hugging Face model, or any `nn.Module` that keeps the contract of docs/own-model.md.
         tokenizer: its tokenizer.
         tokens_per_batch: the most tokens in one pass, padding included; halved for the rest of a run whenever memory
             runs out.
@@ -61,6 +62,7 @@ class WrappedModel:
             raise InputError(
                 f"the model is {type(model).__name__}; a Hugging Face model was expected, or interp.load(path)."
             )
+        model = uncompiled(model)
         if not callable(tokenizer) or not hasattr(tokenizer, "convert_ids_to_tokens"):
             raise InputError(f"the tokenizer is {type(tokenizer).__name__}; one of transformers was expected.")
         if tokens_per_batch < 1:
@@ -71,8 +73,7 @@ class WrappedModel:
         self._width = 0
         self.tried: dict[str, Any] = {}
         self.embeddings = Embeddings(model)
-        if any(p.is_meta for p in model.parameters()):
-            raise ModelError(f"weights of {type(model).__name__} are on the 'meta' device; load them first.")
+        check_weights(model)
         self.max_tokens = max_tokens(model, tokenizer)
         start = start_id(model, tokenizer) if len(self.embeddings.paths) > 1 else None
         self.encoder = Encoder(self.tokenizer, self.max_tokens, start)
@@ -87,8 +88,8 @@ class WrappedModel:
 
     @property
     def config(self) -> Any:
-        """The configuration of the Hugging Face model."""
-        return self.model.config
+        """The configuration of the model; of a module of one's own that has none, that of the first module in it."""
+        return next((m.config for m in self.model.modules() if getattr(m, "config", None) is not None), None)
 
     @property
     def name(self) -> str:
@@ -120,14 +121,26 @@ class WrappedModel:
         """The names of the classes; empty unless the model classifies texts or their tokens."""
         if self.head not in CLASSIFIERS | {"tokens"}:
             return ()
-        names = self.config.id2label
+        names = getattr(getattr(self.model, "config", None), "id2label", None) or {}
         return tuple(str(names.get(i, f"LABEL_{i}")) for i in range(self._width))
 
     @cached_property
     def head(self) -> Head:
         """The type of head, detected with a short text."""
-        output = self._try(self.some_ids())
+        ids = self.some_ids()
+        try:
+            output = self._try(ids)
+        except (TypeError, ValueError, RuntimeError, IndexError, AttributeError) as error:
+            if isinstance(error, InterpError):
+                raise
+            raise InputError(uncallable(self.model, ids.to(self.device), error)) from error
         logits = logits_of(output)
+        if logits is not None and logits.ndim not in (2, 3):
+            raise InputError(
+                f"{type(self.model).__name__} gives scores of shape {tuple(logits.shape)} for one text; (texts, "
+                "classes) or (texts, tokens, classes) was expected, for one score a text (texts, 1): return "
+                "scores[:, None]."
+            )
         self._width = 0 if logits is None else logits.shape[-1]
         return head_of(output, logits, self.model, self._is_causal)
 
@@ -178,10 +191,12 @@ class WrappedModel:
             inputs = model_inputs(batch, self.encoder.start_id)
         elif batch.types is not None and not self.tried.get("refuses token types"):
             inputs["token_type_ids"] = batch.types
-        extra = {"use_cache": False} if "use_cache" in self._accepts else {}
+        options = {"use_cache": False, "return_dict": True}
+        extra = {name: value for name, value in options.items() if name in self._accepts}
         on_device = {name: v.to(self.device) for name, v in inputs.items()}
         try:
-            return self.model(**on_device, return_dict=True, **extra)
+            with eagerly(self.model):
+                return self.model(**on_device, **extra)
         except TypeError as error:  # before any module has run; a signature with **kwargs does not tell
             if "token_type_ids" not in on_device or "'token_type_ids'" not in str(error):
                 raise
@@ -225,7 +240,9 @@ class WrappedModel:
 
     @cached_property
     def _accepts(self) -> frozenset[str]:
-        return frozenset(inspect.signature(self.model.forward).parameters)
+        parameters = inspect.signature(self.model.forward).parameters
+        passes_on = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+        return frozenset({*parameters, *({"return_dict"} if passes_on else ())})
 
     def _try(self, ids: Tensor, attention: Tensor | None = None) -> Any:
         with self.lock, torch.no_grad(), at_rest(self.model):

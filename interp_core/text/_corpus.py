@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from interp_core.errors import InputError
-from interp_core.text._encoder import Text
+from interp_core.text._encoder import Text, is_chat
 
 
 def read_column(source: str | Path, column: str | Sequence[str] = "text", split: str = "train") -> list[Any]:
@@ -131,11 +131,11 @@ def _from_datasets(source: str, columns: Sequence[str], split: str) -> list[Any]
     return [_text(dict(zip(columns, row, strict=True)), columns, source, i) for i, row in enumerate(rows, 1)]
 
 
-def one_by_one(texts: Iterable[str], streams: bool) -> tuple[Iterator[str], int | None]:
+def one_by_one(texts: Text | Iterable[Text], streams: bool) -> tuple[Iterator[Text], int | None]:
     """The texts of a corpus one by one, with their number.
 
     Args:
-        texts: the corpus.
+        texts: the corpus: strings, pairs of strings and chats. One chat is a corpus of one text.
         streams: whether an iterable that is neither a list nor a tuple is read only as far as the iterator advances.
             Otherwise all of it is read at once.
 
@@ -143,8 +143,8 @@ def one_by_one(texts: Iterable[str], streams: bool) -> tuple[Iterator[str], int 
         An iterator over the texts, and how many there are, or None for a stream without a length.
 
     Raises:
-        InputError: `texts` is one string or a table, the list is empty, or a text is empty or not a string. In a
-            stream, a text is checked when the iterator reaches it.
+        InputError: `texts` is one string or a table, the list is empty, or a text is empty or not a string, a pair or
+            a chat. In a stream, a text is checked when the iterator reaches it.
 
     Examples:
         >>> from interp_core.text import one_by_one
@@ -161,23 +161,45 @@ def one_by_one(texts: Iterable[str], streams: bool) -> tuple[Iterator[str], int 
         raise InputError(
             f"the corpus is {type(texts).__name__}; a list of texts was expected, such as one column of it."
         )
+    if is_chat(texts):
+        return iter([cast(Text, texts)]), 1
     corpus: Any = texts if streams and not isinstance(texts, list | tuple) else list(texts)
     if not isinstance(corpus, list | tuple):
-        return (_checked(text, i) for i, text in enumerate(corpus)), len(corpus) if hasattr(corpus, "__len__") else None
+        return _checked(corpus), len(corpus) if hasattr(corpus, "__len__") else None
     if not corpus:
         raise InputError("the corpus is empty; give at least one text.")
-    empty = [i for i, text in enumerate(corpus) if not isinstance(text, str) or not text.strip()]
-    if empty:
+    wrong = [i for i, text in enumerate(corpus) if not _is_text(text)]
+    if wrong:
         raise InputError(
-            f"{len(empty)} of {len(corpus)} texts are empty or not strings, the first at {empty[0]}. Leave them out."
+            f"{len(wrong)} of {len(corpus)} texts are empty, or neither strings nor pairs nor chats, the first at "
+            f"{wrong[0]}. Leave them out."
         )
     return iter(corpus), len(corpus)
 
 
-def _checked(text: Any, number: int) -> str:
-    if not isinstance(text, str) or not text.strip():
-        raise InputError(f"text {number} is empty or not a string: {str(text)[:60]!r}. Leave it out.")
-    return text
+def _checked(corpus: Iterable[Any]) -> Iterator[Text]:
+    """The texts of a stream, each checked when it is reached.
+
+    Raises:
+        InputError: the stream is empty, or a text of it cannot be used.
+    """
+    number = -1
+    for number, text in enumerate(corpus):
+        if not _is_text(text):
+            raise InputError(
+                f"text {number} is empty, or neither a string nor a pair nor a chat: {str(text)[:60]!r}. Leave it out."
+            )
+        yield text
+    if number < 0:
+        raise InputError("the corpus is empty; give at least one text.")
+
+
+def _is_text(text: Any) -> bool:
+    """Whether this is a string, a pair or a chat that is not empty; messages are looked at when they are encoded."""
+    if isinstance(text, str):
+        return bool(text.strip())
+    pair = isinstance(text, tuple) and len(text) == 2 and all(isinstance(part, str) and part.strip() for part in text)
+    return pair or is_chat(text)
 
 
 def batched_by_size(items: Iterator[Any], rows_of: Any, rows: int, texts: int) -> Iterator[list[Any]]:

@@ -84,6 +84,18 @@ class Encoded:
         return int(self.offsets[self.prompt + int(own[0])][0]) if self.prompt >= 0 and len(own) else -1
 
     @property
+    def last(self) -> int:
+        """The position of the last token of the prompt, where a model goes on: what would close the text comes later.
+
+        In a chat it is the last token that the template writes, in an encoder-decoder model the last of the source.
+        """
+        count = self.prompt if 0 < self.prompt <= len(self) else len(self)
+        count = min(count, self.source or count)
+        while count > 1 and bool(self.special[count - 1]) and not self.turns:
+            count -= 1
+        return count - 1
+
+    @property
     def edges(self) -> list[int]:
         """The indices of characters that no unit crosses: borders, and the start of a continuation."""
         return sorted({*self.borders, self.continuation} - {-1})

@@ -12,6 +12,7 @@ from interp_core.errors import InputError, UnsupportedError
 from interp_core.text._alignment import tokenized
 from interp_core.text._chat_template import rendered
 from interp_core.text._encoded import Encoded
+from interp_core.text._joined_text import JoinedText
 from torch import nn
 
 Message = Mapping[str, Any]
@@ -96,10 +97,7 @@ class Encoder:
         encoded = replace(self._encoded(text, NO_LIMIT), types=None)  # generators take no token types
         if self.start_id is not None:
             return _extended(encoded, [self.start_id], [(0, 0)], [True], source=len(encoded))
-        count = len(encoded)
-        while count > 1 and bool(encoded.special[count - 1]) and not encoded.turns:
-            count -= 1
-        return _first(encoded, count)
+        return _first(encoded, encoded.last + 1)
 
     def with_continuation(self, prompt: Text, continuation: str) -> Encoded:
         """Encode a prompt followed by the text whose tokens are to be explained.
@@ -178,6 +176,8 @@ class Encoder:
         return replace(joined, text=encoded.text + between + continuation, prompt=len(encoded))
 
     def _encoded(self, text: Any, most: int, truncation: str = "longest_first") -> Encoded:
+        if isinstance(text, JoinedText):
+            text = text.given
         if isinstance(text, str):
             _check(text)
             return self._limited(text, (text,), most)[0]
@@ -217,7 +217,8 @@ class Encoder:
         encoded, text_of = self._limited(first + BETWEEN + second, pair, most, truncation=truncation)
         is_second = torch.tensor([number == 1 for number in text_of])
         offsets = torch.where(is_second[:, None], encoded.offsets + start, encoded.offsets)
-        return replace(encoded, offsets=offsets, borders=(len(first), start))
+        shown = JoinedText(encoded.text, pair)
+        return replace(encoded, text=shown, offsets=offsets, borders=(len(first), start))
 
     def _chat(self, messages: Sequence[Mapping[str, Any]], most: int) -> Encoded:
         """A chat as the tokenizer's template writes it, up to the answer; only what the messages say can be removed."""
@@ -228,7 +229,7 @@ class Encoder:
         inside = [any(a < stop and start < b for start, stop in turns) for a, b in encoded.offsets.tolist()]
         borders = tuple(edge for turn in turns for edge in turn)
         special = encoded.special | ~torch.tensor(inside)
-        return replace(encoded, special=special, borders=borders, turns=turns)
+        return replace(encoded, text=JoinedText(text, messages), special=special, borders=borders, turns=turns)
 
 
 def _check(text: Any) -> None:
@@ -296,7 +297,8 @@ def max_tokens(model: Any, tokenizer: Any) -> int:
         >>> max_tokens(wrapped.model, wrapped.tokenizer)
         32
     """
-    table = getattr(model.config, "max_position_embeddings", None)
+    configs = (getattr(module, "config", None) for module in model.modules())  # of a wrapper, that of the model in it
+    table = getattr(next((c for c in configs if c is not None), None), "max_position_embeddings", None)
     tables = [table - _first_position(model, table)] if isinstance(table, int) and table > 0 else []
     return min(getattr(tokenizer, "model_max_length", None) or NO_LIMIT, NO_LIMIT, *tables)
 
@@ -336,7 +338,7 @@ def as_texts(texts: Any) -> list[Text]:
             f"({texts[0][:20]!r}, {texts[1][:20]!r}) may be a pair or two texts; write [(first, second)] for a pair, "
             "[one, other] for two texts."
         )
-    if isinstance(texts, str) or _is_chat(texts):
+    if isinstance(texts, str) or is_chat(texts):
         return [texts]
     if isinstance(texts, Mapping) or hasattr(texts, "columns") or not isinstance(texts, Iterable):
         raise InputError(
@@ -345,5 +347,6 @@ def as_texts(texts: Any) -> list[Text]:
     return [str(t) if isinstance(t, str) else t for t in texts]
 
 
-def _is_chat(texts: Any) -> bool:
+def is_chat(texts: Any) -> bool:
+    """Whether this is one chat: a list of messages with their content."""
     return isinstance(texts, list) and bool(texts) and all(isinstance(m, Mapping) and "content" in m for m in texts)

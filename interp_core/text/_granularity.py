@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Literal, get_args
 
 import regex
 import torch
 from interp_core.errors import InputError
-from interp_core.text._encoded import NO_UNIT, DividedText, Encoded
+from interp_core.text._encoded import NO_UNIT, DividedText, Encoded, Unit
 from jaxtyping import Float, Int
 from sentencex import get_sentence_boundaries
 from torch import Tensor
 
-Name = Literal["token", "word", "clause", "sentence", "turn", "sample", "cls"]
+Name = Literal["token", "word", "clause", "sentence", "turn", "sample", "cls", "last"]
 Spans = Sequence[tuple[int, int]]  # characters [start, stop)
 Granularity = Name | str | Callable[[str], Spans]  # a name, or a function from a text to spans
 
@@ -30,10 +31,12 @@ def divide(encoded: Encoded, granularity: Granularity) -> DividedText:
         granularity: `"token"`; `"word"` (Unicode word boundaries, UAX 29; a punctuation mark is a unit of its own);
             `"clause"` (a sentence cut at commas, semicolons, colons, dashes and brackets); `"sentence"`; `"turn"` (each
             message of a chat); `"sample"` (the whole text); `"cls"` (the whole text, read at the position that the
-            classifier reads); or a function from the text to character spans [start, stop).
+            classifier reads); `"last"` (the whole text, read at its last token, from which a generator goes on); or a
+            function from the text to character spans [start, stop).
 
     Returns:
-        The text with its units. Units do not cross the borders of a pair or chat.
+        The text with its units. Units do not cross the borders of a pair or chat, but for `"cls"` and `"last"`, which
+        are one unit each.
 
     Raises:
         InputError: the granularity is unknown, spans do not fit the text, or the text is not a chat and `"turn"` was
@@ -61,7 +64,8 @@ def divide(encoded: Encoded, granularity: Granularity) -> DividedText:
             f"granularity {granularity!r} is unknown; it is one of {', '.join(get_args(Name))}, "
             "or a function from the text to character spans."
         )
-    return encoded.with_units(_SPANS[granularity](encoded.text))
+    divided = encoded.with_units(_SPANS[granularity](encoded.text))
+    return _as_one(divided) if granularity in ("cls", "last") else divided
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
@@ -151,6 +155,13 @@ def _tokens(encoded: Encoded) -> DividedText:
     return encoded.with_units(spans)
 
 
+def _as_one(divided: DividedText) -> DividedText:
+    """One unit for the whole text, also of a pair or chat: a row is read at a single token."""
+    start, stop = divided.units[0].start, divided.units[-1].stop
+    whole = Unit(divided.text[start:stop], start, stop)
+    return replace(divided, units=(whole,), unit_of=divided.unit_of.clamp(max=0))
+
+
 def _with_answer(encoded: Encoded) -> list[tuple[int, int]]:
     answer = encoded.continuation
     return [*encoded.turns, *([(answer, len(encoded.text))] if answer >= 0 else [])]
@@ -162,6 +173,7 @@ _SPANS: dict[str, Callable[[str], list[tuple[int, int]]]] = {
     "sentence": sentence_spans,
     "sample": lambda text: _trimmed(text, [(0, len(text))]),
     "cls": lambda text: _trimmed(text, [(0, len(text))]),
+    "last": lambda text: _trimmed(text, [(0, len(text))]),
 }
 
 
