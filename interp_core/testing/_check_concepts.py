@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,10 @@ import torch
 from interp_core.activations import Activations
 from interp_core.concepts import ConceptSpace, fit_concepts
 from interp_core.plugin import Claim, Method
+from interp_core.testing._calls import CONCEPTS, observed, small_rows
 from interp_core.testing._check import Applies, Check
 from interp_core.testing._planted_worlds import dictionary_world, on_disk
+from interp_core.testing._untidy_worlds import untidy_rows
 from torch import Tensor
 
 
@@ -101,13 +104,77 @@ def space_survives_saving(method: Method, instance: Any) -> None:
 
 
 def same_seed_same_space(method: Method, instance: Any) -> None:
-    """The same seed gives the same dictionary; the activations and the global random state are not changed."""
-    activations, _ = _world(method)
-    before, state = activations.matrix().clone(), torch.get_rng_state()
-    one, two = _fitted(instance, activations), _learnt(method, instance)
+    """The same seed gives the same dictionary."""
+    one, two = _small(method, instance), observed(method, instance).result
     assert torch.equal(one.dictionary, two.dictionary), "the same seed gave another dictionary"
-    assert torch.equal(activations.matrix(), before), "the activations were changed"
-    assert torch.equal(torch.get_rng_state(), state), "the global random state was used"
+
+
+def _small(method: Method, instance: Any) -> ConceptSpace:
+    """What a method learns from few and untidy rows; it is the space that `observed` has learnt once more."""
+    small = dataclasses.replace(instance, concepts=CONCEPTS) if hasattr(instance, "concepts") else instance
+    return fit_concepts(small_rows(method), by=small)
+
+
+def number_is_as_asked(method: Method, instance: Any) -> None:
+    """It learns as many concepts as it is asked for, and each has a name."""
+    for space, asked in ((_learnt(method, instance), 5), (observed(method, instance).result, CONCEPTS)):
+        expected = asked if hasattr(instance, "concepts") else space.concepts
+        assert space.concepts == expected, f"{asked} concepts were asked for, and {space.concepts} were learnt"
+        assert len(space.names) == space.concepts, f"{space.concepts} concepts have {len(space.names)} names"
+
+
+def untidy_rows_are_encoded(method: Method, instance: Any) -> None:
+    """Rows as those of a transformer have finite codes and reconstructions, each row by itself."""
+    space, rows = observed(method, instance).result, small_rows(method).matrix()
+    codes = space.encode(rows)
+    assert bool(torch.isfinite(codes).all() and torch.isfinite(space(rows)).all()), "a code or row is not finite"
+    worst = float((space.encode(rows[7:8]) - codes[7:8]).abs().max()) / max(1.0, float(codes.abs().max()))
+    assert worst < 1e-4, f"a row encoded alone differs by {worst:.2g}; encode each row by itself"
+
+
+def other_rows_give_another_space(method: Method, instance: Any) -> None:
+    """What is learnt depends on the activations."""
+    one, other = _learnt(method, instance).dictionary, observed(method, instance).result.dictionary
+    shared = min(len(one), len(other))
+    assert not torch.equal(one[:shared], other[:shared]), "other activations gave the same directions"
+
+
+def directions_lead_to_their_class(method: Method, instance: Any) -> None:
+    """A step along the direction of a class, as long as the classes are apart, leads at least a tenth of the way."""
+    activations, planted = untidy_rows(rows=120)
+    space = observed(method, instance).result
+    if space.concepts != len(planted):
+        return
+    rows, labels = activations.matrix(), activations.labels
+    assert labels is not None
+    for c, way in enumerate(planted):
+        apart = rows[labels == c].mean(0) - rows[labels != c].mean(0)
+        step = torch.nn.functional.normalize(space.dictionary[c], dim=0) * apart.norm()
+        share = float(step @ way / (apart @ way))
+        assert share > 0.1, (
+            f"a step of {float(apart.norm()):.2g} along the direction of class {c} leads {share:.1%} of the way to it"
+        )
+
+
+def encoding_leaves_the_rows(method: Method, instance: Any) -> None:
+    """Rows and codes are not changed by encoding and decoding them."""
+    space, rows = _learnt(method, instance), _world(method, seed=9, rows=50)[0].matrix()
+    given = rows.clone()
+    codes = space.encode(given)
+    kept = codes.clone()
+    space.decode(codes)
+    assert torch.equal(given, rows), "encode wrote into the rows that it was only lent"
+    assert torch.equal(codes, kept), "decode wrote into the codes that it was only lent"
+
+
+def arguments_are_saved(method: Method, instance: Any) -> None:
+    """Each argument of the constructor of the space is a buffer or in its config()."""
+    space = _learnt(method, instance)
+    known = {*space.state_dict(), *space.config()}
+    parameters = inspect.signature(type(space).__init__).parameters.values()
+    named = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)][1:]
+    lost = [name for name in named if name not in known]
+    assert not lost, f"{type(space).__name__} takes {', '.join(lost)}, and neither a buffer nor config() holds it"
 
 
 class _SmallBatches(Activations):
@@ -150,6 +217,42 @@ CHECKS = (
         "Read rows by batches(), sample() or matrix(), never by .values.",
         _of(),
         store_gives_the_same_space,
+    ),
+    Check(
+        "it learns as many concepts as asked for",
+        "Use the field `concepts` as it is; give each concept a name, or leave the names alone.",
+        _of(),
+        number_is_as_asked,
+    ),
+    Check(
+        "untidy rows are encoded",
+        "Do not divide a dimension by its own spread, and encode each row by itself.",
+        _of(),
+        untidy_rows_are_encoded,
+    ),
+    Check(
+        "other activations give another space",
+        "Learn from the activations.",
+        lambda method: _of()(method) and bool(method.needs & {"labels"} or method.claims & {"recovers", "seeded"}),
+        other_rows_give_another_space,
+    ),
+    Check(
+        "a direction leads to its class",
+        "Scale all dimensions by one number, not each by its own spread; use the labels.",
+        lambda method: _of()(method) and "labels" in method.needs,
+        directions_lead_to_their_class,
+    ),
+    Check(
+        "encoding leaves the rows as they were",
+        "Encode and decode without in-place operations on the argument.",
+        _of(),
+        encoding_leaves_the_rows,
+    ),
+    Check(
+        "each argument of the space is saved",
+        "Return what is no tensor from config(), under the name of the argument.",
+        _of(),
+        arguments_are_saved,
     ),
     Check(
         "codes can be differentiated",
