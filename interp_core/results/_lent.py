@@ -55,8 +55,8 @@ def lent(method: Any, *values: Any) -> Iterator[tuple[Any, ...]]:
         what = f"{changed.where}, which" if changed.where else "a tensor that"
         name = declared.name if declared else type(method).__name__
         raise ModelError(
-            f"{name} wrote into {what} it was only lent; it must work on a copy, such as x.clone(), or without in-place "
-            f"operations. {changed.fate}"
+            f"{name} wrote into {what} it was only lent; it must work on a copy, such as x.clone(), or without "
+            f"in-place operations. {changed.fate}"
         )
 
 

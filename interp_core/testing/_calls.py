@@ -15,17 +15,19 @@ from typing import Any
 from unittest.mock import patch
 
 from interp_core.activations import Activations
-from interp_core.attribution import attribute, explain
+from interp_core.attribution import Attribution, Question, attribute, explain
 from interp_core.concepts import AffineSpace, ConceptSpace, Interpretation, LabelledConcept, fit_concepts, interpret
-from interp_core.errors import InputError, LLMError, ModelError
-from interp_core.metrics import measure
+from interp_core.errors import BudgetError, InputError, LLMError, ModelError, UnsupportedError
+from interp_core.metrics import Score, measure
 from interp_core.plugin import Method
+from interp_core.results import MadeBy, lent
+from interp_core.testing._parameters import away_from_defaults
 from interp_core.testing._planted_worlds import TOPICS, dictionary_world, topic_world
 from interp_core.testing._sound_methods import Fixed, InputXGradient, noted
 from interp_core.testing._surroundings import changed_since, isolated, surroundings
 from interp_core.testing._tiny_models import tiny_classifier
-from interp_core.testing._untidy_worlds import untidy_rows, untidy_world
-from torch import eye
+from interp_core.testing._untidy_worlds import decided_world, untidy_rows, untidy_world
+from torch import Tensor, eye
 
 CONCEPTS = 3  # that a method is asked for here; elsewhere in the kit it is five
 MARKED_TEXTS = ["happy today and so sad", "the old dog was never calm"]
@@ -82,6 +84,32 @@ def call(method: Method, instance: Any) -> Any:
     return CALLS[method.kind](method, instance)
 
 
+_moved: dict[tuple[type, str, Method], tuple[Any, Any]] = {}  # of the method that was checked last
+
+
+def with_other_parameters(method: Method, instance: Any) -> tuple[Any, Any]:
+    """The method with every parameter away from its default, and what a call of it gives or raises; made once for all
+    checks. The result is None if there is no other value, or if the method refuses it in words.
+    """
+    key = (type(instance), repr(instance), method)
+    if key not in _moved:
+        _moved.clear()
+        _moved[key] = _with_other_parameters(method, instance)
+    return _moved[key]
+
+
+def _with_other_parameters(method: Method, instance: Any) -> tuple[Any, Any]:
+    moved = away_from_defaults(instance)
+    if moved == instance:
+        return moved, None
+    try:
+        return moved, call(method, moved)
+    except (InputError, UnsupportedError, BudgetError):
+        return moved, None
+    except Exception as error:
+        return moved, error
+
+
 def _attribute(method: Method, instance: Any) -> Any:
     if hasattr(instance, "samples"):
         instance = dataclasses.replace(instance, samples=min(instance.samples, 16))
@@ -117,18 +145,32 @@ def _measure(method: Method, instance: Any) -> Any:
 
 
 def _measure_attributions(method: Method, instance: Any) -> Any:
-    model, by = tiny_classifier(), InputXGradient()
-    attributions = attribute(model, MARKED_TEXTS, by=by, targets="all", progress=False)
-    labels = [[MARKS[0], MARKS[1]]] if "labels" in method.needs else []
-    again = by if "method" in method.needs else None
-    return measure(attributions, model, *labels, by=instance, method=again, progress=False)
+    by = InputXGradient()
+    if "model" not in method.needs:
+        question, truth = decided_world(5, 6)
+        return measured(instance, method, question, truth, by)
+    model = tiny_classifier()
+    attributions = attribute(model, MARKED_TEXTS[:1], by=by, progress=False)
+    labels = [MARKS[:1]] if "labels" in method.needs else []
+    return measure(attributions, model, *labels, by=instance, method=by, progress=False)
+
+
+def measured(metric: Any, method: Method, question: Question, scores: Tensor, by: Any = None) -> Score:
+    """What a metric that needs no model gives scores of a question; people have marked the first and the last unit."""
+    ends = dict.fromkeys((question.units[0], question.units[-1]))
+    marks = [[(unit.start, unit.stop) for unit in ends]] if "labels" in method.needs else []
+    attribution = Attribution(question.text, question.units, question.targets, scores, MadeBy("given"))
+    again = [by] if "method" in method.needs else []
+    with lent(metric, attribution, question, *again, *marks) as given:
+        score: Score = metric.measure(*given)
+    return score
 
 
 def _measure_space(method: Method, instance: Any) -> Any:
     activations, truth = dictionary_world(rows=200)
     if "model" in method.needs:
         split = tiny_classifier().split(-1)
-        activations = split.activations(LABELLED_TEXTS, granularity="cls", labels=LABELS, progress=False)
+        activations = split.activations(LABELLED_TEXTS[::2], granularity="cls", labels=LABELS[::2], progress=False)
         space = AffineSpace(eye(activations.width), eye(activations.width))
         return measure(space, activations, split, by=instance, method=_again(method, space))
     beside = [truth] if "truth" in method.needs else []
@@ -157,7 +199,7 @@ def conversations() -> list[Conversation]:
 
 
 def _generate(_method: Method, instance: Any) -> Any:
-    """The answers of a language model, or the error of one that cannot be asked here."""
+    """The answers of a language model to conversations, alone and together; None if it cannot be asked here."""
     if hasattr(instance, "retries"):
         instance = dataclasses.replace(instance, retries=0)
     asked = conversations()
@@ -166,8 +208,8 @@ def _generate(_method: Method, instance: Any) -> Any:
         try:
             alone = [instance.generate(messages) for messages in given]
             together = list(instance.generate_all(given)) if hasattr(instance, "generate_all") else alone
-        except (InputError, LLMError) as error:
-            return error
+        except (InputError, LLMError):
+            return None
     if given != asked:
         raise ModelError(f"{type(instance).__name__} wrote into the messages that it was only lent; copy them first.")
     return alone, together

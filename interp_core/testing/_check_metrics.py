@@ -12,7 +12,16 @@ from interp_core.errors import InputError, UnsupportedError
 from interp_core.metrics import Score, measure
 from interp_core.plugin import Method
 from interp_core.results import MadeBy
-from interp_core.testing._calls import LABELLED_TEXTS, LABELS, MARKED_TEXTS, MARKS, call, observed, topic_labels
+from interp_core.testing._calls import (
+    LABELLED_TEXTS,
+    LABELS,
+    MARKED_TEXTS,
+    MARKS,
+    call,
+    measured,
+    observed,
+    topic_labels,
+)
 from interp_core.testing._check import Check
 from interp_core.testing._planted_worlds import MixedSpace, dictionary_world, topic_world
 from interp_core.testing._sound_methods import Fixed, InputXGradient
@@ -37,8 +46,8 @@ def truth_beats_error(method: Method, instance: Any) -> None:
     if instance.higher_is_better is not None:
         sign = 1 if instance.higher_is_better else -1
         assert sign * right > sign * wrong, f"the truth scores {right:.3f}, a wrong answer {wrong:.3f}"
-    else:
-        assert right != wrong, f"the truth and a wrong answer both score {right:.3f}"
+    elif not method.needs & {"method", "model"}:
+        assert len(set(values)) > 1, f"the truth and wrong answers all score {right:.3f}"
 
 
 def _attributions(metric: Any, method: Method) -> tuple[float, float, list[float]]:
@@ -48,15 +57,15 @@ def _attributions(metric: Any, method: Method) -> tuple[float, float, list[float
     sums = [0.0] * 4
     for i, (question, truth) in enumerate(worlds):
         for j, scores in enumerate((truth, worlds[i - 1][1], truth[:, order], -truth)):
-            sums[j] += _measured(metric, method, question, scores, truth).value / len(worlds)
+            sums[j] += _marked(metric, method, question, scores, truth).value / len(worlds)
     right, wrong, shuffled, reversed_ = sums
     sign = -1 if metric.higher_is_better is False else 1
     assert sign * shuffled >= sign * reversed_ - 1e-6, f"shuffled gives {shuffled:.3f}, reversed {reversed_:.3f}"
     return right, wrong, sums
 
 
-def _measured(metric: Any, method: Method, question: Question, scores: Tensor, truth: Tensor) -> Score:
-    best = sorted(truth[0].topk(min(3, len(question.units))).indices.tolist())
+def _marked(metric: Any, method: Method, question: Question, scores: Tensor, truth: Tensor) -> Score:
+    best = sorted(truth[0].topk(3).indices.tolist())
     marked = [[(question.units[u].start, question.units[u].stop) for u in best]]
     attribution = Attribution(question.text, question.units, question.targets, scores.clone(), MadeBy("given"))
     score: Score = metric.measure(attribution, question, *(marked if "labels" in method.needs else []))
@@ -88,7 +97,10 @@ def _spaces(metric: Any, method: Method) -> tuple[float, float, list[float]]:
     mixed = MixedSpace(truth.dictionary, torch.zeros(truth.width))
     other = Fixed(mixed, steady=False) if needs_method else None
     wrong = measure(mixed, activations, *beside, by=metric, method=other).value
-    return right, wrong, [right, wrong]
+    if metric.higher_is_better is not None or beside:
+        return right, wrong, [right, wrong]
+    doubled = AffineSpace(truth.dictionary[[0, 0, 1]], truth.dictionary[[0, 0, 1]])  # of a metric of directions alone
+    return right, wrong, [right, wrong, measure(doubled, activations, by=metric).value]
 
 
 def _labels(metric: Any) -> tuple[float, float, list[float]]:
@@ -102,7 +114,7 @@ def repeats_are_equal(method: Method, instance: Any) -> None:
     """The same call gives the same score."""
     if _by_itself(method):
         question, truth = decided_world(3)
-        one, other = (_measured(instance, method, question, truth, truth).value for _ in range(2))
+        one, other = (measured(instance, method, question, truth).value for _ in range(2))
     else:
         one, other = observed(method, instance).result.value, call(method, instance).value
     assert one == other, f"the same call twice gave {one} and {other}"
@@ -113,7 +125,7 @@ def any_number_of_units_is_measured(method: Method, instance: Any) -> None:
     for units in (1, 2, 40):
         question, truth = decided_world(4, units)
         try:
-            value = _measured(instance, method, question, truth, truth).value
+            value = measured(instance, method, question, truth).value
         except (InputError, UnsupportedError):
             continue
         assert math.isfinite(value), f"{units} units score {value}"
@@ -126,7 +138,7 @@ def all_units_count(method: Method, instance: Any) -> None:
         question, truth = decided_world(seed, 40)
         scores = truth.clone()
         scores[:, 20:] = -20 * scores[:, 20:].flip(1)
-        values.append([_measured(instance, method, question, s, truth).value for s in (truth, scores)])
+        values.append([measured(instance, method, question, s).value for s in (truth, scores)])
     assert any(one != other for one, other in values), "what the last 20 of 40 units score does not matter"
 
 
@@ -136,7 +148,7 @@ def each_target_has_its_value(method: Method, instance: Any) -> None:
     for seed in range(4):
         question, truth = decided_world(seed, targets=2)
         other = torch.stack([truth[0], -truth[1]])
-        one, two = (_measured(instance, method, question, scores, truth) for scores in (truth, other))
+        one, two = (measured(instance, method, question, scores) for scores in (truth, other))
         values = one.values
         if values is None:
             changes.append(one.value != two.value)
