@@ -146,8 +146,8 @@ def untidy_rows_are_encoded(method: Method, instance: Any) -> None:
 def other_rows_give_another_space(method: Method, instance: Any) -> None:
     """What is learnt depends on the activations."""
     one, other = _learnt(method, instance).dictionary, observed(method, instance).result.dictionary
-    shared = min(len(one), len(other))
-    assert not torch.equal(one[:shared], other[:shared]), "other activations gave the same directions"
+    same = [i for i, (row, also) in enumerate(zip(one, other, strict=False)) if torch.equal(row, also) and row.any()]
+    assert not same, f"other activations gave the same direction to concept {same[0]}"
 
 
 def directions_lead_to_their_class(method: Method, instance: Any) -> None:
