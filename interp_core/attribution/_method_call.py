@@ -10,7 +10,7 @@ from interp_core.attribution._completeness import all_zero_note, completeness_no
 from interp_core.attribution._question import Question
 from interp_core.errors import ModelError, UnsupportedError
 from interp_core.plugin import declaration_of, methods
-from interp_core.results import MadeBy
+from interp_core.results import MadeBy, lent
 from jaxtyping import Float
 from torch import Tensor
 
@@ -29,7 +29,7 @@ def run_method(method: Any, question: Question) -> tuple[Float[Tensor, "k u"], F
     Raises:
         UnsupportedError: the method needs something that the question does not offer.
         BudgetError: the method asks for more rows than `question.max_rows`.
-        ModelError: the method gave something other than finite (k, u) scores.
+        ModelError: the method gave something other than finite (k, u) scores, or wrote into the question.
 
     Examples:
         >>> from interp_core.attribution import run_method
@@ -40,7 +40,8 @@ def run_method(method: Any, question: Question) -> tuple[Float[Tensor, "k u"], F
         (True, None)
     """
     check_needs(method, question)
-    returned = method.attribute(question)
+    with lent(method, question) as (own,):
+        returned = method.attribute(own)
     scores, error = returned if isinstance(returned, tuple) else (returned, None)
     expected = (len(question.targets), len(question.units))
     if not isinstance(scores, Tensor) or tuple(scores.shape) != expected:
@@ -110,7 +111,7 @@ def explain(method: Any, question: Question) -> Attribution:
     Raises:
         UnsupportedError: the method needs something that the question does not offer.
         BudgetError: the method asks for more rows than `question.max_rows`.
-        ModelError: the method gave something other than finite (k, u) scores.
+        ModelError: the method gave something other than finite (k, u) scores, or wrote into the question.
 
     Examples:
         >>> from interp_core.attribution import ask, explain

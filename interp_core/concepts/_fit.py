@@ -10,7 +10,7 @@ from interp_core.activations import Activations
 from interp_core.concepts._space import ConceptSpace
 from interp_core.errors import InputError, InterpWarning, ModelError, UnsupportedError
 from interp_core.plugin import declaration_of, methods, resolve
-from interp_core.results import Cost, made_by
+from interp_core.results import Cost, lent, made_by
 
 SAMPLE = 4096  # rows on which the reconstruction is looked at
 
@@ -31,7 +31,7 @@ def fit_concepts(activations: Activations, *, by: Any, **parameters: Any) -> Con
             of the parameters, or the activations contain NaN or infinity.
         UnsupportedError: the method needs labels or non-negative values, and the activations do not have them.
         UnknownMethodError: no installed package declares a method of this name.
-        ModelError: the method does not return a space of the width of the activations.
+        ModelError: the method does not return a space of the width of the activations, or wrote into them.
 
     Examples:
         The rows are made of five planted directions, and independent component analysis recovers them. A matching
@@ -48,8 +48,8 @@ def fit_concepts(activations: Activations, *, by: Any, **parameters: Any) -> Con
     method = resolve(by, "concepts", parameters, fit_concepts)
     _check(method, activations)
     cost = Cost()
-    with cost.timed():
-        space = method.fit(activations)
+    with lent(method, activations) as (rows,), cost.timed():
+        space = method.fit(rows)
     if not isinstance(space, ConceptSpace):
         raise ModelError(f"{type(method).__name__}.fit returned {type(space).__name__}; a ConceptSpace was expected.")
     space = space.to("cpu").requires_grad_(False).eval()

@@ -17,7 +17,7 @@ from interp_core.errors import InputError, ModelError
 from interp_core.metrics._random_baselines import RandomScores
 from interp_core.metrics._score import Score
 from interp_core.model import WrappedModel, readout_of
-from interp_core.results import Cost, made_again, made_by
+from interp_core.results import Cost, lent, made_again, made_by
 from interp_core.statistics import interval_of_mean
 from interp_core.text import DividedText
 from torch import Tensor
@@ -172,7 +172,7 @@ class AttributionMetricRun:
         extra = [more[name] for name in ("labels", "model") if name in self.needs]
         needs_method = "method" in self.needs
         method = [self._method(attribution)] if needs_method else []
-        score = self.metric.measure(attribution, question, *method, *extra)
+        score = self._called(attribution, question, *method, *extra)
         generator = torch.Generator().manual_seed(self._seed(i))
         size = float(attribution.scores.square().mean().sqrt()) or 1.0  # some metrics are in the unit of the scores
         random = []
@@ -181,7 +181,7 @@ class AttributionMetricRun:
             drawn = torch.randn(attribution.scores.shape, generator=generator) * size
             other = dataclasses.replace(attribution, scores=drawn * question.applicable, error=None)
             method = [RandomScores(generator, size)] if needs_method else []
-            random.append(_values(self.metric.measure(other, renewed, *method, *extra)).mean())
+            random.append(_values(self._called(other, renewed, *method, *extra)).mean())
         return score, torch.stack(random) if random else torch.zeros(0)
 
     def _seed(self, i: int) -> int:
@@ -190,6 +190,11 @@ class AttributionMetricRun:
         before = sum(a.text == text and a.units == units for a in self.attributions[:i])
         named = f"{text}\n{[(unit.start, unit.stop) for unit in units]}\n{before}"
         return int.from_bytes(hashlib.sha256(named.encode()).digest()[:7])
+
+    def _called(self, *values: Any) -> Score:
+        with lent(self.metric, *values) as given:
+            score: Score = self.metric.measure(*given)
+        return score
 
     def _method(self, attribution: Attribution) -> Any:
         return self.method if self.method is not None else made_again(attribution.made_by, "attribution")

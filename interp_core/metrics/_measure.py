@@ -16,7 +16,7 @@ from interp_core.metrics._random_baselines import RandomDirections, RandomFit
 from interp_core.metrics._score import Score as Score
 from interp_core.model import SplitModel, WrappedModel
 from interp_core.plugin import Kind, declaration_of, methods, resolve
-from interp_core.results import Cost, made_again
+from interp_core.results import Cost, lent, made_again
 
 
 def measure(
@@ -60,7 +60,8 @@ def measure(
         UnsupportedError: the metric measures another kind of result, or needs what this result does not have.
         UnknownMethodError: no installed package declares a metric of this name.
         BudgetError: the metric needs more rows than `max_rows` allows.
-        ModelError: the metric returned something other than a `Score` with a finite value.
+        ModelError: the metric returned something other than a `Score` with a finite value, or wrote into what it was
+            given.
 
     Examples:
         >>> from interp_core.testing import planted_model
@@ -95,7 +96,7 @@ def measure(
     space, activations = _expected(what_produced_it, ConceptSpace, Activations)
     cost = Cost()
     with cost.timed():
-        measured = metric.measure(result, space, activations)
+        measured = _called(metric, result, space, activations)
     return finished(measured, metric, cost, activations.made_by.model, {})
 
 
@@ -127,14 +128,19 @@ def _of_space(metric: Any, space: ConceptSpace, arguments: dict[str, Any], chanc
     full = chance and space.concepts >= space.width and getattr(metric, "reconstructs", True)
     random = None
     with cost.timed(), torch.no_grad():
-        score = metric.measure(space, *arguments.values())
+        score = _called(metric, space, *arguments.values())
         if chance and not full:
-            random = metric.measure(RandomDirections.like(space, activations), *at_random.values()).value
+            random = _called(metric, RandomDirections.like(space, activations), *at_random.values()).value
     notes = ("No chance level: with as many concepts as dimensions, random directions reconstruct everything.",)
     notes = score.notes + notes * full + _overlap_note(metric, space)
     score = dataclasses.replace(score, chance=random, notes=notes)
     settings = {"rows": len(activations), "layer": activations.layer}
     return finished(score, metric, cost, activations.made_by.model, settings)
+
+
+def _called(metric: Any, *values: Any) -> Any:
+    with lent(metric, *values) as given:
+        return metric.measure(*given)
 
 
 def _overlap_note(metric: Any, space: ConceptSpace) -> tuple[str, ...]:

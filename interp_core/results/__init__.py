@@ -1,10 +1,11 @@
-"""What all results share: how they were made and what that cost, and files that hold them without pickle."""
+"""What all results share: how they were made and what that cost, files without pickle, and loans to methods."""
 
 from typing import TYPE_CHECKING
 
 import lazy_loader
 
 if TYPE_CHECKING:
+    from interp_core.results._lent import lent
     from interp_core.results._provenance import Cost, MadeBy, made_again, made_by, parameters_of
     from interp_core.results._serialization import (
         STORE,
@@ -22,6 +23,7 @@ __all__ = [
     "STORE",
     "Cost",
     "MadeBy",
+    "lent",
     "load_json",
     "load_result",
     "load_results",
@@ -38,6 +40,7 @@ __all__ = [
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "_lent": ["lent"],
         "_provenance": ["Cost", "MadeBy", "made_again", "made_by", "parameters_of"],
         "_serialization": [
             "STORE",
