@@ -7,12 +7,13 @@ This file knows only the formats. The class that reads a kind of value is named 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from interp_core.errors import InputError
+from interp_core.errors import InputError, InterpError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -20,6 +21,7 @@ from torch import Tensor
 HEADER = "interp"
 VALUES = "interp.values"
 SUFFIXES = (".json", ".safetensors")
+DAMAGE = (LookupError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError, SafetensorError)
 STORE = "store.json"  # the manifest in a folder of activations
 
 
@@ -111,7 +113,9 @@ def load_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[s
         raise InputError(f"{str(path)!r} is not a safetensors file: {error}") from error
     if header.get("kind") != kind:
         raise InputError(f"{str(path)!r} holds {header.get('kind', 'no interp value')!r}; {kind!r} was expected.")
-    return tensors, header["data"]
+    if not isinstance(header.get("data"), dict):
+        raise InputError(f"{str(path)!r} is damaged: its header holds no values. Restore or remake it.")
+    return tensors, _Fields(path, header["data"])
 
 
 def save_json(path: str | Path, kind: str, data: dict[str, Any]) -> Path:
@@ -162,7 +166,7 @@ def load_json(path: str | Path, kind: str) -> dict[str, Any]:
     data = _json(Path(path))
     if data.get("kind") != kind:
         raise InputError(f"{str(path)!r} holds {data.get('kind', 'no interp value')!r}; {kind!r} was expected.")
-    return {name: value for name, value in data.items() if name != "kind"}
+    return _Fields(path, {name: value for name, value in data.items() if name != "kind"})
 
 
 def save(results: Any, folder: str | Path) -> list[Path]:
@@ -205,11 +209,12 @@ def save(results: Any, folder: str | Path) -> list[Path]:
     ]
 
 
-def load_results(*paths: str | Path) -> list[Any]:
+def load_results(*paths: str | Path | Sequence[str | Path]) -> list[Any]:
     """Load saved results.
 
     Args:
         *paths: files that hold a result; stores of activations; or folders of files, read in the order of their names.
+            Lists of these, such as the one that `save` returns, are read in their order.
 
     Returns:
         The results, in order.
@@ -226,7 +231,7 @@ def load_results(*paths: str | Path) -> list[Any]:
         [0.5, 0.25]
     """
     files: list[Path] = []
-    for path in map(Path, paths):
+    for path in (Path(one) for some in paths for one in ([some] if isinstance(some, str | Path) else some)):
         folder = path.is_dir() and not (path / STORE).is_file()
         files += sorted(f for f in path.iterdir() if f.suffix in SUFFIXES) if folder else [path]
     if not files:
@@ -260,12 +265,52 @@ def load_result(path: str | Path) -> Any:
     if not file.is_file():
         raise InputError(f"there is no file {str(path)!r}.")
     kind = _json(file).get("kind") if file.suffix == ".json" else _kind(file)
-    try:
+    with reading(file):
         return _reader(str(kind or ""), file).load(file)
-    except InputError:
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Turns what goes wrong with unexpected content of a file into an error that names the file.
+
+    Args:
+        path: the file or folder that is read.
+
+    Yields:
+        Nothing; the block reads the file.
+
+    Raises:
+        InputError: the block failed in a way that content other than expected makes it fail.
+
+    Examples:
+        >>> from interp_core.results import reading
+        >>> with reading("score.json"):
+        ...     {}["value"]
+        Traceback (most recent call last):
+        ...
+        interp_core.errors.InputError: score.json is damaged: KeyError: 'value'. Restore or remake it.
+    """
+    try:
+        yield
+    except InterpError:
         raise
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{file.name} is damaged: {type(error).__name__}: {error}.") from error
+    except DAMAGE as error:
+        message = f"{Path(path).name} is damaged: {type(error).__name__}: {error}. Restore or remake it."
+        raise InputError(message) from error
+
+
+class _Fields(dict[str, Any]):
+    """The values of a file by name; one that is missing is an error that says so."""
+
+    def __init__(self, path: str | Path, values: dict[str, Any]) -> None:
+        super().__init__(values)
+        self._path = path
+
+    def __missing__(self, name: str) -> Any:
+        raise InputError(
+            f"{Path(self._path).name} is damaged, or was written by another version: it holds no {name!r}. "
+            "Restore or remake it."
+        )
 
 
 def _reader(kind: str, file: Path) -> Any:
