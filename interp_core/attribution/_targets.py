@@ -82,6 +82,7 @@ class TargetResolver:
         model: the model.
         batch_runner: runs the model where targets depend on what it answers.
         options: the options of the run.
+        attempts: what happens to a text for which a call fails; the error is raised by default.
 
     Examples:
         >>> from interp_core.attribution import Options, Session, TargetResolver
@@ -93,8 +94,11 @@ class TargetResolver:
         ('happy', 2)
     """
 
-    def __init__(self, model: WrappedModel, batch_runner: BatchRunner, options: Options, attempts: Attempts) -> None:
-        self.model, self.batch_runner, self.options, self.attempts = model, batch_runner, options, attempts
+    def __init__(
+        self, model: WrappedModel, batch_runner: BatchRunner, options: Options, attempts: Attempts | None = None
+    ) -> None:
+        self.model, self.batch_runner, self.options = model, batch_runner, options
+        self.attempts = Attempts() if attempts is None else attempts
 
     def resolve(self, texts: Sequence[Text], targets: Any) -> list[ResolvedText | None]:
         """Each text with its targets, in order; None for one that is skipped.
