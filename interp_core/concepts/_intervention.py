@@ -149,6 +149,7 @@ def intervene(
     own_space = copy.deepcopy(space)  # moves to the device of the states
     pass_inputs: dict[str, Any] = {}
     ran = _Ran()
+    calls: list[None] = []  # of the layer in this pass
 
     def record_inputs(module: Any, args: Any, kwargs: Any) -> None:
         if not ran.here():
@@ -156,10 +157,14 @@ def intervene(
         arguments = {**signature(module.forward).bind_partial(*args, **kwargs).arguments, **kwargs}
         cached = getattr(arguments.get("past_key_values"), "get_seq_length", lambda: 0)
         pass_inputs.update(mask=arguments.get("attention_mask"), cached=int(cached()))
+        calls.clear()
 
     def hook(_module: Any, _inputs: Any, output: Any) -> Any:
         if not ran.here():
             ran.elsewhere = True
+            return output
+        calls.append(None)
+        if split.call is not None and len(calls) - 1 != split.call:
             return output
         ran.layer = True
         hidden = hidden_of(output, split.path)

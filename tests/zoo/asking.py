@@ -91,28 +91,22 @@ class Plain:
     def tables(self) -> list[Any]:
         """The embeddings; of a model with a decoder, those of encoder and decoder."""
         if not getattr(self.model.config, "is_encoder_decoder", False):
-            return [self.model.get_input_embeddings()]
+            inner = "T5" in type(self.model).__name__  # its encoder alone has a second module around the table
+            return [(self.model.get_encoder() if inner else self.model).get_input_embeddings()]
         return [stack.get_input_embeddings() for stack in (self.model.get_encoder(), self.model.get_decoder())]
 
     @contextmanager
     def entering(self, rows: Tensor, source: int) -> Iterator[None]:
-        """A context in which the embeddings of a text are these (t, d)."""
-        border = source or len(rows)
-        parts, calls = [rows[:border], rows[border:]], [0]
+        """A context in which the embeddings of a text are these (t, d), of a classifier with a decoder for both."""
+        first, seen = rows[: source or len(rows)], list[None]()
 
-        def hook(_module: Any, _inputs: Any, _output: Any) -> Tensor:
-            part = parts[min(calls[0], 1 if source else 0)]
-            calls[0] += 1
-            return part[None]
+        def hook(module: Any, _inputs: Any, output: Any) -> Tensor:
+            seen.append(None)
+            if len(seen) == 1 or len(self.tables) == 1:
+                return first[None]
+            return rows[source:][None] if source else torch.cat([output[0, :1], rows[:-1]])[None]
 
-        def second(_module: Any, _inputs: Any, _output: Any) -> Tensor:
-            return parts[1 if source else 0][None]
-
-        tables = self.tables
-        if not source or tables[0] is tables[-1]:
-            handles = [tables[0].register_forward_hook(hook)]
-        else:
-            handles = [tables[0].register_forward_hook(hook), tables[1].register_forward_hook(second)]
+        handles = [table.register_forward_hook(hook) for table in dict.fromkeys(self.tables)]
         try:
             yield
         finally:

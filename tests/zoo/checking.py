@@ -308,7 +308,7 @@ class Checks:
             elif head == "answer":
                 targets = [text]
             elif head == "tags":
-                targets = [interp.at((0, len(text)), 1)]
+                targets = [interp.at((0, 1), 1)]
             elif head == "classes":
                 targets = "all"
             asked: Any = {"answer": ("what", text), "gaps": f"{text} {self.small.tokenizer.mask_token}"}.get(head, text)
