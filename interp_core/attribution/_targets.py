@@ -116,10 +116,6 @@ class TargetResolver:
             UnsupportedError: the head of the model gives nothing that could be explained.
         """
         head = self.model.head
-        if self.model.encoder.start_id is not None and head not in GENERATORS:
-            raise UnsupportedError(
-                f"{self.model.name} has two stacks and is not a generator; such models are not supported."
-            )
         if head in CLASSIFIERS:
             return self._classified(texts, targets)
         target_specs = _one_each(targets, texts)
