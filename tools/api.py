@@ -38,9 +38,10 @@ def main() -> int:
     griffe = str(Path(sys.executable).with_name("griffe"))
     command = [griffe, "check", "interp_core", "--against", before, "--format", "oneline", "--no-color"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    broken = [line for line in done.stdout.splitlines() if not any(name in line for name in GONE)]
-    failed = bool(broken) or bool(done.returncode and not done.stdout)
-    print(f"api: compared with {before}: {'broken' if failed else 'nothing breaks'}.", *broken, done.stderr, sep="\n")
+    said = f"{done.stdout}\n{done.stderr}".splitlines()
+    broken = [line for line in said if line.strip() and not any(name in line for name in GONE)]
+    failed = bool(done.returncode and (broken or not any(line.strip() for line in said)))
+    print(f"api: compared with {before}: {'broken' if failed else 'nothing breaks'}.", *broken, sep="\n")
     return int(failed)
 
 
