@@ -15,11 +15,12 @@ from interp_core.attribution._removal import Removal
 from interp_core.attribution._session import PreparedText, Session
 from interp_core.errors import InterpWarning
 from interp_core.model import WrappedModel
-from interp_core.plugin import resolve
+from interp_core.plugin import named_options, resolve
 from interp_core.results import made_by
 from interp_core.text import Granularity, Text, as_texts
 
 
+@named_options
 def attribute(
     model: WrappedModel,
     texts: Text | Sequence[Text],
@@ -131,7 +132,7 @@ def attribute(
     with_notes = [a for a in attributions if a.notes]
     if with_notes:
         message = f"{len(with_notes)} of {len(attributions)} texts: {with_notes[0].notes[0]}"
-        warnings.warn(message, InterpWarning, stacklevel=2)
+        warnings.warn(message, InterpWarning, stacklevel=3)
     return attributions
 
 

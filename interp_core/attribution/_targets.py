@@ -11,6 +11,7 @@ import torch
 from interp_core.attribution._continuation import continued, next_token_targets, token_target, token_targets
 from interp_core.attribution._contrast import Contrast
 from interp_core.attribution._options import Options
+from interp_core.attribution._question_checks import check_count
 from interp_core.errors import InputError, TargetError, UnsupportedError
 from interp_core.model import (
     CLASSIFIERS,
@@ -25,6 +26,7 @@ from interp_core.model import (
     predicted,
     whole_text,
 )
+from interp_core.plugin import named_options
 from interp_core.text import DividedText, Encoded, Text, class_index, divide
 from jaxtyping import Float
 from torch import Tensor
@@ -51,6 +53,7 @@ class At:
     label: int | str | Contrast | None = None
 
 
+@named_options
 def at(where: str | tuple[int, int], label: int | str | Contrast | None = None) -> At:
     """A target of a model that labels tokens: the tag of one place in the text.
 
@@ -91,6 +94,7 @@ class TargetResolver:
             UnsupportedError: the head of the model gives nothing that could be explained.
         """
         head = self.model.head
+        self._check_options(head)
         if self.model.encoder.start_id is not None and head not in GENERATORS:
             raise UnsupportedError(
                 f"{self.model.name} has two stacks and is not a generator; such models are not supported."
@@ -117,6 +121,18 @@ class TargetResolver:
             (e, resolve_one(e, spec, logits), None)
             for e, spec, logits in zip(encoded, target_specs, all_logits, strict=True)
         ]
+
+    def _check_options(self, head: Head | None) -> None:
+        """Refuse options that would change nothing, or that no continuation can have."""
+        if head in GENERATORS:
+            check_count("max_new_tokens", self.options.max_new_tokens, 1)
+            return
+        for name in ("output", "max_new_tokens"):
+            given = getattr(self.options, name)
+            if given != getattr(Options, name):
+                raise InputError(
+                    f"{name}={given!r} is for models that generate text, and {self.model.name} does not; leave it out."
+                )
 
     def _classified(self, texts: Sequence[Text], targets: Any) -> list[ResolvedText]:
         target_specs = _per_text(targets, texts)
@@ -199,7 +215,8 @@ class TargetResolver:
         parts = tuple(_tag(words.units[u].text, tags, label, firsts[u]) for u, label in named)
         if len(parts) == 1:
             return parts[0]
-        return Target(f"{words.text[start:stop]}: {parts[0].label.split(': ')[-1]}", parts=parts)
+        own = [part.label.removeprefix(f"{words.units[u].text}: ") for part, u in zip(parts, inside, strict=True)]
+        return Target(f"{words.text[start:stop]}: {' '.join(dict.fromkeys(own))}", parts=parts)
 
     def _answered(self, encoded: Encoded, answer: Any, logits: Float[Tensor, "2 t"]) -> tuple[Target, ...]:
         """The target of a model that extracts an answer: start and stop together."""

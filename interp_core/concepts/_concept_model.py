@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from interp_core.concepts._compatibility import check_space
 from interp_core.concepts._space import ConceptSpace
-from interp_core.errors import InputError
+from interp_core.errors import InputError, unknown
 from interp_core.model import Head, PaddedBatch, SplitModel, TextModel, tap
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -58,7 +58,7 @@ class ConceptModel(TextModel):
         rows = space.made_by.settings.get("granularity")
         self.over = over or ("cls" if rows == "cls" else "max")
         if self.over not in OVER:
-            raise InputError(f"over {over!r} is unknown; it is one of {', '.join(OVER)}.")
+            raise InputError(unknown("over", over, OVER))
         self.split_at, self.space = split, copy.deepcopy(space).to(self.device)
         own = (getattr(base.tokenizer, "mask_token_id", None), getattr(base.tokenizer, "unk_token_id", None))
         self._added = torch.tensor([i for i in base.tokenizer.all_special_ids if i not in own], dtype=torch.long)

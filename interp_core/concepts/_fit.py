@@ -8,10 +8,11 @@ import torch
 from interp_core.activations import Activations
 from interp_core.concepts._space import ConceptSpace
 from interp_core.errors import InputError, ModelError, UnsupportedError
-from interp_core.plugin import declaration_of, methods, resolve
+from interp_core.plugin import declaration_of, methods, named_options, resolve
 from interp_core.results import Cost, made_by
 
 
+@named_options
 def fit_concepts(activations: Activations, *, by: Any, **parameters: Any) -> ConceptSpace:
     """Learn concepts from activations.
 

@@ -14,7 +14,7 @@ from interp_core.concepts._space import ConceptSpace
 from interp_core.display import html
 from interp_core.errors import InputError
 from interp_core.model import SplitModel
-from interp_core.plugin import resolve
+from interp_core.plugin import named_options, resolve
 from interp_core.results import MadeBy, load_tensors, made_by, save_tensors
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -133,6 +133,7 @@ class Importance:
         return html(self)
 
 
+@named_options
 def importance(
     split: SplitModel,
     space: ConceptSpace,

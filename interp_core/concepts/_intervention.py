@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from interp_core.concepts._compatibility import check_space
 from interp_core.concepts._space import ConceptSpace
-from interp_core.errors import InputError
+from interp_core.errors import InputError, nearest, unknown
 from interp_core.model import SplitModel, hidden_of, module_at, repack
+from interp_core.plugin import named_options
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -88,6 +89,7 @@ class Change:
         return ablated | {how: {name(k): v for k, v in by.items()} for how, by in amounts.items() if by}
 
 
+@named_options
 @contextmanager
 def intervene(
     split: SplitModel,
@@ -138,7 +140,7 @@ def intervene(
     check_space(split, space)
     where = positions or _positions(split, space)
     if where not in _POSITIONS:
-        raise InputError(f"positions {positions!r} is unknown; it is one of {', '.join(_POSITIONS)}.")
+        raise InputError(unknown("positions", positions, _POSITIONS))
     factor, shift = Change(ablate, scale or {}, add or {}).factors(space)
     own_space = copy.deepcopy(space)  # moves to the device of the states
     pass_inputs: dict[str, Any] = {}
@@ -194,4 +196,5 @@ def _number(name: Any, space: ConceptSpace) -> int:
         return int(name)
     raise InputError(
         f"there is no concept {name!r}; this space has 0 to {space.concepts - 1} ({', '.join(space.names[:5])}, …)."
+        + nearest(name, space.names)
     )

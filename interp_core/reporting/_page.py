@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from interp_core.plugin import named_options
 from interp_core.reporting._benchmark_table import standings_of
 from interp_core.reporting._concept_cards import Group
 from interp_core.reporting._contents import KINDS, Contents, contents_of
@@ -72,6 +73,7 @@ class Report:
         return f'<iframe {frame} srcdoc="{markup.escape(self.html)}"></iframe>'
 
 
+@named_options
 def report(*results: Any, title: str = "", text: str = "") -> Report:
     """All results on one page: which words and concepts matter, how far to trust them, and how they were made.
 

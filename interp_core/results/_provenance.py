@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -197,6 +198,7 @@ def _plain(value: Any) -> Any:
         return repr(value)
 
 
+@cache
 def _release(distribution: str) -> str:
     try:
         return version(distribution)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from interp_core.errors import InputError
+from interp_core.plugin import named_options
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -165,6 +166,7 @@ def load_json(path: str | Path, kind: str) -> dict[str, Any]:
     return {name: value for name, value in data.items() if name != "kind"}
 
 
+@named_options
 def save(results: Any, folder: str | Path) -> list[Path]:
     """Write each result to a numbered file in a new or empty folder.
 

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import regex
 import torch
-from interp_core.errors import InputError
+from interp_core.errors import InputError, unknown
 from interp_core.text._encoded import NO_UNIT, DividedText, Encoded
 from jaxtyping import Float, Int
 from sentencex import get_sentence_boundaries
@@ -56,10 +56,8 @@ def divide(encoded: Encoded, granularity: Granularity) -> DividedText:
             raise InputError("granularity 'turn' is for chats: give the prompt as a list of messages.")
         return encoded.with_units(_with_answer(encoded))
     if granularity not in _SPANS:
-        raise InputError(
-            f"granularity {granularity!r} is unknown; it is one of {', '.join(get_args(Name))}, "
-            "or a function from the text to character spans."
-        )
+        also = "a function from the text to character spans"
+        raise InputError(unknown("granularity", granularity, get_args(Name), also))
     return encoded.with_units(_SPANS[granularity](encoded.text))
 
 
