@@ -179,7 +179,7 @@ MISTAKES = {
     "interp.benchmark(model, 'sad', methods=[], metrics='insertion')": "no methods were given; at least one",
     "interp.benchmark(model, 'sad', methods='lime', metrics=[])": "no metrics were given; at least one",
     "interp.benchmark(None, 'sad', methods=['lime', 'limme'], metrics='insertion')": "Did you mean 'lime'?",
-    "interp.benchmark(None, 'sad', methods='lime', metrics='plausibility-iou-f1', labels=[1, 2])": "2 labels were given",
+    "interp.benchmark(None, 'sad', methods='lime', metrics='plausibility-iou-f1', labels=[1, 2])": "2 labels were",
     "explain('lime', question)": "'lime' is a name; give an instance, such as interp.method('lime')",
     # parts of a question that do not fit
     "question.masked(torch.ones(1, 3, dtype=torch.bool))": "keep has 3 columns; this question has 4 units",
@@ -203,7 +203,7 @@ MISTAKES = {
     "question.replace(intact=torch.ones(9))": "intact is float32 (9,); numbers (2,)",
     "question.replace(max_rows=-1)": "max_rows is -1; a whole number of at least 1",
     "question.replace(background=torch.ones(2, 9))": "background is float32 (2, 9); numbers (r, 3)",
-    "question.replace(unit_of=torch.tensor([0, 1, 2, 7]), runner=0)": "unit_of has numbers from 0 to 7; there are 4 units",
+    "question.replace(unit_of=torch.tensor([0, 1, 2, 7]), runner=0)": "unit_of has numbers from 0 to 7; there are 4",
     "ask(lambda x: x.sum(), torch.ones(3, 1))": "what the function gives for one variant is float32 (); numbers (1, k)",
     "ask(lambda x: 3.0, torch.ones(3, 1))": "what the function gives for one variant is 3.0",
     "ask(lambda x: x.sum(1), torch.ones(3, 1), names=['a'])": "1 names were given for 3 features",

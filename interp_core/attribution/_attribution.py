@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from interp_core.display import html
+from interp_core.errors import InputError
 from interp_core.model import Target
 from interp_core.results import MadeBy, load_tensors, save_tensors
 from interp_core.text import DividedText, Encoded, Unit
@@ -100,10 +101,13 @@ class Attribution:
         """Write to one safetensors file. Of a target that is a function only the label is kept.
 
         Args:
-            path: the file; its folder is created if necessary.
+            path: the file, which ends in `.safetensors`; its folder is created if necessary.
 
         Returns:
             The path of the file.
+
+        Raises:
+            InputError: the file ends in another way.
         """
         tensors = {"scores": self.scores, "error": self.error, "applicable": self.applicable, "intact": self.intact}
         if self.encoded is not None:
@@ -128,7 +132,8 @@ class Attribution:
             path: the file.
 
         Returns:
-            The attribution, equal to the one saved.
+            The attribution, equal to the one saved. A target that was a function has one that raises an `InputError`
+            when the model is asked about it, which says how to give it the function again.
 
         Raises:
             InputError: the file does not exist, or does not hold an attribution.
@@ -163,4 +168,18 @@ def _plain(target: Target) -> list[Any]:
 
 def _target(fields: Sequence[Any]) -> Target:
     label, index, position, against, parts = fields
-    return Target(label, index, position, against, parts=tuple(_target(part) for part in parts))
+    function = _NotSaved(label) if index < 0 and not parts else None
+    return Target(label, index, position, against, function, tuple(_target(part) for part in parts))
+
+
+@dataclass(frozen=True)
+class _NotSaved:
+    """Stands for the function of a target that was loaded from a file."""
+
+    label: str
+
+    def __call__(self, logits: Any) -> Any:
+        raise InputError(
+            f"the target {self.label!r} is a function of the logits, and files do not keep functions. Give it again: "
+            "dataclasses.replace(attribution, targets=(dataclasses.replace(attribution.targets[0], function=…),))."
+        )

@@ -82,6 +82,12 @@ def _check(method: Any, activations: Activations) -> None:
         )
     if isinstance(concepts, int) and hasattr(method, "concepts") and concepts < 1:
         raise InputError(f"{name} was asked for {concepts} concepts; at least 1 is needed.")
+    if isinstance(device := getattr(method, "device", "cpu"), str):
+        try:
+            torch.zeros((), device=device)
+        except (RuntimeError, AssertionError) as error:
+            first = str(error).splitlines()[0]
+            raise InputError(f"{name} cannot compute on device {device!r}: {first}. Give 'cpu' or 'cuda'.") from error
     ranges = torch.stack([torch.stack(part.aminmax()) for part in activations.batches()])  # aminmax passes NaN on
     if not torch.isfinite(ranges).all():
         raise InputError(f"the rows of {activations.layer!r} contain NaN or infinity; concepts need finite values.")

@@ -13,6 +13,7 @@ from typing import Any
 
 from interp_core.errors import InputError, nearest
 
+_LEAST = {"concepts": 1, "seed": 0}  # parameters whose range is the same for every method
 _WORDS = {
     int: "a whole number",
     float: "a finite number",
@@ -31,7 +32,7 @@ def check_types(made: type, values: Mapping[str, Any], name: str) -> None:
         name: the name of the method, for the message.
 
     Raises:
-        InputError: a value has another type, or is NaN or infinite.
+        InputError: a value has another type, is NaN or infinite, or is a number of concepts or a seed below the least.
     """
     declared = _types_of(made)
     for field, value in values.items():
@@ -39,6 +40,8 @@ def check_types(made: type, values: Mapping[str, Any], name: str) -> None:
             choices = [str(choice) for kind in _kinds(declared[field]) for choice in typing.get_args(kind)]
             expected = " or ".join(_words(kind) for kind in _kinds(declared[field]))
             raise InputError(f"{name!r}: {field} is {_shown(value)}; {expected} was expected.{nearest(value, choices)}")
+        if field in declared and field in _LEAST and isinstance(value, Integral) and value < _LEAST[field]:
+            raise InputError(f"{name!r}: {field} is {value}; a whole number of at least {_LEAST[field]} is needed.")
 
 
 def values_of(instance: Any) -> dict[str, Any]:

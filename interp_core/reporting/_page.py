@@ -23,6 +23,7 @@ from interp_core.reporting._provenance_view import notes_of, records_of, runs_of
 from interp_core.reporting._score_view import score_view
 from interp_core.reporting._summary import asked, findings, models, title_for
 from interp_core.reporting._text_views import text_views
+from interp_core.results import named_with, write_text
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -56,15 +57,15 @@ class Report:
         """Write the page to a file that opens in any browser.
 
         Args:
-            path: the file; missing folders are created.
+            path: the file, which ends in `.html` or `.htm`; missing folders are created.
 
         Returns:
             The path of the file.
+
+        Raises:
+            InputError: the file ends in another way, so that no browser would show it.
         """
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(self.html, encoding="utf-8", newline="")
-        return target
+        return write_text(named_with(path, ".html", ".htm"), self.html)
 
     def _repr_html_(self) -> str:
         if self.inline:

@@ -5,50 +5,56 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
+    from interp_core.results._json import for_json
     from interp_core.results._provenance import Cost, MadeBy, made_again, made_by, parameters_of
+    from interp_core.results._saving import empty_folder, load_result, load_results, save
     from interp_core.results._serialization import (
         STORE,
         load_json,
-        load_result,
-        load_results,
         load_tensors,
+        named_with,
         read_header,
-        save,
         save_json,
         save_tensors,
+        write_text,
     )
 
 __all__ = [
     "STORE",
     "Cost",
     "MadeBy",
+    "empty_folder",
+    "for_json",
     "load_json",
     "load_result",
     "load_results",
     "load_tensors",
     "made_again",
     "made_by",
+    "named_with",
     "parameters_of",
     "read_header",
     "save",
     "save_json",
     "save_tensors",
+    "write_text",
 ]
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "_json": ["for_json"],
         "_provenance": ["Cost", "MadeBy", "made_again", "made_by", "parameters_of"],
+        "_saving": ["empty_folder", "load_result", "load_results", "save"],
         "_serialization": [
             "STORE",
             "load_json",
-            "load_result",
-            "load_results",
             "load_tensors",
+            "named_with",
             "read_header",
-            "save",
             "save_json",
             "save_tensors",
+            "write_text",
         ],
     },
 )

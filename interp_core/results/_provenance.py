@@ -25,6 +25,7 @@ from interp_core.plugin import (
     package_of,
     version_of,
 )
+from interp_core.results._json import without_infinities
 
 
 @dataclass
@@ -72,7 +73,7 @@ class MadeBy:
             package declares.
         version: version of the package.
         source: paper or program that the method follows.
-        parameters: hyperparameters of the method, as JSON values.
+        parameters: hyperparameters of the method, as JSON values; one without a JSON form as `{"repr": "…"}`.
         model: name of the model.
         settings: what the caller chose besides the method, such as the granularity.
         versions: versions of interp-core, torch and transformers.
@@ -98,8 +99,8 @@ class MadeBy:
     cost: Cost = field(default_factory=Cost)
 
     def to_json(self) -> dict[str, Any]:
-        """The provenance as plain JSON values."""
-        return dataclasses.asdict(self)
+        """The provenance as plain JSON values; NaN and infinity are None."""
+        return without_infinities(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> MadeBy:
@@ -152,7 +153,8 @@ def made_again(made: MadeBy, kind: Kind) -> Any:
         A new instance.
 
     Raises:
-        InputError: no package declares the method, or the method refuses the parameters.
+        InputError: no package declares the method, the method refuses the parameters, or one of them was an object that
+            is not kept.
         UnknownMethodError: the package of the method is not installed.
         BrokenPluginError: the method cannot be imported.
 
@@ -164,6 +166,13 @@ def made_again(made: MadeBy, kind: Kind) -> Any:
     """
     if made.package in ("", PROGRAM):
         raise InputError(f"{made.method} is not installed, so it cannot be made again by name; give method=….")
+    objects = {key for key, value in made.parameters.items() if isinstance(value, dict) and set(value) == {"repr"}}
+    lost = min(objects, default="")
+    if lost:
+        raise InputError(
+            f"{made.method} was made with {lost}={made.parameters[lost]['repr']}, an object that is not kept with a "
+            "result; make the method again and give it as method=…."
+        )
     name = f"{made.package}/{made.method}"
     renamed = getattr(implementation(find_method(name, kind)), "RENAMED", {})  # parameters of earlier releases
     return method(name, kind, **{renamed.get(key, key): value for key, value in made.parameters.items()})
@@ -176,8 +185,8 @@ def parameters_of(method: object) -> dict[str, Any]:
         method: the instance.
 
     Returns:
-        The fields of a dataclass by name, without those declared with `repr=False`; values that have no JSON form are
-        replaced by their `repr`. Empty for other objects.
+        The fields of a dataclass by name, without those declared with `repr=False`; a value that has no JSON form is
+        replaced by `{"repr": "…"}`. Empty for other objects.
 
     Examples:
         >>> from interp_core.metrics import RandomFit
@@ -195,7 +204,7 @@ def _plain(value: Any) -> Any:
     try:
         return json.loads(json.dumps(value))
     except (TypeError, ValueError):
-        return repr(value)
+        return {"repr": repr(value)}
 
 
 @cache
