@@ -265,8 +265,9 @@ class Question:
         """
         unknown = next((name for name in changes if name not in _PARTS), None)
         if unknown is not None:
-            parts = f"its parts are {', '.join(_PARTS)}.{nearest(unknown, _PARTS)}"
-            raise InputError(f"a Question has no part {unknown!r}; {parts}")
+            raise InputError(
+                f"a Question has no part {unknown!r}; its parts are {', '.join(_PARTS)}.{nearest(unknown, _PARTS)}"
+            )
         owned = next((name for name in changes if name in _OF_THE_RUNNER), None)
         if owned is not None and "runner" not in changes:
             moved = ", or ask question.moved(x)" if owned == "x" else ""

@@ -30,6 +30,7 @@ def for_json(data: dict[str, Any]) -> dict[str, Any]:
         >>> for_json({"value": math.inf, "values": (1.0, math.nan), "notes": ()})
         {'value': None, 'values': [1.0, None], 'notes': ['Numbers that are infinite or undefined are written as null.']}
     """
+    plain: dict[str, Any]
     plain, replaced = _finite(data, noting=True)
     if replaced:
         plain["notes"] = [NOT_FINITE]

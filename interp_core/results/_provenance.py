@@ -100,7 +100,7 @@ class MadeBy:
 
     def to_json(self) -> dict[str, Any]:
         """The provenance as plain JSON values; NaN and infinity are None."""
-        return without_infinities(dataclasses.asdict(self))
+        return dict(without_infinities(dataclasses.asdict(self)))
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> MadeBy:
