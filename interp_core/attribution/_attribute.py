@@ -11,10 +11,11 @@ from typing import Any
 from interp_core.attribution._attribution import Attribution
 from interp_core.attribution._method_call import explain, name_of
 from interp_core.attribution._options import Options
+from interp_core.attribution._question_checks import check_count
 from interp_core.attribution._removal import Removal
 from interp_core.attribution._session import PreparedText, Session
-from interp_core.errors import InterpWarning
-from interp_core.model import WrappedModel
+from interp_core.errors import InputError, InterpWarning
+from interp_core.model import GENERATORS, WrappedModel
 from interp_core.plugin import named_options, resolve
 from interp_core.results import made_by
 from interp_core.text import Granularity, Text, as_texts
@@ -60,11 +61,11 @@ def attribute(
             `"auto"` (the mask token if there is one, else the mean embedding); see `interp_core.attribution.absence`.
         score: the score space: `"auto"` (log-probability where the answer is a token, else logit), `"logit"`,
             `"probability"`, `"log-probability"` or `"entropy"` (nats).
-        output: for generators, what one target is: `"token"`, or a granularity that groups the tokens of the
+        output: for generators only, what one target is: `"token"`, or a granularity that groups the tokens of the
             continuation, such as `"word"`, `"sentence"`, or `"sample"` for the whole continuation.
         layer: the layer whose hidden states are the features, as the number of a block or a module path; None for the
             embeddings.
-        max_new_tokens: the maximum number of tokens that a generator writes when no continuation is given.
+        max_new_tokens: for generators only, the most tokens that are written when no continuation is given.
         max_rows: the maximum number of model rows for each text. Methods that sample draw fewer and report a larger
             standard error, other methods refuse. None for no limit.
         progress: show a progress bar in a terminal or notebook.
@@ -112,6 +113,7 @@ def attribute(
     method = resolve(by, "attribution", parameters, attribute)
     corpus = as_texts(texts)
     session = Session(model, options)
+    _check_for_generators(model, options)
     prepared = session.prepare(corpus, targets, granularity)
     first_of = {_key(p): i for i, p in reversed(list(enumerate(prepared)))}
     firsts = sorted(first_of.values())  # equal texts with equal targets are explained once
@@ -134,6 +136,23 @@ def attribute(
         message = f"{len(with_notes)} of {len(attributions)} texts: {with_notes[0].notes[0]}"
         warnings.warn(message, InterpWarning, stacklevel=3)
     return attributions
+
+
+def _check_for_generators(model: WrappedModel, options: Options) -> None:
+    """Refuse options about a continuation that would change nothing, or that no continuation can have.
+
+    Raises:
+        InputError: the model does not generate, and one was given; or `max_new_tokens` is not a number of tokens.
+    """
+    if model.head in GENERATORS:
+        check_count("max_new_tokens", options.max_new_tokens, 1)
+        return
+    for name in ("output", "max_new_tokens"):
+        given = getattr(options, name)
+        if given != getattr(Options, name):
+            raise InputError(
+                f"{name}={given!r} is for models that generate text, and {model.name} does not; leave it out."
+            )
 
 
 def _key(prepared: PreparedText) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 from interp_core.display import html
 from interp_core.errors import InputError
 from interp_core.model import Target
-from interp_core.results import MadeBy, load_tensors, save_tensors
+from interp_core.results import MadeBy, claims_of, load_tensors, save_tensors
 from interp_core.text import DividedText, Encoded, Unit
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -27,8 +27,8 @@ class Attribution:
         text: the text, followed by the continuation when generated tokens are explained.
         units: the u units.
         targets: the k targets.
-        scores: (k, u), in the unit of the score space. Signed if the method claims `signed`; exactly 0 where not
-            applicable.
+        scores: (k, u), in the unit of the score space; exactly 0 where not applicable. `directed` says whether the sign
+            tells what speaks for and against the target.
         made_by: the method, its parameters, the model and the cost.
         error: (k, u) the standard error of each score, for methods that sample; 0 where the score is exact. None for
             methods that do not sample.
@@ -72,6 +72,19 @@ class Attribution:
     def exact(self) -> bool:
         """True if a method that samples has evaluated every variant, so that all standard errors are 0."""
         return self.error is not None and not bool(self.error.any())
+
+    @property
+    def directed(self) -> bool:
+        """Whether a positive score speaks for the target, and a negative one against it.
+
+        So it is where the method claims `signed`. Scores of other methods, such as sizes of gradients, and those of an
+        entropy say only how much a unit matters. Of a method that no installed package declares, negative scores are
+        taken for signs.
+        """
+        if self.score_space == "entropy":
+            return False
+        claims = claims_of(self.made_by, "attribution")
+        return bool((self.scores < 0).any()) if claims is None else "signed" in claims
 
     @property
     def prompt_stop(self) -> int:

@@ -11,7 +11,6 @@ import torch
 from interp_core.attribution._continuation import continued, next_token_targets, token_target, token_targets
 from interp_core.attribution._contrast import Contrast
 from interp_core.attribution._options import Options
-from interp_core.attribution._question_checks import check_count
 from interp_core.errors import InputError, TargetError, UnsupportedError
 from interp_core.model import (
     CLASSIFIERS,
@@ -94,7 +93,6 @@ class TargetResolver:
             UnsupportedError: the head of the model gives nothing that could be explained.
         """
         head = self.model.head
-        self._check_options(head)
         if self.model.encoder.start_id is not None and head not in GENERATORS:
             raise UnsupportedError(
                 f"{self.model.name} has two stacks and is not a generator; such models are not supported."
@@ -121,18 +119,6 @@ class TargetResolver:
             (e, resolve_one(e, spec, logits), None)
             for e, spec, logits in zip(encoded, target_specs, all_logits, strict=True)
         ]
-
-    def _check_options(self, head: Head | None) -> None:
-        """Refuse options that would change nothing, or that no continuation can have."""
-        if head in GENERATORS:
-            check_count("max_new_tokens", self.options.max_new_tokens, 1)
-            return
-        for name in ("output", "max_new_tokens"):
-            given = getattr(self.options, name)
-            if given != getattr(Options, name):
-                raise InputError(
-                    f"{name}={given!r} is for models that generate text, and {self.model.name} does not; leave it out."
-                )
 
     def _classified(self, texts: Sequence[Text], targets: Any) -> list[ResolvedText]:
         target_specs = _per_text(targets, texts)

@@ -15,7 +15,7 @@ from interp_core.display import html
 from interp_core.errors import InputError
 from interp_core.model import SplitModel
 from interp_core.plugin import named_options, resolve
-from interp_core.results import MadeBy, load_tensors, made_by, save_tensors
+from interp_core.results import MadeBy, claims_of, load_tensors, made_by, save_tensors
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -58,8 +58,20 @@ class Importance:
 
     @property
     def direction(self) -> Float[Tensor, "k c"]:
-        """Which way each concept pushes: the mean over texts of the signed contribution."""
+        """Which way each concept pushes, if `directed`: the mean over texts of the signed contribution."""
         return self.per_text.mean(0)
+
+    @property
+    def directed(self) -> bool:
+        """Whether `direction` says which way a concept pushes.
+
+        So it is where the attribution method claims `signed`, except for entropies. Of a method that no installed
+        package declares, negative contributions are taken for signs.
+        """
+        if self.made_by.settings.get("score") == "entropy":
+            return False
+        claims = claims_of(self.made_by, "attribution")
+        return bool((self.per_text < 0).any()) if claims is None else "signed" in claims
 
     def top(self, target: int | str = 0, count: int = 5, signed: bool = False) -> list[tuple[int, float]]:
         """The concepts that matter most to a target.
@@ -197,7 +209,13 @@ def importance(
     options = Options(score=score, max_rows=max_rows, progress=progress)
     source = concept_questions(split, space, activations, targets, options)
     results = source.each(lambda question: run_method(method, question)[0], "importance")
-    settings = {"granularity": activations.granularity, "layer": split.path, "removal": "zero", "texts": len(results)}
+    settings = {
+        "granularity": activations.granularity,
+        "layer": split.path,
+        "removal": "zero",
+        "score": score,
+        "texts": len(results),
+    }
     return Importance(
         per_text=torch.stack(results),
         targets=source.labels,

@@ -19,7 +19,7 @@ from interp_core.metrics._measure import measure
 from interp_core.metrics._score import Score
 from interp_core.model import WrappedModel
 from interp_core.plugin import Kind, declaration_of, find_method, named_options, resolve
-from interp_core.results import Cost, MadeBy, load_json, save_json
+from interp_core.results import Cost, MadeBy, load_json, save_json, write_text
 from interp_core.statistics import FEWEST, interval_of_mean
 from interp_core.text import Granularity, Text, as_texts
 
@@ -151,7 +151,7 @@ class Benchmark:
             for metric in self.metrics:
                 table.writerow(self._line(row, metric))
         if path is not None:
-            Path(path).write_text(out.getvalue(), encoding="utf-8")
+            write_text(path, out.getvalue())
         return out.getvalue()
 
     def _line(self, row: Row, metric: str) -> list[Any]:

@@ -211,8 +211,9 @@ def resolve(
         The instance.
 
     Raises:
-        InputError: the method does not have a parameter or refuses a value, parameters were given with an instance, or
-            `by` is a class or not a method of this kind.
+        InputError: the method does not have a parameter or refuses a value, parameters were given with an instance,
+            `by` is a class or not a method of this kind, or its `ready()` says that it cannot run, such as for want of
+            a key.
         PluginError: the name is unknown, ambiguous or that of another kind, or the method cannot be imported.
 
     Examples:
@@ -227,8 +228,15 @@ def resolve(
         interp_core.errors.InputError: 'lime' has no parameter 'progres'; ... Did you mean 'progress', an option of
         attribute?
     """
-    if isinstance(by, str):
-        return _made(by, kind, parameters or {}, verb)
+    resolved = _made(by, kind, parameters or {}, verb) if isinstance(by, str) else _instance(by, kind, parameters, verb)
+    if callable(ready := getattr(resolved, "ready", None)):
+        ready()
+    return resolved
+
+
+def _instance(
+    by: Any, kind: Kind, parameters: Mapping[str, Any] | None = None, verb: Callable[..., Any] | None = None
+) -> Any:
     if isinstance(by, type):
         raise InputError(f"by={by.__name__} is a class; give an instance, such as by={by.__name__}().")
     if not callable(getattr(by, VERBS[kind], None)):

@@ -185,6 +185,7 @@ def _sections(contents: Contents, groups: list[Group]) -> dict[str, Any]:
     return {
         "texts": views,
         "pages": [views[i : i + OPEN_TEXTS] for i in range(0, len(views), OPEN_TEXTS)],
+        "sized": list(dict.fromkeys(m.sized for view in views for m in view.methods if m.sized)),
         "common": _common([[c.label for c in view.choices] for view in views]),
         "word_notes": sorted(shared),
         "groups": groups,

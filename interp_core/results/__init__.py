@@ -6,7 +6,7 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from interp_core.results._json import for_json
-    from interp_core.results._provenance import Cost, MadeBy, made_again, made_by, parameters_of
+    from interp_core.results._provenance import Cost, MadeBy, claims_of, made_again, made_by, parameters_of
     from interp_core.results._saving import empty_folder, load_result, load_results, save
     from interp_core.results._serialization import (
         STORE,
@@ -23,6 +23,7 @@ __all__ = [
     "STORE",
     "Cost",
     "MadeBy",
+    "claims_of",
     "empty_folder",
     "for_json",
     "load_json",
@@ -44,7 +45,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "_json": ["for_json"],
-        "_provenance": ["Cost", "MadeBy", "made_again", "made_by", "parameters_of"],
+        "_provenance": ["Cost", "MadeBy", "claims_of", "made_again", "made_by", "parameters_of"],
         "_saving": ["empty_folder", "load_result", "load_results", "save"],
         "_serialization": [
             "STORE",

@@ -16,12 +16,14 @@ from interp_core.errors import InputError
 from interp_core.plugin import (
     PROGRAM,
     PROGRAM_SOURCE,
+    Claim,
     Kind,
     Method,
     declaration_of,
     find_method,
     implementation,
     method,
+    methods,
     package_of,
     version_of,
 )
@@ -140,6 +142,25 @@ def made_by(method: object, cost: Cost, model: str = "", settings: dict[str, Any
         versions={name: _release(name) for name in ("interp-core", "torch", "transformers")},
         cost=cost,
     )
+
+
+def claims_of(made: MadeBy, kind: Kind) -> frozenset[Claim] | None:
+    """What the method that made a result claims.
+
+    Args:
+        made: the provenance of the result.
+        kind: kind of the method, such as `"attribution"`.
+
+    Returns:
+        Its claims; None if no installed package declares the method.
+
+    Examples:
+        >>> from interp_core.results import Cost, claims_of, made_by
+        >>> sorted(claims_of(made_by(interp.method("occlusion"), Cost()), "attribution"))
+        ['signed']
+    """
+    known = [m for m in methods(kind) if m.name == made.method and made.package in ("", package_of(m))]
+    return known[0].claims if known else None
 
 
 def made_again(made: MadeBy, kind: Kind) -> Any:

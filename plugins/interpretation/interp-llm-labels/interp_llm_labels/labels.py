@@ -80,6 +80,14 @@ class LLMLabels:
                 f"context={self.context}, top={self.top} and seed={self.seed} at least 0."
             )
 
+    def ready(self) -> None:
+        """Called before anything is computed.
+
+        Raises:
+            InputError: the language model cannot be asked at all, such as for want of a key.
+        """
+        resolve(self.llm, "llm")
+
     def interpret(self, space: ConceptSpace, activations: Activations) -> Interpretation:
         """One label a concept.
 
