@@ -133,7 +133,7 @@ def test_what_was_computed_is_printed_even_if_it_cannot_be_kept(
     monkeypatch.setattr("interp_core.results._serialization.save_file", full)
     result = interp("attribute", "--model", tiny, "--by", "occlusion", "--save", tmp_path / "kept", TEXT)
     assert result.exit_code == 1 and "No space left" in result.stderr
-    assert all(word in result.stdout for word in ("angry", "love"))
+    assert result.stdout.startswith("'LABEL_")
     assert not (tmp_path / "kept").exists()
 
 

@@ -158,7 +158,9 @@ as_json = click.option("--json", "plain", is_flag=True, help="Print JSON for pro
 def list_methods(kind: Any, plain: bool) -> None:
     """List the installed methods, the packages and commands that are broken, and commands of one name."""
     listed, clashes = methods(kind), _clashes()
-    broken = [{"package": p.package, "version": p.version, "failure": p.failure} for p in failures()]
+    broken: list[dict[str, Any]] = [
+        {"package": p.package, "version": p.version, "failure": p.failure} for p in failures()
+    ]
     broken += _broken_commands()
     if plain:
         echo_json({"methods": [_described(m) for m in listed], "failures": broken, "clashes": clashes}, indent=1)
