@@ -6,13 +6,13 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from interp_core.results._json import for_json
+    from interp_core.results._paths import empty_folder, named_with
     from interp_core.results._provenance import Cost, MadeBy, claims_of, made_again, made_by, parameters_of
-    from interp_core.results._saving import empty_folder, load_result, load_results, save
+    from interp_core.results._saving import load_result, load_results, save
     from interp_core.results._serialization import (
         STORE,
         load_json,
         load_tensors,
-        named_with,
         read_header,
         save_json,
         save_tensors,
@@ -45,13 +45,13 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "_json": ["for_json"],
+        "_paths": ["empty_folder", "named_with"],
         "_provenance": ["Cost", "MadeBy", "claims_of", "made_again", "made_by", "parameters_of"],
-        "_saving": ["empty_folder", "load_result", "load_results", "save"],
+        "_saving": ["load_result", "load_results", "save"],
         "_serialization": [
             "STORE",
             "load_json",
             "load_tensors",
-            "named_with",
             "read_header",
             "save_json",
             "save_tensors",

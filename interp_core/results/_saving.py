@@ -15,6 +15,7 @@ from typing import Any
 
 from interp_core.errors import InputError
 from interp_core.plugin import named_options
+from interp_core.results._paths import empty_folder
 from interp_core.results._serialization import STORE, json_in, kind_of
 
 VALUES = "interp.values"
@@ -65,35 +66,6 @@ def save(results: Any, folder: str | Path) -> list[Path]:
         if new:
             shutil.rmtree(target, ignore_errors=True)
         raise
-
-
-def empty_folder(folder: str | Path) -> Path:
-    """The path of a folder that results can be saved to.
-
-    Args:
-        folder: the folder, which may not exist yet.
-
-    Returns:
-        Its path.
-
-    Raises:
-        InputError: it is not empty, or it is a file.
-
-    Examples:
-        >>> import tempfile
-        >>> from interp_core.results import empty_folder
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     empty_folder(f"{folder}/kept").name
-        'kept'
-    """
-    target = Path(folder)
-    if target.exists() and not target.is_dir():
-        raise InputError(f"{str(folder)!r} is a file; results are saved to a folder. Name another.")
-    if target.is_dir() and any(target.iterdir()):
-        raise InputError(
-            f"the folder {str(folder)!r} is not empty; results of two runs must not be mixed. Name another."
-        )
-    return target
 
 
 def _suffix(result: Any) -> str:

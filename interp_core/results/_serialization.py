@@ -13,6 +13,7 @@ from typing import Any
 
 from interp_core.errors import InputError
 from interp_core.results._json import for_json
+from interp_core.results._paths import named_with
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -158,36 +159,6 @@ def write_text(path: str | Path, text: str) -> Path:
     target = Path(path)
     with _whole(target) as partial:
         partial.write_text(text, encoding="utf-8", newline="")
-    return target
-
-
-def named_with(path: str | Path, *suffixes: str) -> Path:
-    """A path, if it ends as files of its kind do: by the ending a file is known when it is read.
-
-    Args:
-        path: the file.
-        *suffixes: the endings that it may have, with their dots.
-
-    Returns:
-        The path.
-
-    Raises:
-        InputError: it ends in another way.
-
-    Examples:
-        >>> from interp_core.results import named_with
-        >>> named_with("kept/score.json", ".json").name
-        'score.json'
-        >>> named_with("kept/score.txt", ".json")
-        Traceback (most recent call last):
-        interp_core.errors.InputError: 'kept/score.txt' does not end in .json, as such a file must; name it
-        'score.json'.
-    """
-    target = Path(path)
-    if target.suffix.lower() not in suffixes:
-        name = target.with_suffix(suffixes[0]).name if target.name else f"result{suffixes[0]}"
-        ending = " or ".join(suffixes)
-        raise InputError(f"{str(path)!r} does not end in {ending}, as such a file must; name it {name!r}.")
     return target
 
 
