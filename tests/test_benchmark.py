@@ -1,6 +1,8 @@
 """A benchmark names the method to trust, says when there is none, and loses nothing when a method fails."""
 
 import csv
+import dataclasses
+import math
 from dataclasses import dataclass
 
 import interp_core as interp
@@ -127,3 +129,100 @@ def test_a_metric_that_asks_again_asks_as_before() -> None:
     why = interp.attribute(model, TEXTS, by="occlusion", progress=False)
     with pytest.raises(InputError, match="asked before"):
         interp.measure(why, model, by="max-sensitivity", removal="zero", progress=False)
+
+
+class Share:
+    """A metric that needs no model: whether the first unit has a score above 0."""
+
+    higher_is_better = True
+
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+
+    def measure(self, attribution: interp.Attribution, question: interp.Question) -> Score:
+        self.seen.append(float(attribution.scores[0, 0] > 0))
+        return Score(self.seen[-1], True)
+
+
+class Place(Share):
+    """Where the unit with the greatest score stands, from 0 to 1."""
+
+    def measure(self, attribution: interp.Attribution, question: interp.Question) -> Score:
+        return Score(float(attribution.scores[0].argmax()) / (len(attribution.units) - 1), True)
+
+
+def explained(count: int) -> tuple[interp.TextModel, list[interp.Attribution]]:
+    model = planted_model(WORTH)
+    texts = [f"i was {i} times {word} today" for i in range(10) for word in ("happy", "sad", "angry", "glad")]
+    return model, interp.attribute(model, texts[:count], by="occlusion", progress=False)
+
+
+def test_random_orders_depend_on_the_text_and_not_on_its_place() -> None:
+    model, several = explained(24)
+    one, back = (interp.measure(a, model, by="comprehensiveness", progress=False) for a in (several, several[::-1]))
+    assert one.chance == pytest.approx(back.chance, abs=1e-6) and torch.allclose(one.margins, back.margins.flip(0))
+
+
+@pytest.mark.parametrize(("texts", "orders"), [(1, 30), (6, 5), (40, 4)])
+def test_each_text_has_four_random_orders_at_least_and_all_together_thirty(texts: int, orders: int) -> None:
+    model, several = explained(texts)
+    metric = Share()
+    score = interp.measure(several, model, by=metric, progress=False)
+    assert score.made_by.settings["random orders"] == orders and len(metric.seen) == texts * (1 + orders)
+
+
+def test_the_error_of_the_chance_level_is_that_of_the_mean_of_its_draws() -> None:
+    model, several = explained(40)
+    metric = Share()
+    score = interp.measure(several, model, by=metric, progress=False)
+    assert score.chance == pytest.approx((sum(metric.seen) - score.value * 40) / 160)
+    assert abs(score.chance - 0.5) < 3 * score.chance_error
+    assert score.chance_error == pytest.approx((0.25 / 160) ** 0.5, rel=0.15)
+    assert f"(random: {score.chance:.3f} ± {score.chance_error:.3f})" in str(score)
+
+
+def test_without_a_chance_level_no_random_order_is_asked_and_no_method_trusted() -> None:
+    model, several = explained(8)
+    metric = Share()
+    score = interp.measure(several, model, by=metric, chance=False, progress=False)
+    assert len(metric.seen) == 8 and (score.chance, score.chance_error, score.margins) == (None, None, None)
+    found = made(chance=False)
+    assert found.trusted is None and "leave out chance=False" in found.verdict
+    with_it, without = (interp.measure(several, model, by="insertion", chance=c, progress=False) for c in (True, False))
+    assert without.value == pytest.approx(with_it.value) and without.made_by.cost.rows < with_it.made_by.cost.rows
+
+
+def test_random_methods_are_rarely_told_from_random_orders() -> None:
+    model, several = explained(30)
+    missed = 0
+    for seed in range(10):
+        g = torch.Generator().manual_seed(seed)
+        drawn = [dataclasses.replace(a, scores=torch.randn(a.scores.shape, generator=g)) for a in several]
+        low, high = interp.measure(drawn, model, by=Place(), progress=False).margin
+        missed += not low < 0 < high
+    assert missed <= 2
+
+
+def versus(*margins: torch.Tensor) -> interp.Benchmark:
+    """A benchmark of methods with these margins over chance, text by text, in one metric."""
+    rows = [Row(f"m{i}", scores={"a": Score(float(m.mean()), True, margins=m)}) for i, m in enumerate(margins)]
+    return interp.Benchmark(tuple(rows), ("a",), "bert", len(margins[0]))
+
+
+def test_methods_that_these_texts_cannot_tell_apart_are_named_beside_the_winner() -> None:
+    g = torch.Generator().manual_seed(0)
+    texts, noise = torch.randn(30, generator=g), 0.1 * torch.randn(30, generator=g)
+    found = versus(5 + texts, 4.99 + texts + noise - noise.mean(), 4 + texts + noise)
+    assert found.trusted is found.rows[0] and [row.method for row in found.ties] == ["m1"]
+    assert "trust m0" in found.verdict and "These 30 texts cannot tell it from m1;" in found.verdict
+    assert "m2" not in found.verdict  # although its margins vary ten times as much as they differ
+    alone = versus(5 + texts, 4 + texts + noise)
+    assert alone.ties == () and "cannot tell" not in alone.verdict
+    assert interp.Benchmark((), ("a",), "bert", 6).ties == ()
+
+
+def test_equal_methods_are_told_apart_in_at_most_5_of_100_benchmarks() -> None:
+    g = torch.Generator().manual_seed(0)
+    told = [versus(*(3 + torch.randn(6, 20, generator=g))) for _ in range(100)]
+    rate = sum(len(found.ties) < 5 for found in told) / 100
+    assert rate <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 100)

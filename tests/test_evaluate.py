@@ -39,7 +39,7 @@ def test_no_variant_is_evaluated_twice() -> None:
 
 def test_the_intact_text_is_evaluated_once_for_prediction_and_explanation() -> None:
     model = tiny_classifier()
-    model.one_row_a_pass  # noqa: B018 - the probes of a model are not part of the run
+    assert model.sharing  # the trials of a model are not part of the run
     counting = Counting(model)
     (found,) = interp.attribute(model, TEXTS[0], by="occlusion", progress=False)
     units = len(found.units)
@@ -49,9 +49,9 @@ def test_the_intact_text_is_evaluated_once_for_prediction_and_explanation() -> N
 
 def test_batches_are_filled_up_to_the_token_budget() -> None:
     model = tiny_classifier()
-    model.one_row_a_pass  # noqa: B018
+    assert model.sharing
     small = interp.TextModel(model.model, model.tokenizer, tokens_per_batch=64)
-    small.one_row_a_pass  # noqa: B018
+    assert small.sharing
     counting = Counting(small)
     interp.attribute(small, TEXTS, by="occlusion", targets="all", progress=False)
     assert all(rows * length <= 64 for rows, length in counting.calls)
@@ -97,7 +97,7 @@ def test_running_out_of_memory_halves_the_batch_and_changes_nothing(make) -> Non
 
 def test_one_row_that_does_not_fit_is_explained() -> None:
     model = tiny_classifier()
-    model.one_row_a_pass  # noqa: B018
+    assert model.sharing
 
     def forward(*args: object, **kwargs: object) -> object:
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -109,7 +109,7 @@ def test_one_row_that_does_not_fit_is_explained() -> None:
 
 def test_another_error_of_the_model_is_not_hidden() -> None:
     model = tiny_classifier()
-    model.one_row_a_pass  # noqa: B018
+    assert model.sharing
 
     def forward(*args: object, **kwargs: object) -> object:
         raise RuntimeError("shapes do not match")

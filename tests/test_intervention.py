@@ -12,7 +12,7 @@ from interp_core.concepts import AffineSpace
 from interp_core.errors import InputError, LayerError
 from interp_core.model import BatchRunner
 from interp_core.results import load_result
-from interp_core.testing import state_of, tiny_classifier, tiny_generator
+from interp_core.testing import state_of, tiny_classifier, tiny_generator, tiny_translator
 from torch import Tensor
 
 TEXTS = ["i feel so happy today", "the old dog was never calm", "sad rain", "glad", "warm sun and cold rain", "cat"]
@@ -169,7 +169,7 @@ def test_an_effect_has_an_interval_and_survives_saving(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({}, "names no concepts"),
-        ({"ablate": "concept 3"}, "names no concepts"),
+        ({"ablate": "concept 3"}, "a list of concepts"),
         ({"ablate": [16]}, "no concept 16"),
         ({"ablate": [-1]}, "no concept -1"),
         ({"add": {"joy": 1.0}}, "no concept 'joy'"),
@@ -222,16 +222,52 @@ def test_the_last_token_of_padded_texts_is_the_last_that_is_shown() -> None:
         assert torch.allclose(found[: len(one)], expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("positions", ["first", "last", "all"])
-def test_with_a_cache_the_same_is_generated_as_without(positions: str) -> None:
-    model = tiny_generator()
-    ids = model.encoder("the old dog was").ids[None]
+@pytest.mark.parametrize("positions", ["first", "last", "all", "generated", [0, -2]])
+@pytest.mark.parametrize("make", [tiny_generator, tiny_translator])
+def test_with_a_cache_the_same_is_generated_as_without(positions: Any, make: Any) -> None:
+    """Rows of different lengths, padded on the left, also in beams, and a second run in the same block."""
+    model = make()
+    texts = [model.encoder.prompt_ids(text) for text in ("i feel so happy", "sad")]
+    longest = max(map(len, texts))
+    ids = torch.tensor([[0] * (longest - len(text)) + text for text in texts])
+    mask = (ids != 0).long()
+    options = {"min_new_tokens": 6, "max_new_tokens": 6, "do_sample": False, "pad_token_id": 0}
     found = []
-    for cached in (True, False):
-        with interp.intervene(model.split(0), identity(), add={0: 3.0, 5: -2.0}, positions=positions):
-            found.append(model.model.generate(ids, max_new_tokens=6, do_sample=False, use_cache=cached))
-    same = torch.equal(found[0], found[1])
-    assert same or positions == "last"  # without a cache, states of earlier tokens are made anew and are not the last
+    with interp.intervene(model.split(0), identity(), add={0: 3.0, 5: -2.0}, positions=positions):
+        for beams in (1, 2):
+            for cached in (True, False):
+                given = model.model.generate(ids, attention_mask=mask, use_cache=cached, num_beams=beams, **options)
+                found.append(given)
+    assert torch.equal(found[0], found[1]) and torch.equal(found[2], found[3])
+
+
+@pytest.mark.parametrize("positions", ["last", "generated", [1, -1]])
+def test_the_tokens_that_are_steered_are_those_that_are_named(positions: Any) -> None:
+    """Against a loop over passes without a cache, in which the states are changed by hand."""
+    model = tiny_generator()
+    ids = torch.tensor([model.encoder.prompt_ids("i feel so happy")])
+    block, prompt = model.model.get_submodule(model.blocks[0]), ids.shape[1]
+    with interp.intervene(model.split(0), identity(), add={0: 3.0, 5: -2.0}, positions=positions):
+        found = model.model.generate(ids, min_new_tokens=5, max_new_tokens=5, do_sample=False, pad_token_id=0)
+
+    def move(_module: Any, _inputs: Any, output: Any) -> Any:
+        states = (output[0] if isinstance(output, tuple) else output).clone()
+        count = states.shape[1]
+        named = {"last": range(prompt - 1, count), "generated": range(prompt, count)}
+        for place in named.get(positions, [1, prompt - 1]) if isinstance(positions, str) else [1, prompt - 1]:
+            states[:, place, 0] += 3.0
+            states[:, place, 5] -= 2.0
+        return (states, *output[1:]) if isinstance(output, tuple) else states
+
+    expected = ids
+    hook = block.register_forward_hook(move)
+    for _ in range(5):
+        with torch.no_grad():
+            logits = model.model(expected, use_cache=False).logits[0, -1]
+        logits[model.tokenizer.sep_token_id] = -torch.inf  # the text may not end before its five tokens
+        expected = torch.cat([expected, logits.argmax()[None, None]], dim=1)
+    hook.remove()
+    assert torch.equal(found, expected)
 
 
 def test_concepts_may_be_named_by_any_whole_number() -> None:

@@ -45,7 +45,7 @@ def test_resuming_equals_the_full_pass_and_skips_the_blocks_below(make, blocks_t
     split = model.split(0)
     encoded = model.encoder(TEXTS[0])
     states = torch.randn(2, len(encoded), 16, generator=torch.Generator().manual_seed(0))
-    assert isinstance(split.injection, BypassInjection) and not model.one_row_a_pass  # proofs, each made once
+    assert isinstance(split.injection, BypassInjection) and model.sharing == "padded"  # proofs, each made once
     ids = encoded.ids.expand(2, -1)
     with torch.no_grad(), at_rest(model.model), tap(model.model, split.path, replace=states):
         expected = model.forward(ids, torch.ones_like(ids))["logits"]

@@ -6,9 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from interp_core.errors import InputError
+from interp_core.attribution import attribute
+from interp_core.errors import InputError, InterpWarning
 from interp_core.testing import tiny_classifier
-from interp_core.text import clause_spans, divide, pool, sentence_spans, word_spans
+from interp_core.text import as_texts, clause_spans, divide, pool, sentence_spans, word_spans
 
 MODEL = tiny_classifier()
 
@@ -97,3 +98,80 @@ def test_a_text_that_is_too_long_is_cut_and_says_so() -> None:
     encoded = MODEL.encoder("sad " * 50)
     assert len(encoded) == 32 and encoded.cut == 20
     assert encoded.ids[-1] == MODEL.tokenizer.sep_token_id
+
+
+def test_a_clause_ends_at_each_mark_once() -> None:
+    text = "so - sad, - and  \u2013 (but) why --- not -ever- a,b -"
+    assert [text[a:b] for a, b in clause_spans(text)] == [
+        "so -",
+        "sad,",
+        "- and  \u2013",
+        "(but)",
+        "why ---",
+        "not -ever- a,b -",
+    ]
+
+
+@pytest.mark.parametrize("filling", [" ", "\n", ",", "-", " -", ", ", "\u2013 "])
+def test_the_time_for_clauses_grows_with_the_length_of_a_text(filling: str) -> None:
+    clause_spans("a" + filling * 100_000 + "b")  # minutes, if each mark looked at all that follows
+
+
+LONG, SHORT = "sad rain dog cat " * 10, "so happy today"
+
+
+def parts(truncation: str, first: str = LONG, second: str = SHORT) -> tuple[list[int], list[int]]:
+    """The ids of both texts in a pair that was cut, as BERT's separators divide them."""
+    ids = MODEL.encoder((first, second), truncation).ids.tolist()  # type: ignore[arg-type]
+    middle = ids.index(MODEL.tokenizer.sep_token_id)
+    return ids[1:middle], ids[middle + 1 : -1]
+
+
+@pytest.mark.parametrize(
+    ("truncation", "first", "second", "lengths"),
+    [
+        ("longest_first", LONG, SHORT, (26, 3)),
+        ("longest_first", SHORT, LONG, (3, 26)),
+        ("only_first", LONG, SHORT, (26, 3)),
+        ("only_second", SHORT, LONG, (3, 26)),
+    ],
+)
+def test_a_long_pair_is_cut_as_the_tokenizer_cuts_it(
+    truncation: str, first: str, second: str, lengths: tuple[int, int]
+) -> None:
+    cut = parts(truncation, first, second)
+    assert (len(cut[0]), len(cut[1])) == lengths
+    tokenizer = tiny_classifier().tokenizer
+    plain = tokenizer(first, second, truncation=truncation, max_length=32)["input_ids"]
+    encoded = MODEL.encoder((first, second), truncation)  # type: ignore[arg-type]
+    assert encoded.ids.tolist() == plain
+    assert [encoded.text[a:b] for a, b in encoded.offsets[~encoded.special].tolist()] == [
+        *first.split()[: lengths[0]],
+        *second.split()[: lengths[1]],
+    ]
+
+
+def test_a_pair_whose_other_text_alone_is_too_long_says_what_to_do() -> None:
+    with pytest.raises(InputError, match=r"truncation='only_second'.*truncation='longest_first'"):
+        parts("only_second")
+
+
+def test_an_unknown_truncation_lists_the_known_ones() -> None:
+    with pytest.raises(InputError, match="longest_first, only_first, only_second"):
+        parts("first")
+
+
+def test_results_record_a_truncation_that_is_not_the_default() -> None:
+    with pytest.warns(InterpWarning, match="cut to 32 of 46"):
+        settings = [
+            attribute(MODEL, [(LONG, SHORT)], by="occlusion", progress=False, **options)[0].made_by.settings  # type: ignore[arg-type]
+            for options in ({}, {"truncation": "only_first"})
+        ]
+    assert [s.get("truncation") for s in settings] == [None, "only_first"]
+
+
+def test_a_bare_tuple_of_two_strings_asks_what_is_meant() -> None:
+    with pytest.raises(InputError, match=r"\[\(first, second\)\] for a pair, \[one, other\] for two texts"):
+        as_texts(("so sad", "so happy"))
+    assert as_texts(("a", "b", "c")) == ["a", "b", "c"]
+    assert as_texts([("a", "b")]) == [("a", "b")]

@@ -12,7 +12,7 @@ import torch
 from interp_core.activations._shards import Shards, StoredRows, cut_notes, only, read_manifest, texts_of, units_of
 from interp_core.errors import InputError
 from interp_core.results import MadeBy, load_tensors, save_tensors
-from interp_core.text import Unit, class_index
+from interp_core.text import Unit, class_index, joined_parts, with_parts
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import one_hot
@@ -32,7 +32,7 @@ class Activations:
         values: (n, d) float32 on the CPU. The rows of a store are read from disk when they are indexed.
         text_of: (n) the index of the text of each row, ascending.
         unit_of: (n) the index of the unit of each row within its text.
-        texts: the m texts of the corpus.
+        texts: the m texts of the corpus; a pair or a chat is a `JoinedText`, as a reader sees it.
         units: the units of each text.
         layer: module path of the layer; `"given"` for rows from elsewhere.
         granularity: what a row stands for, such as `"word"`.
@@ -124,7 +124,9 @@ class Activations:
         return column[self.text_of]
 
     def _column(self, by: str) -> Tensor:
-        column: Tensor | None = getattr(self, by, None) if by in ("predictions", "labels") else None
+        if by not in ("predictions", "labels"):
+            raise InputError(f"by is {by!r}; 'labels' or 'predictions' was expected.")
+        column: Tensor | None = getattr(self, by)
         if column is None:
             raise InputError(f"these activations carry no {by}; make them with split.activations(…, {by}=…).")
         return column
@@ -193,6 +195,7 @@ class Activations:
         columns |= {k: v for k, v in (("predictions", self.predictions), ("labels", self.labels)) if v is not None}
         data: dict[str, Any] = {
             "texts": list(self.texts),
+            "parts": joined_parts(self.texts),
             "units": [[[u.start, u.stop] for u in units] for units in self.units],
             "layer": self.layer,
             "granularity": self.granularity,
@@ -212,7 +215,7 @@ class Activations:
         if Path(path).is_dir():
             return _opened(Path(path))
         tensors, data = load_tensors(path, "activations")
-        texts = tuple(data["texts"])
+        texts = tuple(with_parts(data["texts"], data.get("parts", {})))
         spans = zip(texts, data["units"], strict=True)
         return cls(
             **tensors,
@@ -264,13 +267,20 @@ def of_rows(values: Float[Tensor, "n d"], words: Sequence[str] | None = None, **
     Returns:
         The activations, with layer `"given"`.
 
+    Raises:
+        InputError: the rows are not a matrix, or there are not as many words as rows.
+
     Examples:
         >>> from interp_core.activations import of_rows
         >>> rows = of_rows(torch.eye(3), ["sun", "cat", "dog"], labels=torch.tensor([0, 1, 1]))
         >>> rows.of_class(1, by="labels").texts
         ('cat', 'dog')
     """
+    if values.ndim != 2:
+        raise InputError(f"the rows have shape {tuple(values.shape)}; (rows, width) was expected.")
     texts = tuple(words) if words is not None else tuple(f"row {i}" for i in range(len(values)))
+    if len(texts) != len(values):
+        raise InputError(f"{len(texts)} words were given for {len(values)} rows; one for each row was expected.")
     return Activations(
         values=values.detach().float().cpu(),
         text_of=torch.arange(len(values)),

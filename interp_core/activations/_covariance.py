@@ -20,11 +20,16 @@ def mean_of(activations: Activations) -> Float[Tensor, " d"]:
     Returns:
         The mean (d), float32.
 
+    Raises:
+        InputError: there are no rows.
+
     Examples:
         >>> from interp_core.activations import mean_of, of_rows
         >>> mean_of(of_rows(torch.tensor([[0.0, 1.0], [4.0, 1.0]])))
         tensor([2., 1.])
     """
+    if not len(activations):
+        raise InputError("there are no rows, so they have no mean; give at least one.")
     total = torch.zeros(activations.width, dtype=torch.float64)
     for part in activations.batches():
         total += part.sum(0, dtype=torch.float64)
@@ -43,6 +48,9 @@ def moments(activations: Activations, *, centred: bool = True) -> tuple[Float[Te
     Returns:
         The mean (d), zero if not centred, and the second moments (d, d), both float64.
 
+    Raises:
+        InputError: there are no rows.
+
     Examples:
         >>> from interp_core.activations import moments, of_rows
         >>> rows = of_rows(torch.tensor([[1.0, 0.0], [3.0, 0.0]]))
@@ -52,6 +60,8 @@ def moments(activations: Activations, *, centred: bool = True) -> tuple[Float[Te
         >>> moments(rows, centred=False)[1].tolist()
         [[5.0, 0.0], [0.0, 0.0]]
     """
+    if not len(activations):
+        raise InputError("there are no rows, so they have no moments; give at least one.")
     width = activations.width
     about = torch.zeros(width, dtype=torch.float64)
     if centred:

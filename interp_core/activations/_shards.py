@@ -14,7 +14,7 @@ from typing import Any, TypeVar, overload
 import torch
 from interp_core.errors import InputError
 from interp_core.results import STORE, read_header
-from interp_core.text import Unit
+from interp_core.text import Unit, with_parts
 from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -108,7 +108,8 @@ class Shards:
     def _described(self, number: int) -> tuple[list[str], list[tuple[tuple[int, int], ...]]]:
         stops = [0, *self._part(number, "text_stops").tolist()]
         whole = self._part(number, "texts").numpy().tobytes()
-        texts = [whole[a:b].decode("utf-8") for a, b in pairwise(stops)]
+        plain = [whole[a:b].decode("utf-8") for a, b in pairwise(stops)]
+        texts = with_parts(plain, self.record(number).get("parts", {}))
         spans: list[list[tuple[int, int]]] = [[] for _ in texts]
         columns = (self._part(number, "text_of").tolist(), self._part(number, "spans").tolist())
         for text, (start, stop) in zip(*columns, strict=True):

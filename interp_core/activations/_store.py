@@ -13,11 +13,12 @@ import torch
 from interp_core.activations._shards import Shards, read_manifest, shard_file
 from interp_core.errors import InputError
 from interp_core.results import STORE, save_tensors
-from interp_core.text import Item
+from interp_core.text import Item, joined_parts, parts_of
 from torch import Tensor
 
 _NOT_COMPARED = {"complete", "texts", "rows", "shards", "sample", "made_by"}  # may differ when a run is resumed
-SAME = 1e-3  # the largest relative difference between samples of the same model
+SAME = 1e-3  # the largest relative difference between samples of the same model, in single precision
+ROUNDINGS = 2  # in half precision, in units of its resolution
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,7 @@ class Store:
                     f"{settings.get(name)!r}; use the same settings, or name another folder."
                 )
         before, now = torch.tensor(manifest["sample"]), torch.tensor(self.sample)
-        if len(before) != len(now) or float((before - now).norm()) > SAME * float(before.norm()):
+        if len(before) != len(now) or float((before - now).norm()) > self._same * float(before.norm()):
             raise InputError(
                 f"the store {str(self.folder)!r} was begun with other weights of {self.settings['model']}; "
                 "name another folder."
@@ -86,6 +87,12 @@ class Store:
                 f"the store {str(self.folder)!r} was complete, and {missing} is missing now; name another folder."
             )
         return shards
+
+    @property
+    def _same(self) -> float:
+        """The largest relative difference between samples of the same model, by its number format."""
+        kind = getattr(torch, str(self.settings.get("dtype", "")).removeprefix("torch."), torch.float32)
+        return max(SAME, ROUNDINGS * torch.finfo(kind).eps)
 
     @property
     def complete(self) -> bool:
@@ -119,7 +126,7 @@ class Store:
         """
         text, units, label = there
         for name, one, other in (
-            ("text", text, given[0]),
+            ("text", parts_of(text), parts_of(given[0])),
             ("the units of text", units, units if spans is None else spans),
             ("the label of text", _plain(label), _plain(given[1])),
         ):
@@ -143,12 +150,13 @@ class Store:
             texts: the texts.
             said: the `cost` of the shard by name, and how many texts were `cut`.
         """
-        parts = [text.encode("utf-8") for text in texts]
+        coded = [text.encode("utf-8") for text in texts]
         columns = {
-            "texts": torch.frombuffer(bytearray(b"".join(parts)), dtype=torch.uint8),
-            "text_stops": torch.tensor([len(part) for part in parts]).cumsum(0),
+            "texts": torch.frombuffer(bytearray(b"".join(coded)), dtype=torch.uint8),
+            "text_stops": torch.tensor([len(part) for part in coded]).cumsum(0),
         }
-        save_tensors(shard_file(self.folder, number), "shard", {**tensors, **columns}, said)
+        parts = joined_parts(texts)
+        save_tensors(shard_file(self.folder, number), "shard", {**tensors, **columns}, {**said, "parts": parts})
 
     def finish(self, shards: int) -> None:
         """Mark the store as complete with this number of shards.

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from interp_core.attribution._ask import ask
     from interp_core.attribution._attribute import attribute
     from interp_core.attribution._attribution import Attribution
+    from interp_core.attribution._completeness import missing_share
     from interp_core.attribution._continuation import next_token_targets
     from interp_core.attribution._contrast import Contrast, contrast
     from interp_core.attribution._function_runner import FunctionRunner, Runner
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from interp_core.attribution._question_builders import Ask, ModelRunner
     from interp_core.attribution._removal import Absence, Removal, absence
     from interp_core.attribution._session import PreparedText, Session
-    from interp_core.attribution._targets import At, at, class_targets
+    from interp_core.attribution._targets import At, TargetResolver, at, class_targets
 
 __all__ = [
     "Absence",
@@ -34,6 +35,7 @@ __all__ = [
     "Removal",
     "Runner",
     "Session",
+    "TargetResolver",
     "absence",
     "ask",
     "at",
@@ -41,6 +43,7 @@ __all__ = [
     "class_targets",
     "contrast",
     "explain",
+    "missing_share",
     "name_of",
     "next_token_targets",
     "run_method",
@@ -52,6 +55,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_ask": ["ask"],
         "_attribute": ["attribute"],
         "_attribution": ["Attribution"],
+        "_completeness": ["missing_share"],
         "_continuation": ["next_token_targets"],
         "_contrast": ["Contrast", "contrast"],
         "_function_runner": ["FunctionRunner", "Runner"],
@@ -61,6 +65,6 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_question_builders": ["Ask", "ModelRunner"],
         "_removal": ["Absence", "Removal", "absence"],
         "_session": ["PreparedText", "Session"],
-        "_targets": ["At", "at", "class_targets"],
+        "_targets": ["At", "TargetResolver", "at", "class_targets"],
     },
 )

@@ -35,6 +35,8 @@ def attribute(
     layer: int | str | None = None,
     max_new_tokens: int = 12,
     max_rows: int | None = None,
+    truncation: str = "longest_first",
+    on_error: str = "raise",
     progress: bool = True,
     **parameters: Any,
 ) -> list[Attribution]:
@@ -43,7 +45,8 @@ def attribute(
     Args:
         model: the model.
         texts: one text or several; for a generator, the prompts. A text may also be a pair of strings, for models that
-            compare two texts or extract an answer (question, context), or a chat: a list of messages.
+            compare two texts or extract an answer (question, context), or a chat: a list of messages. A single pair is
+            written `[(first, second)]`.
         by: the name of an attribution method, or an instance of one.
         targets: what to explain, by the head of the model.
 
@@ -68,14 +71,20 @@ def attribute(
         max_new_tokens: for generators only, the most tokens that are written when no continuation is given.
         max_rows: the maximum number of model rows for each text. Methods that sample draw fewer and report a larger
             standard error, other methods refuse. None for no limit.
+        truncation: which text of a pair is cut when it is longer than the model takes: `"longest_first"`,
+            `"only_first"` or `"only_second"`; every cut is in the notes.
+        on_error: `"raise"`, or `"skip"`, to go on without a text that cannot be explained. The texts that were skipped
+            are named in a warning and in the settings of each result: `made_by.settings["skipped"]` maps the number of
+            a text to its error.
         progress: show a progress bar in a terminal or notebook.
         **parameters: the parameters of the method, if `by` is a name.
 
     Returns:
-        One `Attribution` for each text, in order.
+        One `Attribution` for each text, in order; none for a text that was skipped.
 
     Raises:
-        InputError: a text, target, option or parameter cannot be used.
+        InputError: a text, target, option or parameter cannot be used. Where there are several texts, errors that are
+            about one of them begin with its number, from 0, and its beginning.
         PluginError: no installed package declares the method `by`, several do, or it cannot be imported.
         UnsupportedError: the method needs something that this model or these options do not offer.
         BudgetError: a method that does not sample needs more rows than `max_rows`.
@@ -108,6 +117,8 @@ def attribute(
         layer=layer,
         max_new_tokens=max_new_tokens,
         max_rows=max_rows,
+        truncation=truncation,
+        on_error=on_error,
         progress=progress,
     )
     method = resolve(by, "attribution", parameters, attribute)
@@ -119,9 +130,15 @@ def attribute(
     firsts = sorted(first_of.values())  # equal texts with equal targets are explained once
     works = [partial(explain, method)] * len(firsts)
     explained = session.each([prepared[i] for i in firsts], works, f"attribute by {name_of(method)}")
+    failed = session.attempts.failed
     by_first = dict(zip(firsts, explained, strict=True))
-    results = [by_first[first_of[_key(p)]] for p in prepared]
-    provenance = made_by(method, session.cost, model.name, session.settings(granularity))
+    for item in prepared:
+        if by_first[first_of[_key(item)]] is None:
+            session.attempts.failed.setdefault(item.number, failed[prepared[first_of[_key(item)]].number])
+    session.attempts.check()
+    results = [(item, result) for item in prepared if (result := by_first[first_of[_key(item)]]) is not None]
+    settings = session.settings(granularity)
+    provenance = made_by(method, session.cost, model.name, settings)
     attributions = [
         replace(
             result,
@@ -129,8 +146,11 @@ def attribute(
             score_space=item.space,
             encoded=item.encoded,
         )
-        for item, result in zip(prepared, results, strict=True)
+        for item, result in results
     ]
+    if "skipped" in settings:
+        first = next(iter(settings["skipped"].values()))
+        warnings.warn(f"{len(failed)} of {len(corpus)} texts were skipped: {first}", InterpWarning, stacklevel=3)
     with_notes = [a for a in attributions if a.notes]
     if with_notes:
         message = f"{len(with_notes)} of {len(attributions)} texts: {with_notes[0].notes[0]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from interp_core.attribution._question import Question
 from interp_core.plugin import declaration_of
 from jaxtyping import Float
@@ -25,10 +26,33 @@ def completeness_note(method: Any, question: Question, scores: Float[Tensor, "k 
     declared = declaration_of(method)
     if declared is None or "complete" not in declared.claims:
         return ()
-    gap = question.intact() - question.emptied()
-    off = float(((scores.sum(1) - gap).abs() / gap.abs().clamp(min=1e-6)).max())
-    if off <= INCOMPLETE:
+    missing = missing_share(question, scores)
+    if missing <= INCOMPLETE:
         return ()
-    return (
-        f"The scores miss the difference to the baseline, which they should add up to, by {off:.1%}; use more steps.",
-    )
+    return (f"The scores miss the difference to the baseline, which they should add up to, by {missing:.1%}.",)
+
+
+def missing_share(question: Question, scores: Float[Tensor, "k u"]) -> float:
+    """By how much scores miss the difference that they should add up to, score(text) - score(baseline).
+
+    Args:
+        question: the question.
+        scores: (k, u) an answer to it.
+
+    Returns:
+        The part of the difference that is missing or too much, of the target where it is greatest. A difference of less
+        than a thousandth of the scores counts as that, since less is rounding.
+
+    Raises:
+        BudgetError: two rows more than `max_rows` would be needed.
+
+    Examples:
+        >>> from interp_core.attribution import ask, missing_share
+        >>> question = ask(lambda v: 10 * v.sum(1), torch.tensor([[1.0], [2.0]]))
+        >>> round(missing_share(question, torch.tensor([[10.0, 17.0]])), 3)
+        0.1
+    """
+    ends = question.intact(), question.emptied()
+    gap = ends[0] - ends[1]
+    least = torch.maximum(*(end.abs() for end in ends)).clamp(min=1e-6) / 1000
+    return float(((scores.sum(1).to(gap) - gap).abs() / gap.abs().maximum(least)).max())

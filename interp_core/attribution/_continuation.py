@@ -41,7 +41,8 @@ def continued(model: WrappedModel, prompt: Text, continuation: str | None, max_n
             f"the prompt has {len(ids)} tokens; this model takes {model.max_tokens}, so nothing can follow. Shorten it."
         )
     input_ids = torch.tensor([ids], device=model.device)
-    with torch.no_grad(), at_rest(model.model):
+    model.embeddings.check(input_ids)
+    with model.lock, torch.no_grad(), at_rest(model.model):
         generated = model.model.generate(
             input_ids,
             attention_mask=torch.ones_like(input_ids),

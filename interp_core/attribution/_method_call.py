@@ -10,7 +10,7 @@ from interp_core.attribution._completeness import all_zero_note, completeness_no
 from interp_core.attribution._question import Question
 from interp_core.errors import InputError, ModelError, UnsupportedError
 from interp_core.plugin import declaration_of, methods, resolve
-from interp_core.results import Cost, made_by
+from interp_core.results import Cost, lent, made_by
 from jaxtyping import Float
 from torch import Tensor
 
@@ -29,7 +29,7 @@ def run_method(method: Any, question: Question) -> tuple[Float[Tensor, "k u"], F
     Raises:
         UnsupportedError: the method needs something that the question does not offer.
         BudgetError: the method asks for more rows than `question.max_rows`.
-        ModelError: the method gave something other than finite (k, u) scores.
+        ModelError: the method gave something other than finite (k, u) scores, or wrote into the question.
 
     Examples:
         >>> from interp_core.attribution import run_method
@@ -40,7 +40,8 @@ def run_method(method: Any, question: Question) -> tuple[Float[Tensor, "k u"], F
         (True, None)
     """
     check_needs(method, question)
-    returned = method.attribute(question)
+    with lent(method, question) as (own,):
+        returned = method.attribute(own)
     scores, error = returned if isinstance(returned, tuple) else (returned, None)
     expected = (len(question.targets), len(question.units))
     if not isinstance(scores, Tensor) or tuple(scores.shape) != expected:
@@ -111,7 +112,7 @@ def explain(method: Any, question: Question) -> Attribution:
         InputError: `method` is not an instance of an attribution method.
         UnsupportedError: the method needs something that the question does not offer.
         BudgetError: the method asks for more rows than `question.max_rows`.
-        ModelError: the method gave something other than finite (k, u) scores.
+        ModelError: the method gave something other than finite (k, u) scores, or wrote into the question.
 
     Examples:
         >>> from interp_core.attribution import ask, explain
@@ -119,7 +120,9 @@ def explain(method: Any, question: Question) -> Attribution:
         >>> explain(interp.method("occlusion"), question).top()
         [('two', 20.0), ('one', 10.0)]
     """
+    before = len(question.noted)
     scores, error = run_method(_instance(method), question)
+    noted = question.noted[before:]
     return Attribution(
         text=question.text,
         units=question.units,
@@ -129,7 +132,12 @@ def explain(method: Any, question: Question) -> Attribution:
         error=error,
         applicable=question.applicable,
         intact=question.intact(),
-        notes=(*question.notes, *completeness_note(method, question, scores), *all_zero_note(question, scores)),
+        notes=(
+            *question.notes,
+            *noted,
+            *completeness_note(method, question, scores),
+            *all_zero_note(question, scores),
+        ),
         rows=question.rows,
     )
 

@@ -23,13 +23,16 @@ class Options:
         max_new_tokens: the maximum number of tokens that a generator writes when no continuation is given.
         max_rows: the maximum number of model rows for each text. Methods that sample draw fewer and report a larger
             standard error, other methods refuse. None for no limit.
+        truncation: which text of a pair is cut when it is longer than the model takes: `"longest_first"`,
+            `"only_first"` or `"only_second"`; every cut is in the notes.
+        on_error: `"raise"`, or `"skip"`, to go on without a text that cannot be explained.
         progress: show a progress bar in a terminal or notebook.
 
     Examples:
         >>> from interp_core.attribution import Options
         >>> Options(score="probability", max_rows=64)
         Options(removal='auto', score='probability', output='token', layer=None, max_new_tokens=12, max_rows=64,
-                progress=True)
+                truncation='longest_first', on_error='raise', progress=True)
     """
 
     removal: Removal = "auto"
@@ -38,4 +41,6 @@ class Options:
     layer: int | str | None = None
     max_new_tokens: int = 12
     max_rows: int | None = None
+    truncation: str = "longest_first"
+    on_error: str = "raise"
     progress: bool = True

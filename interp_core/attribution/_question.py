@@ -32,11 +32,15 @@ SHOWN = 60  # characters of the text in a `repr`
 
 @dataclass
 class _Memory:
-    """What has been evaluated for a question: scores and decisions by the kept units, and the number of rows."""
+    """What has been evaluated for a question: scores and decisions by the kept units, and the number of rows; what the
+    method has noted; and whether it draws as few samples as the budget asks for.
+    """
 
     scores: dict[bytes, Tensor] = field(default_factory=dict)
     decisions: dict[bytes, Tensor] = field(default_factory=dict)
     rows: int = 0
+    notes: list[str] = field(default_factory=list)
+    lowered: bool = False
 
 
 class Question:
@@ -103,17 +107,6 @@ class Question:
         max_rows: int | None = None,
         intact: Float[Tensor, " k"] | None = None,
     ) -> None:
-        check_parts(
-            x,
-            baseline,
-            unit_of,
-            targets=targets,
-            units=units,
-            applicable=applicable,
-            intact=intact,
-            background=background,
-        )
-        check_budget(max_rows)
         every = torch.ones(len(targets), len(units), dtype=torch.bool)
         self.runner = runner
         self.x, self.baseline, self.unit_of = x, baseline, unit_of
@@ -121,6 +114,8 @@ class Question:
         self.applicable = every if applicable is None else applicable
         self.offers, self.removal, self.notes = offers, removal, notes
         self.background, self.internals = background, internals
+        check_parts(self, intact)
+        check_budget(max_rows)
         self.spread = _spread(x, baseline) if spread is None else spread
         self.max_rows = max_rows
         known = {} if intact is None else {self._end(True): intact.detach().float().cpu()}
@@ -221,11 +216,34 @@ class Question:
         check_count("rows_each", rows_each, 1)
         if self.max_rows is None:
             return draws
+        self._memory.lowered = True
         ends = sum(self._end(kept) not in self._memory.scores for kept in (True, False))
         room = (self.max_rows - self.rows - ends) // rows_each
         if room < 1:
             self._spend(rows_each + ends)
         return min(draws, room)
+
+    def note(self, text: str) -> None:
+        """Tell the reader of the answer something, among the notes of the attribution.
+
+        Args:
+            text: a sentence.
+
+        Examples:
+            >>> from interp_core.attribution import ask, explain
+            >>> class Zero:
+            ...     def attribute(self, question):
+            ...         question.note("Nothing was asked.")
+            ...         return torch.zeros(len(question.targets), len(question.units))
+            >>> explain(Zero(), ask(lambda v: 10 * v.sum(1), torch.tensor([[1.0]]))).notes
+            ('Nothing was asked.',)
+        """
+        self._memory.notes.append(text)
+
+    @property
+    def noted(self) -> tuple[str, ...]:
+        """What the method has told by `note`."""
+        return tuple(self._memory.notes)
 
     def decides(self, keep: Bool[Tensor, "p u"]) -> Int[Tensor, "p k"]:
         """The model's own decision for p variants in which the units that are not kept are removed.
@@ -350,9 +368,11 @@ class Question:
 
     def _spend(self, rows: int) -> None:
         if self.max_rows is not None and self.rows + rows > self.max_rows:
+            lowered = self._memory.lowered  # samples are as few as can be
+            least, lower = (" at least", "") if lowered else ("", " lower `samples` or `steps`,")
             raise BudgetError(
-                f"this text needs {self.rows + rows} rows of the model and max_rows is {self.max_rows}; raise it, "
-                "lower `samples` or `steps`, or choose larger units."
+                f"this text needs{least} {self.rows + rows} rows of the model and max_rows is {self.max_rows}; raise "
+                f"it,{lower} or choose larger units."
             )
         self._memory.rows += rows
 

@@ -23,6 +23,7 @@ from interp_core.model import (
     Readout,
     Side,
     TextRows,
+    WrappedModel,
     pieces_of,
     text_rows,
 )
@@ -82,9 +83,9 @@ class ModelRunner:
     def masked(self, keep: Bool[Tensor, "p u"]) -> Float[Tensor, "p k"]:
         if self.absent.mode == "features":
             base, owners = self.absent.baseline, self.owners
-            build = lambda rows: self._rows_of(removed(keep[rows], self.x, base, owners))  # noqa: E731
+            build = lambda rows: self._without(keep[rows], removed(keep[rows], self.x, base, owners))  # noqa: E731
             return self._scores(len(keep), build, injection=self.injection)
-        stays = torch.cat([keep, keep.new_ones(len(keep), 1)], dim=1)[:, self.owners.cpu()]
+        stays = self._stays(keep)
         if self.absent.mode == "attention":
             for side in (stays[:, : self.encoded.source], stays[:, self.encoded.source :]):
                 side[:, :1] |= ~side.any(dim=1, keepdim=True)  # a model must see a token: the first one stays
@@ -113,7 +114,8 @@ class ModelRunner:
         return replace(self, x=x)
 
     def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:
-        for piece in pieces_of(len(x), self._rows_a_piece):
+        most = self.batch_runner.budget // max(1, len(self.encoded) * self.batch_runner.in_flight)
+        for piece in pieces_of(len(x), most):  # with the rows of all texts in flight at most one batch
             yield from self._gradients_of(x[piece])
 
     def _gradients_of(self, x: Float[Tensor, "p f d"]) -> list[Tensor]:
@@ -148,6 +150,16 @@ class ModelRunner:
             return GeneratorRows(**vars(variants), positions=self.readout.positions)
         return variants
 
+    def _stays(self, keep: Bool[Tensor, "p u"]) -> Bool[Tensor, "p f"]:
+        return torch.cat([keep, keep.new_ones(len(keep), 1)], dim=1)[:, self.owners.cpu()]
+
+    def _without(self, keep: Bool[Tensor, "p u"], x: Float[Tensor, "p f d"]) -> TextRows:
+        """Rows with these features, in which the model does not read the ids of the units that are removed either."""
+        rows = self._rows_of(x)
+        if len(self.owners) == len(self.encoded):
+            rows.ids = self.absent.ids(self.encoded, self._stays(keep).cpu())
+        return rows
+
     def _shorter_rows(self, stays: Bool[Tensor, "p t"]) -> TextRows:
         """Rows without the dropped tokens, padded at the right. A row that would be empty keeps its first token."""
         lengths = stays.sum(1).clamp(min=1)
@@ -161,14 +173,11 @@ class ModelRunner:
         """Scores with their graph, in passes of this text alone that keep to the token budget."""
         request = ModelRequest(torch.zeros(0, dtype=torch.long), self._rows_of, self.readout, self.injection)
         parts = [torch.zeros(0, len(self.readout.targets), device=x.device)]
-        for piece in pieces_of(len(x), 1 if self.batch_runner.model.one_row_a_pass else self._rows_a_piece):
+        self.batch_runner.check_gradients()
+        rows = self.batch_runner.rows_a_pass(len(self.encoded))
+        for piece in pieces_of(len(x), max(1, rows // self.batch_runner.in_flight)):
             parts.append(self.readout(self.batch_runner.forward([self._rows_of(x[piece])], request).logits))
         return torch.cat(parts)
-
-    @property
-    def _rows_a_piece(self) -> int:
-        """The number of rows with which all texts in flight together fill at most one batch."""
-        return self.batch_runner.budget // max(1, len(self.encoded) * self.batch_runner.in_flight)
 
 
 def about_text(
@@ -257,7 +266,7 @@ def _question(
         # a shorter sequence is not a point in the space of features, so there is no gradient towards it
         offers=frozenset({"gradients"} if absent.mode == "features" else ()),
         removal=absent.name,
-        notes=_notes(encoded),
+        notes=_notes(encoded) + _ids_note(batch_runner.model, absent),
         internals=Internals(batch_runner, encoded, readout, injection),
         **more,
     )
@@ -281,6 +290,16 @@ def _applicable(encoded: DividedText, readout: Readout) -> Bool[Tensor, "k u"]:
         return torch.ones(len(readout.targets), len(first), dtype=torch.bool)
     rows = [[start < max(t.positions, default=len(encoded)) for start in first] for t in readout.targets]
     return torch.tensor(rows, dtype=torch.bool)
+
+
+def _ids_note(model: WrappedModel, absent: Absence) -> tuple[str, ...]:
+    if absent.stand_in is None:
+        return ()
+    token = model.tokenizer.convert_ids_to_tokens(absent.stand_in)
+    return (
+        "The model reads token ids below its embeddings too (per-layer embeddings). There a removed word is read as "
+        f"{token!r}; gradients do not see that part, so that their sum may differ from the effect of removal.",
+    )
 
 
 def _notes(encoded: DividedText) -> tuple[str, ...]:

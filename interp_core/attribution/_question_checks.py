@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
@@ -57,26 +56,17 @@ def check_count(name: str, value: Any, least: int) -> None:
         raise InputError(f"{name} is {value!r}; a whole number of at least {least} is needed.")
 
 
-def check_parts(
-    x: Any,
-    baseline: Any,
-    unit_of: Any,
-    *,
-    targets: Sequence[Any],
-    units: Sequence[Any],
-    applicable: Any,
-    intact: Any,
-    background: Any,
-) -> None:
+def check_parts(question: Any, intact: Any) -> None:
     """Refuse parts of a question that do not fit each other.
 
     Raises:
         InputError: there are no units, or a part has another shape or kind.
     """
-    if not len(units):
+    x, unit_of, units = question.x, question.unit_of, question.units
+    if not units:
         raise InputError("a question needs at least one unit.")
     check_features("x", x, ("f", "d"))
-    check_features("baseline", baseline, tuple(x.shape), ", as x has")
+    check_features("baseline", question.baseline, tuple(x.shape), ", as x has")
     if not isinstance(unit_of, Tensor) or unit_of.shape != x.shape[:1] or unit_of.is_floating_point():
         raise InputError(
             f"unit_of is {described(unit_of)}; the number of a unit for each of {len(x)} features was expected."
@@ -86,14 +76,13 @@ def check_parts(
             f"unit_of has numbers from {int(unit_of.min())} to {int(unit_of.max())}; there are {len(units)} units, "
             f"0 to {len(units) - 1}, and -1 stands for none."
         )
-    sizes = (len(targets), len(units))
-    known = applicable is None or (isinstance(applicable, Tensor) and applicable.dtype == torch.bool)
-    if not known or (applicable is not None and tuple(applicable.shape) != sizes):
+    sizes, applicable = (len(question.targets), len(units)), question.applicable
+    if not isinstance(applicable, Tensor) or applicable.dtype != torch.bool or tuple(applicable.shape) != sizes:
         raise InputError(f"applicable is {described(applicable)}; booleans {_dimensions(sizes)} were expected.")
     if intact is not None:
-        check_features("intact", intact, (len(targets),), ", a score for each target")
-    if background is not None:
-        check_features("background", background, ("r", x.shape[1]), ", as wide as x")
+        check_features("intact", intact, sizes[:1], ", a score for each target")
+    if question.background is not None:
+        check_features("background", question.background, ("r", x.shape[1]), ", as wide as x")
 
 
 def described(value: Any) -> str:

@@ -7,8 +7,8 @@ from typing import Literal
 
 import torch
 from interp_core.errors import InputError, UnsupportedError, unknown
-from interp_core.model import WrappedModel
-from interp_core.text import DividedText
+from interp_core.model import WrappedModel, hides_tokens, trial_of
+from interp_core.text import DividedText, Encoded
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -27,6 +27,8 @@ class Absence:
             `"attention"` (tokens are hidden from attention).
         baseline: (t, d) what replaces the features; equal to the features of tokens that are in no unit, and with
             `"drop"` and `"attention"` to all features.
+        stand_in: the id of the token that the model reads in place of a removed one, if it also reads ids below the
+            embeddings; None for models that do not.
 
     Examples:
         >>> from interp_core.attribution import absence
@@ -41,6 +43,20 @@ class Absence:
     name: str
     mode: Mode
     baseline: Float[Tensor, "t d"]
+    stand_in: int | None = None
+
+    def ids(self, encoded: Encoded, kept: Bool[Tensor, "p t"]) -> Int[Tensor, "p t"]:
+        """The ids that the model reads for p variants of a text.
+
+        Args:
+            encoded: the text, t tokens.
+            kept: False for the tokens that are removed.
+
+        Returns:
+            The ids of the text, with `stand_in` for tokens that are removed.
+        """
+        every = encoded.ids.expand(len(kept), -1)
+        return every if self.stand_in is None else torch.where(kept, every, self.stand_in)
 
 
 def absence(
@@ -54,7 +70,7 @@ def absence(
         x: (t, d) the embeddings of the text.
         removal: `"mask"` (the embedding of the tokenizer's mask token), `"mean"` (the mean of all embeddings),
             `"zero"`, `"drop"` (tokens leave the sequence), `"attention"` (tokens are hidden from attention), a tensor
-            (d) or (t, d), or `"auto"`: mask if the tokenizer has a mask token, else mean.
+            (d) or (t, d), or `"auto"`: mask if the tokenizer has a mask token that the model embeds, else mean.
         fixed: whether tokens must keep their positions, because some of them are explained.
 
     Returns:
@@ -62,7 +78,8 @@ def absence(
 
     Raises:
         InputError: an unknown name, or a tensor of another shape.
-        UnsupportedError: `"mask"` for a tokenizer without a mask token, or `"drop"` if positions are fixed.
+        UnsupportedError: `"mask"` for a tokenizer without a mask token, `"drop"` if positions are fixed, or
+            `"attention"` for a model whose attention mask hides nothing.
 
     Examples:
         >>> from interp_core.attribution import absence
@@ -81,7 +98,7 @@ def absence(
     replacement = x if name in ("drop", "attention") else _replacement(model, removal, name, x)
     outside = (encoded.unit_of < 0)[:, None].to(x.device)
     mode: Mode = "drop" if name == "drop" else "attention" if name == "attention" else "features"
-    return Absence(name, mode, torch.where(outside, x, replacement.to(x)))
+    return Absence(name, mode, torch.where(outside, x, replacement.to(x)), stand_in(model, name))
 
 
 def removal_name(model: WrappedModel, removal: Removal, fixed: bool = False) -> str:
@@ -92,8 +109,13 @@ def removal_name(model: WrappedModel, removal: Removal, fixed: bool = False) -> 
         raise InputError(unknown("removal", removal, NAMES, also="a tensor"))
     if removal == "drop" and fixed:
         raise UnsupportedError("removal='drop' moves the tokens that are explained; use 'mean', 'zero' or 'attention'.")
+    if removal == "attention" and not hides_tokens(model):
+        raise UnsupportedError(
+            f"removal='attention' removes nothing here: {model.name} reads a token also where its attention mask hides "
+            "it; use 'mask', 'mean' or 'zero'."
+        )
     if removal == "auto":
-        return "mask" if model.tokenizer.mask_token_id is not None else "mean"
+        return "mean" if _mask_id(model) is None else "mask"
     return removal
 
 
@@ -105,12 +127,36 @@ def _replacement(model: WrappedModel, removal: Removal, name: str, x: Float[Tens
             )
         return removal
     if name == "mask":
-        if model.tokenizer.mask_token_id is None:
+        mask_id = _mask_id(model)
+        if mask_id is None:
             raise UnsupportedError(
-                "removal='mask' needs a mask token and this tokenizer has none; use 'mean' or 'zero'."
+                "removal='mask' needs a mask token that the model has an embedding of, and there is none; use 'mean' "
+                "or 'zero'."
             )
-        return model.embed(torch.tensor([model.tokenizer.mask_token_id]))[0]
+        return model.embed(torch.tensor([mask_id]))[0]
     return model.embeddings.mean if name == "mean" else torch.zeros_like(x)
+
+
+def stand_in(model: WrappedModel, name: str) -> int | None:
+    """The id of the token that is read in place of a removed one, for models that read ids below the embeddings.
+
+    Args:
+        model: the model.
+        name: the name of the removal.
+    """
+    if name in ("drop", "attention") or not trial_of(model).reads_ids:
+        return None
+    tokenizer, count = model.tokenizer, model.embeddings.count
+    if name == "mask":
+        return _mask_id(model)
+    neutral = tokenizer.unk_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id, model.pad_id
+    return next(int(i) for i in neutral if i is not None and i < count)
+
+
+def _mask_id(model: WrappedModel) -> int | None:
+    """The id of the mask token, if the model has an embedding of it."""
+    mask_id: int | None = model.tokenizer.mask_token_id
+    return mask_id if mask_id is not None and mask_id < model.embeddings.count else None
 
 
 def removed(

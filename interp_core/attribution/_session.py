@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
+from interp_core.attribution._attempts import Attempts
 from interp_core.attribution._options import Options
 from interp_core.attribution._question import Question
 from interp_core.attribution._question_builders import Ask, about_layer, about_text, inside
 from interp_core.attribution._question_checks import check_budget
-from interp_core.attribution._removal import Absence, absence, removal_name
-from interp_core.attribution._targets import TargetResolver
+from interp_core.attribution._removal import Absence, absence, removal_name, stand_in
+from interp_core.attribution._targets import ResolvedText, TargetResolver
 from interp_core.errors import InputError, UnsupportedError
 from interp_core.model import (
     BatchRunner,
@@ -45,6 +46,7 @@ class PreparedText:
         readout: maps logits to the scores of the targets.
         removal: the name of the removal, see `absence`.
         intact: (k) the scores of the unchanged text, if they are known.
+        number: the index of the text in the run.
 
     Examples:
         >>> from interp_core.attribution import Options, Session
@@ -61,6 +63,7 @@ class PreparedText:
     readout: Readout
     removal: str
     intact: Tensor | None = None
+    number: int = 0
 
     @property
     def space(self) -> Space:
@@ -79,6 +82,7 @@ class Session:
         cost: the passes, rows, tokens and seconds that the run has taken.
         batch_runner: calls the model.
         layer: the layer that is explained; None for the embeddings.
+        attempts: what happened to the texts that were prepared last.
 
     Raises:
         InputError: the model is not a `TextModel`, or has no layer `options.layer`.
@@ -106,15 +110,18 @@ class Session:
         check_budget(self.options.max_rows)
         self.cost = Cost()
         self.batch_runner = BatchRunner(model, self.cost)
+        self.attempts = Attempts()
         layer = self.options.layer
         self.layer = None if layer is None else Layer(model, model.layer_path(layer))
 
     def settings(self, granularity: Granularity) -> dict[str, Any]:
-        """The settings of the run, as results record them: granularity, layer, and `max_rows` if it is limited."""
+        """The settings of the run, as results record them: granularity, layer, and what is not by default."""
         name = granularity if isinstance(granularity, str) else "spans"
         layer = self.layer.path if self.layer else "embeddings"
         limit = {} if self.options.max_rows is None else {"max_rows": self.options.max_rows}
-        return {"granularity": name, "layer": layer, **limit}
+        cut, skipped = self.options.truncation, self.attempts.skipped
+        truncation = {} if cut == Options().truncation else {"truncation": cut}
+        return {"granularity": name, "layer": layer, **limit, **truncation, **({"skipped": skipped} if skipped else {})}
 
     def prepare(self, texts: Sequence[Text], targets: Any, granularity: Granularity) -> list[PreparedText]:
         """Tokenise texts, divide them into units and find their targets.
@@ -125,7 +132,7 @@ class Session:
             granularity: the units, see `interp_core.text.divide`.
 
         Returns:
-            One prepared text for each text, in order.
+            One prepared text for each text, in order; none for a text that is skipped, see `Options.on_error`.
 
         Raises:
             InputError: there are no texts, or a text, target or option cannot be used.
@@ -134,13 +141,27 @@ class Session:
         if not texts:
             raise InputError("there are no texts to explain; give at least one.")
         with self.cost.timed():
-            resolved = TargetResolver(self.model, self.batch_runner, self.options).resolve(texts, targets)
+            self.attempts = Attempts(texts, self.options.on_error)
+            resolver = TargetResolver(self.model, self.batch_runner, self.options, self.attempts)
+            resolved = resolver.resolve(texts, targets)
         prepared = []
-        for encoded, resolved_targets, logits in resolved:
-            readout = readout_of(resolved_targets, self.options.score, self.model.head)
-            intact = readout(logits[None])[0] if logits is not None else None
-            prepared.append(PreparedText(divide(encoded, granularity), readout, self.removal_name(readout), intact))
+        for number, one in enumerate(resolved):
+            item = None if one is None else self.attempts.of(number, self._prepared, number, one, granularity)
+            prepared += [] if item is None else [item]
+        self.attempts.check()
         return prepared
+
+    def _prepared(self, number: int, resolved: ResolvedText, granularity: Granularity) -> PreparedText:
+        encoded, targets, logits = resolved
+        readout = readout_of(targets, self.options.score, self.model.head)
+        intact = readout(logits[None])[0] if logits is not None else None
+        divided = divide(encoded, granularity)
+        if not divided.units:
+            raise InputError(
+                "the text has no unit that could be removed: all of its tokens are special ones, such as "
+                f"{self.model.tokenizer.mask_token or self.model.tokenizer.eos_token}, or in none of the spans."
+            )
+        return PreparedText(divided, readout, self.removal_name(readout), intact, number)
 
     def each(
         self, prepared: Sequence[PreparedText], works: Sequence[Callable[[Question], T]], description: str
@@ -153,15 +174,15 @@ class Session:
             description: the label of the progress bar.
 
         Returns:
-            What each function returns, in order.
+            What each function returns, in order; None for a text that is skipped, see `Options.on_error`.
 
         Raises:
             UnsupportedError: a layer is explained, and the removal does not use features.
             ModelError: the model gave NaN or infinity, or a single row does not fit into memory.
         """
 
-        def job(item: PreparedText, work: Callable[[Question], T], states: tuple[Tensor, Tensor] | None, ask: Ask) -> T:
-            return work(self.question(item, states, ask))
+        def job(item: PreparedText, work: Callable[[Question], T], states: Any, ask: Ask) -> T:
+            return cast(T, self.attempts.of(item.number, lambda: work(self.question(item, states, ask))))
 
         if self.layer is None:
             jobs = [partial(job, p, work, None) for p, work in zip(prepared, works, strict=True)]
@@ -248,7 +269,8 @@ class Session:
         x, empty = (s.to(torch.promote_types(s.dtype, torch.float32)) for s in states)
         side = inside(self.model.side_of(self.layer.path), prepared.encoded)
         outside = (prepared.encoded.unit_of[side] < 0)[:, None].to(x.device)
-        absent = Absence(f"{prepared.removal} at the input", "features", torch.where(outside, x, empty))
+        known_as = stand_in(self.model, prepared.removal)
+        absent = Absence(f"{prepared.removal} at the input", "features", torch.where(outside, x, empty), known_as)
         place = (self.layer.injection, x, absent)
         return about_layer(self.batch_runner, prepared.encoded, prepared.readout, place, **known)
 
@@ -281,10 +303,11 @@ class Session:
                     f"removal={absent.name!r} takes tokens away, which a layer cannot; use 'mask', 'mean' or 'zero'."
                 )
             values = absent.baseline[None].to(self.model.dtype)
+            emptied = replace(item.encoded, ids=absent.ids(item.encoded, (item.encoded.unit_of < 0)[None])[0])
             requests.append(
                 ModelRequest(
                     torch.tensor([len(item.encoded)]),
-                    whole_text(item.encoded, values),
+                    whole_text(emptied, values),
                     injection=self.model.embeddings.injection,
                     read=layer.path,
                     stop=True,

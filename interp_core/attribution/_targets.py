@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from interp_core.attribution._attempts import Attempts
 from interp_core.attribution._continuation import continued, next_token_targets, token_target, token_targets
 from interp_core.attribution._contrast import Contrast
 from interp_core.attribution._options import Options
-from interp_core.errors import InputError, TargetError, UnsupportedError
+from interp_core.errors import InputError, InterpError, TargetError, UnsupportedError
 from interp_core.model import (
     CLASSIFIERS,
     GENERATORS,
@@ -31,6 +32,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 ResolvedText = tuple[Encoded, tuple[Target, ...], Tensor | None]  # for a classifier the logits of the text, if known
+T = TypeVar("T")
 OUTSIDE = "O"  # the tag of words outside of any entity, in every common tagging scheme
 
 
@@ -76,17 +78,39 @@ def at(where: str | tuple[int, int], label: int | str | Contrast | None = None) 
 
 
 class TargetResolver:
-    """Turns the texts and targets that a caller gives into encoded texts and `Target`s."""
+    """Turns the texts and targets that a caller gives into encoded texts and `Target`s.
 
-    def __init__(self, model: WrappedModel, batch_runner: BatchRunner, options: Options) -> None:
+    Args:
+        model: the model.
+        batch_runner: runs the model where targets depend on what it answers.
+        options: the options of the run.
+
+    Examples:
+        >>> from interp_core.attribution import Options, Session, TargetResolver
+        >>> from interp_core.testing import tiny_filler
+        >>> session = Session(tiny_filler(), Options(progress=False))
+        >>> resolver = TargetResolver(session.model, session.batch_runner, session.options)
+        >>> ((encoded, targets, logits),) = resolver.resolve(["so [MASK] today"], "happy")
+        >>> targets[0].label, targets[0].position
+        ('happy', 2)
+    """
+
+    def __init__(
+        self, model: WrappedModel, batch_runner: BatchRunner, options: Options, attempts: Attempts | None = None
+    ) -> None:
         self.model, self.batch_runner, self.options = model, batch_runner, options
+        self.attempts = attempts or Attempts()
 
-    def resolve(self, texts: Sequence[Text], targets: Any) -> list[ResolvedText]:
-        """Each text with its targets, in order.
+    def resolve(self, texts: Sequence[Text], targets: Any) -> list[ResolvedText | None]:
+        """Each text with its targets, in order; None for one that is skipped.
 
         Args:
             texts: the texts, for a generator the prompts.
             targets: as in `attribute`.
+
+        Returns:
+            For each text the text as the model receives it, its targets, and for a classifier its logits if they are
+            known.
 
         Raises:
             InputError: a text or target cannot be used.
@@ -101,7 +125,7 @@ class TargetResolver:
             return self._classified(texts, targets)
         target_specs = _one_each(targets, texts)
         if head in GENERATORS:
-            return [self._generated(text, spec) for text, spec in zip(texts, target_specs, strict=True)]
+            return self._each(self._generated, texts, target_specs)
         kinds: dict[Head, Callable[[Encoded, Any, Tensor], tuple[Target, ...]]] = {
             "masked": self._filled,
             "tokens": self._tagged,
@@ -112,25 +136,34 @@ class TargetResolver:
                 f"{self.model.name} gives no logits of classes, tags, spans or tokens, so there is nothing to explain; "
                 "load it with a head, such as task='SequenceClassification'."
             )
-        encoded = [self.model.encoder(text) for text in texts]
-        all_logits = self._logits([(e, self._gaps(e) if head == "masked" else ()) for e in encoded])
+        encoded = self._encoded(texts)
+        requests = self._each(partial(self._request, gaps=head == "masked"), encoded)
+        all_logits = self._logits(requests)
         resolve_one = kinds[head]
-        return [
-            (e, resolve_one(e, spec, logits), None)
-            for e, spec, logits in zip(encoded, target_specs, all_logits, strict=True)
-        ]
+        columns = (encoded, target_specs, all_logits)
+        return self._each(lambda e, spec, logits: (e, resolve_one(e, spec, logits), None), *columns)
 
-    def _classified(self, texts: Sequence[Text], targets: Any) -> list[ResolvedText]:
-        target_specs = _per_text(targets, texts)
-        encoded = [self.model.encoder(text) for text in texts]
+    def _classified(self, texts: Sequence[Text], targets: Any) -> list[ResolvedText | None]:
+        target_specs, several = _per_text(targets, texts)
+        encoded = self._encoded(texts)
         all_logits: list[Any] = [None] * len(texts)
-        if _asks_prediction(target_specs):
-            requests = [ModelRequest(torch.tensor([len(e)]), whole_text(e)) for e in encoded]
-            all_logits = [output.logits[0].float().cpu() for output in self.batch_runner.run(requests)]
         labels, head = self.model.labels, self.model.head
+        if _asks_prediction(target_specs):
+            requests = self._each(lambda e: ModelRequest(torch.tensor([len(e)]), whole_text(e)), encoded)
+            all_logits = self._logits(requests)
+        elif not several:  # a mistaken target is about no text
+            class_targets(target_specs[0], labels, head, None)
+        columns = (encoded, target_specs, all_logits)
+        return self._each(lambda e, spec, logits: (e, class_targets(spec, labels, head, logits), logits), *columns)
+
+    def _encoded(self, texts: Sequence[Text]) -> list[Encoded | None]:
+        return self._each(lambda text: self.model.encoder(text, self.options.truncation), texts)
+
+    def _each(self, function: Callable[..., T], *columns: Sequence[Any]) -> list[T | None]:
+        """What a function gives for each text, from its value in each column; None where a text is skipped."""
         return [
-            (e, class_targets(spec, labels, head, logits), logits)
-            for e, spec, logits in zip(encoded, target_specs, all_logits, strict=True)
+            None if number in self.attempts.failed else self.attempts.of(number, function, *values)
+            for number, values in enumerate(zip(*columns, strict=True))
         ]
 
     def _generated(self, prompt: Text, target_spec: Any) -> ResolvedText:
@@ -229,13 +262,18 @@ class TargetResolver:
         label = encoded.text[int(encoded.offsets[first, 0]) : int(encoded.offsets[last, 1])]
         return (Target(label, parts=(Target("start", first, 0), Target("stop", last, 1))),)
 
-    def _logits(self, places: Sequence[tuple[Encoded, tuple[int, ...]]]) -> list[Tensor]:
-        """The logits of each text at the given positions; at every token where none are given."""
-        requests = [
-            ModelRequest(torch.tensor([len(e)]), partial(_whole_text_at, e, positions), logits=True)
-            for e, positions in places
-        ]
-        return [output.logits[0].float().cpu() for output in self.batch_runner.run(requests)]
+    def _request(self, encoded: Encoded, gaps: bool) -> ModelRequest:
+        """Asks for the logits of a text at its gaps, or else at every token."""
+        positions = self._gaps(encoded) if gaps else ()
+        return ModelRequest(torch.tensor([len(encoded)]), partial(_whole_text_at, encoded, positions), logits=True)
+
+    def _logits(self, requests: Sequence[ModelRequest | None]) -> list[Tensor | None]:
+        """The logits of each text; if the texts fail together, they are run one by one."""
+        try:
+            outputs = iter(self.batch_runner.run([request for request in requests if request is not None]))
+            return [None if request is None else next(outputs).logits[0].float().cpu() for request in requests]
+        except InterpError:
+            return self._each(lambda request: self.batch_runner.run([request])[0].logits[0].float().cpu(), requests)
 
 
 def _whole_text_at(encoded: Encoded, positions: tuple[int, ...], rows: Tensor) -> TextRows:
@@ -280,14 +318,14 @@ def _asks_prediction(wanted: Any) -> bool:
     return wanted is None or (isinstance(wanted, str) and wanted == "predicted")
 
 
-def _per_text(targets: Any, texts: Sequence[Any]) -> list[Any]:
-    """The targets of each text, for targets that are classes."""
+def _per_text(targets: Any, texts: Sequence[Any]) -> tuple[list[Any], bool]:
+    """The targets of each text, for targets that are classes; and whether each text has its own."""
     rows = targets.tolist() if hasattr(targets, "tolist") else targets
     if isinstance(rows, list | tuple) and rows and all(isinstance(row, list | tuple) for row in rows):
         if len(rows) != len(texts):
             raise TargetError(f"{len(rows)} lists of targets were given for {len(texts)} texts; one each was expected.")
-        return list(rows)
-    return [rows] * len(texts)
+        return list(rows), True
+    return [rows] * len(texts), False
 
 
 def _one_each(targets: Any, texts: Sequence[Any]) -> list[Any]:

@@ -16,6 +16,7 @@ from interp_core.cli._options import (
     load_model,
     model_option,
     parameters,
+    read_texts,
     save_option,
 )
 from interp_core.cli._results import check_destinations, echo_json, write_results
@@ -69,7 +70,7 @@ def concepts(path: str, data: str, by: str, plain: bool, **options: Any) -> None
 
     check_destinations(html=options["html"], folder=options["folder"])
     _make_methods(by, options)
-    texts = read_column(data, options["column"])[: options["limit"]]
+    texts = read_texts({"data": data, **options})
     if options["label_column"]:
         options["labels"] = read_column(data, options["label_column"])[: options["limit"]]
     model = load_model(path)

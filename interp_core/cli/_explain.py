@@ -13,6 +13,7 @@ from interp_core.cli._options import (
     json_option,
     load_model,
     model_option,
+    pairs_option,
     parameters,
     question_options,
     refuse_options,
@@ -31,10 +32,18 @@ LABEL = 60  # characters of the label of a target on a terminal
 @click.option("--by", default="lime", show_default=True, help="Attribution method.")
 @question_options
 @corpus_options(required=False)
+@pairs_option
 @click.option(
     "--measure", "metrics", multiple=True, metavar="METRIC", help="Also measure by this metric; may be repeated."
 )
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter of the method.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["raise", "skip"]),
+    default="raise",
+    show_default=True,
+    help="Stop at a text that cannot be explained, or go on without it.",
+)
 @html_option
 @save_option
 @json_option
@@ -51,7 +60,8 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
 
     corpus = texts_of(texts, options)
     model = load_model(path)
-    attributions = explain(model, corpus, by=explainer, **asked(model, options))
+    arguments = {**asked(model, options), "on_error": options["on_error"]}
+    attributions = explain(model, corpus, by=explainer, **arguments)
     scores = [measure(attributions, model, by=metric) for metric in metrics]
     if plain:
         rows = [_attribution_row(a) for a in attributions]
@@ -80,6 +90,7 @@ def _show(attributions: list[Any], scores: list[Any]) -> None:
 @click.option("--measure", "metrics", multiple=True, required=True, metavar="METRIC", help="A metric; may be repeated.")
 @question_options
 @corpus_options(required=False)
+@pairs_option
 @click.option(
     "--set",
     "pairs",

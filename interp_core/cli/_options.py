@@ -11,7 +11,7 @@ import click
 from interp_core.errors import InputError
 
 F = TypeVar("F", bound=Callable[..., Any])
-ASKED = ("granularity", "removal", "score", "output", "layer", "max_new_tokens", "max_rows")
+ASKED = ("granularity", "removal", "score", "output", "layer", "max_new_tokens", "max_rows", "truncation")
 
 model_option = click.option("--model", "path", required=True, metavar="PATH", help="Folder or hub id of the model.")
 html_option = click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a report.")
@@ -43,6 +43,11 @@ _QUESTION = (
     ),
     click.option("--layer", default=None, help="Explain through this layer: a block's number or a module path."),
     click.option("--max-new-tokens", type=int, default=None, help="For generators, the most tokens of an answer."),
+    click.option(
+        "--truncation",
+        default=None,
+        help="Which text of a pair is cut if it is too long: longest_first (default), only_first or only_second.",
+    ),
     click.option("--max-rows", type=int, default=None, help="The most rows that the model may evaluate for one text."),
 )
 
@@ -57,7 +62,14 @@ def corpus_options(required: bool) -> Callable[[F], F]:
     kinds = "A .csv, .tsv, .jsonl or .txt file (or .gz), or the name of a data set."
     options = (
         click.option("--data", required=required, metavar="FILE", help=kinds),
-        click.option("--column", default="text", show_default=True),
+        click.option(
+            "--column",
+            "columns",
+            multiple=True,
+            default=("text",),
+            show_default=True,
+            help="The column of the texts; twice for the first and the second text of pairs.",
+        ),
         click.option("--limit", type=click.IntRange(min=1), default=None, help="Use only the first texts."),
     )
     return lambda command: _with(command, options)
@@ -89,14 +101,26 @@ def asked(model: Any, options: dict[str, Any]) -> dict[str, Any]:
     return {**arguments, "targets": _targets(options["targets"], bool(model.labels))}
 
 
-def texts_of(texts: tuple[str, ...], options: dict[str, Any]) -> list[str]:
-    """The texts on the command line, followed by those of the file."""
+def pairs_option(command: F) -> F:
+    """Add the option for pairs of texts on the command line."""
+    option = click.option("--pair", "text_pairs", nargs=2, multiple=True, help="Two texts that are read as a pair.")
+    return option(command)
+
+
+def texts_of(texts: tuple[str, ...], options: dict[str, Any]) -> list[Any]:
+    """The texts and pairs on the command line, followed by those of the file."""
+    given = [*texts, *options["text_pairs"]]
+    if not given and options["data"] is None:
+        raise click.UsageError("give TEXTS, a pair as --pair FIRST SECOND, or a file of texts as --data FILE.")
+    return [*given, *(read_texts(options) if options["data"] else [])]
+
+
+def read_texts(options: dict[str, Any]) -> list[Any]:
+    """The texts of the file."""
     from interp_core.text import read_column
 
-    if not texts and options["data"] is None:
-        raise click.UsageError("give TEXTS, or a file of texts as --data FILE.")
-    read = read_column(options["data"], options["column"])[: options["limit"]] if options["data"] else []
-    return [*texts, *read]
+    columns = options["columns"]
+    return read_column(options["data"], columns[0] if len(columns) == 1 else columns)[: options["limit"]]
 
 
 def load_model(path: str) -> Any:

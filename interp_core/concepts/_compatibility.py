@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from interp_core.activations import Activations
 from interp_core.concepts._space import ConceptSpace
 from interp_core.errors import InputError
 from interp_core.model import SplitModel
+
+KINDS: dict[str, tuple[type, str]] = {
+    "split": (SplitModel, "a split model, model.split(layer),"),
+    "space": (ConceptSpace, "a ConceptSpace, as fit_concepts returns it,"),
+    "activations": (Activations, "Activations, as split.activations returns them,"),
+}
+
+
+def check_kinds(**given: Any) -> None:
+    """Check that arguments are what their names say, so that swapped ones are found where they come in.
+
+    Raises:
+        InputError: one of them is something else.
+    """
+    for name, value in given.items():
+        kind, expected = KINDS[name]
+        if not isinstance(value, kind):
+            others = ", ".join(f"{n} {type(v).__name__}" for n, v in given.items())
+            raise InputError(
+                f"{expected} was expected for {name}, and {type(value).__name__} was given; the arguments are {others}."
+            )
 
 
 def check_fits(space: ConceptSpace, activations: Activations) -> None:
@@ -33,6 +56,7 @@ def check_fits(space: ConceptSpace, activations: Activations) -> None:
             ...
         interp_core.errors.InputError: the space has width 3, but the activations have width 2.
     """
+    check_kinds(space=space, activations=activations)
     if space.width != activations.width:
         raise InputError(f"the space has width {space.width}, but the activations have width {activations.width}.")
     for what, learnt_from, read_from in (
@@ -52,11 +76,7 @@ def check_space(split: SplitModel, space: ConceptSpace) -> None:
     Raises:
         InputError: layer, model or width differ, or the arguments are not a split model and a space.
     """
-    if not isinstance(split, SplitModel) or not isinstance(space, ConceptSpace):
-        raise InputError(
-            f"a SplitModel, model.split(layer), and a ConceptSpace were expected; {type(split).__name__} and "
-            f"{type(space).__name__} were given."
-        )
+    check_kinds(split=split, space=space)
     if space.layer not in ("", "given", split.path):
         raise InputError(f"the space was learnt from {space.layer!r}, but the model is split at {split.path!r}.")
     if space.made_by.model not in ("", split.model.name):
@@ -89,6 +109,7 @@ def check_layer(split: SplitModel, activations: Activations) -> None:
         interp_core.errors.InputError: the activations are of 'bert.encoder.layer.0', but the model is split at
         'bert.encoder.layer.1'.
     """
+    check_kinds(split=split, activations=activations)
     if activations.layer not in ("given", split.path):
         raise InputError(f"the activations are of {activations.layer!r}, but the model is split at {split.path!r}.")
 
@@ -99,8 +120,7 @@ def check_split(split: SplitModel, space: ConceptSpace, activations: Activations
     Raises:
         InputError: layer, model or width differ, or `split` is not a split model.
     """
-    if not isinstance(split, SplitModel):
-        raise InputError(f"a split model is needed, model.split(layer); {type(split).__name__} was given.")
+    check_kinds(split=split, space=space, activations=activations)
     if activations.layer != split.path:
         raise InputError(
             f"the activations are of {activations.layer!r}, but the model is split at {split.path!r}; "

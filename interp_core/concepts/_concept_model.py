@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from interp_core.concepts._compatibility import check_space
 from interp_core.concepts._space import ConceptSpace
-from interp_core.errors import InputError, unknown
+from interp_core.errors import InputError, UnsupportedError, unknown
 from interp_core.model import Head, PaddedBatch, SplitModel, TextModel, tap
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -31,10 +31,13 @@ class ConceptModel(TextModel):
         space: the concepts.
         over: how the codes at the tokens of a text are combined. `"max"`, `"mean"` and `"sum"` go over the tokens that
             the tokenizer did not add, `"first"` and `"last"` take one of these, and `"cls"` takes the position that
-            the classifier reads. The default is `"cls"` for a space learnt from such rows, otherwise `"max"`.
+            the classifier reads. The default is `"cls"` or `"last"` for a space learnt from such rows, otherwise
+            `"max"`.
 
     Raises:
         InputError: the space is of another layer, model or width, or `over` is unknown.
+        LayerError: `over` is `"cls"`, and no single token stands for the text, as in a generator.
+        UnsupportedError: the model has an encoder and a decoder.
 
     Examples:
         The state of each token has two numbers here, and the space reads the first one as "joy".
@@ -53,12 +56,19 @@ class ConceptModel(TextModel):
     def __init__(self, split: SplitModel, space: ConceptSpace, *, over: str | None = None) -> None:
         check_space(split, space)
         base = split.model
+        if base.encoder.start_id is not None:
+            raise UnsupportedError(
+                f"{base.name} has an encoder and a decoder, which a model of concepts cannot have; load the encoder "
+                "alone, or find the texts in which a concept is active with interp.interpret."
+            )
         super().__init__(base.model, base.tokenizer, tokens_per_batch=base.tokens_per_batch)
-        self.lock, self.embeddings = base.lock, base.embeddings
+        self.embeddings = base.embeddings
         rows = space.made_by.settings.get("granularity")
-        self.over = over or ("cls" if rows == "cls" else "max")
+        self.over = over or (rows if rows in ("cls", "last") else "max")
         if self.over not in OVER:
             raise InputError(unknown("over", over, OVER))
+        if self.over == "cls":
+            split.position(2)  # raises where no single token stands for the text
         self.split_at, self.space = split, copy.deepcopy(space).to(self.device)
         own = (getattr(base.tokenizer, "mask_token_id", None), getattr(base.tokenizer, "unk_token_id", None))
         self._added = torch.tensor([i for i in base.tokenizer.all_special_ids if i not in own], dtype=torch.long)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import torch
 from interp_core.activations import Activations
 from interp_core.attribution import Options, Question
-from interp_core.concepts._intervention import Change
+from interp_core.concepts._intervention import Change, change_of
 from interp_core.concepts._questions import concept_questions
 from interp_core.concepts._space import ConceptSpace
 from interp_core.display import html
+from interp_core.errors import InterpWarning
 from interp_core.model import SplitModel
 from interp_core.plugin import named_options
 from interp_core.results import MadeBy, load_tensors, made_by, save_tensors
@@ -130,10 +132,11 @@ def effect(
         The effect on k targets in each text (n, k).
 
     Raises:
-        InputError: the change names no concepts or ones that the space does not have, or space, activations and split
-            do not belong together.
-        TargetError: a target does not exist, or the predicted class is asked for and not known.
-        UnsupportedError: the model is neither a text classifier nor a causal generator.
+        InputError: the change is not a `Change`, names no concepts or ones that the space does not have, or space,
+            activations and split do not belong together.
+        TargetError: a target does not exist, the predicted class is asked for and not known, or texts have different
+            numbers of targets.
+        UnsupportedError: the model gives no logits, or the layer is in a decoder that follows an encoder.
 
     Examples:
         "happy" adds 2 to class 0 through concept 0, so without that concept the text loses 2.
@@ -147,6 +150,7 @@ def effect(
         tensor([[-2.,  0.],
                 [ 0.,  0.]])
     """
+    change = change_of(change)
     source = concept_questions(split, space, activations, targets, Options(score=score, progress=progress))
     factor, shift = change.factors(space)
 
@@ -159,4 +163,8 @@ def effect(
     per_text = source.each(effect_on, "effect")
     settings = {"granularity": activations.granularity, "layer": split.path, "texts": len(per_text)}
     made = made_by("effect", source.session.cost, split.model.name, settings)
-    return Effect(torch.stack(per_text), source.labels, change.told(space), made)
+    of_texts = torch.stack(per_text)
+    notes = source.zero_note(of_texts)
+    for note in notes:
+        warnings.warn(note, InterpWarning, stacklevel=3)
+    return Effect(of_texts, source.targets.labels, change.told(space), made, notes)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
 from interp_core.activations import Activations
 from interp_core.concepts._space import ConceptSpace
-from interp_core.errors import InputError, ModelError, UnsupportedError
+from interp_core.errors import InputError, InterpWarning, ModelError, UnsupportedError
 from interp_core.plugin import declaration_of, methods, named_options, resolve
-from interp_core.results import Cost, made_by
+from interp_core.results import Cost, lent, made_by
+
+SAMPLE = 4096  # rows on which the reconstruction is looked at
 
 
 @named_options
@@ -29,7 +32,7 @@ def fit_concepts(activations: Activations, *, by: Any, **parameters: Any) -> Con
             of the parameters, or the activations contain NaN or infinity.
         UnsupportedError: the method needs labels or non-negative values, and the activations do not have them.
         UnknownMethodError: no installed package declares a method of this name.
-        ModelError: the method does not return a space of the width of the activations.
+        ModelError: the method does not return a space of the width of the activations, or wrote into them.
 
     Examples:
         The rows are made of five planted directions, and independent component analysis recovers them. A matching
@@ -46,8 +49,8 @@ def fit_concepts(activations: Activations, *, by: Any, **parameters: Any) -> Con
     method = resolve(by, "concepts", parameters, fit_concepts)
     _check(method, activations)
     cost = Cost()
-    with cost.timed():
-        space = method.fit(activations)
+    with lent(method, activations) as (rows,), cost.timed():
+        space = method.fit(rows)
     if not isinstance(space, ConceptSpace):
         raise ModelError(f"{type(method).__name__}.fit returned {type(space).__name__}; a ConceptSpace was expected.")
     space = space.to("cpu").requires_grad_(False).eval()
@@ -60,7 +63,30 @@ def fit_concepts(activations: Activations, *, by: Any, **parameters: Any) -> Con
     settings = {"rows": len(activations), "granularity": activations.granularity, "layer": activations.layer}
     space.made_by = made_by(method, cost, model, settings)
     space.layer = activations.layer
+    notes = _reconstruction_note(method, space, activations)
+    for note in notes:
+        warnings.warn(note, InterpWarning, stacklevel=3)
+    space.notes += notes
     return space
+
+
+def _reconstruction_note(method: Any, space: ConceptSpace, activations: Activations) -> tuple[str, ...]:
+    """A note if a space that promises to decode reconstructs its own rows worse than their mean does."""
+    declared = declaration_of(method)
+    if declared is not None and "decodes" not in declared.claims:
+        return ()
+    rows = activations.sample(SAMPLE, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        missed = (rows - space(rows)).square().sum(dtype=torch.float64)
+    about_mean = (rows - rows.mean(0)).square().sum(dtype=torch.float64)
+    if not bool(missed > about_mean) or not bool(about_mean > 0):
+        return ()
+    variance = 1 - float(missed / about_mean)
+    return (
+        "The concepts reconstruct the rows that they were learnt from worse than the mean of these rows does "
+        f"(explained variance {variance:.3g}), so do not rely on them; learn again with other parameters, such as a "
+        "smaller learning rate, or more concepts.",
+    )
 
 
 def _check(method: Any, activations: Activations) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from interp_core.attribution import Options, run_method
 from interp_core.concepts._questions import concept_questions
 from interp_core.concepts._space import ConceptSpace
 from interp_core.display import html
-from interp_core.errors import InputError
+from interp_core.errors import InputError, InterpWarning
 from interp_core.model import SplitModel
 from interp_core.plugin import named_options, resolve
 from interp_core.results import MadeBy, claims_of, load_tensors, made_by, save_tensors
@@ -83,10 +84,21 @@ class Importance:
 
         Returns:
             Pairs of a concept's number and its score, best first.
+
+        Raises:
+            InputError: there is no such target.
         """
-        row = self.targets.index(target) if isinstance(target, str) else target
+        row = self._row(target)
         values = (self.direction if signed else self.scores)[row]
         return [(i, float(values[i])) for i in values.argsort(descending=True)[:count].tolist()]
+
+    def _row(self, target: Any) -> int:
+        if isinstance(target, str) and target in self.targets:
+            return self.targets.index(target)
+        count = len(self.targets)
+        if not isinstance(target, str | bool) and hasattr(target, "__index__") and -count <= int(target) < count:
+            return int(target)
+        raise InputError(f"there is no target {target!r}; this importance is about {', '.join(self.targets[:20])}.")
 
     def among(self, texts: Bool[Tensor, " n"]) -> Importance:
         """The importance in some of the texts, such as those of one class: `among(activations.predictions == 2)`.
@@ -172,7 +184,8 @@ def importance(
         by: an attribution method, by name or as an instance.
         targets: for classifiers as in `attribute`: `"all"` classes, some by name or number, a contrast, or
             `"predicted"` for the class that the model gives to each text. For a generator one next token, several in a
-            list, or contrasts.
+            list, or contrasts. For masked language models, taggers and extractors of answers as in `attribute`: one
+            value, or a tuple of several, for all texts, or a list with one for each text; all texts need as many.
         score: the score space, as in `attribute`.
         max_rows: the most rows of the model that one text may take; None for no limit.
         progress: show a progress bar in terminals and notebooks.
@@ -184,9 +197,10 @@ def importance(
     Raises:
         InputError: space, activations and split do not belong together, or the method does not have one of the
             parameters.
-        TargetError: a target does not exist, or the predicted class is asked for and not known.
-        UnsupportedError: the model is neither a text classifier nor a causal generator, or the method needs something
-            that concepts do not offer.
+        TargetError: a target does not exist, the predicted class is asked for and not known, or texts have different
+            numbers of targets.
+        UnsupportedError: the model gives no logits, the layer is in a decoder that follows an encoder, or the method
+            needs something that concepts do not offer.
         BudgetError: the method needs more than `max_rows` rows for a text.
         UnknownMethodError: no installed package declares a method of this name.
 
@@ -209,6 +223,10 @@ def importance(
     options = Options(score=score, max_rows=max_rows, progress=progress)
     source = concept_questions(split, space, activations, targets, options)
     results = source.each(lambda question: run_method(method, question)[0], "importance")
+    per_text = torch.stack(results)
+    notes = source.zero_note(per_text)
+    for note in notes:
+        warnings.warn(note, InterpWarning, stacklevel=3)
     settings = {
         "granularity": activations.granularity,
         "layer": split.path,
@@ -217,8 +235,9 @@ def importance(
         "texts": len(results),
     }
     return Importance(
-        per_text=torch.stack(results),
-        targets=source.labels,
+        per_text=per_text,
+        targets=source.targets.labels,
         concepts=tuple(space.names),
         made_by=made_by(method, source.session.cost, split.model.name, settings),
+        notes=notes,
     )

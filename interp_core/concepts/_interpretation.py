@@ -14,7 +14,7 @@ from interp_core.concepts._space import ConceptSpace
 from interp_core.display import html
 from interp_core.errors import InputError, InterpWarning, ModelError
 from interp_core.plugin import named_options, resolve
-from interp_core.results import Cost, MadeBy, load_json, made_by, save_json
+from interp_core.results import Cost, MadeBy, lent, load_json, made_by, save_json
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def interpret(
         InputError: the activations are of another layer, model or width, the space does not have one of the concepts,
             or the method does not have one of the parameters.
         UnknownMethodError: no installed package declares a method of this name.
-        ModelError: the method does not return one entry for each concept.
+        ModelError: the method does not return one entry for each concept, or wrote into what it was given.
 
     Examples:
         Each text holds one word of one of three topics, and each concept is active for one topic.
@@ -193,8 +193,8 @@ def interpret(
     chosen = _numbers(concepts, space)
     part = space if isinstance(concepts, str) else space.only(chosen)
     cost = Cost()
-    with cost.timed():
-        words = method.interpret(part, activations)
+    with lent(method, part, activations) as given, cost.timed():
+        words = method.interpret(*given)
     if not isinstance(words, Interpretation) or [c.concept for c in words.concepts] != list(range(len(chosen))):
         raise ModelError(f"{type(method).__name__}.interpret must return one entry for each concept, in order.")
     numbered = tuple(replace(c, concept=chosen[c.concept]) for c in words.concepts)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import copy
+import difflib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from inspect import signature
 from typing import Any
 
 import torch
 from interp_core.concepts._compatibility import check_space
+from interp_core.concepts._positions import Positions, TokenChoice, checked
 from interp_core.concepts._space import ConceptSpace
-from interp_core.errors import InputError, nearest, unknown
+from interp_core.errors import InputError, LayerError, nearest
 from interp_core.model import SplitModel, hidden_of, module_at, repack
 from interp_core.plugin import named_options
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-_POSITIONS = ("all", "first", "last")
+EXAMPLES = "ablate=[3], scale={3: 2.0}, add={3: 1.5}"
+_open: ContextVar[frozenset[object]] = ContextVar("interventions", default=frozenset())
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,30 @@ class Change:
     scale: Mapping[Any, float] = field(default_factory=dict)
     add: Mapping[Any, float] = field(default_factory=dict)
 
+    def __new__(cls, *_args: Any, **named: Any) -> Change:
+        """A change, if all of its parts are known.
+
+        Raises:
+            InputError: one of them is not; the message names the nearest.
+        """
+        for name in named.keys() - cls.__dataclass_fields__.keys():
+            near = difflib.get_close_matches(name, cls.__dataclass_fields__, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise InputError(f"a Change has no {name!r}; it has ablate, scale and add: {EXAMPLES}.{hint}")
+        return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        """Check the forms of the change.
+
+        Raises:
+            InputError: `ablate` is not a list of concepts, or `scale` or `add` does not give a number for each.
+        """
+        if isinstance(self.ablate, str | Mapping) or not isinstance(self.ablate, Collection):
+            raise InputError(f"ablate is {self.ablate!r}; a list of concepts was expected: {EXAMPLES}.")
+        for name, amounts in (("scale", self.scale), ("add", self.add)):
+            if not isinstance(amounts, Mapping) or not all(_is_number(value) for value in amounts.values()):
+                raise InputError(f"{name} is {amounts!r}; a number for each concept was expected: {EXAMPLES}.")
+
     def factors(self, space: ConceptSpace) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
         """The change as factors and shifts of all codes of a space.
 
@@ -56,8 +83,8 @@ class Change:
                 or a number is not finite.
         """
         factor, shift = torch.ones(space.concepts), torch.zeros(space.concepts)
-        if isinstance(self.ablate, str) or not (len(self.ablate) or self.scale or self.add):
-            raise InputError(f"{self} names no concepts; give ablate=[3], scale={{3: 2.0}} or add={{3: 1.5}}.")
+        if not (len(self.ablate) or self.scale or self.add):
+            raise InputError(f"{self} names no concepts; {EXAMPLES}.")
         for name, value in [*((one, 0.0) for one in self.ablate), *self.scale.items()]:
             if float(factor[where := _number(name, space)]) != 1:
                 raise InputError(f"concept {name!r} is ablated or scaled twice; change each concept once.")
@@ -89,6 +116,24 @@ class Change:
         return ablated | {how: {name(k): v for k, v in by.items()} for how, by in amounts.items() if by}
 
 
+def change_of(change: Any) -> Change:
+    """The change that a caller gives.
+
+    Raises:
+        InputError: it is not a `Change`.
+    """
+    if not isinstance(change, Change):
+        raise InputError(
+            f"the change is {type(change).__name__}; a Change was expected, such as Change(ablate=[3]), "
+            "Change(scale={3: 2.0}) or Change(add={3: 1.5})."
+        )
+    return change
+
+
+def _is_number(value: Any) -> bool:
+    return hasattr(value, "__float__") and not isinstance(value, bool | str)
+
+
 @named_options
 @contextmanager
 def intervene(
@@ -98,12 +143,15 @@ def intervene(
     ablate: Collection[Any] = (),
     scale: Mapping[Any, float] | None = None,
     add: Mapping[Any, float] | None = None,
-    positions: str | None = None,
+    positions: Positions | None = None,
 ) -> Iterator[None]:
     """A context in which the model runs with changed concepts, in every pass, including those of `model.generate(…)`.
 
     A state x at the layer becomes x + decode(changed codes) - decode(codes), so what the concepts do not explain stays
     as it is. The model is restored when the block ends, even by an exception.
+
+    Only the thread that opens the block sees the change, and the threads on which the verbs of this library work for
+    it; what other threads ask of the model meanwhile is answered as always.
 
     Args:
         split: the model, split at the layer of the space.
@@ -111,9 +159,11 @@ def intervene(
         ablate: concepts whose code is set to 0, by number or name.
         scale: factors that the codes of concepts are multiplied by, such as `{3: 2.0}`.
         add: amounts that are added to codes, in units of the codes, such as `{3: 1.5}`. This steers the model.
-        positions: the tokens of each text whose states change: `"all"`, or the `"first"` or `"last"` one in the
-            attention mask. While generating, the last is the newest token. The default is `"all"`, and for a space
-            learnt from `cls` rows the position that the classifier reads.
+        positions: the tokens of each text whose states change, padding not counted: `"all"`; `"first"`; `"last"`, which
+            is the last token of the prompt and then each token that is generated; `"generated"`, these alone; or the
+            numbers of tokens of the prompt in a list, negative from its end, such as `[0, -1]`. With and without a
+            cache they are the same tokens. The default is `"all"`, for a space learnt from `last` rows `"last"`, and
+            for one learnt from `cls` rows the position that the classifier reads.
 
     Yields:
         Nothing; the model is changed in place.
@@ -121,7 +171,8 @@ def intervene(
     Raises:
         InputError: the space does not have one of the concepts or is of another layer, model or width, no concept is
             named, or `positions` is unknown.
-        LayerError: the layer does not have a state for each token.
+        LayerError: the layer does not have a state for each token, or nothing was changed, since the layer did not run
+            in any pass or the model ran in other threads only.
 
     Examples:
         Doubling the code of "joy" doubles what "happy" adds to the first class.
@@ -138,21 +189,28 @@ def intervene(
         [[4.0, 3.0]]
     """
     check_space(split, space)
-    where = positions or _positions(split, space)
-    if where not in _POSITIONS:
-        raise InputError(unknown("positions", positions, _POSITIONS))
+    where = _positions(split, space) if positions is None else checked(positions)
+    chosen_tokens = TokenChoice(where, split.model.side_of(split.path))
     factor, shift = Change(ablate, scale or {}, add or {}).factors(space)
     own_space = copy.deepcopy(space)  # moves to the device of the states
-    pass_inputs: dict[str, Any] = {}
+    ran = _Ran()
 
-    def record_inputs(module: Any, args: Any, kwargs: Any) -> None:
-        arguments = {**signature(module.forward).bind_partial(*args, **kwargs).arguments, **kwargs}
-        cached = getattr(arguments.get("past_key_values"), "get_seq_length", lambda: 0)
-        pass_inputs.update(mask=arguments.get("attention_mask"), cached=int(cached()))
+    def begin(module: Any, args: Any, kwargs: Any) -> None:
+        if ran.here():
+            chosen_tokens.begin(module, args, kwargs)
+
+    def end(*_: Any) -> None:
+        if ran.here():
+            ran.model = True
+            chosen_tokens.end()
 
     def hook(_module: Any, _inputs: Any, output: Any) -> Any:
+        if not ran.here():
+            ran.elsewhere = True
+            return output
+        ran.layer = True
         hidden = hidden_of(output, split.path)
-        chosen = _chosen(hidden, where, **pass_inputs)
+        chosen = chosen_tokens.of(hidden)
         rows = hidden[chosen].float()
         own_space.to(rows.device)
         codes = own_space.encode(rows)
@@ -164,28 +222,41 @@ def intervene(
     with ExitStack() as stack:
         handle = module_at(split.model.model, split.path).register_forward_hook(hook)
         stack.callback(handle.remove)
-        stack.callback(split.model.model.register_forward_pre_hook(record_inputs, with_kwargs=True).remove)
+        model = split.model.model
+        stack.callback(model.register_forward_pre_hook(begin, with_kwargs=True).remove)
+        stack.callback(model.register_forward_hook(end, always_call=True).remove)
+        _open.set(_open.get() | {ran})
+        stack.callback(lambda: _open.set(_open.get() - {ran}))
         yield
+    ran.check(split.path)
 
 
-def _chosen(hidden: Float[Tensor, "p t d"], where: str, mask: Any = None, cached: int = 0) -> Bool[Tensor, "p t"]:
-    """Which states are changed. The `cached` tokens come before those of the pass."""
-    p, t, _ = hidden.shape
-    shown = torch.ones(p, cached + t, dtype=torch.bool, device=hidden.device)
-    if where == "all":
-        return shown[:, cached:]
-    if isinstance(mask, Tensor) and mask.shape == shown.shape:
-        shown = mask.bool().to(hidden.device)
-    places = torch.arange(shown.shape[1], device=hidden.device).expand_as(shown)
-    first = places.masked_fill(~shown, shown.shape[1]).amin(1)
-    last = places.masked_fill(~shown, -1).amax(1)
-    position = (first if where == "first" else last)[:, None]
-    return places[:, cached:] == position
+@dataclass(eq=False)
+class _Ran:
+    """What has run while an intervention is open: the layer, whole passes, and the layer in other threads."""
+
+    layer: bool = False
+    model: bool = False
+    elsewhere: bool = False
+
+    def here(self) -> bool:
+        """Whether the pass is of the thread, or of a job for the thread, that opened the intervention."""
+        return self in _open.get()
+
+    def check(self, path: str) -> None:
+        if not self.layer and self.model:
+            raise LayerError(f"layer {path!r} did not run in any pass, so that nothing was changed; choose another.")
+        if not self.layer and self.elsewhere:
+            raise LayerError(
+                "the model ran in other threads only, which an intervention does not change; open it in the thread "
+                "that calls the model."
+            )
 
 
 def _positions(split: SplitModel, space: ConceptSpace) -> str:
-    if space.made_by.settings.get("granularity") != "cls":
-        return "all"
+    rows = space.made_by.settings.get("granularity")
+    if rows != "cls":
+        return "last" if rows == "last" else "all"
     return "first" if split.position(2) == 0 else "last"
 
 

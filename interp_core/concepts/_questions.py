@@ -14,25 +14,20 @@ from interp_core.activations import Activations
 from interp_core.attribution import (
     Absence,
     Ask,
-    Contrast,
     ModelRunner,
     Options,
     Question,
     Session,
-    class_targets,
-    next_token_targets,
 )
 from interp_core.concepts._compatibility import check_split
 from interp_core.concepts._space import ConceptSpace
-from interp_core.errors import TargetError, UnsupportedError
+from interp_core.concepts._targets import ConceptTargets
 from interp_core.model import (
-    CLASSIFIERS,
     BatchRunner,
     Injection,
     Internals,
     Readout,
     SplitModel,
-    Target,
     readout_of,
 )
 from interp_core.text import DividedText, Unit, batched_by_size
@@ -41,6 +36,7 @@ from torch import Tensor
 
 T = TypeVar("T")
 TEXTS_AT_A_TIME, NUMBERS_AT_A_TIME = 256, 2**26  # limits of what is in memory at once: texts, and codes or states
+FEW = 4  # texts on which is tried why a result is 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,22 +117,23 @@ class ConceptQuestions:
         space: the concepts, on the device of the model.
         activations: the texts and their rows.
         session: the run.
-        targets: as in `importance`.
-        labels: the names of the targets, known from the first text on.
+        targets: what is explained in each text.
     """
 
     split: SplitModel
     space: ConceptSpace
     activations: Activations
     session: Session
-    targets: Any
-    labels: tuple[str, ...] = ()
+    targets: ConceptTargets
 
     def inputs(self, texts: Sequence[int]) -> list[_Input]:
         """The text, readout and concepts of each question."""
         model, held = self.split.model, self.activations
-        encode = model.encoder.prompt if model.head == "causal" else model.encoder
-        encoded = [encode(held.texts[i]).with_units([(u.start, u.stop) for u in held.units[i]]) for i in texts]
+        resolved = self.targets.of(texts)
+        spans = [[(unit.start, unit.stop) for unit in held.units[i]] for i in texts]
+        encoded = [e.with_units(own) for (e, _), own in zip(resolved, spans, strict=True)]
+        readouts = [readout_of(targets, self.session.options.score, model.head) for _, targets in resolved]
+        self.targets.check(readouts)
         rows = [held.values[held.rows_of(i)].to(model.device) for i in texts]
         with torch.no_grad():
             codes = self.space.encode(torch.cat(rows).float()).split([len(r) for r in rows])
@@ -146,10 +143,8 @@ class ConceptQuestions:
         else:
             kept, contexts = encoded, self.split.states(self.session.batch_runner, encoded)
             places = [self.split.row_of(e, held.granularity) for e in encoded]
-        return [
-            (e, self._readout(i, full), self._concepts(code, context, place))
-            for i, full, e, code, context, place in zip(texts, encoded, kept, codes, contexts, places, strict=True)
-        ]
+        concepts = [self._concepts(*one) for one in zip(codes, contexts, places, strict=True)]
+        return list(zip(kept, readouts, concepts, strict=True))
 
     def _concepts(self, codes: Tensor, context: Tensor, place: Tensor) -> ConceptInput:
         return ConceptInput(
@@ -168,47 +163,19 @@ class ConceptQuestions:
             ids=encoded.ids[where : where + 1],
             offsets=encoded.offsets[where : where + 1],
             special=encoded.special[where : where + 1],
+            types=None if encoded.types is None else encoded.types[where : where + 1],
             unit_of=torch.zeros(1, dtype=torch.long),
             prompt=1,
         )
 
-    def _readout(self, text: int, encoded: DividedText) -> Readout:
-        head = self.split.model.head
-        if head not in CLASSIFIERS | {"causal"}:
-            raise UnsupportedError(
-                f"importance and effects are for text classifiers and causal generators; this head is {head!r}."
-            )
-        targets = self._generator(encoded) if head == "causal" else self._classes(text)
-        readout = readout_of(targets, self.session.options.score, head)
-        if not self.labels:
-            own = self.targets in (None, "predicted") if not isinstance(self.targets, list | tuple | Tensor) else False
-            labels = tuple(target.label for target in readout.targets)
-            self.labels = ("predicted class",) if own and head != "causal" else labels
-        if len(readout.targets) != len(self.labels):
-            raise TargetError("the texts have different numbers of targets; name the targets explicitly.")
-        return readout
+    def each(self, work: Callable[[Question], T], description: str, texts: Sequence[int] | None = None) -> list[T]:
+        """The results of `work` for the question of each text, in order. The questions share passes.
 
-    def _classes(self, text: int) -> tuple[Target, ...]:
-        model = self.split.model
-        if self.targets is not None and not (isinstance(self.targets, str) and self.targets == "predicted"):
-            return class_targets(self.targets, model.labels, model.head, None)
-        own = self.activations.predictions
-        if own is not None and own.ndim != 1:
-            raise TargetError("a text can have several predicted classes; name the targets, or use targets='all'.")
-        if own is None:
-            raise TargetError(
-                "the predicted class of each text is not known; make the activations with predictions=True."
-            )
-        return (Target(model.labels[int(own[text])], int(own[text])),)
-
-    def _generator(self, encoded: DividedText) -> tuple[Target, ...]:
-        tokens = self.targets if isinstance(self.targets, list | tuple) else [self.targets]
-        if not all(isinstance(token, str | Contrast | Target) for token in tokens) or "all" in tokens:
-            raise TargetError("for a generator name the next tokens to explain, such as targets=[' good', ' bad'].")
-        return tuple(t for token in tokens for t in next_token_targets(self.split.model, encoded, token))
-
-    def each(self, work: Callable[[Question], T], description: str) -> list[T]:
-        """The results of `work` for the question of each text, in order. The questions share passes."""
+        Args:
+            work: what is done with a question.
+            description: the label of the progress bar.
+            texts: the numbers of some texts; all of them by default.
+        """
 
         def job(item: _Input, ask: Ask) -> T:
             return work(
@@ -216,15 +183,38 @@ class ConceptQuestions:
             )
 
         results: list[T] = []
-        count = len(self.activations.texts)
+        chosen = range(len(self.activations.texts)) if texts is None else texts
         rows = NUMBERS_AT_A_TIME // max(self.space.concepts, self.space.width)
-        for texts in batched_by_size(
-            iter(range(count)), lambda i: len(self.activations.units[i]), rows, TEXTS_AT_A_TIME
-        ):
-            inputs = self.inputs(texts)
+        for group in batched_by_size(iter(chosen), lambda i: len(self.activations.units[i]), rows, TEXTS_AT_A_TIME):
+            inputs = self.inputs(group)
             longest = max(len(encoded) for encoded, _, _ in inputs)
             results += self.session.run([partial(job, item) for item in inputs], description, longest)
         return results
+
+    def zero_note(self, numbers: Float[Tensor, "n ..."]) -> tuple[str, ...]:
+        """A note that says why, if every number of a result is exactly 0.
+
+        Whether the scores depend on the rows at all is tried on a few texts, with other codes.
+        """
+        if not numbers.numel() or bool((numbers != 0).any()):
+            return ()
+
+        def moved(question: Question) -> bool:
+            others = torch.stack([question.x, question.x + 1 + question.x.abs()])
+            scores = question.at(others)
+            return bool((scores[0] != scores[1]).any())
+
+        some = range(min(FEW, len(self.activations.texts)))
+        if any(self.each(moved, "why all is 0", some)):
+            return ("Every number is 0: the concepts in question are not active in any of these texts.",)
+        model, path = self.split.model, self.split.path
+        read = "last" if model.head == "causal" else "cls"
+        rows = f"rows of granularity {read!r}" if read != self.activations.granularity else "rows of other positions"
+        return (
+            f"Every number is 0, which says nothing about the concepts: above {path!r} the head of {model.name} does "
+            f"not read the positions that the rows of granularity {self.activations.granularity!r} stand for. Use "
+            f"{rows}, or split at a lower layer, above which attention carries them to where the head reads.",
+        )
 
 
 def concept_questions(
@@ -234,7 +224,10 @@ def concept_questions(
 
     Raises:
         InputError: space, activations and split do not belong together.
+        TargetError: there are not as many targets as texts.
+        UnsupportedError: the model gives no logits, or the layer is in a decoder that follows an encoder.
     """
     check_split(split, space, activations)
     session = Session(split.model, replace(options, layer=None))
-    return ConceptQuestions(split, copy.deepcopy(space).to(split.model.device), activations, session, targets)
+    of_texts = ConceptTargets(split, activations, session, targets)
+    return ConceptQuestions(split, copy.deepcopy(space).to(split.model.device), activations, session, of_texts)

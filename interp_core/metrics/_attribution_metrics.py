@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +17,13 @@ from interp_core.errors import InputError, ModelError
 from interp_core.metrics._random_baselines import RandomScores
 from interp_core.metrics._score import Score
 from interp_core.model import WrappedModel, readout_of
-from interp_core.results import Cost, made_again, made_by
+from interp_core.results import Cost, lent, made_again, made_by
 from interp_core.statistics import interval_of_mean
 from interp_core.text import DividedText
 from torch import Tensor
 
-RANDOM_ORDERS = 30
+RANDOM_ORDERS = 30  # at least, over all texts
+ORDERS_OF_A_TEXT = 4  # at least: with fewer, the orders make intervals of margins wider than the texts do
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +96,13 @@ class AttributionMetricRun:
     lock: Any = field(default_factory=Lock)
 
     def score(
-        self, score: str | None, removal: Removal | None, max_rows: int | Literal["as before"] | None, progress: bool
+        self,
+        score: str | None,
+        removal: Removal | None,
+        max_rows: int | Literal["as before"] | None,
+        *,
+        chance: bool,
+        progress: bool,
     ) -> Score:
         """The mean over texts with its interval and chance level; the arguments are those of `measure`.
 
@@ -120,7 +128,7 @@ class AttributionMetricRun:
         )
         session = Session(self.model, options)
         prepared = [_prepared(a, session) for a in self.attributions]
-        draws = max(1, math.ceil(RANDOM_ORDERS / len(prepared)))
+        draws = max(ORDERS_OF_A_TEXT, math.ceil(RANDOM_ORDERS / len(prepared))) if chance else 0
         works = [partial(self._one, session, i, p, draws) for i, p in enumerate(prepared)]
         scores = session.each(prepared, works, f"measure by {type(self.metric).__name__.lower()}")
         return self._summed(scores, session, prepared[0], draws)
@@ -128,18 +136,23 @@ class AttributionMetricRun:
     def _summed(
         self, scores: Sequence[tuple[Score, Tensor]], session: Session, prepared: PreparedText, draws: int
     ) -> Score:
-        """The mean of the scores of texts, each with the values that random scores get on the same text."""
+        """The mean of the scores of texts, each with the values (draws) that random scores get on the same text."""
         each = [_values(own) for own, _ in scores]
         means = torch.stack([v.mean() for v in each])  # a text counts once, however many targets it has
-        chances = torch.stack([random.mean() for _, random in scores])
         better = self.metric.higher_is_better
+        beside: dict[str, Any] = {}
+        if draws:
+            random = torch.stack([own for _, own in scores]).double()
+            error = float(random.var(1).sum().sqrt()) / draws**0.5 / len(scores)
+            sign = {True: 1, False: -1, None: None}[better]
+            beside = {"chance": _mean(random.mean(1)), "chance_error": error}
+            beside |= {"margins": None if sign is None else (means - random.mean(1).float()) * sign}
         score = Score(
-            float(means.mean()),
+            _mean(means),
             better,
             torch.cat(each),
             interval_of_mean(means),
-            float(chances.mean()),
-            None if better is None else (means - chances) * (1 if better else -1),
+            **beside,
             definition=scores[0][0].definition,
             notes=tuple(dict.fromkeys(note for own, _ in scores for note in own.notes)),
         )
@@ -149,14 +162,18 @@ class AttributionMetricRun:
     def _one(
         self, session: Session, i: int, prepared: PreparedText, draws: int, question: Question
     ) -> tuple[Score, Tensor]:
-        """The score of one attribution, and the values of `draws` random ones for the same question."""
+        """The score of one attribution, and those of `draws` random ones for the same question.
+
+        The draws depend on the text alone, so that methods are compared with the same random orders, and neither other
+        texts nor their order matter.
+        """
         attribution = self.attributions[i]
         more = {"labels": self.labels[i], "model": ModelAccess(self.model, session, prepared, self.kept, self.lock)}
         extra = [more[name] for name in ("labels", "model") if name in self.needs]
         needs_method = "method" in self.needs
         method = [self._method(attribution)] if needs_method else []
-        score = self.metric.measure(attribution, question, *method, *extra)
-        generator = torch.Generator().manual_seed(i)
+        score = self._called(attribution, question, *method, *extra)
+        generator = torch.Generator().manual_seed(self._seed(i))
         size = float(attribution.scores.square().mean().sqrt()) or 1.0  # some metrics are in the unit of the scores
         random = []
         for _ in range(draws):
@@ -164,8 +181,20 @@ class AttributionMetricRun:
             drawn = torch.randn(attribution.scores.shape, generator=generator) * size
             other = dataclasses.replace(attribution, scores=drawn * question.applicable, error=None)
             method = [RandomScores(generator, size)] if needs_method else []
-            random.append(_values(self.metric.measure(other, renewed, *method, *extra)))
-        return score, torch.cat(random)
+            random.append(_values(self._called(other, renewed, *method, *extra)).mean())
+        return score, torch.stack(random) if random else torch.zeros(0)
+
+    def _seed(self, i: int) -> int:
+        """A seed that depends on the text and its units alone, and on how many equal texts come before it."""
+        text, units = self.attributions[i].text, self.attributions[i].units
+        before = sum(a.text == text and a.units == units for a in self.attributions[:i])
+        named = f"{text}\n{[(unit.start, unit.stop) for unit in units]}\n{before}"
+        return int.from_bytes(hashlib.sha256(named.encode()).digest()[:7])
+
+    def _called(self, *values: Any) -> Score:
+        with lent(self.metric, *values) as given:
+            score: Score = self.metric.measure(*given)
+        return score
 
     def _method(self, attribution: Attribution) -> Any:
         return self.method if self.method is not None else made_again(attribution.made_by, "attribution")
@@ -205,6 +234,11 @@ class AttributionMetricRun:
 
 def _values(score: Score) -> Tensor:
     return score.values.float() if score.values is not None else torch.tensor([score.value])
+
+
+def _mean(values: Tensor) -> float:
+    """The mean, the same in whichever order the values come."""
+    return math.fsum(values.tolist()) / len(values)
 
 
 def finished(score: Score, metric: Any, cost: Cost, model: str, settings: dict[str, Any]) -> Score:

@@ -6,22 +6,15 @@ import csv
 import dataclasses
 import io
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from interp_core.attribution import Removal, attribute, name_of
 from interp_core.display import html
-from interp_core.errors import BrokenPluginError, BudgetError, InputError, ModelError, UnsupportedError
-from interp_core.metrics._measure import measure
 from interp_core.metrics._score import Score
-from interp_core.model import WrappedModel
-from interp_core.plugin import Kind, declaration_of, find_method, named_options, resolve
 from interp_core.results import Cost, MadeBy, load_json, save_json, write_text
 from interp_core.statistics import FEWEST, interval_of_mean
-from interp_core.text import Granularity, Text, as_texts
 
 SURE = 0.95  # confidence that no comparison of a benchmark is wrong
 
@@ -103,8 +96,7 @@ class Benchmark:
         """The method to trust, or None: among those that beat chance on more than half of the ranked metrics, the one
         with the best mean rank; ties go to the cheaper.
         """
-        wins = {row.method: sum(self.beats_chance(row, m) for m in self.ranked) for row in self.rows}
-        able = [row for row in self.rows if 2 * wins[row.method] > len(self.ranked)]
+        able = self._able
         return min(able, key=lambda row: (self.mean_rank(row, able), row.cost.rows), default=None)
 
     def mean_rank(self, row: Row, among: Sequence[Row]) -> float:
@@ -118,9 +110,43 @@ class Benchmark:
             places.append(1 + sum(_goodness(other, metric) > own for other in among if other is not row))
         return sum(places) / len(places)
 
+    def better(self, row: Row, other: Row, metric: str) -> bool:
+        """Whether a method is significantly better than another on the same texts.
+
+        The margins over chance are compared text by text, so that one is better than another in at most 5 % of
+        benchmarks of equal methods: corrected for all pairs of methods, both ways and all metrics (Bonferroni).
+        """
+        own, theirs = (one.scores[metric].margins if metric in one.scores else None for one in (row, other))
+        if own is None or theirs is None or len(own) != len(theirs):
+            return False
+        pairs = len(self.rows) * (len(self.rows) - 1) // 2 * len(self.ranked)
+        interval = interval_of_mean(own - theirs, 1 - (1 - SURE) / max(1, pairs))
+        return interval is not None and interval[0] > 0
+
+    @cached_property
+    def ties(self) -> tuple[Row, ...]:
+        """The methods that beat chance and cannot be told from the trusted one: it is better than they are on no ranked
+        metric, or worse on some.
+        """
+        first = self.trusted
+        if first is None:
+            return ()
+
+        def told(row: Row) -> bool:
+            better, worse = (any(self.better(*two, m) for m in self.ranked) for two in ((first, row), (row, first)))
+            return better and not worse
+
+        return tuple(row for row in self._able if row is not first and not told(row))
+
+    @cached_property
+    def _able(self) -> tuple[Row, ...]:
+        """The methods that beat chance on more than half of the ranked metrics."""
+        wins = {row.method: sum(self.beats_chance(row, m) for m in self.ranked) for row in self.rows}
+        return tuple(row for row in self.rows if 2 * wins[row.method] > len(self.ranked))
+
     @property
     def verdict(self) -> str:
-        """The result in words: which method to trust here, or why none."""
+        """The result in words: which method to trust here, and which cannot be told from it; or why none."""
         if not any(row.scores for row in self.rows):
             messages = [message for row in self.rows for message in row.failures.values()]
             return f"Nothing could be measured: {messages[0] if messages else 'there are no methods.'}"
@@ -128,6 +154,8 @@ class Benchmark:
             return "None of these metrics says which method to trust; add one such as insertion."
         if self.texts < FEWEST:
             return f"{self.texts} texts are too few to tell methods from chance; give at least {FEWEST}."
+        if not any(row.scores[m].margins is not None for row in self.rows for m in self.ranked if m in row.scores):
+            return "No chance level was measured, so that no method can be told from chance; leave out chance=False."
         if self.trusted is None:
             return (
                 f"No method beats random orders on more than half of the metrics on {self.model}: trust none of them "
@@ -136,8 +164,16 @@ class Benchmark:
         won = [m for m in self.ranked if self.beats_chance(self.trusted, m)]
         return (
             f"On {self.model} trust {self.trusted.method}: better than random orders in {' and '.join(won)}, with the "
-            "best mean rank of the methods that beat chance."
+            f"best mean rank of the methods that beat chance.{self._tied}"
         )
+
+    @property
+    def _tied(self) -> str:
+        """Which methods may be as good as the trusted one, as a sentence."""
+        if not self.ties:
+            return ""
+        names = ", ".join(row.method for row in self.ties)
+        return f" These {self.texts} texts cannot tell it from {names}; more texts would be needed."
 
     def __str__(self) -> str:
         return f"{self.to_csv()}{self.verdict}"
@@ -158,7 +194,7 @@ class Benchmark:
         score, cost = row.scores.get(metric), row.cost
         spent = [f"{cost.seconds:.3f}", cost.forwards, cost.rows, cost.backwards]
         if score is None:
-            return [row.method, metric, *[""] * 6, *spent, row.failures.get(metric, row.failures.get("", ""))]
+            return [row.method, metric, *[""] * 6, *spent, row.failures.get(metric, row.failures.get("", "")), ""]
         low, high = score.interval or ("", "")
         direction = {True: "higher", False: "lower", None: ""}[score.higher_is_better]
         return [
@@ -172,6 +208,7 @@ class Benchmark:
             self.beats_chance(row, metric),
             *spent,
             "",
+            score.chance_error,
         ]
 
     def save(self, path: str | Path) -> Path:
@@ -228,6 +265,7 @@ COLUMNS = (
     "rows",
     "backwards",
     "failure",
+    "chance error",
 )
 
 
@@ -236,147 +274,3 @@ def _goodness(row: Row, metric: str) -> float:
     if score is None or score.higher_is_better is None:
         return -float("inf")
     return score.value if score.higher_is_better else -score.value
-
-
-Named = Sequence[Any] | Mapping[str, Any]
-EXPECTED = (UnsupportedError, BudgetError, ModelError, BrokenPluginError)
-
-
-@named_options
-def benchmark(
-    model: WrappedModel,
-    texts: Text | Sequence[Text],
-    *,
-    methods: Named,
-    metrics: Named,
-    labels: Sequence[Any] | None = None,
-    targets: Any = None,
-    granularity: Granularity = "word",
-    removal: Removal = "auto",
-    score: str = "auto",
-    output: Granularity = "token",
-    layer: int | str | None = None,
-    max_new_tokens: int = 12,
-    max_rows: int | None = None,
-    progress: bool = True,
-) -> Benchmark:
-    """Measure every attribution method with every metric on the same texts.
-
-    If a method or a metric fails, the message is kept in its row and the others are still run.
-
-    Args:
-        model: the model.
-        texts: one text or several, as in `interp.attribute`; with fewer than five no method can be told from chance.
-        methods: names or instances of attribution methods; or a mapping of names of your own to these.
-        metrics: names or instances of metrics of attributions; or a mapping of names of your own to these.
-        labels: for metrics that compare with people: a list of character spans [start, stop) for each text.
-        targets: what is explained, as in `interp.attribute`.
-        granularity: what a unit is.
-        removal: what an absent unit is.
-        score: the score space that is explained.
-        output: for generators: what one target is.
-        layer: explain through the hidden states of this layer; a block number or a module path.
-        max_new_tokens: for generators: the most tokens of a continuation.
-        max_rows: the most rows of the model that one text may take, for each method and each metric.
-        progress: show progress bars in a terminal or notebook.
-
-    Returns:
-        The scores, costs and failures of each method, with the method to trust.
-
-    Raises:
-        InputError: there are no methods or metrics, names occur twice, a metric needs `labels`, or a text, target or
-            option cannot be used.
-        UnsupportedError: a metric measures another kind of result.
-        UnknownMethodError: no installed package declares a method or metric of some name.
-
-    Examples:
-        >>> from interp_core.testing import planted_model
-        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0), "angry": (-1.0, 1.5)})
-        >>> texts = [f"i was {how} {mood} today" for how in ("so", "very") for mood in ("happy", "sad", "angry")]
-        >>> result = interp.benchmark(model, texts, methods="occlusion", metrics="insertion", progress=False)
-        >>> result.trusted.method
-        'occlusion'
-        >>> result.rows[0].scores["insertion"].values.shape
-        torch.Size([6])
-    """
-    chosen, measured_by = _named(methods, "methods", "attribution"), _named(metrics, "metrics", "metric")
-    needs = {name: _needs(name, metric) for name, metric in measured_by.items()}
-    unmarked = [name for name, needed in needs.items() if "labels" in needed] if labels is None else []
-    if unmarked:
-        raise InputError(f"{', '.join(unmarked)} compares with what people marked; give labels=, spans for each text.")
-    corpus = as_texts(texts)
-    if labels is not None and len(labels) != len(corpus):
-        raise InputError(f"{len(labels)} labels were given for {len(corpus)} texts; spans for each were expected.")
-    rows = []
-    for name, method in chosen.items():
-        try:
-            attributions = attribute(
-                model,
-                corpus,
-                by=method,
-                targets=targets,
-                granularity=granularity,
-                removal=removal,
-                score=score,
-                output=output,
-                layer=layer,
-                max_new_tokens=max_new_tokens,
-                max_rows=max_rows,
-                progress=progress,
-            )
-        except EXPECTED as error:
-            rows.append(Row(name, failures={"": str(error)}))
-            continue
-        scores, failures = {}, {}
-        instance = None if isinstance(method, str) else method
-        for metric_name, metric in measured_by.items():
-            produced_by = (model, labels) if "labels" in needs[metric_name] else (model,)
-            absent = None if "method" in needs[metric_name] else removal
-            try:
-                scores[metric_name] = measure(
-                    attributions, *produced_by, by=metric, method=instance, removal=absent, progress=progress
-                )
-            except (*EXPECTED, InputError) as error:
-                failures[metric_name] = str(error)
-        made = attributions[0].made_by
-        rows.append(Row(name, made.parameters, scores, made.cost, failures, made))
-    deciding = tuple(name for name, needed in needs.items() if "method" not in needed)  # the others measure stability
-    return Benchmark(tuple(rows), tuple(measured_by), model.name, len(corpus), deciding)
-
-
-def _named(several: Named | str, what: str, kind: Kind) -> dict[str, Any]:
-    """Methods or metrics by name.
-
-    Raises:
-        InputError: there are none, two have the same name, or one is not of this kind.
-        PluginError: no package declares one of them, or it is of another kind.
-    """
-    items: Named = [several] if isinstance(several, str) else several
-    if isinstance(items, Mapping):
-        named = dict(items)
-    else:
-        named = {item if isinstance(item, str) else name_of(item): item for item in items}
-    if not named:
-        raise InputError(f"no {what} were given; at least one is needed.")
-    if len(named) < len(items):
-        raise InputError(
-            f"the {what} are {', '.join(map(str, named))}, {len(items)} in all, so that names occur twice; give two of "
-            "one name as a mapping of your own names to instances."
-        )
-    for item in named.values():  # a name that is not known must not stop a long run in its middle
-        with suppress(BrokenPluginError):  # kept in its row
-            resolve(item, kind)
-    return named
-
-
-def _needs(name: str, metric: Any) -> frozenset[str]:
-    """What a metric gets besides the attribution and the question.
-
-    Raises:
-        UnsupportedError: it measures something other than attributions.
-    """
-    declared = find_method(metric, "metric") if isinstance(metric, str) else declaration_of(metric)
-    if declared is not None and declared.measures != "attribution":
-        raise UnsupportedError(f"{name} measures {declared.measures}; a benchmark measures attributions.")
-    needs: frozenset[str] = declared.needs if declared else getattr(metric, "needs", frozenset())
-    return needs

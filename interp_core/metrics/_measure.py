@@ -16,7 +16,7 @@ from interp_core.metrics._random_baselines import RandomDirections, RandomFit
 from interp_core.metrics._score import Score as Score
 from interp_core.model import SplitModel, WrappedModel
 from interp_core.plugin import Kind, declaration_of, methods, named_options, resolve
-from interp_core.results import Cost, made_again
+from interp_core.results import Cost, lent, made_again
 
 
 @named_options
@@ -28,6 +28,7 @@ def measure(
     score: str | None = None,
     removal: Removal | None = None,
     max_rows: int | Literal["as before"] | None = "as before",
+    chance: bool = True,
     progress: bool = True,
     **parameters: Any,
 ) -> Score:
@@ -45,19 +46,23 @@ def measure(
         removal: for attributions: what an absent unit is. By default as the attributions were made.
         max_rows: for attributions: the most rows of the model that one text may take; `"as before"` is the limit that
             the attributions were made with, None is no limit.
+        chance: measure random answers too, for the chance level. For attributions these are at least four random orders
+            of each text and thirty in all, which cost several times what the score costs.
         progress: show a progress bar in a terminal or notebook; for attributions only.
         **parameters: parameters of the metric, if `by` is a name.
 
     Returns:
-        The score, with what a random answer gets from the same metric. An interpretation has no chance level, and a
-        space has none with as many concepts as dimensions, if the metric is about reconstruction.
+        The score, with what a random answer gets from the same metric unless `chance` is False. An interpretation has
+        no chance level, and a space has none with as many concepts as dimensions, if the metric is about
+        reconstruction.
 
     Raises:
         InputError: `result` cannot be measured, `what_produced_it` does not fit it, or an option does not apply to it.
         UnsupportedError: the metric measures another kind of result, or needs what this result does not have.
         UnknownMethodError: no installed package declares a metric of this name.
         BudgetError: the metric needs more rows than `max_rows` allows.
-        ModelError: the metric returned something other than a `Score` with a finite value.
+        ModelError: the metric returned something other than a `Score` with a finite value, or wrote into what it was
+            given.
 
     Examples:
         >>> from interp_core.testing import planted_model
@@ -83,16 +88,16 @@ def measure(
         else:
             (model,) = _expected(what_produced_it, WrappedModel)
         run = AttributionMetricRun(metric, list(result), model, needs, list(labels), method)
-        return run.score(score, removal, max_rows, progress)
+        return run.score(score, removal, max_rows, chance=chance, progress=progress)
     options = [name for name, value in (("score", score), ("removal", removal)) if value is not None]
     if options or max_rows != "as before":
         raise InputError(f"{(options or ['max_rows'])[0]} is an option for attributions; leave it out.")
     if kind == "concepts":
-        return _of_space(metric, result, _arguments(needs, result, what_produced_it, method))
+        return _of_space(metric, result, _arguments(needs, result, what_produced_it, method), chance)
     space, activations = _expected(what_produced_it, ConceptSpace, Activations)
     cost = Cost()
     with cost.timed():
-        measured = metric.measure(result, space, activations)
+        measured = _called(metric, result, space, activations)
     return finished(measured, metric, cost, activations.made_by.model, {})
 
 
@@ -114,22 +119,29 @@ def _arguments(needs: frozenset[str], space: ConceptSpace, inputs: tuple[Any, ..
     return {"activations": activations, **fitted_by, **others}
 
 
-def _of_space(metric: Any, space: ConceptSpace, arguments: dict[str, Any]) -> Score:
-    """The score of a space, with that of random directions as its chance level."""
+def _of_space(metric: Any, space: ConceptSpace, arguments: dict[str, Any], chance: bool) -> Score:
+    """The score of a space, with that of random directions as its chance level if it is asked for."""
     cost = Cost()
     activations: Activations = arguments["activations"]
     if hasattr(metric, "like"):  # settings derived from the space must also hold for the random answer
         metric = metric.like(space, activations)
     at_random = {**arguments, "method": RandomFit(space.concepts)} if "method" in arguments else arguments
+    full = chance and space.concepts >= space.width and getattr(metric, "reconstructs", True)
+    random = None
     with cost.timed(), torch.no_grad():
-        score = metric.measure(space, *arguments.values())
-        random = metric.measure(RandomDirections.like(space, activations), *at_random.values())
-    full = space.concepts >= space.width and getattr(metric, "reconstructs", True)
+        score = _called(metric, space, *arguments.values())
+        if chance and not full:
+            random = _called(metric, RandomDirections.like(space, activations), *at_random.values()).value
     notes = ("No chance level: with as many concepts as dimensions, random directions reconstruct everything.",)
     notes = score.notes + notes * full + _overlap_note(metric, space)
-    score = dataclasses.replace(score, chance=None if full else random.value, notes=notes)
+    score = dataclasses.replace(score, chance=random, notes=notes)
     settings = {"rows": len(activations), "layer": activations.layer}
     return finished(score, metric, cost, activations.made_by.model, settings)
+
+
+def _called(metric: Any, *values: Any) -> Any:
+    with lent(metric, *values) as given:
+        return metric.measure(*given)
 
 
 def _overlap_note(metric: Any, space: ConceptSpace) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ class Score:
         definition: the number in words, with its parameters.
         made_by: metric, model, settings and cost.
         notes: what a reader should know.
+        chance_error: standard error of `chance`, as far as it is due to which random orders were drawn.
 
     Examples:
         >>> from interp_core.metrics import Score
@@ -54,6 +55,7 @@ class Score:
     definition: str = ""
     made_by: MadeBy = MadeBy("given")  # noqa: RUF009 - frozen
     notes: tuple[str, ...] = ()
+    chance_error: float | None = None
 
     @property
     def floor(self) -> float | None:
@@ -69,7 +71,8 @@ class Score:
     def __str__(self) -> str:
         direction = {True: ", higher is better", False: ", lower is better", None: ""}[self.higher_is_better]
         interval = f" [{self.interval[0]:.3f}, {self.interval[1]:.3f}]" if self.interval else ""
-        chance = f" (random: {self.chance:.3f})" if self.chance is not None else ""
+        error = f" ± {self.chance_error:.3f}" if self.chance_error is not None else ""
+        chance = f" (random: {self.chance:.3f}{error})" if self.chance is not None else ""
         return f"{self.name} {self.value:.3f}{interval}{chance}{direction}"
 
     def to_json(self) -> dict[str, Any]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from interp_core.model._scheduler import RequestBatcher
     from interp_core.model._split import SplitModel
     from interp_core.model._text_model import TextModel
+    from interp_core.model._trial import Trial, hides_tokens, trial_of
     from interp_core.model._wrapped_model import WrappedModel
 
 __all__ = [
@@ -54,9 +55,11 @@ __all__ = [
     "Target",
     "TextModel",
     "TextRows",
+    "Trial",
     "WrappedModel",
     "at_rest",
     "hidden_of",
+    "hides_tokens",
     "load",
     "module_at",
     "pieces_of",
@@ -65,6 +68,7 @@ __all__ = [
     "repack",
     "tap",
     "text_rows",
+    "trial_of",
     "whole_text",
 ]
 
@@ -95,6 +99,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_scheduler": ["RequestBatcher"],
         "_split": ["SplitModel"],
         "_text_model": ["TextModel"],
+        "_trial": ["Trial", "hides_tokens", "trial_of"],
         "_wrapped_model": ["WrappedModel"],
     },
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from interp_core.errors import LayerError, UnsupportedError
+from interp_core.model._rounding import agree, rounding
 from interp_core.model._wrapped_model import WrappedModel
 from torch import Tensor
 
@@ -24,10 +25,9 @@ def check_release() -> None:
     Raises:
         UnsupportedError: this is one of them.
     """
-    from transformers import __version__
-    from transformers.modeling_utils import AttentionInterface
+    from transformers import __version__, modeling_utils
 
-    if not hasattr(AttentionInterface, "get_interface"):
+    if not hasattr(getattr(modeling_utils, "AttentionInterface", None), "get_interface"):
         raise UnsupportedError(
             f"attention can only be observed with transformers 5 or newer, and {__version__} is installed; install a "
             "newer one."
@@ -82,20 +82,37 @@ def _weights(compute: Any, module: Any, states: tuple[Tensor, Tensor, Tensor], a
 
 def attends(model: WrappedModel) -> bool:
     """Whether the attention of each block can be observed without changing the logits, tested on a short text."""
+    return not why_unseen(model)
+
+
+def why_unseen(model: WrappedModel) -> str:
+    """Why the attention of a model cannot be observed, as a clause for messages; empty if it can. Tried once."""
     if "attention" not in model.tried:
-        model.tried["attention"] = _attends(model)
-    return bool(model.tried["attention"])
+        model.tried["attention"] = _why_unseen(model)
+    return str(model.tried["attention"])
 
 
-def _attends(model: WrappedModel) -> bool:
+def _why_unseen(model: WrappedModel) -> str:
+    if model.encoder.start_id is not None:
+        return "it has two stacks, and in each block of the second one attention of two kinds"
     seen: list[int] = []
     ids = model.some_ids()
-    if model.encoder.start_id is not None:
-        return False
     try:
+        check_release()
+        blocks = len(model.blocks)
         plain = model.logits(ids)
         with model.lock, attending(lambda number, _w, _v: seen.append(number)):  # the same order of locks as in `run`
             observed = model.logits(ids)
-        return len(seen) == len(model.blocks) and torch.allclose(plain, observed, atol=1e-4, rtol=1e-3)
-    except (LayerError, UnsupportedError, RuntimeError, TypeError, ImportError):
-        return False
+    except UnsupportedError:
+        return "this release of transformers offers no way to see it"
+    except LayerError:
+        return "its blocks were not found"
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+        return f"looking at it raises {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    if not seen:
+        return "it computes attention by itself, not through the attention interface of transformers"
+    if len(seen) != blocks:
+        return f"{len(seen)} attention layers ran in its {blocks} blocks, and one in each was expected"
+    if not agree(plain, observed, rounding(model.model)):
+        return "its logits change when attention is computed from weights, so that more goes in than weights and values"
+    return ""

@@ -9,6 +9,7 @@ import torch
 from interp_core.errors import InputError
 from interp_core.model._hooks import at_rest, module_at, stack_of
 from interp_core.model._injection import EncoderDecoderInjection, OutputInjection
+from interp_core.model._locks import lock_of
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -21,7 +22,6 @@ class Embeddings:
 
     Args:
         model: the Hugging Face model.
-        lock: held during each call.
 
     Attributes:
         paths: the module of the embeddings, or those of encoder and decoder, which may be the same.
@@ -30,8 +30,8 @@ class Embeddings:
         InputError: the model does not name its embeddings.
     """
 
-    def __init__(self, model: nn.Module, lock: Any) -> None:
-        self.model, self.lock = model, lock
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
         owners: list[Any] = [model]
         if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
             owners = [stack_of(model, "encoder"), stack_of(model, "decoder")]
@@ -43,9 +43,33 @@ class Embeddings:
         return module_at(self.model, self.paths[0])
 
     @property
+    def lock(self) -> Any:
+        """Held during each pass. It goes by the embeddings, which all heads and wrappers around one body share."""
+        return lock_of(self.module)
+
+    @property
     def count(self) -> int:
         """The number of ids."""
         return len(self.module.get_parameter("weight"))
+
+    def check(self, ids: Int[Tensor, "*p t"], source: int = 0) -> None:
+        """Refuse ids that have no embedding.
+
+        Args:
+            ids: the token ids.
+            source: the number of them that the encoder reads; 0 without a decoder.
+
+        Raises:
+            InputError: an id is beyond the table that it is looked up in.
+        """
+        border = source or ids.shape[-1]
+        for path, part in ((self.paths[0], ids[..., :border]), (self.paths[-1], ids[..., border:])):
+            count = len(module_at(self.model, path).get_parameter("weight"))
+            if part.numel() and int(part.max()) >= count:
+                raise InputError(
+                    f"the tokenizer gives id {int(part.max())}, but the model has {count} embeddings; load "
+                    "the tokenizer of this model, or resize the model's embeddings for tokens that were added."
+                )
 
     def __call__(self, ids: Int[Tensor, " t"], source: int = 0) -> Float[Tensor, "t d"]:
         """The embeddings of ids, in at least 32 bits, on the model's device.
@@ -53,7 +77,11 @@ class Embeddings:
         Args:
             ids: the token ids.
             source: the number of them that the encoder reads; 0 without a decoder.
+
+        Raises:
+            InputError: an id is beyond the table that it is looked up in.
         """
+        self.check(ids, source)
         border = source or len(ids)
         parts = [p for p in (ids[:border], ids[border:]) if len(p)]
         modules = [module_at(self.model, path) for path in (self.paths[0], self.paths[-1])]
@@ -92,7 +120,16 @@ class Embeddings:
         try:
             module = owner.get_input_embeddings()
         except (AttributeError, NotImplementedError) as error:
-            raise InputError(f"{named} does not name its embeddings (get_input_embeddings).") from error
+            inner = getattr(self.model, "module", None)
+            what = (
+                "pass the model that it wraps, its .module"
+                if isinstance(inner, nn.Module)
+                else (
+                    "add def get_input_embeddings(self), which returns the module that maps ids to vectors; see "
+                    "docs/own-model.md"
+                )
+            )
+            raise InputError(f"{named} does not name its embeddings (get_input_embeddings); {what}.") from error
         path: str | None = next((name for name, m in self.model.named_modules() if m is module), None)
         if path is None:
             raise InputError(f"{named}.get_input_embeddings() is not one of its modules.")

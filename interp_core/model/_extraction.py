@@ -16,7 +16,7 @@ from interp_core.model._forward import BatchRunner
 from interp_core.model._layer import Layer
 from interp_core.model._requests import ModelRequest, whole_text
 from interp_core.results import Cost, made_by
-from interp_core.text import DividedText, Granularity, Item, batched_by_size, divide, one_by_one, with_labels
+from interp_core.text import DividedText, Granularity, Item, Text, batched_by_size, divide, one_by_one, with_labels
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -26,7 +26,7 @@ TEXTS_A_SHARD, NUMBERS_A_SHARD = 1024, 2**24  # of a shard, 64 MB; its last text
 
 def read(
     layers: Sequence[Layer],
-    texts: Iterable[str],
+    texts: Text | Iterable[Text],
     folders: Sequence[str | Path | None],
     *,
     granularity: Granularity,
@@ -183,12 +183,12 @@ class _Reader:
             raise ModelError(f"{layer.path!r} holds NaN or infinity for this corpus.{layer.model.non_finite()}")
         return values
 
-    def _spans(self, text: str) -> tuple[tuple[int, int], ...] | None:
+    def _spans(self, text: Text) -> tuple[tuple[int, int], ...] | None:
         if not callable(self.granularity):
             return None
         return tuple((unit.start, unit.stop) for unit in self._encoded(text).units)
 
-    def _encoded(self, text: str) -> DividedText:
+    def _encoded(self, text: Text) -> DividedText:
         return divide(self.layers[0].model.encoder(text), self.granularity)
 
     @property

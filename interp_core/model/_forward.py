@@ -6,24 +6,29 @@ the budget is halved and the batch is tried again. The outputs do not depend on 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import torch
 from interp_core.errors import LayerError, ModelError, UnsupportedError
-from interp_core.model._hooks import Tap, at_rest, taps
+from interp_core.model._gradient_flow import check_gradients
+from interp_core.model._hooks import at_rest, taps
 from interp_core.model._logits_to_scores import logits_of
+from interp_core.model._own_positions import own_positions
 from interp_core.model._requests import (
     GeneratorRows,
     ModelOutput,
     ModelRequest,
+    PaddedBatch,
     TextRows,
     collected,
     padded,
     repeated_positions,
 )
+from interp_core.model._trial import Sharing, trial_of
 from interp_core.model._wrapped_model import WrappedModel
 from interp_core.results import Cost
 from torch import Tensor
@@ -106,14 +111,17 @@ class BatchRunner:
             ModelError: scores are NaN or infinite, or a single row does not fit into memory.
             LayerError: a module that is read did not run, ran twice, or has no state for each token.
             InputError: an id is out of range for the embeddings of the model.
-            UnsupportedError: positions are read of a model that does not name its vocabulary head.
+            UnsupportedError: scores are asked of a model that gives no logits, positions are read of a model that does
+                not name its vocabulary head, or gradients are requested of a model that they do not pass through.
         """
         outputs: list[dict[int, tuple[Tensor | None, ...]]] = [{} for _ in requests]
+        if any(r.gradients for r in requests):
+            self.check_gradients()
         for route in dict.fromkeys(r.route for r in requests):
             todo = self._rows(requests, route)
-            alone = not requests[todo[0][0]].stop and self.model.one_row_a_pass if todo else False
+            sharing = trial_of(self.model).sharing(requests[todo[0][0]].stop) if len(todo) > 1 else "single"
             while todo:
-                batch, todo = self._fill(todo, alone)
+                batch, todo = self._fill(todo, sharing)
                 try:
                     results = self._pass(requests, batch)
                 except (torch.OutOfMemoryError, RuntimeError) as error:
@@ -124,6 +132,27 @@ class BatchRunner:
                 for (which, row, _), result in zip(batch, results, strict=True):
                     outputs[which][row] = result
         return [collected(output) for output in outputs]
+
+    def check_gradients(self) -> None:
+        """Refuse a model that gradients do not pass through; tried once.
+
+        Raises:
+            UnsupportedError: the output of a module depends on its input, and has no gradient with respect to it.
+        """
+        check_gradients(self.model)
+
+    def rows_a_pass(self, tokens: int) -> int:
+        """The most rows of one length in a batch.
+
+        Args:
+            tokens: the length.
+
+        Returns:
+            At least 1; 1 for a model whose rows may not share a pass.
+        """
+        if trial_of(self.model).logits == "single":
+            return 1
+        return max(1, self.budget // max(1, tokens))
 
     def forward(self, rows: Sequence[TextRows], request: ModelRequest) -> ForwardPass:
         """One pass over the rows of one or several texts, padded to the longest.
@@ -153,9 +182,9 @@ class BatchRunner:
             seen = stack.enter_context(taps(self.model.model, request.paths, stop=request.stop))
             if batch.values is not None and request.injection is not None:
                 entered = stack.enter_context(request.injection.open(batch.values))
-            stack.enter_context(self._only_positions(rows))
+            gathering = stack.enter_context(self._only_positions(rows, batch))
             output = self.model.run(batch)
-        if isinstance(entered, Tap):
+        if entered is not None:
             entered.read()  # raises if the module never ran, since then no values entered
         self.cost.forwards += 1
         self.cost.rows += len(batch.ids)
@@ -166,8 +195,22 @@ class BatchRunner:
             raise LayerError(
                 f"{', '.join(request.paths)} belong to both encoder and decoder; read the two in separate runs."
             )
-        hidden = torch.cat([one.read() for one in seen], dim=-1) if seen else None
-        return ForwardPass(output, logits_of(output, batch.attention), hidden, mask)
+        length = mask.shape[1]
+        own = [own_positions(self.model, one.read(), length, f"layer {one.path!r}") for one in seen]
+        hidden = torch.cat(own, dim=-1) if seen else None
+        return ForwardPass(output, self._logits(output, batch, gathering), hidden, mask)
+
+    def _logits(self, output: Any, batch: PaddedBatch, gathering: _Gathering | None) -> Tensor | None:
+        """The logits at the positions that are read, else at all tokens, or of the whole row."""
+        logits = logits_of(output)
+        if logits is None or logits.ndim == 2 or (gathering is not None and gathering.picked):
+            return logits
+        mask = batch.seen_by("target")
+        span = "start_logits" in output
+        logits = own_positions(self.model, logits, mask.shape[1], "the head", dim=2 if span else 1)
+        if span:
+            return logits.masked_fill(~mask.to(logits.device)[:, None], -torch.inf)
+        return logits if gathering is None else gathering.pick(logits)
 
     def _rows(self, requests: Sequence[ModelRequest], route: Any) -> list[tuple[int, int, int]]:
         rows = [
@@ -178,9 +221,13 @@ class BatchRunner:
         ]
         return sorted(rows, key=lambda r: (-r[2], r[0], r[1]))
 
-    def _fill(self, todo: list[tuple[int, int, int]], alone: bool) -> tuple[list[Any], list[Any]]:
-        longest = max(1, todo[0][2])
-        count = 1 if alone else max(1, self.budget // longest)
+    def _fill(self, todo: list[tuple[int, int, int]], sharing: Sharing) -> tuple[list[Any], list[Any]]:
+        first, _, longest = todo[0]
+        count = 1 if sharing == "single" else max(1, self.budget // max(1, longest))
+        if sharing == "equal-length":  # of two stacks each would have to be as long, which rows of one text are
+            two_stacks = self.model.encoder.start_id is not None
+            alike = (row[2] == longest and (not two_stacks or row[0] == first) for row in todo[:count])
+            count = sum(takewhile(bool, alike))
         return todo[:count], todo[count:]
 
     def _smaller(self, batch: list[Any], todo: list[Any], error: Exception) -> list[Any]:
@@ -203,7 +250,8 @@ class BatchRunner:
         with torch.inference_mode(False), torch.set_grad_enabled(first.gradients):
             rows = [requests[which].build(torch.tensor(numbers)) for which, numbers in pieces.items()]
             forward_pass = self.forward(rows, first)
-            logits = None if first.stop else forward_pass.logits_or_none
+            asked = not first.stop and any(request.readout for request in sharing)
+            logits = forward_pass.logits if asked else None if first.stop else forward_pass.logits_or_none
             parts = None if logits is None else logits.split([len(r.ids) for r in rows])
             scores = self._scores(sharing, parts) if parts is not None else None
             gradients = self._gradients(rows, scores) if scores and first.gradients else None
@@ -241,6 +289,11 @@ class BatchRunner:
         for k in range(targets):
             having = [i for i, score in enumerate(scores) if score.shape[1] > k]
             total = torch.stack([scores[i][:, k].sum() for i in having]).sum()
+            if not total.requires_grad:
+                raise UnsupportedError(
+                    f"target {k} has no gradient: its score does not depend on the features in a way that can be "
+                    "differentiated. Use a method that needs only scores."
+                )
             inputs = [leaf for i in having if (leaf := leaves[i]) is not None]
             gradients = torch.autograd.grad(total, inputs, retain_graph=k + 1 < targets, allow_unused=True)
             self.cost.backwards += 1
@@ -248,28 +301,58 @@ class BatchRunner:
                 columns[i].append(torch.zeros_like(leaf) if gradient is None else gradient)
         return [torch.stack(column, dim=1) for column in columns]
 
-    def _only_positions(self, rows: Sequence[TextRows]) -> AbstractContextManager[Any]:
+    def _only_positions(
+        self, rows: Sequence[TextRows], batch: PaddedBatch
+    ) -> AbstractContextManager[_Gathering | None]:
         """Passes the vocabulary head only the positions whose logits are read, not the whole sequence."""
         generated = [r for r in rows if isinstance(r, GeneratorRows)]
         if not generated:
             return nullcontext()
         count = max(len(r.positions) for r in generated)
         index = torch.cat([repeated_positions(r, count) for r in generated])
-        return _gathering(self.model.model.get_output_embeddings(), index)
+        length = batch.seen_by("target").shape[1]
+        return _gathered(self.model.model.get_output_embeddings(), _Gathering(self.model, index, length))
 
 
-def _gathering(head: Any, index: Tensor) -> AbstractContextManager[Any]:
+@dataclass(eq=False)
+class _Gathering:
+    """Picks the positions that are read: before the vocabulary head, or behind it where the model does not call it.
+
+    Attributes:
+        model: the model.
+        index: the positions (p, m).
+        length: the number of tokens of each row, padding included.
+        picked: whether the head was given these positions alone.
+    """
+
+    model: WrappedModel
+    index: Tensor
+    length: int
+    picked: bool = False
+
+    def before(self, _module: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        states = inputs[0] if inputs else None
+        if not isinstance(states, Tensor) or states.ndim != 3 or len(states) != len(self.index):
+            return None
+        if states.shape[1] < self.length:
+            return None
+        self.picked = True
+        return (self.pick(own_positions(self.model, states, self.length, "the head")), *inputs[1:])
+
+    def pick(self, values: Tensor) -> Tensor:
+        """Of values (p, t, …) at each token those at the positions."""
+        return values.gather(1, self.index.to(values.device)[:, :, None].expand(-1, -1, values.shape[-1]))
+
+
+@contextmanager
+def _gathered(head: Any, gathering: _Gathering) -> Iterator[_Gathering]:
     if head is None:
         raise UnsupportedError("this model does not name its vocabulary head: get_output_embeddings() returned None.")
-
-    def pick(_module: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        states = inputs[0]
-        where = index.to(states.device)[:, :, None].expand(-1, -1, states.shape[-1])
-        return (states.gather(1, where), *inputs[1:])
-
-    stack = ExitStack()
-    stack.callback(head.register_forward_pre_hook(pick).remove)
-    return stack
+    hook = head.register_forward_pre_hook(gathering.before)
+    try:
+        yield gathering
+    finally:
+        hook.remove()
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -25,16 +25,17 @@ def head_of(output: Any, logits: Tensor | None, model: Any, is_causal: Any) -> H
     """
     if logits is None or logits.ndim not in (2, 3):
         return "other"
-    if "start_logits" in output:
+    config = getattr(model, "config", None)
+    if hasattr(output, "get") and "start_logits" in output:
         return "span"
     if logits.ndim == 2:
-        problem = getattr(model.config, "problem_type", None)
+        problem = getattr(config, "problem_type", None)
         if problem == "multi_label_classification":
             return "multi-label"
         return "regression" if problem == "regression" or logits.shape[-1] == 1 else "single-label"
     vocabulary = getattr(model, "get_output_embeddings", lambda: None)()
     if vocabulary is None:
         return "tokens"
-    if getattr(model.config, "is_encoder_decoder", False):
+    if getattr(config, "is_encoder_decoder", False):
         return "encoder-decoder"
     return "causal" if is_causal() else "masked"

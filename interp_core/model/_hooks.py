@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from interp_core.errors import LayerError
+from interp_core.model._module_state import ModuleState
 from torch import Tensor, nn
 
 Replacement = Tensor | Callable[[Tensor], Tensor]
@@ -131,6 +132,11 @@ def tap(
             )
         value = hidden_of(output, path, hidden)
         replacement = replace(value) if callable(replace) else replace
+        if replacement is not None and replacement.shape != value.shape:
+            raise LayerError(
+                f"layer {path!r} gives {tuple(value.shape)}, and {tuple(replacement.shape)} would replace it: this "
+                "model lays tokens out in another way, or adds some (prompt tuning), and cannot be resumed there."
+            )
         seen.value = value if replacement is None else replacement.to(value)
         if stop() if callable(stop) else stop:
             raise signal
@@ -214,7 +220,10 @@ def stack_of(model: Any, which: str) -> Any:
 
 @contextmanager
 def at_rest(model: nn.Module) -> Iterator[None]:
-    """A context in which the model is in evaluation mode with frozen weights. Every flag is restored at its end.
+    """A context in which the model is in evaluation mode with frozen weights.
+
+    At its end every flag is as it was, and so is whatever the modules set on themselves meanwhile: some models switch
+    themselves to another attention for good once they see a short text.
 
     Args:
         model: the model.
@@ -231,16 +240,15 @@ def at_rest(model: nn.Module) -> Iterator[None]:
         >>> layer.training, layer.weight.requires_grad
         (True, True)
     """
-    training = [module for module in model.modules() if module.training]
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    state = ModuleState(model)
+    trained = [parameter for parameter in state.parameters if parameter.requires_grad]
     try:
-        for module in training:
-            module.training = False
+        for module in state.modules:
+            vars(module)["training"] = False  # __setattr__ of a module is slow
         for parameter in trained:
             parameter.requires_grad_(False)
         yield
     finally:
-        for module in training:
-            module.training = True
+        state.restore()
         for parameter in trained:
             parameter.requires_grad_(True)

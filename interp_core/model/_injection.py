@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -60,9 +60,9 @@ class EncoderDecoderInjection:
         return self.paths[0]
 
     @contextmanager
-    def open(self, values: Tensor) -> Iterator[None]:
+    def open(self, values: Tensor) -> Iterator[Tap]:
         """A context in which one pass continues from these values (p, t, d): the source, then the decoder's tokens."""
-        caller, calls = threading.get_ident(), [0]
+        caller, calls, entered = threading.get_ident(), [0], Tap(self.paths[0])
 
         def enter(side: int | None, output: Tensor) -> Tensor:
             if threading.get_ident() != caller:
@@ -70,6 +70,8 @@ class EncoderDecoderInjection:
             which = calls[0] if side is None else side
             calls[0] += 1
             length = output.shape[1]
+            if which == 0:
+                entered.value = output
             return (values[:, :length] if which == 0 else values[:, -length:]).to(output)
 
         with ExitStack() as stack:
@@ -80,7 +82,7 @@ class EncoderDecoderInjection:
                     lambda _m, _i, out, number=number: enter(number, out)
                 )
                 stack.callback(hook.remove)
-            yield
+            yield entered
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,32 +99,30 @@ class BypassInjection:
     modules: tuple[nn.Module, ...]
     outputs: tuple[Any, ...]
 
-    def open(self, values: Tensor) -> AbstractContextManager[None]:
+    @contextmanager
+    def open(self, values: Tensor) -> Iterator[Tap]:
         """A context in which one pass continues from these values (p, t, d)."""
-        return passing_through(self.modules, self.outputs, values)
+        entered = Tap(self.path)
+        with ExitStack() as stack:
+            for module, output in zip(self.modules, self.outputs, strict=True):
+                stack.callback(_restore, module, module.__dict__.get("forward"))
+                seen = entered if module is self.modules[-1] else Tap(self.path)
+                module.forward = _returning(module.forward, output, values, seen)
+            yield entered
 
 
-@contextmanager
-def passing_through(modules: Sequence[nn.Module], outputs: Sequence[Any], value: Tensor) -> Iterator[None]:
-    """A context in which these modules return `value` (p, t, d) instead of computing.
-
-    Args:
-        modules: the modules.
-        outputs: a sample output of each, to copy its form.
-        value: the tensor in their outputs.
-    """
-    with ExitStack() as stack:
-        for module, output in zip(modules, outputs, strict=True):
-            stack.callback(_restore, module, module.__dict__.get("forward"))
-            module.forward = _returning(module.forward, output, value)
-        yield
-
-
-def _returning(forward: Callable[..., Any], output: Any, value: Tensor) -> Callable[..., Any]:
-    """A forward that returns `value` in the form of `output` on this thread, and computes on others."""
+def _returning(forward: Callable[..., Any], output: Any, value: Tensor, seen: Tap) -> Callable[..., Any]:
+    """A forward that returns `value` in the form of `output` on this thread and notes it, and computes on others."""
     first = output[0] if isinstance(output, tuple | list) else output
     result, caller = repack(output, value.to(first)), threading.get_ident()
-    return lambda *args, **kwargs: result if threading.get_ident() == caller else forward(*args, **kwargs)
+
+    def give(*args: Any, **kwargs: Any) -> Any:
+        if threading.get_ident() != caller:
+            return forward(*args, **kwargs)
+        seen.value = value
+        return result
+
+    return give
 
 
 def _restore(module: nn.Module, forward: Any) -> None:

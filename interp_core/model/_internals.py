@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from interp_core.errors import LayerError, UnsupportedError
-from interp_core.model._attention import SeesAttention, attending, attends, check_release
+from interp_core.model._attention import SeesAttention, attending, check_release, why_unseen
 from interp_core.model._forward import BatchRunner
 from interp_core.model._hooks import tap
 from interp_core.model._logits_to_scores import Readout
@@ -63,12 +63,13 @@ class Internals:
 
     def alone(self) -> AbstractContextManager[Any]:
         """A context in which no other text runs through the model."""
-        return self.batch_runner.model.lock
+        lock: AbstractContextManager[Any] = self.batch_runner.model.lock
+        return lock
 
     @property
     def rows_a_pass(self) -> int:
         """How many rows of this text fill one batch; at least 1."""
-        return max(1, self.batch_runner.budget // len(self.encoded))
+        return self.batch_runner.rows_a_pass(len(self.encoded))
 
     @property
     def read_at(self) -> Float[Tensor, "k t"]:
@@ -81,7 +82,7 @@ class Internals:
             else:
                 places = [position - self.readout.before for position in target.positions]
             places = places or _read_by_head(model, t)
-            rows.append(torch.bincount(torch.tensor(places), minlength=t) / len(places))
+            rows.append(torch.bincount(torch.tensor(places), minlength=t).float() / len(places))
         return torch.stack(rows)
 
     def run(
@@ -100,6 +101,7 @@ class Internals:
 
         Raises:
             UnsupportedError: the features are not those of tokens, or attention cannot be observed in this model.
+            LayerError: a block did not run.
         """
         model = self.batch_runner.model
         if self.injection is not model.embeddings.injection:
@@ -109,25 +111,44 @@ class Internals:
             )
         if attention is not None:
             check_release()
-        if attention is not None and not attends(model):
+        if attention is not None and (why := why_unseen(model)):
             raise UnsupportedError(
-                f"the attention of {model.name} cannot be seen (it has two stacks, or its own kind of attention); use "
-                "a method that needs only scores or gradients."
+                f"the attention of {model.name} cannot be seen: {why}. Use a method that needs only scores or "
+                "gradients."
             )
         mask = torch.ones(rows, len(self.encoded), dtype=torch.bool)
         copies: TextRows = text_rows(self.encoded, mask)
         if self.readout.gathers:
             copies = GeneratorRows(**vars(copies), positions=self.readout.positions)
         request = ModelRequest(torch.full((rows,), len(self.encoded)), lambda _: copies, self.readout)
+        see, replace = _watched(self.batch_runner, attention), _watched(self.batch_runner, block)
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.enable_grad())
             stack.enter_context(model.lock)
             if attention is not None:
-                stack.enter_context(attending(attention))
-            for number, path in enumerate(model.blocks if block is not None else ()):
-                stack.enter_context(tap(model.model, path, replace=_numbered(block, number)))
-            return self.readout(self.batch_runner.forward([copies], request).logits)
+                stack.enter_context(attending(see))
+            seen = [
+                stack.enter_context(tap(model.model, path, replace=_numbered(replace, number)))
+                for number, path in enumerate(model.blocks if block is not None else ())
+            ]
+            scores = self.readout(self.batch_runner.forward([copies], request).logits)
+            for one in seen:
+                one.read()  # raises if the block did not run
+            return scores
+
+
+def _watched(batch_runner: BatchRunner, callback: Any) -> Any:
+    """A callback that has it checked that gradients pass, as soon as it returns what some are wanted of."""
+
+    def see(*given: Any) -> Any:
+        replacements = callback(*given)
+        wanted = replacements if isinstance(replacements, tuple) else (replacements,)
+        if any(isinstance(one, Tensor) and one.is_leaf and one.requires_grad for one in wanted):
+            batch_runner.check_gradients()
+        return replacements
+
+    return None if callback is None else see
 
 
 def _numbered(block: Any, number: int) -> Callable[[Tensor], Tensor]:

@@ -13,6 +13,7 @@ from interp_core.model._layer_capabilities import LayerCapabilities
 from interp_core.model._logits_to_scores import predicted
 from interp_core.model._read_position import head_reads_one_row, read_position
 from interp_core.model._requests import Injection, ModelRequest, whole_text
+from interp_core.model._stream import SAID, role_in_stream
 from interp_core.model._wrapped_model import WrappedModel
 from interp_core.text import DividedText, Encoded, Granularity, pool
 from jaxtyping import Float, Int
@@ -118,6 +119,23 @@ class Layer:
         logits = [output.logits[0].float().cpu() for output in outputs]
         return [one[: len(e)] if one.ndim == 2 else one for one, e in zip(logits, encoded, strict=True)]
 
+    def describe(self) -> str:
+        """What the output of the layer is: the residual stream itself, or something that is added to it.
+
+        It is found by trying, since modules of the same name differ: the attention module of some architectures
+        includes the residual.
+
+        Returns:
+            One sentence.
+
+        Examples:
+            >>> from interp_core.testing import tiny_generator
+            >>> model = tiny_generator()
+            >>> print(model.split("transformer.h.0.mlp").describe())
+            transformer.h.0.mlp: its output is added to the residual stream, which goes on beside it.
+        """
+        return f"{self.path}: {SAID[role_in_stream(self.capabilities)]}."
+
     @property
     def injection(self) -> Injection:
         """Where states enter: above the skipped blocks if a trial shows equal outputs, else by replacing the output."""
@@ -135,6 +153,8 @@ class Layer:
     def position(self, length: int) -> int:
         """The token of a text that the classifier reads, or the class token if the model is not a classifier.
 
+        The first token of a causal model sees nothing but itself, so it is not a class token, whatever it is called.
+
         Args:
             length: the number of tokens of the text.
 
@@ -146,19 +166,47 @@ class Layer:
         """
         if self.model.labels:
             return self._read_position % length
+        if self.model.head == "causal":
+            raise LayerError(
+                f"{self.model.name} has no class token: the first token of a generator sees nothing but itself. Use "
+                "granularity 'last', the token from which it goes on."
+            )
         if self.model.encoder.cls_position is None:
             raise LayerError(f"{self.model.name} has no class token for granularity 'cls'; use 'sample' instead.")
         return self.model.encoder.cls_position % length
 
-    def row_of(self, encoded: DividedText, granularity: str) -> Int[Tensor, " t"]:
-        """The row, among those of this text, that each token belongs to; -1 for none.
+    def reads_at(self, encoded: DividedText, granularity: Granularity) -> int | None:
+        """The single token that a row stands for: for `"cls"` and `"last"`; None for rows that are means.
+
+        Args:
+            encoded: the text.
+            granularity: what rows stand for.
+
+        Returns:
+            The position of the token, from the start.
 
         Raises:
             LayerError: granularity is `"cls"`, and there is no single position to read; see `position`.
         """
         if granularity == "cls":
-            return torch.full((len(encoded),), -1).index_fill_(0, torch.tensor([self.position(len(encoded))]), 0)
-        return encoded.unit_of
+            return self.position(len(encoded))
+        return encoded.last if granularity == "last" else None
+
+    def row_of(self, encoded: DividedText, granularity: str) -> Int[Tensor, " s"]:
+        """The row, among those of this text, that each token belongs to; -1 for none.
+
+        Args:
+            encoded: the text; at a layer of an encoder-decoder model only the s tokens of this side have a row.
+            granularity: what rows stand for.
+
+        Raises:
+            LayerError: granularity is `"cls"`, and there is no single position to read; see `position`.
+        """
+        at, row_of = self.reads_at(encoded, granularity), encoded.unit_of
+        if at is not None:
+            row_of = torch.full((len(encoded),), -1).index_fill_(0, torch.tensor([at]), 0)
+        side = self.model.side_of(self.path) if encoded.source else "both"
+        return row_of[encoded.source :] if side == "target" else row_of[: encoded.source if side == "source" else None]
 
     def predicted(self, logits: Float[Tensor, " v"]) -> Tensor:
         """The class that the model predicts, as a scalar; for a multi-label head True for each class that it assigns.
@@ -182,12 +230,13 @@ class Layer:
         Args:
             encoded: the text with its units.
             hidden: the states of its tokens.
-            granularity: `"cls"` for the row that the classifier reads, in the type of `hidden`; any other for the mean
+            granularity: `"cls"` and `"last"` for the row of one token, in the type of `hidden`; any other for the mean
                 over the tokens of each unit, in float32.
 
         Raises:
             LayerError: granularity is `"cls"`, and there is no single position to read; see `position`.
         """
-        if granularity == "cls":
-            return hidden[self.position(len(encoded))][None]
+        at = self.reads_at(encoded, granularity)
+        if at is not None:
+            return hidden[at][None]
         return pool(hidden.float(), encoded.unit_of.to(hidden.device), len(encoded.units))

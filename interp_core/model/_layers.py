@@ -11,7 +11,7 @@ from interp_core.activations import Activations
 from interp_core.model._extraction import read
 from interp_core.model._split import SplitModel
 from interp_core.plugin import named_options
-from interp_core.text import Granularity
+from interp_core.text import Granularity, Text
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Layers:
     @named_options
     def activations(
         self,
-        texts: Iterable[str],
+        texts: Text | Iterable[Text],
         *,
         granularity: Granularity = "token",
         to: str | Path | None = None,
@@ -50,9 +50,10 @@ class Layers:
         Passes stop at the last of the layers, unless predictions are requested.
 
         Args:
-            texts: the corpus: a list, an iterator, or a column of a `datasets.Dataset`.
+            texts: the corpus: a list, an iterator, or a column of a `datasets.Dataset`. A text is a string, a pair of
+                strings or a chat, as in `attribute`.
             granularity: the units that rows stand for. A row is the mean over the tokens of a unit; for `"cls"` it is
-                the position that the classifier reads.
+                the position that the classifier reads, for `"last"` the last token, from which a generator goes on.
             to: a folder that rows are written to as they are read, instead of memory, with a store for each layer. The
                 same call resumes an interrupted run from its last complete shard.
             predictions: also keep the class that the model predicts for each text, for a multi-label head its classes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int = DEFAUL
     """Load a model and its tokenizer from a folder or hub id.
 
     Args:
-        path: a local folder or a hub id.
+        path: a local folder or a hub id. A name whose first part is a folder here is taken for a local one, unless an
+            option for the hub is given, such as `revision`.
         task: `"auto"` for the class that the model's config names, or the end of the name of the `AutoModelFor…` class
             to load with, such as `"SequenceClassification"`.
         tokens_per_batch: the most tokens in one pass, see `TextModel`.
@@ -46,11 +48,9 @@ def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int = DEFAUL
     """
     import transformers
 
-    looks_local = Path(path).is_absolute() or len(Path(path).parts) > 2 or str(path).startswith(".")
-    if looks_local and not Path(path).is_dir():
-        raise InputError(f"{str(path)!r} is not a folder with a model.")
+    shared = {key: value for key, value in options.items() if key in _HUB_OPTIONS}
     try:
-        shared = {key: value for key, value in options.items() if key in _HUB_OPTIONS}
+        _check_place(path, shared)
         config = transformers.AutoConfig.from_pretrained(path, **shared)
         named = [
             *(getattr(config, "architectures", None) or ()),
@@ -66,9 +66,9 @@ def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int = DEFAUL
             )
         model = _loaded(model_class, path, options)
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, **shared)
+    except InputError:
+        raise
     except (OSError, ValueError, SafetensorError) as error:
-        if isinstance(error, InputError):
-            raise
         first = str(error).strip().split("\n")[0]
         raise InputError(f"no model could be loaded from {str(path)!r}: {first}") from error
     return TextModel(model.eval(), tokenizer, tokens_per_batch=tokens_per_batch)
@@ -91,3 +91,36 @@ def _loaded(model_class: Any, path: str | Path, options: dict[str, Any]) -> Any:
             f"load has no option {strange!r}, and neither has {model_class.__name__}.from_pretrained; options are "
             f"{', '.join(known)}, among others.{nearest(strange, known)}"
         ) from error
+
+
+def _check_place(path: str | Path, hub_options: dict[str, Any]) -> None:
+    """Refuse at once what is no folder and no model of the hub; transformers retries for half a minute.
+
+    Raises:
+        InputError: there is no such folder, and no such model on the hub that could be reached.
+        OSError: the hub refuses the model, or does not have it.
+    """
+    from transformers.utils.hub import has_file
+
+    place = Path(path)
+    if place.is_dir():
+        return
+    parts = place.parts
+    local = place.is_absolute() or len(parts) != 1 + ("/" in str(path)) or str(path)[:1] in (".", "~") or place.exists()
+    if local or (len(parts) == 2 and Path(parts[0]).is_dir() and not hub_options):
+        near = get_close_matches(place.name, _folders(place.parent), n=3)
+        there = f" Near: {', '.join(str(place.parent / name) for name in near)}." if near else ""
+        raise InputError(
+            f"{str(path)!r} is not a folder with a model.{there} For a model of the hub give its id, 'owner/name'; if "
+            "a folder here is called like its owner, add revision='main'."
+        )
+    told = {key: value for key, value in hub_options.items() if key not in ("subfolder", "trust_remote_code")}
+    if not has_file(str(path), f"{hub_options.get('subfolder') or '.'}/config.json".removeprefix("./"), **told):
+        raise InputError(
+            f"no model could be loaded from {str(path)!r}: it is not a folder here, and neither the hub, if it can be "
+            "reached, nor the cache of its models has it. Check the spelling; a hub id is 'owner/name'."
+        )
+
+
+def _folders(parent: Path) -> list[str]:
+    return [one.name for one in parent.iterdir() if one.is_dir()] if parent.is_dir() else []

@@ -258,11 +258,16 @@ def predicted(logits: Float[Tensor, " v"] | None, head: Head) -> list[int]:
 def logits_of(output: Any, attention: Bool[Tensor, "p t"] | None = None) -> Tensor | None:
     """The logits in a model's output: (p, v), or (p, m, v) for a prediction at each token; None if there are none.
 
-    For extractive question answering they are (p, 2, t), start and stop over the tokens; tokens that `attention` (p, t)
-    hides have -inf.
+    A module of one's own may return them as they are, as the first of a tuple, or by the name `logits` in a dictionary
+    or as an attribute. For extractive question answering they are (p, 2, t), start and stop over the tokens; tokens
+    that `attention` (p, t) hides have -inf.
     """
+    if isinstance(output, Tensor):
+        return output
     if not hasattr(output, "get"):
-        return None
+        first = output[0] if isinstance(output, tuple | list) and output else None
+        named = getattr(output, "logits", first)
+        return named if isinstance(named, Tensor) else None
     start, stop = output.get("start_logits"), output.get("end_logits")
     if isinstance(start, Tensor) and isinstance(stop, Tensor):
         both = torch.stack([start, stop], dim=1)

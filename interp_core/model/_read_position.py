@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from interp_core.errors import LayerError
 from interp_core.model._heads import CLASSIFIERS
 from interp_core.model._injection import BypassInjection
-from interp_core.model._layer_capabilities import LayerCapabilities, close
+from interp_core.model._layer_capabilities import LayerCapabilities
+from interp_core.model._rounding import agree, rounding
 from interp_core.model._wrapped_model import WrappedModel
 
 
@@ -32,18 +32,18 @@ def head_reads_one_row(layer: LayerCapabilities) -> bool:
         return False
     whole = layer.logits_from(ids, states)
     alone = layer.logits_from(ids[:, at : at + 1], states[:, at : at + 1])
-    return torch.allclose(whole, alone, atol=1e-5, rtol=1e-4)
+    return agree(whole, alone, rounding(layer.model.model))
 
 
 def _read_position(layer: LayerCapabilities) -> int:
     """The only position at which the states of a layer change the logits."""
     ids, states = layer.random_states()
-    plain = layer.logits_from(ids, states)
+    plain, share = layer.logits_from(ids, states), rounding(layer.model.model, 1)
     moved = []
     for i in range(ids.shape[1]):
         other = states.clone()
         other[:, i] += 1 + states[:, i].flip(-1)
-        moved += [] if close(layer.logits_from(ids, other), plain) else [i]
+        moved += [] if agree(layer.logits_from(ids, other), plain, share) else [i]
     if len(moved) != 1:
         raise LayerError(
             f"the head of {layer.model.name} reads {len(moved)} of {ids.shape[1]} positions, not one; "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
 from interp_core.errors import InterpError
@@ -16,6 +17,7 @@ from interp_core.model._requests import ModelOutput, ModelRequest
 
 T = TypeVar("T")
 Run = Callable[[Sequence[ModelRequest]], list[ModelOutput]]
+_number_of_job: ContextVar[int] = ContextVar("number of job", default=0)
 
 
 class _ClosedError(InterpError):
@@ -24,6 +26,9 @@ class _ClosedError(InterpError):
 
 class RequestBatcher:
     """Collects the requests of several threads and runs them together.
+
+    Which requests run together, and in which order, depends on the jobs alone and not on which thread was faster, so
+    that a repeated run gives the same bits. Jobs see the context variables of the caller.
 
     Args:
         run: runs the requests that are waiting and returns one output for each, such as `BatchRunner.run`.
@@ -49,7 +54,7 @@ class RequestBatcher:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._turn = threading.Condition()
-        self._waiting: list[tuple[ModelRequest, list[Any]]] = []
+        self._waiting: list[tuple[int, ModelRequest, list[Any]]] = []
         self._busy = 0
         self._closed = False
 
@@ -67,7 +72,7 @@ class RequestBatcher:
         """
         slot: list[Any] = []
         with self._turn:
-            self._waiting.append((request, slot))
+            self._waiting.append((_number_of_job.get(), request, slot))
             self._busy -= 1
             self._turn.notify_all()
             self._turn.wait_for(lambda: slot or self._closed)
@@ -99,13 +104,16 @@ class RequestBatcher:
                     while started < len(queue) and started - finished < width:
                         self._start(pool, started, queue[started], results)
                         started += 1
-                    self._run_waiting()
+                    self._wait()
+                    before = finished
                     while finished in results:
                         result = results.pop(finished)
                         finished += 1
                         if isinstance(result, BaseException):
                             raise result
                         yield result
+                    if finished == before or started == len(queue):  # else others can still join the waiting
+                        self._run_waiting()
             finally:
                 with self._turn:
                     self._closed = True
@@ -114,9 +122,10 @@ class RequestBatcher:
     def _start(self, pool: ThreadPoolExecutor, number: int, job: Callable[[], T], results: dict[int, Any]) -> None:
         with self._turn:
             self._busy += 1
-        pool.submit(self._work, number, job, results)
+        pool.submit(copy_context().run, self._work, number, job, results)
 
     def _work(self, number: int, job: Callable[[], T], results: dict[int, Any]) -> None:
+        _number_of_job.set(number)
         try:
             result: Any = job()
         except BaseException as error:  # raised on the caller's thread
@@ -126,19 +135,30 @@ class RequestBatcher:
             self._busy -= 1
             self._turn.notify_all()
 
-    def _run_waiting(self) -> None:
-        """Wait until every job in flight is waiting or has ended, then run the requests of those that are waiting."""
+    def _wait(self) -> None:
+        """Wait until every job in flight is waiting or has ended."""
         with self._turn:
             self._turn.wait_for(lambda: self._busy == 0)
-            waiting, self._waiting = self._waiting, []
+
+    def _run_waiting(self) -> None:
+        """Run the requests that are waiting, in the order of their jobs."""
+        waiting, self._waiting = sorted(self._waiting, key=lambda one: one[0]), []
         if not waiting:
             return
         try:
-            outputs: Sequence[Any] = self._run([request for request, _ in waiting])
+            outputs: Sequence[Any] = self._run([request for _, request, _ in waiting])
+        except InterpError as error:  # whose fault it is shows when each is run alone
+            outputs = [error] if len(waiting) == 1 else [self._alone(request) for _, request, _ in waiting]
         except Exception as error:
             outputs = [error] * len(waiting)
         with self._turn:
-            for (_, slot), output in zip(waiting, outputs, strict=True):
+            for (_, _, slot), output in zip(waiting, outputs, strict=True):
                 slot.append(output)
             self._busy += len(waiting)
             self._turn.notify_all()
+
+    def _alone(self, request: ModelRequest) -> ModelOutput | InterpError:
+        try:
+            return self._run([request])[0]
+        except InterpError as error:
+            return error

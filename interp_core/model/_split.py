@@ -10,7 +10,7 @@ from interp_core.activations import Activations
 from interp_core.model._extraction import read
 from interp_core.model._layer import Layer
 from interp_core.plugin import named_options
-from interp_core.text import Granularity
+from interp_core.text import Granularity, Text
 
 
 class SplitModel(Layer):
@@ -35,7 +35,7 @@ class SplitModel(Layer):
     @named_options
     def activations(
         self,
-        texts: Iterable[str],
+        texts: Text | Iterable[Text],
         *,
         granularity: Granularity = "token",
         to: str | Path | None = None,
@@ -49,9 +49,10 @@ class SplitModel(Layer):
         Passes stop at the layer, unless predictions are requested.
 
         Args:
-            texts: the corpus: a list, an iterator, or a column of a `datasets.Dataset`.
+            texts: the corpus: a list, an iterator, or a column of a `datasets.Dataset`. A text is a string, a pair of
+                strings or a chat, as in `attribute`.
             granularity: the units that rows stand for. A row is the mean over the tokens of a unit; for `"cls"` it is
-                the position that the classifier reads.
+                the position that the classifier reads, for `"last"` the last token, from which a generator goes on.
             to: a folder that rows are written to as they are read, instead of memory. The same call resumes an
                 interrupted run from its last complete shard.
             predictions: also keep the class that the model predicts for each text, for a multi-label head its classes.

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from interp_core.errors import InputError
 from interp_core.model._attention import attends
+from interp_core.model._heads import Head
 from interp_core.model._layers import Layers
 from interp_core.model._read_position import read_position
 from interp_core.model._split import SplitModel
+from interp_core.model._trial import Sharing, trial_of
 from interp_core.model._wrapped_model import WrappedModel
 
 
@@ -14,8 +18,8 @@ class TextModel(WrappedModel):
     """A Hugging Face model with its tokenizer. Neither is changed: the tokenizer is copied, the model is only called.
 
     Args:
-        model: a Hugging Face model (any `nn.Module` with its call signature and a `config`).
-        tokenizer: its fast tokenizer.
+        model: a Hugging Face model, or any `nn.Module` that keeps the contract of docs/own-model.md.
+        tokenizer: its tokenizer.
         tokens_per_batch: the most tokens in one pass, padding included; halved for the rest of a run whenever memory
             runs out.
 
@@ -33,6 +37,13 @@ class TextModel(WrappedModel):
         ('bert.encoder.layer.0', 'bert.encoder.layer.1')
     """
 
+    @cached_property
+    def head(self) -> Head:
+        """The type of head, detected with a short text; what rows may share a pass is tried at the same time."""
+        head: Head = super().head
+        trial_of(self)
+        return head
+
     @property
     def read_position(self) -> int:
         """The only position of the last block that a classifier reads: 0, or negative, from the end.
@@ -41,6 +52,12 @@ class TextModel(WrappedModel):
             LayerError: the classifier reads several positions, or none.
         """
         return read_position(self)
+
+    @property
+    def sharing(self) -> Sharing:
+        """Which rows share a pass: `"padded"`, of any length; `"equal-length"`; or `"single"`, none. Tried once."""
+        self.head  # noqa: B018 - all trials are made together
+        return trial_of(self).sharing(stop=False)
 
     @property
     def attends(self) -> bool:
@@ -65,7 +82,7 @@ class TextModel(WrappedModel):
         """Several layers, to read their activations in one pass.
 
         Args:
-            *layers: each as in `split`; repeated ones count once.
+            *layers: each as in `split`, or one list of them; repeated ones count once.
 
         Returns:
             The layers.
@@ -74,6 +91,8 @@ class TextModel(WrappedModel):
             InputError: no layers were named.
             LayerError: there is no such layer, or the blocks of the model were not found.
         """
+        if len(layers) == 1 and isinstance(layers[0], list | tuple | range):
+            layers = tuple(layers[0])
         if not layers:
             raise InputError("no layers were named; give at least one, such as model.layers(2, -1).")
         return Layers(tuple(self.split(path) for path in dict.fromkeys(map(self.layer_path, layers))))

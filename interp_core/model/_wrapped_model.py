@@ -6,17 +6,17 @@ import copy
 import inspect
 from functools import cached_property
 from pathlib import Path
-from threading import RLock
 from typing import Any
 
 import torch
-from interp_core.errors import InputError, LayerError, ModelError
+from interp_core.errors import InputError, InterpError, LayerError
 from interp_core.model._embeddings import Embeddings
 from interp_core.model._encoder_decoder import model_inputs, side_of, start_id
 from interp_core.model._heads import CLASSIFIERS, Head, head_of
 from interp_core.model._hooks import at_rest, blocks_of, module_at
 from interp_core.model._logits_to_scores import logits_of
 from interp_core.model._requests import PaddedBatch, Side
+from interp_core.model._wrappings import check_weights, eagerly, uncallable, uncompiled
 from interp_core.text import Encoder, max_tokens
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -30,20 +30,20 @@ class WrappedModel:
     Neither is changed: the tokenizer is copied, the model is only called.
 
     Args:
-        model: a Hugging Face model (any `nn.Module` with its call signature and a `config`).
-        tokenizer: its fast tokenizer.
+        model: a Hugging Face model, or any `nn.Module` that keeps the contract of docs/own-model.md.
+        tokenizer: its tokenizer.
         tokens_per_batch: the most tokens in one pass, padding included; halved for the rest of a run whenever memory
             runs out.
 
     Attributes:
         tried: a cache for the results of trials of the model.
-        lock: held during each pass, so that threads take turns.
         embeddings: the token embeddings.
         encoder: turns a text into token ids with their characters.
         max_tokens: the most tokens that the model takes.
 
     Raises:
-        InputError: the tokenizer is slow, the model does not name its embeddings, or `tokens_per_batch` is below 1.
+        InputError: the tokenizer is none of transformers, the model does not name its embeddings, or
+            `tokens_per_batch` is below 1.
         ModelError: weights are on the `meta` device.
 
     Examples:
@@ -62,11 +62,9 @@ class WrappedModel:
             raise InputError(
                 f"the model is {type(model).__name__}; a Hugging Face model was expected, or interp.load(path)."
             )
-        if not getattr(tokenizer, "is_fast", False):
-            raise InputError(
-                f"{type(tokenizer).__name__} is not a fast tokenizer, so the characters of each token are unknown. "
-                "Load it with AutoTokenizer.from_pretrained(…, use_fast=True)."
-            )
+        model = uncompiled(model)
+        if not callable(tokenizer) or not hasattr(tokenizer, "convert_ids_to_tokens"):
+            raise InputError(f"the tokenizer is {type(tokenizer).__name__}; one of transformers was expected.")
         if tokens_per_batch < 1:
             raise InputError(f"tokens_per_batch is {tokens_per_batch}; at least 1 is needed.")
         self.model: Any = model
@@ -74,10 +72,8 @@ class WrappedModel:
         self.tokens_per_batch = tokens_per_batch
         self._width = 0
         self.tried: dict[str, Any] = {}
-        self.lock = RLock()  # one pass at a time, from any thread
-        self.embeddings = Embeddings(model, self.lock)
-        if any(p.is_meta for p in model.parameters()):
-            raise ModelError(f"weights of {type(model).__name__} are on the 'meta' device; load them first.")
+        self.embeddings = Embeddings(model)
+        check_weights(model)
         self.max_tokens = max_tokens(model, tokenizer)
         start = start_id(model, tokenizer) if len(self.embeddings.paths) > 1 else None
         self.encoder = Encoder(self.tokenizer, self.max_tokens, start)
@@ -86,9 +82,14 @@ class WrappedModel:
         return f"{type(self).__name__}({self.name}, {type(self.model).__name__}, {self.device})"
 
     @property
+    def lock(self) -> Any:
+        """Held during each pass, so that threads take turns, whichever wrapper of the model they ask."""
+        return self.embeddings.lock
+
+    @property
     def config(self) -> Any:
-        """The configuration of the Hugging Face model."""
-        return self.model.config
+        """The configuration of the model; of a module of one's own that has none, that of the first module in it."""
+        return next((m.config for m in self.model.modules() if getattr(m, "config", None) is not None), None)
 
     @property
     def name(self) -> str:
@@ -120,14 +121,26 @@ class WrappedModel:
         """The names of the classes; empty unless the model classifies texts or their tokens."""
         if self.head not in CLASSIFIERS | {"tokens"}:
             return ()
-        names = self.config.id2label
+        names = getattr(getattr(self.model, "config", None), "id2label", None) or {}
         return tuple(str(names.get(i, f"LABEL_{i}")) for i in range(self._width))
 
     @cached_property
     def head(self) -> Head:
         """The type of head, detected with a short text."""
-        output = self._try(self.some_ids())
+        ids = self.some_ids()
+        try:
+            output = self._try(ids)
+        except (TypeError, ValueError, RuntimeError, IndexError, AttributeError) as error:
+            if isinstance(error, InterpError):
+                raise
+            raise InputError(uncallable(self.model, ids.to(self.device), error)) from error
         logits = logits_of(output)
+        if logits is not None and logits.ndim not in (2, 3):
+            raise InputError(
+                f"{type(self.model).__name__} gives scores of shape {tuple(logits.shape)} for one text; (texts, "
+                "classes) or (texts, tokens, classes) was expected, for one score a text (texts, 1): return "
+                "scores[:, None]."
+            )
         self._width = 0 if logits is None else logits.shape[-1]
         return head_of(output, logits, self.model, self._is_causal)
 
@@ -174,19 +187,23 @@ class WrappedModel:
             InputError: an id is out of range for the embeddings.
         """
         ids, attention = batch.ids, batch.attention
-        count = len(self._embedding)
-        if int(ids.max()) >= count:
-            raise InputError(
-                f"the tokenizer gives id {int(ids.max())}, but the model has {count} embeddings; load the tokenizer of "
-                "this model."
-            )
+        self.embeddings.check(ids, batch.source)
         inputs = {"input_ids": ids, "attention_mask": attention.long()}
         if self.encoder.start_id is not None and (batch.source or self.model.get_output_embeddings() is not None):
             inputs = model_inputs(batch, self.encoder.start_id)
-        elif batch.types is not None and "token_type_ids" in self._accepts:
+        elif batch.types is not None and not self.tried.get("refuses token types"):
             inputs["token_type_ids"] = batch.types
-        extra = {"use_cache": False} if "use_cache" in self._accepts else {}
-        return self.model(**{name: v.to(self.device) for name, v in inputs.items()}, return_dict=True, **extra)
+        options = {"use_cache": False, "return_dict": True}
+        extra = {name: value for name, value in options.items() if name in self._accepts}
+        on_device = {name: v.to(self.device) for name, v in inputs.items()}
+        try:
+            with eagerly(self.model):
+                return self.model(**on_device, **extra)
+        except TypeError as error:  # before any module has run; a signature with **kwargs does not tell
+            if "token_type_ids" not in on_device or "'token_type_ids'" not in str(error):
+                raise
+        self.tried["refuses token types"] = True
+        return self.run(batch)
 
     def side_of(self, path: str) -> Side:
         """The tokens that a module processes: in an encoder-decoder model those of one side, otherwise all."""
@@ -199,32 +216,24 @@ class WrappedModel:
         Args:
             ids: the token ids.
             source: the number of them that the encoder reads; 0 without a decoder.
+
+        Raises:
+            InputError: an id is beyond the table that it is looked up in.
         """
         return self.embeddings(ids, source)
 
     @cached_property
     def pad_id(self) -> int:
-        """The id that fills short rows: the padding id of the model, else of the tokenizer, else 0."""
+        """The id that fills short rows, which is hidden: the padding id of the model, else of the tokenizer, else 0.
+
+        One beyond the embeddings is passed over.
+        """
+        count = min(len(module_at(self.model, path).get_parameter("weight")) for path in self.embeddings.paths)
         for owner in (self.config, self.tokenizer):
             pad_id = getattr(owner, "pad_token_id", None)
-            if isinstance(pad_id, int) and pad_id >= 0:
+            if isinstance(pad_id, int) and 0 <= pad_id < count:
                 return pad_id
         return 0
-
-    @cached_property
-    def one_row_a_pass(self) -> bool:
-        """Whether padding changes the logits of a classifier, or is refused by it; tested on a short text."""
-        if self.head not in CLASSIFIERS:
-            return False
-        ids, short = self.some_ids(), self.some_ids()[:, :-1]
-        both = torch.cat([ids, torch.cat([short, torch.full_like(ids[:, :1], self.pad_id)], dim=1)])
-        attention = torch.ones_like(both)
-        attention[1, -1] = 0
-        try:
-            padded = self.logits(both, attention)[1]
-        except ValueError:
-            return True
-        return not torch.allclose(padded.float(), self.logits(short)[0].float(), atol=1e-2, rtol=1e-2)
 
     def non_finite(self) -> str:
         """A sentence for error messages that names weights with NaN or infinity; empty if there are none."""
@@ -233,7 +242,9 @@ class WrappedModel:
 
     @cached_property
     def _accepts(self) -> frozenset[str]:
-        return frozenset(inspect.signature(self.model.forward).parameters)
+        parameters = inspect.signature(self.model.forward).parameters
+        passes_on = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+        return frozenset({*parameters, *({"return_dict"} if passes_on else ())})
 
     def _try(self, ids: Tensor, attention: Tensor | None = None) -> Any:
         with self.lock, torch.no_grad(), at_rest(self.model):
@@ -259,5 +270,5 @@ class WrappedModel:
     def _is_causal(self) -> bool:
         ids = self.some_ids()
         other = ids.clone()
-        other[0, -1] = (ids[0, -1] + 1) % max(2, len(self.tokenizer))
+        other[0, -1] = (ids[0, -1] + 1) % max(2, min(len(self.tokenizer), self.embeddings.count))
         return torch.allclose(self.logits(ids)[0, 0], self.logits(other)[0, 0], atol=1e-6)

@@ -17,7 +17,9 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 Kind = Literal["attribution", "concepts", "interpretation", "metric", "llm", "executor"]
 Need = Literal["gradients", "internals", "nonnegative", "labels", "model", "method", "truth"]
-Claim = Literal["complete", "seeded", "signed", "nonnegative", "decodes", "recovers", "exact-when-small"]
+Claim = Literal[
+    "complete", "seeded", "signed", "nonnegative", "decodes", "recovers", "exact-when-small", "ignores-model"
+]
 API = 1  # the version of the plugin contract that this core supports
 
 VERBS: dict[str, str] = {  # the method that an implementation of each kind has

@@ -32,7 +32,7 @@ class ClassConcepts:
         importance: how much they matter to the class.
 
     Raises:
-        InputError: the importance has several targets, and the class is not one of them.
+        InputError: there is no importance; or it has several targets, and the class is not one of them.
 
     Examples:
         >>> from interp_core.concepts import Importance
@@ -52,6 +52,11 @@ class ClassConcepts:
     importance: Importance
 
     def __post_init__(self) -> None:
+        if not isinstance(self.importance, Importance):
+            raise InputError(
+                f"the importance of class {self.class_name!r} is {type(self.importance).__name__}; an Importance was "
+                "expected, as interp.importance returns it."
+            )
         targets = self.importance.targets
         if self.class_name not in targets and len(targets) != 1:
             raise InputError(

@@ -42,12 +42,13 @@ def score_view(score: Score) -> ScoreView:
     """The view of a score."""
     verdict, words, aside = verdict_of(score)
     interval = f"{number(score.interval[0])} to {number(score.interval[1])}" if score.interval else "\u2013"
+    error = f" ± {number(score.chance_error)}" if score.chance_error is not None else ""
     return ScoreView(
         name=score.name or score.made_by.method,
         definition=score.definition,
         value=number(score.value),
         interval=interval,
-        chance="\u2013" if score.chance is None else number(score.chance),
+        chance="\u2013" if score.chance is None else number(score.chance) + error,
         direction={True: "↑ higher is better", False: "↓ lower is better", None: "neither way is better"}[
             score.higher_is_better
         ],

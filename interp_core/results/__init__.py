@@ -1,4 +1,4 @@
-"""What all results share: how they were made and what that cost, and files that hold them without pickle."""
+"""What all results share: how they were made and what that cost, files without pickle, and loans to methods."""
 
 from typing import TYPE_CHECKING
 
@@ -6,6 +6,7 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from interp_core.results._json import for_json
+    from interp_core.results._lent import lent
     from interp_core.results._paths import empty_folder, named_with
     from interp_core.results._provenance import Cost, MadeBy, claims_of, made_again, made_by, parameters_of
     from interp_core.results._saving import load_result, load_results, save
@@ -26,6 +27,7 @@ __all__ = [
     "claims_of",
     "empty_folder",
     "for_json",
+    "lent",
     "load_json",
     "load_result",
     "load_results",
@@ -45,6 +47,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "_json": ["for_json"],
+        "_lent": ["lent"],
         "_paths": ["empty_folder", "named_with"],
         "_provenance": ["Cost", "MadeBy", "claims_of", "made_again", "made_by", "parameters_of"],
         "_saving": ["load_result", "load_results", "save"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from jaxtyping import Float
 from torch import Tensor
@@ -34,6 +35,24 @@ def interval_of_mean(values: Float[Tensor, " n"], level: float = 0.95) -> tuple[
     return (mean - half, mean + half)
 
 
+def widening(degrees: int) -> float:
+    """What a standard error of few draws is multiplied by, so that the mean plus or minus 1.96 errors holds the truth.
+
+    Args:
+        degrees: the degrees of freedom of the error, one less than the draws of a mean.
+
+    Returns:
+        The 95 % quantile of Student's t over that of the normal distribution; infinite for fewer than one degree.
+
+    Examples:
+        >>> from interp_core.statistics import widening
+        >>> [round(widening(degrees), 2) for degrees in (0, 1, 11, 100)]
+        [inf, 6.48, 1.12, 1.01]
+    """
+    return t_quantile(0.95, degrees) / 1.959964 if degrees > 0 else math.inf
+
+
+@lru_cache(1024)
 def t_quantile(level: float, degrees: int) -> float:
     """The t for which a Student's t variable lies within (-t, t) with probability `level`, by bisection."""
     low, high = 0.0, 1.0

@@ -7,7 +7,7 @@ from itertools import chain, repeat
 
 import torch
 from interp_core.errors import InputError
-from interp_core.statistics._intervals import t_quantile
+from interp_core.statistics._intervals import widening
 from jaxtyping import Float
 from torch import Tensor
 
@@ -52,7 +52,7 @@ def averaged(
         mean = mean + shift * size / (count + size)
         count += size
         spread = (squares / max(1, count - 1) / count).sqrt()
-        error = spread * t_quantile(0.95, count - 1) / 1.959964 if count > 1 else torch.full_like(mean, torch.inf)
+        error = spread * widening(count - 1) if count > 1 else torch.full_like(mean, torch.inf)
         if tolerance is not None and count >= FEWEST and bool((error <= tolerance).all()):
             break
     return mean, error

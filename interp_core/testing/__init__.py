@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         tiny_translator,
         word_tokenizer,
     )
+    from interp_core.testing._untidy_worlds import untidy_rows, untidy_world
 
 __all__ = [
     "Check",
@@ -57,6 +58,8 @@ __all__ = [
     "tiny_tagger",
     "tiny_translator",
     "topic_world",
+    "untidy_rows",
+    "untidy_world",
     "word_tokenizer",
 ]
 
@@ -87,5 +90,6 @@ __getattr__, __dir__, _ = lazy_loader.attach(
             "tiny_translator",
             "word_tokenizer",
         ],
+        "_untidy_worlds": ["untidy_rows", "untidy_world"],
     },
 )

@@ -13,8 +13,10 @@ import torch
 from interp_core.activations import Activations
 from interp_core.concepts import ConceptSpace, fit_concepts
 from interp_core.plugin import Claim, Method
+from interp_core.testing._calls import CONCEPTS, observed, small_rows, with_other_parameters
 from interp_core.testing._check import Applies, Check
 from interp_core.testing._planted_worlds import dictionary_world, on_disk
+from interp_core.testing._untidy_worlds import untidy_rows
 from torch import Tensor
 
 
@@ -89,25 +91,91 @@ def codes_are_nonnegative(method: Method, instance: Any) -> None:
 
 
 def space_survives_saving(method: Method, instance: Any) -> None:
-    """A space that was saved and loaded gives bitwise equal codes and reconstructions."""
-    activations, _ = _world(method)
-    space = _learnt(method, instance)
+    """A space that was saved and loaded gives bitwise equal codes and reconstructions, also of other parameters."""
+    _survives_saving(_learnt(method, instance), _world(method)[0].matrix(), instance)
+    moved, space = with_other_parameters(method, instance)
+    if isinstance(space, ConceptSpace):
+        _survives_saving(space, small_rows(method).matrix(), moved)
+
+
+def _survives_saving(space: ConceptSpace, rows: Tensor, learnt_by: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         loaded = ConceptSpace.load(space.save(Path(folder) / "space.safetensors"))
-    values = activations.matrix()
-    assert torch.equal(loaded.encode(values), space.encode(values)), "codes differ after loading"
-    assert torch.equal(loaded(values), space(values)), "reconstructions differ after loading"
+    assert torch.equal(loaded.encode(rows), space.encode(rows)), f"codes differ after loading ({learnt_by})"
+    assert torch.equal(loaded(rows), space(rows)), f"reconstructions differ after loading ({learnt_by})"
     assert loaded.names == space.names and loaded.notes == space.notes, "names or notes differ after loading"
+    assert _plain(loaded) == _plain(space), f"after loading it has {_plain(loaded)} in place of {_plain(space)}"
+
+
+def _plain(space: ConceptSpace) -> dict[str, Any]:
+    """What a space holds that is neither a tensor nor known to all spaces."""
+    plain = (bool, int, float, str, type(None), tuple, list)
+    every = {*vars(ConceptSpace(torch.zeros(1, 1)))}
+    return {name: value for name, value in vars(space).items() if name not in every and isinstance(value, plain)}
 
 
 def same_seed_same_space(method: Method, instance: Any) -> None:
-    """The same seed gives the same dictionary; the activations and the global random state are not changed."""
-    activations, _ = _world(method)
-    before, state = activations.matrix().clone(), torch.get_rng_state()
-    one, two = _fitted(instance, activations), _learnt(method, instance)
+    """The same seed gives the same dictionary."""
+    one, two = _small(method, instance), observed(method, instance).result
     assert torch.equal(one.dictionary, two.dictionary), "the same seed gave another dictionary"
-    assert torch.equal(activations.matrix(), before), "the activations were changed"
-    assert torch.equal(torch.get_rng_state(), state), "the global random state was used"
+
+
+def _small(method: Method, instance: Any) -> ConceptSpace:
+    """What a method learns from few and untidy rows; it is the space that `observed` has learnt once more."""
+    small = dataclasses.replace(instance, concepts=CONCEPTS) if hasattr(instance, "concepts") else instance
+    return fit_concepts(small_rows(method), by=small)
+
+
+def number_is_as_asked(method: Method, instance: Any) -> None:
+    """It learns as many concepts as it is asked for, and each has a name."""
+    for space, asked in ((_learnt(method, instance), 5), (observed(method, instance).result, CONCEPTS)):
+        expected = asked if hasattr(instance, "concepts") else space.concepts
+        assert space.concepts == expected, f"{asked} concepts were asked for, and {space.concepts} were learnt"
+        assert len(space.names) == space.concepts, f"{space.concepts} concepts have {len(space.names)} names"
+
+
+def untidy_rows_are_encoded(method: Method, instance: Any) -> None:
+    """Rows as those of a transformer have finite codes and reconstructions, each row by itself."""
+    space, rows = observed(method, instance).result, small_rows(method).matrix()
+    codes = space.encode(rows)
+    assert bool(torch.isfinite(codes).all() and torch.isfinite(space(rows)).all()), "a code or row is not finite"
+    worst = float((space.encode(rows[7:8]) - codes[7:8]).abs().max()) / max(1.0, float(codes.abs().max()))
+    assert worst < 1e-4, f"a row encoded alone differs by {worst:.2g}; encode each row by itself"
+
+
+def other_rows_give_another_space(method: Method, instance: Any) -> None:
+    """What is learnt depends on the activations."""
+    one, other = _learnt(method, instance).dictionary, observed(method, instance).result.dictionary
+    same = [i for i, (row, also) in enumerate(zip(one, other, strict=False)) if torch.equal(row, also) and row.any()]
+    assert not same, f"other activations gave the same direction to concept {same[0]}"
+
+
+def directions_lead_to_their_class(method: Method, instance: Any) -> None:
+    """A step along the direction of a class, as long as the classes are apart, leads at least a tenth of the way."""
+    activations, planted = untidy_rows(rows=120)
+    space = observed(method, instance).result
+    if space.concepts != len(planted):
+        return
+    rows, labels = activations.matrix(), activations.labels
+    assert labels is not None
+    for c, way in enumerate(planted):
+        apart = rows[labels == c].mean(0) - rows[labels != c].mean(0)
+        step = torch.nn.functional.normalize(space.dictionary[c], dim=0) * apart.norm()
+        share = float(step @ way / (apart @ way))
+        assert share > 0.1, (
+            f"a step of {float(apart.norm()):.2g} along the direction of class {c} leads {share:.1%} of the way to it"
+        )
+
+
+def encoding_leaves_the_rows(method: Method, instance: Any) -> None:
+    """Rows and codes are not changed by encoding and decoding them."""
+    space, rows = _learnt(method, instance), _world(method, seed=9, rows=50)[0].matrix()
+    given = rows.clone()
+    codes = space.encode(given)
+    kept = codes.clone()
+    space.decode(codes)
+    assert torch.equal(given, rows), "encode wrote into the rows that it was only lent"
+    assert torch.equal(codes, kept), "decode wrote into the codes that it was only lent"
 
 
 class _SmallBatches(Activations):
@@ -152,6 +220,36 @@ CHECKS = (
         store_gives_the_same_space,
     ),
     Check(
+        "it learns as many concepts as asked for",
+        "Use the field `concepts` as it is; give each concept a name, or leave the names alone.",
+        _of(),
+        number_is_as_asked,
+    ),
+    Check(
+        "untidy rows are encoded",
+        "Do not divide a dimension by its own spread, and encode each row by itself.",
+        _of(),
+        untidy_rows_are_encoded,
+    ),
+    Check(
+        "other activations give another space",
+        "Learn from the activations.",
+        lambda method: _of()(method) and bool(method.needs & {"labels"} or method.claims & {"recovers", "seeded"}),
+        other_rows_give_another_space,
+    ),
+    Check(
+        "a direction leads to its class",
+        "Scale all dimensions by one number, not each by its own spread; use the labels.",
+        lambda method: _of()(method) and "labels" in method.needs,
+        directions_lead_to_their_class,
+    ),
+    Check(
+        "encoding leaves the rows as they were",
+        "Encode and decode without in-place operations on the argument.",
+        _of(),
+        encoding_leaves_the_rows,
+    ),
+    Check(
         "codes can be differentiated",
         "Encode with torch, and without no_grad.",
         _of(),
@@ -165,7 +263,7 @@ CHECKS = (
     ),
     Check(
         "it survives saving",
-        "Register tensors as buffers named like the constructor's arguments.",
+        "Register tensors as buffers named like the constructor's arguments; return its other arguments from config().",
         _of(),
         space_survives_saving,
     ),

@@ -13,12 +13,31 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import distribution, packages_distributions, requires
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from interp_core.plugin import GROUP, PROGRAM, Method, implementation, package_of
 from interp_core.results import parameters_of
 from interp_core.testing._check import Check
 
+
+class _Vocabulary(NamedTuple):
+    claims: frozenset[str] = frozenset()
+    needs: frozenset[str] = frozenset()
+
+
+KNOWN: dict[str, _Vocabulary] = {  # the claims and needs that mean something, by kind
+    "attribution": _Vocabulary(
+        frozenset({"complete", "seeded", "signed", "nonnegative", "exact-when-small", "ignores-model"}),
+        frozenset({"gradients", "internals"}),
+    ),
+    "concepts": _Vocabulary(
+        frozenset({"seeded", "nonnegative", "decodes", "recovers"}), frozenset({"nonnegative", "labels"})
+    ),
+    "interpretation": _Vocabulary(needs=frozenset({"model"})),
+    "metric": _Vocabulary(needs=frozenset({"method", "labels", "model", "truth"})),
+    "llm": _Vocabulary(),
+    "executor": _Vocabulary(),
+}
 HEAVY = ("torch", "transformers", "numpy", "sklearn")
 OUR_NAME = {  # names of parameters in other libraries, and the name in this project
     **dict.fromkeys(("n_samples", "num_samples", "nsamples", "n_perturbations"), "samples"),
@@ -51,9 +70,22 @@ def imports_are_declared(method: Method, _instance: Any) -> None:
     owners = _owners()
     required = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in requires(package) or ()}
     declared = {_normalised(name) for name in (*required, package)}
-    for module in _imported(method.target.partition(":")[0].split(".")[0]):
+    missing = []
+    for module in sorted(_imported(method.target.partition(":")[0].split(".")[0])):
         names = {_normalised(name) for name in owners.get(module, [module])}
-        assert names & declared, f"{package} imports {module!r} but does not require {' or '.join(sorted(names))}"
+        if not names & declared:
+            missing.append(f"{module!r} (of {' or '.join(sorted(names))})")
+    assert not missing, f"{package} imports without requiring it: {', '.join(missing)}"
+
+
+def vocabulary_is_of_its_kind(method: Method, instance: Any) -> None:
+    """Its claims and needs mean something for its kind, do not contradict each other, and have their parameter."""
+    known = KNOWN[method.kind]
+    strange = sorted((method.claims - known.claims) | (method.needs - known.needs))
+    strange += ["truth"] if method.measures == "attribution" and "truth" in method.needs else []
+    assert not strange, f"{', '.join(map(repr, strange))} mean nothing for {method.kind!r}, so nothing checks them"
+    assert not {"signed", "nonnegative"} <= method.claims, "scores of both signs are not all at least 0"
+    assert "seeded" not in method.claims or hasattr(instance, "seed"), "it claims to be seeded and has no field `seed`"
 
 
 def is_frozen_with_defaults(method: Method, instance: Any) -> None:
@@ -142,6 +174,12 @@ CHECKS = (
         target_exists,
     ),
     Check("what it imports it requires", "Add the package to `dependencies`.", _packaged, imports_are_declared),
+    Check(
+        "its claims and needs are those of its kind",
+        "Drop what means nothing for the kind: docs/write-a-plugin.md says which claims and needs there are.",
+        _always,
+        vocabulary_is_of_its_kind,
+    ),
     Check(
         "it is a frozen dataclass",
         "@dataclass(frozen=True), a default for each field.",

@@ -9,9 +9,13 @@ import torch
 from interp_core.attribution import FunctionRunner, Question, explain
 from interp_core.errors import BudgetError
 from interp_core.plugin import Claim, Method
-from interp_core.testing._check import Check
+from interp_core.testing._check import Applies, Check
+from interp_core.testing._check_attribution import needs_no_model
 from interp_core.testing._planted_worlds import tangled_world
 from torch import Tensor
+
+RUNS = 6  # seeds
+TOO_SMALL, TOO_LARGE = 4.0, 0.05  # spread over standard error; two draws alone are rightly widened by a factor of six
 
 
 def _scores(method: Any, question: Question) -> Tensor:
@@ -58,12 +62,27 @@ def errors_are_given_and_heeded(_method: Method, instance: Any) -> None:
         assert short.rows <= full.rows, f"with a generous tolerance {short.rows} rows instead of {full.rows}"
 
 
-def _needs_no_model(method: Method) -> bool:
-    """An attribution method that works without a model: it does not need the inside of one."""
-    return method.kind == "attribution" and "internals" not in method.needs
+def errors_are_honest(_method: Method, instance: Any) -> None:
+    """Runs with other seeds differ by about as much as the standard errors say."""
+    if not hasattr(instance, "samples"):
+        return
+    few = dataclasses.replace(instance, samples=min(instance.samples, 48))
+    runs = [explain(dataclasses.replace(few, seed=seed), tangled_world(7, targets=1)) for seed in range(RUNS)]
+    errors = [run.error for run in runs if run.error is not None]
+    assert len(errors) == RUNS, "it samples but gives no standard error"
+    assert all(error.shape == run.scores.shape for error, run in zip(errors, runs, strict=True)), (
+        f"standard errors are {tuple(errors[0].shape)}; scores are {tuple(runs[0].scores.shape)}"
+    )
+    error = torch.stack(errors).square().mean(0).sqrt()
+    spread = torch.stack([run.scores for run in runs]).std(0)
+    known = torch.isfinite(error) & (spread > 0)  # infinite where there are too few draws to tell
+    ratio = float((spread[known] / error[known].clamp(min=1e-12)).median()) if bool(known.any()) else 1.0
+    assert TOO_LARGE < ratio < TOO_SMALL, (
+        f"{RUNS} seeds spread by {ratio:.2g} times the standard errors, where about 1 was expected"
+    )
 
 
-def _claims(claim: Claim) -> Any:
+def _claims(claim: Claim) -> Applies:
     return lambda method: method.kind == "attribution" and claim in method.claims
 
 
@@ -77,14 +96,20 @@ CHECKS = (
     Check(
         "the caller's limit on rows is kept",
         "Draw at most question.afford(self.samples).",
-        _needs_no_model,
+        needs_no_model,
         limit_on_rows_is_kept,
     ),
     Check(
         "what is drawn has a standard error",
         "Return (scores, error), see interp_core.statistics.averaged.",
-        lambda method: _needs_no_model(method) and "seeded" in method.claims,
+        lambda method: needs_no_model(method) and "seeded" in method.claims,
         errors_are_given_and_heeded,
+    ),
+    Check(
+        "standard errors are as large as the spread",
+        "Give the standard error of the mean over draws, see interp_core.statistics.averaged.",
+        lambda method: needs_no_model(method) and "seeded" in method.claims,
+        errors_are_honest,
     ),
     Check(
         "small questions are answered exactly",

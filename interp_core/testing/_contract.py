@@ -12,15 +12,30 @@ from interp_core.errors import PluginError, UnsupportedError
 from interp_core.plugin import Method, find_method, implementation
 from interp_core.testing import (
     _check_attribution,
+    _check_calls,
     _check_concepts,
     _check_declaration,
+    _check_interpretations,
+    _check_metrics,
+    _check_models,
+    _check_run,
     _check_sampling,
-    _check_values,
 )
 from interp_core.testing._check import Check, Outcome
 from interp_core.testing._planted_worlds import TopicLLM
+from interp_core.testing._surroundings import isolated
 
-_KINDS = (_check_declaration, _check_attribution, _check_sampling, _check_concepts, _check_values)
+_FILES = (
+    _check_declaration,
+    _check_calls,
+    _check_attribution,
+    _check_models,
+    _check_sampling,
+    _check_concepts,
+    _check_interpretations,
+    _check_metrics,
+    _check_run,
+)
 
 
 def checks_for(method: Method) -> list[Check]:
@@ -41,7 +56,7 @@ def checks_for(method: Method) -> list[Check]:
         >>> "another seed gives another draw" in names  # it does not claim to be seeded
         False
     """
-    return [check for kind in _KINDS for check in kind.CHECKS if check.applies(method)]
+    return [check for file in _FILES for check in file.CHECKS if check.applies(method)]
 
 
 def run_checks(name: str, **parameters: Any) -> Iterator[Outcome]:
@@ -73,7 +88,7 @@ def run_checks(name: str, **parameters: Any) -> Iterator[Outcome]:
         return
     for check in checks:
         try:
-            check.run(method, _instance(method, parameters))
+            _run(check, method, parameters)
         except UnsupportedError as error:
             yield Outcome(check, _may_refuse(method), "" if _may_refuse(method) else _located(error))
         except AssertionError as error:
@@ -82,6 +97,12 @@ def run_checks(name: str, **parameters: Any) -> Iterator[Outcome]:
             yield Outcome(check, False, _located(error))
         else:
             yield Outcome(check, True)
+
+
+def _run(check: Check, method: Method, parameters: dict[str, Any]) -> None:
+    """One check, with random states that no earlier check has left; whatever the method changes is put back."""
+    with isolated():
+        check.run(method, _instance(method, parameters))
 
 
 def _located(error: BaseException) -> str:
@@ -119,7 +140,7 @@ def contract_tests(name: str, **parameters: Any) -> Callable[..., None]:
     @pytest.mark.parametrize("check", checks, ids=[check.name for check in checks])
     def test_contract(check: Check) -> None:
         try:
-            check.run(method, _instance(method, parameters))
+            _run(check, method, parameters)
         except AssertionError as error:
             raise AssertionError(f"{error}\nHow to mend it: {check.mend}") from error
         except UnsupportedError:

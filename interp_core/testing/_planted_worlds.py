@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from interp_core.activations import Activations, Store, of_rows
 from interp_core.attribution import Question, ask
 from interp_core.concepts import ConceptSpace
+from interp_core.text import Unit
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -42,18 +43,6 @@ def linear_world(
     x = torch.randn(units, width, generator=generator)
     question = ask(lambda v: torch.einsum("pfd,kfd->pk", v, weight) + 0.5, x, names=[f"w{i}" for i in range(units)])
     return question, (weight * x).sum(-1)
-
-
-def decided_world(seed: int = 0, units: int = 8, width: int = 3) -> tuple[Question, Float[Tensor, "k u"]]:
-    """A linear question with one target, and what each unit contributes to it. The score is above 0 for the intact text
-    and below 0 for the emptied one.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    weight, x = torch.randn(2, units, width, generator=generator)
-    total = (weight * x).sum()
-    weight, total = weight * total.sign(), total.abs()
-    question = ask(lambda v: (torch.einsum("pfd,fd->p", v, weight) - total / 2)[:, None], x)
-    return question, (weight * x).sum(-1)[None]
 
 
 def tangled_world(seed: int = 0, units: int = 14, targets: int = 2) -> Question:
@@ -241,6 +230,29 @@ def topic_world(seed: int = 0, texts: int = 120) -> tuple[Activations, PlantedSp
         rows.append([float(topic == j) * (1 + 0.1 * dice.random()) for j in range(len(TOPICS))])
     space = PlantedSpace(torch.eye(len(TOPICS)), torch.zeros(len(TOPICS)))
     return of_rows(torch.tensor(rows), corpus), space
+
+
+def scattered_topics(seed: int = 1, texts: int = 42) -> tuple[Activations, PlantedSpace]:
+    """The topics of `topic_world` in texts of one to seven units, a row for each unit: most rows belong to no topic, a
+    unit may be of two words, and the strongest row of each topic comes late.
+    """
+    dice = random.Random(seed)
+    corpus, units, rows, owners = [], [], [], []
+    for i in range(texts):
+        topic = i % len(TOPICS)
+        pieces = ["i", "feel", "so very", "and", "today", "the"][: dice.randrange(7)]
+        place = dice.randrange(len(pieces) + 1)
+        pieces.insert(place, dice.choice(TOPICS[topic]))
+        starts = [sum(len(piece) + 1 for piece in pieces[:j]) for j in range(len(pieces))]
+        corpus.append(" ".join(pieces))
+        units.append(tuple(Unit(p, a, a + len(p)) for p, a in zip(pieces, starts, strict=True)))
+        owners += [(i, j) for j in range(len(pieces))]
+        rows += [[float(j == place and topic == c) * (1 + i / texts) for c in range(3)] for j in range(len(pieces))]
+    of = torch.tensor(owners)
+    held = of_rows(torch.tensor(rows))
+    space = PlantedSpace(torch.eye(len(TOPICS)), torch.zeros(len(TOPICS)))
+    parts = {"text_of": of[:, 0], "unit_of": of[:, 1], "texts": tuple(corpus), "units": tuple(units)}
+    return replace(held, granularity="word", **parts), space
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from interp_core.text._encoded import NO_UNIT, DividedText, Encoded, Unit
     from interp_core.text._encoder import Encoder, Text, as_texts, max_tokens
     from interp_core.text._granularity import Granularity, Spans, clause_spans, divide, pool, sentence_spans, word_spans
+    from interp_core.text._joined_text import JoinedText, joined_parts, parts_of, with_parts
     from interp_core.text._labels import Item, class_index, with_labels
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Encoder",
     "Granularity",
     "Item",
+    "JoinedText",
     "Spans",
     "Text",
     "Unit",
@@ -27,12 +29,15 @@ __all__ = [
     "class_index",
     "clause_spans",
     "divide",
+    "joined_parts",
     "max_tokens",
     "one_by_one",
+    "parts_of",
     "pool",
     "read_column",
     "sentence_spans",
     "with_labels",
+    "with_parts",
     "word_spans",
 ]
 
@@ -43,6 +48,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_encoded": ["DividedText", "Encoded", "NO_UNIT", "Unit"],
         "_encoder": ["Encoder", "Text", "as_texts", "max_tokens"],
         "_granularity": ["Granularity", "Spans", "clause_spans", "divide", "pool", "sentence_spans", "word_spans"],
+        "_joined_text": ["JoinedText", "joined_parts", "parts_of", "with_parts"],
         "_labels": ["Item", "class_index", "with_labels"],
     },
 )

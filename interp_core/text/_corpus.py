@@ -5,30 +5,33 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from io import TextIOBase
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 from interp_core.errors import InputError
+from interp_core.text._encoder import Text, is_chat
 
 
-def read_column(source: str | Path, column: str = "text", split: str = "train") -> list[str]:
-    r"""The values of one column of a file or data set.
+def read_column(source: str | Path, column: str | Sequence[str] = "text", split: str = "train") -> list[Any]:
+    r"""The values of one column of a file or data set, or pairs of those of two columns.
 
     Args:
         source: a `.csv`, `.tsv`, `.jsonl` or `.txt` file (one text per line) in UTF-8, plain or `.gz`; or a folder or
             hub id that `datasets.load_dataset` reads, for which the package `datasets` must be installed.
-        column: the name of the column; ignored for `.txt`.
+        column: the name of the column, ignored for `.txt`; or the names of two columns, whose values are the first and
+            the second text of each pair.
         split: the split of a data set; ignored for files.
 
     Returns:
-        The values as strings, in order. Blank lines are skipped.
+        The values, in order, as texts that `interp.attribute` takes: strings; of `.jsonl` files and data sets also
+        pairs, from lists of two strings, and chats, from lists of messages. Blank lines are skipped.
 
     Raises:
         InputError: there is no such file or column (the message lists the columns), the source cannot be read, or a
-            row of a file has no value in the column.
+            row has no value in the column, or one that is no text.
 
     Examples:
         >>> import tempfile
@@ -40,16 +43,18 @@ def read_column(source: str | Path, column: str = "text", split: str = "train") 
         ...     read_column(table), read_column(table, "label")
         (['so good', 'so sad'], ['1', '0'])
     """
-    path = Path(source)
+    path, columns = Path(source), (column,) if isinstance(column, str) else tuple(column)
+    if len(columns) not in (1, 2):
+        raise InputError(f"{len(columns)} columns were named; one was expected, or two for the texts of a pair.")
     if path.is_file():
         try:
             with _opened(path) as file:
-                return [_value(row, column, path, i) for i, row in enumerate(_rows(file, path), 1)]
+                return [_text(row, columns, path.name, i) for i, row in enumerate(_rows(file, path), 1)]
         except (UnicodeDecodeError, json.JSONDecodeError, csv.Error, EOFError, OSError) as error:
             raise InputError(f"{path.name} cannot be read as UTF-8 {path.suffix}: {error}") from error
     if path.suffix or (path.is_absolute() and not path.is_dir()):
         raise InputError(f"there is no file {str(source)!r}.")
-    return _from_datasets(str(source), column, split)
+    return _from_datasets(str(source), columns, split)
 
 
 def _opened(path: Path) -> TextIOBase:
@@ -70,21 +75,47 @@ def _rows(file: TextIOBase, path: Path) -> Iterator[dict[str, Any] | str]:
         raise InputError(f"{str(path)!r} is not a .csv, .tsv, .jsonl or .txt file (plain or .gz).")
 
 
-def _value(row: Any, column: str, path: Path, number: int) -> str:
-    if isinstance(row, str) and path.with_suffix("").suffix != ".jsonl" != path.suffix:
+def _text(row: Any, columns: Sequence[str], name: str, number: int) -> Text:
+    """The text in one column of a row, or the pair in two."""
+    if isinstance(row, str) and not name.removesuffix(".gz").endswith(".jsonl"):
+        if len(columns) > 1:
+            raise InputError(f"{name} has no columns, so it holds no pairs; two columns were named.")
         return row
     if not isinstance(row, dict):
-        raise InputError(f"row {number} of {path.name} is {row!r}; an object with the column {column!r} was expected.")
-    if column not in row:
-        raise InputError(f"{path.name} has no column {column!r}; its columns are {', '.join(map(str, row))}.")
-    if row[column] is None:
+        raise InputError(f"row {number} of {name} is {row!r}; an object with the column {columns[0]!r} was expected.")
+    values = [_value(row, column, name, number) for column in columns]
+    if len(values) == 1:
+        return values[0]
+    if not all(isinstance(value, str) for value in values):
         raise InputError(
-            f"row {number} of {path.name} has no value in the column {column!r}; fill it or leave the row out."
+            f"row {number} of {name} has no two strings in {' and '.join(columns)}; a pair is two strings."
         )
-    return str(row[column])
+    return cast(Text, tuple(values))
 
 
-def _from_datasets(source: str, column: str, split: str) -> list[str]:
+def _value(row: dict[str, Any], column: str, name: str, number: int) -> Text:
+    if column not in row:
+        raise InputError(f"{name} has no column {column!r}; its columns are {', '.join(map(str, row))}.")
+    value = row[column]
+    if value is None:
+        raise InputError(f"row {number} of {name} has no value in the column {column!r}; fill it or leave the row out.")
+    if not isinstance(value, list | tuple | dict):
+        return str(value)
+    if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(part, str) for part in value):
+        return (value[0], value[1])
+    if (
+        isinstance(value, list)
+        and value
+        and all(isinstance(m, dict) and {"role", "content"} <= m.keys() for m in value)
+    ):
+        return value
+    raise InputError(
+        f"row {number} of {name} has {str(value)[:60]} in the column {column!r}; a string, a list of two strings "
+        "(a pair) or a list of messages with role and content (a chat) was expected."
+    )
+
+
+def _from_datasets(source: str, columns: Sequence[str], split: str) -> list[Any]:
     try:
         import datasets
     except ImportError as error:
@@ -93,17 +124,18 @@ def _from_datasets(source: str, column: str, split: str) -> list[str]:
         table: Any = datasets.load_dataset(source, split=split)
     except (OSError, ValueError) as error:
         raise InputError(f"no data set could be read from {source!r}: {str(error).splitlines()[0]}") from error
-    if column not in table.column_names:
-        raise InputError(f"{source!r} has no column {column!r}; its columns are {', '.join(table.column_names)}.")
-    values: Iterable[Any] = table[column]
-    return [str(value) for value in values]
+    for column in columns:
+        if column not in table.column_names:
+            raise InputError(f"{source!r} has no column {column!r}; its columns are {', '.join(table.column_names)}.")
+    rows = zip(*(table[column] for column in columns), strict=True)
+    return [_text(dict(zip(columns, row, strict=True)), columns, source, i) for i, row in enumerate(rows, 1)]
 
 
-def one_by_one(texts: Iterable[str], streams: bool) -> tuple[Iterator[str], int | None]:
+def one_by_one(texts: Text | Iterable[Text], streams: bool) -> tuple[Iterator[Text], int | None]:
     """The texts of a corpus one by one, with their number.
 
     Args:
-        texts: the corpus.
+        texts: the corpus: strings, pairs of strings and chats. One chat is a corpus of one text.
         streams: whether an iterable that is neither a list nor a tuple is read only as far as the iterator advances.
             Otherwise all of it is read at once.
 
@@ -111,8 +143,8 @@ def one_by_one(texts: Iterable[str], streams: bool) -> tuple[Iterator[str], int 
         An iterator over the texts, and how many there are, or None for a stream without a length.
 
     Raises:
-        InputError: `texts` is one string or a table, the list is empty, or a text is empty or not a string. In a
-            stream, a text is checked when the iterator reaches it.
+        InputError: `texts` is one string or a table, the list is empty, or a text is empty or not a string, a pair or
+            a chat. In a stream, a text is checked when the iterator reaches it.
 
     Examples:
         >>> from interp_core.text import one_by_one
@@ -129,23 +161,45 @@ def one_by_one(texts: Iterable[str], streams: bool) -> tuple[Iterator[str], int 
         raise InputError(
             f"the corpus is {type(texts).__name__}; a list of texts was expected, such as one column of it."
         )
+    if is_chat(texts):
+        return iter([cast(Text, texts)]), 1
     corpus: Any = texts if streams and not isinstance(texts, list | tuple) else list(texts)
     if not isinstance(corpus, list | tuple):
-        return (_checked(text, i) for i, text in enumerate(corpus)), len(corpus) if hasattr(corpus, "__len__") else None
+        return _checked(corpus), len(corpus) if hasattr(corpus, "__len__") else None
     if not corpus:
         raise InputError("the corpus is empty; give at least one text.")
-    empty = [i for i, text in enumerate(corpus) if not isinstance(text, str) or not text.strip()]
-    if empty:
+    wrong = [i for i, text in enumerate(corpus) if not _is_text(text)]
+    if wrong:
         raise InputError(
-            f"{len(empty)} of {len(corpus)} texts are empty or not strings, the first at {empty[0]}. Leave them out."
+            f"{len(wrong)} of {len(corpus)} texts are empty, or neither strings nor pairs nor chats, the first at "
+            f"{wrong[0]}. Leave them out."
         )
     return iter(corpus), len(corpus)
 
 
-def _checked(text: Any, number: int) -> str:
-    if not isinstance(text, str) or not text.strip():
-        raise InputError(f"text {number} is empty or not a string: {str(text)[:60]!r}. Leave it out.")
-    return text
+def _checked(corpus: Iterable[Any]) -> Iterator[Text]:
+    """The texts of a stream, each checked when it is reached.
+
+    Raises:
+        InputError: the stream is empty, or a text of it cannot be used.
+    """
+    number = -1
+    for number, text in enumerate(corpus):
+        if not _is_text(text):
+            raise InputError(
+                f"text {number} is empty, or neither a string nor a pair nor a chat: {str(text)[:60]!r}. Leave it out."
+            )
+        yield text
+    if number < 0:
+        raise InputError("the corpus is empty; give at least one text.")
+
+
+def _is_text(text: Any) -> bool:
+    """Whether this is a string, a pair or a chat that is not empty; messages are looked at when they are encoded."""
+    if isinstance(text, str):
+        return bool(text.strip())
+    pair = isinstance(text, tuple) and len(text) == 2 and all(isinstance(part, str) and part.strip() for part in text)
+    return pair or is_chat(text)
 
 
 def batched_by_size(items: Iterator[Any], rows_of: Any, rows: int, texts: int) -> Iterator[list[Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -84,6 +84,18 @@ class Encoded:
         return int(self.offsets[self.prompt + int(own[0])][0]) if self.prompt >= 0 and len(own) else -1
 
     @property
+    def last(self) -> int:
+        """The position of the last token of the prompt, where a model goes on: what would close the text comes later.
+
+        In a chat it is the last token that the template writes, in an encoder-decoder model the last of the source.
+        """
+        count = self.prompt if 0 < self.prompt <= len(self) else len(self)
+        count = min(count, self.source or count)
+        while count > 1 and bool(self.special[count - 1]) and not self.turns:
+            count -= 1
+        return count - 1
+
+    @property
     def edges(self) -> list[int]:
         """The indices of characters that no unit crosses: borders, and the start of a continuation."""
         return sorted({*self.borders, self.continuation} - {-1})
@@ -92,18 +104,34 @@ class Encoded:
         return len(self.ids)
 
     def with_units(self, spans: Sequence[tuple[int, int]]) -> DividedText:
-        """The text divided into units. Each token belongs to the span with which it shares the most characters.
+        """The text divided into units: the spans, joined and extended where a token makes it necessary.
+
+        A token is removed as a whole. So spans that share a token are one unit, and a unit covers every visible
+        character of its tokens, even of a token that a span holds in part. White space, and tokens without characters,
+        belong to the unit of the token before them, or else of the token after them in the same text or message. A
+        token that no span touches is in no unit, and is never removed.
 
         Args:
             spans: characters [start, stop) of each unit, in order. A span is cut at `edges`.
 
         Returns:
-            The divided text. A span without tokens, because the text was cut before it, is not among its units.
+            The divided text. A span without tokens, such as one in the part that was cut off, is not among its units.
 
         Raises:
             InputError: a span is empty, out of order, overlaps another, or is outside the text.
+
+        Examples:
+            One token covers both words of the name.
+
+            >>> encoded = Encoded(
+            ...     "in New York",
+            ...     ids=torch.tensor([4, 9]),
+            ...     offsets=torch.tensor([[0, 2], [2, 11]]),
+            ...     special=torch.tensor([False, False]),
+            ... )
+            >>> [unit.text for unit in encoded.with_units([(0, 2), (3, 6), (7, 11)]).units]
+            ['in', 'New York']
         """
-        spans = self._apart(spans)
         previous = 0
         for start, stop in spans:
             if not previous <= start < stop <= len(self.text):
@@ -112,26 +140,43 @@ class Encoded:
                     f"{len(self.text)} characters. Give spans as [start, stop) in order."
                 )
             previous = stop
-        starts = [start for start, _ in spans]
-        owners = [
-            NO_UNIT if special else _owner(start, stop, spans, starts, self)
-            for (start, stop), special in zip(self.offsets.tolist(), self.special.tolist(), strict=True)
-        ]
+        tokens = self.offsets.tolist()
+        visible = [_visible(self.text, *token) for token in tokens]
+        own = (~self.special).nonzero().flatten().tolist()
+        joined = _joined(self._apart(spans), [place for i in own if (place := visible[i])])
+        owners = [NO_UNIT] * len(self)
+        for i in own:
+            owners[i] = _holding(joined, *(visible[i] or tokens[i]))
+        parts = self._parts()
+        for near, i in [*pairwise(range(len(self))), *((i + 1, i) for i in range(len(self) - 2, -1, -1))]:
+            if owners[i] == NO_UNIT and visible[i] is None and not self.special[i] and parts[near] == parts[i]:
+                owners[i] = owners[near]
         kept = sorted(set(owners) - {NO_UNIT})  # the tokens of a unit may have been cut off
         number = {old: new for new, old in enumerate(kept)}
-        units = tuple(Unit(self.text[slice(*spans[i])], *spans[i]) for i in kept)
+        units = tuple(Unit(self.text[slice(*joined[i])], *joined[i]) for i in kept)
         unit_of = torch.tensor([number.get(owner, NO_UNIT) for owner in owners], dtype=torch.long)
         fields = {name: getattr(self, name) for name in Encoded.__dataclass_fields__}
         return DividedText(**fields, units=units, unit_of=unit_of)
 
     def _apart(self, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """The spans, cut at the edges."""
+        """The spans, cut at the edges, without what a chat template writes."""
         edges = self.edges
         parts = []
         for start, stop in spans:
-            cuts = [start, *(edge for edge in edges if start < edge < stop), stop]
+            cuts = [start, *edges[bisect_right(edges, start) : bisect_left(edges, stop)], stop]
             parts += list(pairwise(cuts))
-        return parts
+        if not self.turns:
+            return parts
+        said = [*self.turns, *([(self.continuation, len(self.text))] if self.continuation >= 0 else [])]
+        begins = [start for start, _ in said]
+        return [(a, b) for a, b in parts if (i := bisect_right(begins, a) - 1) >= 0 and b <= said[i][1]]
+
+    def _parts(self) -> list[tuple[bool, int]]:
+        """Where each token is: in the prompt or its continuation, and in which text of a pair or message of a chat."""
+        begins = [start for start, _ in self.turns] if self.turns else list(self.borders[-1:])
+        return [
+            (0 <= self.prompt <= i, bisect_right(begins, stop)) for i, (_, stop) in enumerate(self.offsets.tolist())
+        ]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -156,26 +201,28 @@ class DividedText(Encoded):
     unit_of: Int[Tensor, " t"]
 
 
-def _owner(start: int, stop: int, spans: Sequence[tuple[int, int]], starts: Sequence[int], encoded: Encoded) -> int:
-    """The index of the span that shares the most characters with a token.
-
-    White space belongs to the span before it, or else to the one after it, if no edge is between them.
-    """
-    text, before = encoded.text, bisect_right(starts, start) - 1
-    if stop > start and not text[start:stop].strip():
-        edges, after = encoded.edges, before + 1
-        if before >= 0 and _joined(text, spans[before][1], start, edges):
-            return before
-        return after if after < len(spans) and _joined(text, stop, spans[after][0], edges) else NO_UNIT
-    best, most = NO_UNIT, 0
-    for i in range(max(before, 0), len(spans)):
-        if spans[i][0] >= stop:
-            break
-        shared = min(stop, spans[i][1]) - max(start, spans[i][0])
-        best, most = (i, shared) if shared > most else (best, most)
-    return best
+def _visible(text: str, start: int, stop: int) -> tuple[int, int] | None:
+    """The characters [start, stop) without white space at their ends; None if nothing else is there."""
+    piece = text[start:stop]
+    ahead = len(piece) - len(piece.lstrip())
+    return (start + ahead, start + len(piece.rstrip())) if ahead < len(piece) else None
 
 
-def _joined(text: str, start: int, stop: int, edges: Sequence[int]) -> bool:
-    """Whether there is only white space, and no edge, between two characters."""
-    return not text[start:stop].strip() and not any(start <= edge <= stop for edge in edges)
+def _holding(units: Sequence[tuple[int, int]], start: int, stop: int) -> int:
+    """The index of the unit that shares characters with a token, or holds the place of one without characters."""
+    i = bisect_left(units, (stop, 0)) - 1
+    return i if i >= 0 and start < units[i][1] else NO_UNIT
+
+
+def _joined(spans: Sequence[tuple[int, int]], tokens: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans and tokens that share characters, directly or through others, as one span each; all that hold a span."""
+    joined: list[tuple[int, int]] = []
+    held: list[bool] = []
+    for start, stop, is_span in sorted([*((*s, True) for s in spans), *((*t, False) for t in tokens)]):
+        if joined and start < joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], stop))
+            held[-1] |= is_span
+        else:
+            joined.append((start, stop))
+            held.append(is_span)
+    return [span for span, holds in zip(joined, held, strict=True) if holds]

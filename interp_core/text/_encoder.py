@@ -9,18 +9,22 @@ from typing import Any
 
 import torch
 from interp_core.errors import InputError, UnsupportedError
+from interp_core.text._alignment import tokenized
 from interp_core.text._chat_template import rendered
 from interp_core.text._encoded import Encoded
+from interp_core.text._joined_text import JoinedText
 from torch import nn
 
 Message = Mapping[str, Any]
 Text = str | tuple[str, str] | Sequence[Message]  # a text, a pair such as question and context, or a chat
+TRUNCATIONS = ("longest_first", "only_first", "only_second")  # which text of a pair is cut, as tokenizers say it
+TextOf = list[int | None]  # which text of a pair each token is of
 NO_LIMIT = 1_000_000  # tokens
 BETWEEN = "\n"  # shown between the two texts of a pair, and between a source and its translation
 
 
 class Encoder:
-    """Encodes texts with a private copy of a fast tokenizer.
+    """Encodes texts with a private copy of a tokenizer.
 
     Args:
         tokenizer: the copy. Its truncation settings may change, those of the user's tokenizer never do.
@@ -59,17 +63,25 @@ class Encoder:
             return None
         return 0 if ids[0] == cls else -1
 
-    def __call__(self, text: Text) -> Encoded:
+    def __call__(self, text: Text, truncation: str = "longest_first") -> Encoded:
         """Encode a text, a pair of texts or a chat, cut to `max_tokens`.
+
+        Args:
+            text: the text.
+            truncation: which text of a pair is cut: `"longest_first"` (tokens of the longer one, in turn),
+                `"only_first"` or `"only_second"`.
 
         Returns:
             The encoded text. Its `cut` is the number of tokens that were cut off.
 
         Raises:
-            InputError: it is not a text, it is empty, or it has no tokens; or the first text of a pair is too long.
+            InputError: it is not a text, it is empty, or it has no tokens; `truncation` is none of the three, or the
+                text of a pair that must not be cut is too long.
             UnsupportedError: it is a chat, and the tokenizer has no chat template.
         """
-        return self._encoded(text, self.max_tokens)
+        if truncation not in TRUNCATIONS:
+            raise InputError(f"truncation is {truncation!r}; it is one of {', '.join(TRUNCATIONS)}.")
+        return self._encoded(text, self.max_tokens, truncation)
 
     def prompt(self, text: Text) -> Encoded:
         """Encode a text for a model to continue, without a limit on its length.
@@ -85,10 +97,7 @@ class Encoder:
         encoded = replace(self._encoded(text, NO_LIMIT), types=None)  # generators take no token types
         if self.start_id is not None:
             return _extended(encoded, [self.start_id], [(0, 0)], [True], source=len(encoded))
-        count = len(encoded)
-        while count > 1 and bool(encoded.special[count - 1]) and not encoded.turns:
-            count -= 1
-        return _first(encoded, count)
+        return _first(encoded, encoded.last + 1)
 
     def with_continuation(self, prompt: Text, continuation: str) -> Encoded:
         """Encode a prompt followed by the text whose tokens are to be explained.
@@ -101,9 +110,9 @@ class Encoder:
         """
         _check(continuation)
         if self.start_id is None:
-            tail = self._ids(continuation, add_special_tokens=False)
+            tail = tokenized(self.tokenizer, continuation, add_special_tokens=False)
         else:
-            tail = self._ids(None, text_target=continuation)
+            tail = tokenized(self.tokenizer, None, text_target=continuation)
             count = len(tail["input_ids"])
             while count > 1 and tail["special_tokens_mask"][count - 1]:
                 count -= 1
@@ -126,7 +135,7 @@ class Encoder:
             self.tokenizer.decode([j for j in ids[:i] if j not in special], skip_special_tokens=False)
             for i in range(1, len(ids) + 1)
         ]
-        ends = [len(piece.rstrip("\ufffd")) for piece in pieces]
+        ends = [*(len(piece.rstrip("\ufffd")) for piece in pieces[:-1]), *(len(piece) for piece in pieces[-1:])]
         spans = [(min(a, b), b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
         for i in range(len(ids) - 2, -1, -1):  # the first bytes of a character cover it too
             if spans[i][0] == spans[i][1] and ids[i] not in special:
@@ -166,64 +175,61 @@ class Encoder:
         joined = _extended(encoded, tail["input_ids"], shifted, special, source=encoded.source)
         return replace(joined, text=encoded.text + between + continuation, prompt=len(encoded))
 
-    def _encoded(self, text: Any, most: int) -> Encoded:
+    def _encoded(self, text: Any, most: int, truncation: str = "longest_first") -> Encoded:
+        if isinstance(text, JoinedText):
+            text = text.given
         if isinstance(text, str):
             _check(text)
-            return self._limited(text, (text,), most)
+            return self._limited(text, (text,), most)[0]
         if isinstance(text, Sequence) and text and all(isinstance(m, Mapping) for m in text):
             return self._chat(text, most)
         if isinstance(text, tuple) and len(text) == 2:
-            return self._pair(text, most)
+            return self._pair(text, most, truncation)
         raise InputError(
             f"a text is {type(text).__name__}; a string, a pair of strings or a list of messages was expected."
         )
 
-    def _limited(self, text: str, parts: tuple[str, ...], most: int, **options: Any) -> Encoded:
-        tokens = self._ids(*parts, **options)
+    def _limited(self, text: str, parts: tuple[str, ...], most: int, **options: Any) -> tuple[Encoded, TextOf]:
+        """A text, or a pair with offsets in each of its texts, cut as the options say; and the text of each token."""
+        truncation = options.pop("truncation", True)
+        tokens = tokenized(self.tokenizer, *parts, **options)
         cut = max(0, len(tokens["input_ids"]) - most)
         if cut:
-            which = "only_second" if len(parts) == 2 else True
             try:
-                tokens = self._ids(*parts, truncation=which, max_length=most, **options)
+                tokens = tokenized(self.tokenizer, *parts, truncation=truncation, max_length=most, **options)
+            except InputError:
+                raise
             except Exception as error:  # tokenizers raise nothing more specific
                 raise InputError(
-                    f"the first of the two texts alone is longer than the {most} tokens allowed."
+                    f"with truncation={truncation!r} the pair does not fit: the other text alone is longer than the "
+                    f"{most} tokens that the model takes. Use truncation='longest_first', or shorten it."
                 ) from error
         if all(tokens["special_tokens_mask"]):
             raise InputError(f"the text {text!r} has no tokens for this tokenizer.")
-        return _as_encoded(text, tokens, cut, self.tokenizer.mask_token_id)
+        return _as_encoded(text, tokens, cut, self.tokenizer.mask_token_id), tokens["sequence_ids"]
 
-    def _pair(self, pair: tuple[str, str], most: int) -> Encoded:
+    def _pair(self, pair: tuple[str, str], most: int, truncation: str) -> Encoded:
         """A pair as one encoded text: one after the other for the reader, as the tokenizer joins them for the model."""
         for part in pair:
             _check(part)
         first, second = pair
         start = len(first) + len(BETWEEN)
-        encoded = self._limited(first + BETWEEN + second, pair, most)
-        which = self._second_of(pair, len(encoded), bool(encoded.cut))
-        offsets = torch.where(which[:, None], encoded.offsets + start, encoded.offsets)
-        return replace(encoded, offsets=offsets, borders=(len(first), start))
-
-    def _second_of(self, pair: tuple[str, str], count: int, cut: bool) -> torch.Tensor:
-        options = {"truncation": "only_second", "max_length": count} if cut else {}
-        tokens = self.tokenizer(*pair, verbose=False, **options)
-        return torch.tensor([number == 1 for number in tokens.sequence_ids()])
+        encoded, text_of = self._limited(first + BETWEEN + second, pair, most, truncation=truncation)
+        is_second = torch.tensor([number == 1 for number in text_of])
+        offsets = torch.where(is_second[:, None], encoded.offsets + start, encoded.offsets)
+        shown = JoinedText(encoded.text, pair)
+        return replace(encoded, text=shown, offsets=offsets, borders=(len(first), start))
 
     def _chat(self, messages: Sequence[Mapping[str, Any]], most: int) -> Encoded:
         """A chat as the tokenizer's template writes it, up to the answer; only what the messages say can be removed."""
         if not getattr(self.tokenizer, "chat_template", None):
             raise UnsupportedError("this tokenizer has no chat template; give the prompt as a string.")
         text, turns = rendered(self.tokenizer, [dict(m) for m in messages])
-        encoded = self._limited(text, (text,), most, add_special_tokens=False)
+        encoded, _ = self._limited(text, (text,), most, add_special_tokens=False)
         inside = [any(a < stop and start < b for start, stop in turns) for a, b in encoded.offsets.tolist()]
         borders = tuple(edge for turn in turns for edge in turn)
         special = encoded.special | ~torch.tensor(inside)
-        return replace(encoded, special=special, borders=borders, turns=turns)
-
-    def _ids(self, *parts: Any, **options: Any) -> dict[str, Any]:
-        settings = {"truncation": False, "padding": False, **options}
-        returned = {"return_offsets_mapping": True, "return_special_tokens_mask": True, "verbose": False}
-        return dict(self.tokenizer(*parts, **returned, **settings))
+        return replace(encoded, text=JoinedText(text, messages), special=special, borders=borders, turns=turns)
 
 
 def _check(text: Any) -> None:
@@ -291,7 +297,8 @@ def max_tokens(model: Any, tokenizer: Any) -> int:
         >>> max_tokens(wrapped.model, wrapped.tokenizer)
         32
     """
-    table = getattr(model.config, "max_position_embeddings", None)
+    configs = (getattr(module, "config", None) for module in model.modules())  # of a wrapper, that of the model in it
+    table = getattr(next((c for c in configs if c is not None), None), "max_position_embeddings", None)
     tables = [table - _first_position(model, table)] if isinstance(table, int) and table > 0 else []
     return min(getattr(tokenizer, "model_max_length", None) or NO_LIMIT, NO_LIMIT, *tables)
 
@@ -314,7 +321,8 @@ def as_texts(texts: Any) -> list[Text]:
         The texts; what each of them is, is checked when it is encoded.
 
     Raises:
-        InputError: `texts` is a table, or not iterable.
+        InputError: `texts` is a table, or not iterable; or it is a tuple of two strings, which may be a pair or two
+            texts.
 
     Examples:
         >>> from interp_core.text import as_texts
@@ -322,8 +330,15 @@ def as_texts(texts: Any) -> list[Text]:
         ['so sad']
         >>> as_texts([{"role": "user", "content": "Are you sad?"}])
         [[{'role': 'user', 'content': 'Are you sad?'}]]
+        >>> as_texts([("Who is sad?", "The dog is sad.")])
+        [('Who is sad?', 'The dog is sad.')]
     """
-    if isinstance(texts, str) or _is_chat(texts):
+    if isinstance(texts, tuple) and len(texts) == 2 and all(isinstance(text, str) for text in texts):
+        raise InputError(
+            f"({texts[0][:20]!r}, {texts[1][:20]!r}) may be a pair or two texts; write [(first, second)] for a pair, "
+            "[one, other] for two texts."
+        )
+    if isinstance(texts, str) or is_chat(texts):
         return [texts]
     if isinstance(texts, Mapping) or hasattr(texts, "columns") or not isinstance(texts, Iterable):
         raise InputError(
@@ -332,5 +347,6 @@ def as_texts(texts: Any) -> list[Text]:
     return [str(t) if isinstance(t, str) else t for t in texts]
 
 
-def _is_chat(texts: Any) -> bool:
+def is_chat(texts: Any) -> bool:
+    """Whether this is one chat: a list of messages with their content."""
     return isinstance(texts, list) and bool(texts) and all(isinstance(m, Mapping) and "content" in m for m in texts)

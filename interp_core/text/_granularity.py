@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Literal, get_args
 
 import regex
 import torch
 from interp_core.errors import InputError, unknown
-from interp_core.text._encoded import NO_UNIT, DividedText, Encoded
+from interp_core.text._encoded import NO_UNIT, DividedText, Encoded, Unit
 from jaxtyping import Float, Int
 from sentencex import get_sentence_boundaries
 from torch import Tensor
 
-Name = Literal["token", "word", "clause", "sentence", "turn", "sample", "cls"]
+Name = Literal["token", "word", "clause", "sentence", "turn", "sample", "cls", "last"]
 Spans = Sequence[tuple[int, int]]  # characters [start, stop)
 Granularity = Name | str | Callable[[str], Spans]  # a name, or a function from a text to spans
 
-_CLAUSE_END = regex.compile(r"[,;:()\u2013\u2014]+\s+|\s+[-\u2013\u2014]+\s+")
+_ENDS_CLAUSE = tuple(",;:()\u2013\u2014")  # at the end of a piece between white space
+_DASHES = "-\u2013\u2014"  # such a piece of its own
 
 
 def divide(encoded: Encoded, granularity: Granularity) -> DividedText:
@@ -29,10 +31,12 @@ def divide(encoded: Encoded, granularity: Granularity) -> DividedText:
         granularity: `"token"`; `"word"` (Unicode word boundaries, UAX 29; a punctuation mark is a unit of its own);
             `"clause"` (a sentence cut at commas, semicolons, colons, dashes and brackets); `"sentence"`; `"turn"` (each
             message of a chat); `"sample"` (the whole text); `"cls"` (the whole text, read at the position that the
-            classifier reads); or a function from the text to character spans [start, stop).
+            classifier reads); `"last"` (the whole text, read at its last token, from which a generator goes on); or a
+            function from the text to character spans [start, stop).
 
     Returns:
-        The text with its units. Units do not cross the borders of a pair or chat.
+        The text with its units. Units do not cross the borders of a pair or chat, but for `"cls"` and `"last"`, which
+        are one unit each.
 
     Raises:
         InputError: the granularity is unknown, spans do not fit the text, or the text is not a chat and `"turn"` was
@@ -58,7 +62,8 @@ def divide(encoded: Encoded, granularity: Granularity) -> DividedText:
     if granularity not in _SPANS:
         also = "a function from the text to character spans"
         raise InputError(unknown("granularity", granularity, get_args(Name), also))
-    return encoded.with_units(_SPANS[granularity](encoded.text))
+    divided = encoded.with_units(_SPANS[granularity](encoded.text))
+    return _as_one(divided) if granularity in ("cls", "last") else divided
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
@@ -115,9 +120,13 @@ def clause_spans(text: str) -> list[tuple[int, int]]:
     """
     spans = []
     for start, stop in sentence_spans(text):
-        ends = [m.end() for m in _CLAUSE_END.finditer(text, start, stop)]
-        bounds = [start, *(end for end in ends if end < stop), stop]
-        spans += list(pairwise(bounds))
+        bounds = [start]
+        pieces = [piece.span() for piece in regex.finditer(r"\S+", text, pos=start, endpos=stop)]
+        for (begin, end), (after, _) in pairwise(pieces):
+            piece = text[begin:end]
+            if piece.endswith(_ENDS_CLAUSE) or (not piece.strip(_DASHES) and begin != bounds[-1]):
+                bounds.append(after)
+        spans += list(pairwise([*bounds, stop]))
     return _trimmed(text, spans)
 
 
@@ -136,10 +145,19 @@ def _trimmed(text: str, spans: Spans) -> list[tuple[int, int]]:
 def _tokens(encoded: Encoded) -> DividedText:
     """One unit per token. Tokens that share characters (the bytes of one letter) are one unit."""
     spans: list[tuple[int, int]] = []
-    for (start, stop), special in zip(encoded.offsets.tolist(), encoded.special.tolist(), strict=True):
-        if not special and stop > start and (not spans or start >= spans[-1][1]):
+    for start, stop in sorted(encoded.offsets[~encoded.special].tolist()):
+        if spans and start < spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], stop))
+        elif stop > start:
             spans.append((start, stop))
     return encoded.with_units(spans)
+
+
+def _as_one(divided: DividedText) -> DividedText:
+    """One unit for the whole text, also of a pair or chat: a row is read at a single token."""
+    start, stop = divided.units[0].start, divided.units[-1].stop
+    whole = Unit(divided.text[start:stop], start, stop)
+    return replace(divided, units=(whole,), unit_of=divided.unit_of.clamp(max=0))
 
 
 def _with_answer(encoded: Encoded) -> list[tuple[int, int]]:
@@ -153,6 +171,7 @@ _SPANS: dict[str, Callable[[str], list[tuple[int, int]]]] = {
     "sentence": sentence_spans,
     "sample": lambda text: _trimmed(text, [(0, len(text))]),
     "cls": lambda text: _trimmed(text, [(0, len(text))]),
+    "last": lambda text: _trimmed(text, [(0, len(text))]),
 }
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 from interp_core.errors import InputError, TargetError, nearest
+from interp_core.text._encoder import Text
 from torch import Tensor
 
-Item = tuple[str, Any]  # a text and its label, or None
+Item = tuple[Text, Any]  # a text and its label, or None
 
 
-def with_labels(texts: Iterator[str], labels: Iterable[Any] | None, names: Sequence[str] = ()) -> Iterator[Item]:
+def with_labels(texts: Iterator[Text], labels: Iterable[Any] | None, names: Sequence[str] = ()) -> Iterator[Item]:
     """Pair each text with its label.
 
     Args:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from captum.attr import IntegratedGradients as CaptumIntegratedGradients
 from captum.testing.helpers.basic_models import BasicModel_MultiLayer
-from interp_core.attribution import ask, explain
-from interp_core.errors import InputError
+from interp_core.attribution import Question, ask, explain
+from interp_core.errors import BudgetError, InputError
 from interp_core.testing import contract_tests, linear_world, tiny_classifier
 from interp_integrated_gradients.integrated_gradients import IntegratedGradients, gauss_legendre
 
@@ -65,7 +65,53 @@ def test_no_steps_are_refused() -> None:
         IntegratedGradients(steps=0)
 
 
+def steep(sharpness: float) -> Question:
+    """A score that rises within a short part of the path, which few nodes meet."""
+    return ask(lambda v: torch.sigmoid(sharpness * (v.sum((1, 2)) - 1.9))[:, None], torch.tensor([[1.0], [2.0]]))
+
+
 def test_a_sum_that_misses_the_difference_is_said() -> None:
     question = ask(lambda v: (v.sum((1, 2)) ** 4)[:, None], torch.tensor([[1.0], [2.0]]))
-    assert "use more steps" in explain(IntegratedGradients(steps=1), question).notes[0]
+    notes = explain(IntegratedGradients(steps=1), question).notes
+    assert (
+        notes[0].startswith("1 nodes of the integral are too few; without `steps`")
+        and "miss the difference" in notes[1]
+    )
     assert explain(IntegratedGradients(steps=2), question).notes == ()
+
+
+def test_nodes_are_doubled_until_the_scores_are_complete() -> None:
+    for sharpness, nodes, rows in ((10, 32, 34), (30, 64, 98), (100, 256, 482)):
+        found = explain(IntegratedGradients(), question := steep(sharpness))
+        gap = float(question.intact() - question.emptied())
+        assert float(found.scores.sum()) == pytest.approx(gap, rel=0.01) and found.rows == rows
+        assert (
+            found.notes == () if nodes == 32 else found.notes[0].startswith(f"{nodes} nodes of the integral were taken")
+        )
+        once = explain(IntegratedGradients(steps=nodes), steep(sharpness)).scores
+        assert torch.equal(found.scores, once)
+
+
+def test_more_nodes_are_taken_for_the_text_that_needs_them_and_within_its_budget() -> None:
+    kept = explain(IntegratedGradients(), steep(100).with_budget(100))
+    assert kept.rows == 98 and "64 nodes of the integral are too few; max_rows allows no more: raise it." in kept.notes
+    few = explain(IntegratedGradients(), steep(10).with_budget(20))
+    assert few.rows == 20 and few.notes[0].startswith("18 nodes of the integral are too few; max_rows")
+    with pytest.raises(BudgetError, match="needs at least 3 rows of the model and max_rows is 2; raise it, or choose"):
+        explain(IntegratedGradients(), steep(10).with_budget(2))
+
+
+def test_where_gradients_say_nothing_doubling_ends_soon() -> None:
+    question = ask(lambda v: torch.round(v.sum((1, 2)))[:, None], torch.tensor([[1.0], [2.0]]))
+    found = explain(IntegratedGradients(), question)
+    assert found.rows == 32 + 64 + 128 + 2 and "more do not help" in found.notes[0]
+
+
+@pytest.mark.real
+def test_texts_of_a_real_classifier_are_complete_to_a_hundredth(real_model, real_texts) -> None:  # type: ignore[no-untyped-def]
+    """With 32 nodes two of them are not; one misses a quarter of its difference."""
+    texts = [real_texts("emotion")[i] for i in (0, 1, 13, 20)]
+    found = interp.attribute(real_model("emotion-tiny"), texts, by="integrated-gradients", progress=False)
+    assert not any("miss the difference" in note for one in found for note in one.notes)
+    assert [one.rows for one in found] == [33, 33, 97, 97]  # the intact text is known
+    assert all("64 nodes" in one.notes[0] for one in found[2:])

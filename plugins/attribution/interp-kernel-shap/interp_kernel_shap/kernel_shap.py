@@ -7,7 +7,7 @@ from itertools import accumulate
 
 import torch
 from interp_core.attribution import Question
-from interp_core.statistics import check_sampling, portions
+from interp_core.statistics import check_sampling, portions, widening
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -111,8 +111,10 @@ def rebalanced(
 
 
 def scatter(moves: Float[Tensor, "m k u"]) -> Float[Tensor, "k u"]:
-    """The variance of the sum of draws taken at even distances, from their successive differences."""
+    """The variance of the sum of draws taken at even distances, from their successive differences; that of few draws is
+    as much larger as their standard error is wider by Student's t.
+    """
     m = len(moves)
     if m < 2:
         return moves.square().sum(dim=0)
-    return moves.diff(dim=0).square().sum(dim=0) * m / (2 * (m - 1))
+    return moves.diff(dim=0).square().sum(dim=0) * m / (2 * (m - 1)) * widening(m - 1) ** 2

@@ -1,6 +1,7 @@
 """Kernel SHAP: Shapley values when all subsets fit, close to them with honest errors when they do not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import permutations
 from math import comb, log
 
@@ -13,6 +14,7 @@ from interp_core.errors import BudgetError, InputError
 from interp_core.testing import contract_tests, linear_world, tangled_world, tiny_classifier, tiny_generator
 from interp_kernel_shap.kernel_shap import KernelShap, fitted
 from interp_kernel_shap.pairs import count_of_size, kernel, numbers, outside_in, sample
+from scipy.stats import t as student
 
 test_contract = contract_tests("kernel-shap", samples=64)
 
@@ -48,6 +50,17 @@ class Asked:
     def attribute(self, question: Question) -> tuple[torch.Tensor, torch.Tensor]:
         self.question = question
         return self.method.attribute(question)
+
+
+@contextmanager
+def numpy_seeded(seed: int) -> Iterator[None]:
+    """Numpy's global random state seeded, and afterwards as it was."""
+    before = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)
 
 
 def masked(question: Question) -> Callable[[np.ndarray], np.ndarray]:
@@ -132,26 +145,32 @@ def test_the_error_falls_with_the_root_of_the_samples() -> None:
     assert -0.6 < slope < -0.4
 
 
-@pytest.mark.parametrize("samples", [14, 60, 160])
+@pytest.mark.parametrize("samples", [6, 14, 34, 60, 160])
 def test_two_standard_errors_hold_the_truth_in_95_of_100_runs(samples: int) -> None:
-    """With fewer pairs than units, with one size taken whole, and with two."""
+    """With two pairs, with fewer pairs than units, with one size taken whole and few or many others, and with two."""
     question, truth = products(10)
-    runs = [KernelShap(samples=samples, seed=seed).attribute(question) for seed in range(500)]
+    runs = [KernelShap(samples=samples, seed=seed).attribute(question) for seed in range(300)]
     held = torch.stack([(scores - truth).abs() <= 1.96 * error for scores, error in runs]).double().mean()
-    assert 0.92 <= float(held) <= 0.98
+    assert 0.92 <= float(held) <= 0.985
 
 
-def test_pairs_beat_the_sampling_of_shap_on_the_same_budget() -> None:
+def test_the_squared_error_is_below_that_of_shap_on_the_same_budget() -> None:
+    """Of 10 units, over 40 functions, each error as a share of the squared truth; the two are paired by function."""
     import shap
 
-    question, truth = products(11)
+    def missed(scores: np.ndarray, truth: torch.Tensor) -> float:
+        return float(np.square(scores - truth[0].numpy()).mean() / truth[0].square().mean())
+
     ours, theirs = [], []
-    for seed in range(5):
-        ours.append(float((KernelShap(samples=128, seed=seed).attribute(question)[0][0] - truth[0]).abs().max()))
-        explainer = shap.KernelExplainer(masked(question), np.zeros((1, 11)), seed=seed)
-        found = explainer.shap_values(np.ones((1, 11)), nsamples=126, l1_reg=False, silent=True)
-        theirs.append(float(np.abs(found[0] - truth[0].numpy()).max()))
-    assert sum(ours) < sum(theirs)
+    for seed in range(40):
+        question, truth = products(10, seed)
+        ours.append(missed(KernelShap(samples=128, seed=seed).attribute(question)[0][0].numpy(), truth))
+        with numpy_seeded(seed):  # shap draws from the global state, whatever its own seed
+            explainer = shap.KernelExplainer(masked(question), np.zeros((1, 10)))
+            found = explainer.shap_values(np.ones((1, 10)), nsamples=126, l1_reg=False, silent=True)
+        theirs.append(missed(found[0], truth))
+    less = np.array(theirs) - np.array(ours)
+    assert less.mean() > 2.5 * less.std(ddof=1) / len(less) ** 0.5
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.3, 1 - 2**-53])
@@ -221,7 +240,8 @@ def test_each_pair_is_judged_by_a_line_fitted_without_it() -> None:
         moves.append(weight[j] * float(pairs.open[j]) ** 0.5 * reach * (y[j] - x[j] @ line))
     m = len(moves)
     assert 0 < m < 40
-    assert np.allclose(error[0], np.sqrt(np.square(np.diff(moves, axis=0)).sum(axis=0) * m / (m - 1) / 2))
+    wider = student.ppf(0.975, m - 1) / 1.959964
+    assert np.allclose(error[0], wider * np.sqrt(np.square(np.diff(moves, axis=0)).sum(axis=0) * m / (m - 1) / 2))
 
 
 def test_more_samples_go_on_from_fewer() -> None:

@@ -14,5 +14,5 @@ def interp_methods() -> Iterable[Method]:
         target="interp_random.draw:Random",
         summary="scores drawn at random, without a look at the model: the floor",
         source="definition",
-        claims=frozenset({"seeded"}),
+        claims=frozenset({"ignores-model", "seeded"}),
     )

@@ -9,11 +9,13 @@ from typing import NamedTuple
 import torch
 from interp_core.attribution import Question
 from interp_core.errors import InputError, unknown
-from interp_core.statistics import check_sampling, portions
+from interp_core.statistics import check_sampling, portions, widening
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 CONSTANT = 1e-6  # of the score: what differs by less than this share differs by rounding alone
+
+MANY = 10_000  # draws from which on Student's t is the normal distribution
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ EFFECTS = {"total": total_effect, "first": first_effect}
 def shares(
     keep: Bool[Tensor, "n u"], scores: Float[Tensor, "n v k"], order: str, draws: float
 ) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"]]:
-    """Effects over the variance, and their standard errors: those of a ratio of two means over independent draws.
+    """Effects over the variance, and their standard errors: those of a ratio of two means over independent draws, each
+    draw judged by the ratio without it, and wider by Student's t where draws are few.
 
     Args:
         keep: the masks.
@@ -111,8 +114,11 @@ def shares(
     variance = apart.mean(dim=0)
     effect = EFFECTS[order](brings, draws)
     index = effect.value / variance
-    noise = (effect.pull - index * (apart - variance)[:, None]).square().mean(dim=0) / max(1.0, draws - 1)
-    error = (noise + effect.hidden).sqrt() / variance if draws > 1 else torch.full_like(index, torch.inf)
+    rest = (1 - apart / apart.sum(dim=0)).clamp(min=1 / len(keep))[:, None]  # of the variance, without the draw
+    pull = (effect.pull - index * (apart - variance)[:, None]) / rest
+    noise = pull.square().mean(dim=0) / max(1.0, draws - 1)
+    wider = widening(int(min(draws, MANY)) - 1)
+    error = (noise + effect.hidden).sqrt() / variance * wider if draws > 1 else torch.full_like(index, torch.inf)
     varies = variance > (CONSTANT * scores.abs().amax(dim=(0, 1))).square()
     zero = torch.zeros(()).double()
     return index.clamp(min=0).where(varies, zero).T, error.where(varies, zero).T

@@ -9,6 +9,7 @@ from interp_core.attribution import Question, ask
 from interp_core.errors import InputError
 from interp_core.testing import contract_tests, linear_world, tangled_world, tiny_classifier, tiny_generator
 from interp_sobol.sobol import Sobol, first_effect, shares, total_effect
+from scipy.stats import t as student
 
 test_contract = contract_tests("sobol", samples=32)
 
@@ -78,17 +79,18 @@ def test_a_small_score_is_no_constant_one() -> None:
     assert Sobol().attribute(question)[0][0].tolist() == pytest.approx([0.2, 0.8], abs=1e-6)
 
 
+@pytest.mark.parametrize("samples", [4, 12, 100])
 @pytest.mark.parametrize("order", ["first", "total"])
-def test_the_interval_holds_the_exact_index_as_often_as_it_says(order: str) -> None:
+def test_the_interval_holds_the_exact_index_as_often_as_it_says(order: str, samples: int) -> None:
     question = tangled_world(5, units=7, targets=1)
     truth, _ = Sobol(order=order).attribute(question)
     question = question.with_budget(
         0
     )  # all 128 masks are known by now: no row is evaluated any more, and no enumeration fits
     vars(question)["afford"] = lambda draws, rows_each=1: draws
-    runs = [Sobol(samples=100, order=order, seed=s).attribute(question) for s in range(500)]
+    runs = [Sobol(samples=samples, order=order, seed=s).attribute(question) for s in range(300)]
     held = torch.stack([(scores - truth).abs() <= 1.96 * error for scores, error in runs])
-    assert 0.92 <= float(held.double().mean()) <= 0.98
+    assert (0.9 if samples < 12 else 0.915) <= float(held.double().mean()) <= 0.98
 
 
 def test_a_first_order_effect_has_no_bias_of_a_square() -> None:
@@ -113,7 +115,7 @@ def test_shares_of_four_draws_by_hand() -> None:
     first, error = shares(keep, scores, "first", 4)
     assert total[0].tolist() == pytest.approx([0.75, 0.75])
     assert first[0].tolist() == [0, 0]  # -1/4 without the clamp
-    assert error[0].tolist() == pytest.approx([2**0.5 / 4] * 2)
+    assert error[0].tolist() == pytest.approx([2**0.5 / 4 * student.ppf(0.975, 3) / 1.959964] * 2)
 
 
 def test_the_share_of_a_contrast_is_that_of_its_opposite() -> None:

@@ -30,14 +30,15 @@ class CAV:
         against: what the rows of a class are told from: "rest", all rows without it, or "random", as many of these as
             rows have the class, drawn at random.
         kind: of classifier: "logistic", "ridge" or "svm", as in `linear-probe`.
-        ridge: penalty on squared weights of standardised dimensions, against losses summed over rows.
+        ridge: penalty on squared weights, against losses summed over rows, of rows centred and divided by
+            one number, so that a typical row has length 1.
         steps: of the solver, at most; a class that was stopped is named in the notes.
         tolerance: of the solver.
         seed: of the random rows.
 
     Source: Kim et al. 2018, arXiv:1711.11279, section 3.2. Random rows are drawn among those without the concept, the
-    paper's from any; dimensions are standardised for the classifier, and the normal is that in the activations as they
-    are.
+    paper's from any; rows are scaled by one number for the classifier, and the normal is that in the activations as
+    they are.
     """
 
     against: str = "rest"
@@ -60,15 +61,18 @@ class CAV:
         """
         data, classifier = labelled(activations), self._classifier()
         generator = torch.Generator().manual_seed(self.seed)
-        chosen = [self._rows(having, generator) for having in data.member.T]
-        lines = [classifier.fit(data.x[rows], having[rows]) for rows, having in zip(chosen, data.member.T, strict=True)]
+        if self.against == "rest":
+            lines = classifier.fit_each(data.x, data.member)
+        else:
+            chosen = [(self._rows(having, generator), having) for having in data.member.T]
+            lines = [classifier.fit(data.x[rows], having[rows]) for rows, having in chosen]
         length = np.array([np.linalg.norm(line.weight) for line in lines])
+        if not length.all():
+            raise InputError(f"nothing tells rows with {data.names[int(length.argmin())]!r} from others; leave it out.")
         normal = np.stack([line.weight for line in lines]) / length[:, None]
         offset = np.array([line.bias for line in lines]) / length
-        # where decoding zeros leads: of the points with the least sum of squared codes the nearest to the mean row. It
-        # lies on all planes, if they meet; those of classes that exclude each other need not
         mean = data.x.mean(axis=0)
-        origin = mean - np.linalg.lstsq(normal, normal @ mean + offset)[0]
+        origin = mean - (normal @ mean + offset) @ normal  # what decodes from codes of zero, so that the mean row stays
         space = AffineSpace(*(torch.from_numpy(v) for v in (normal, normal, origin, normal @ origin + offset)))
         space.names = data.names
         stopped = ", ".join(name for name, line in zip(data.names, lines, strict=True) if not line.settled)
@@ -82,6 +86,5 @@ class CAV:
     def _rows(self, having: Bool[np.ndarray, " n"], generator: torch.Generator) -> Int[np.ndarray, " r"]:
         """The rows that the classifier of one class is shown, in order."""
         inside, outside = np.flatnonzero(having), np.flatnonzero(~having)
-        if self.against == "random":
-            outside = outside[torch.randperm(len(outside), generator=generator)[: len(inside)].numpy()]
+        outside = outside[torch.randperm(len(outside), generator=generator)[: len(inside)].numpy()]
         return np.sort(np.concatenate([inside, outside]))

@@ -10,12 +10,10 @@ import pytest
 import torch
 from interp_cav.cav import CAV
 from interp_core.activations import of_rows
-from interp_core.concepts import ConceptSpace, fit_concepts
+from interp_core.concepts import Change, ConceptSpace, effect, fit_concepts
 from interp_core.errors import InputError, UnsupportedError
 from interp_core.testing import contract_tests
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 test_contract = contract_tests("cav")
@@ -32,10 +30,12 @@ def rows(n: int = 300, width: int = 6, seed: int = 0) -> tuple[Tensor, Tensor]:
 def test_vectors_are_unit_normals_and_codes_distances_from_the_plane() -> None:
     x, label = rows()
     space = CAV().fit(of_rows(x, labels=label))
+    number = float(x.double().std(0, correction=0).quantile(0.5)) * 6**0.5  # one for all dimensions
+    scaled = ((x.double() - x.double().mean(0)) / number).numpy()
     for i in range(3):
-        peer = make_pipeline(StandardScaler(), LogisticRegression()).fit(x.double().numpy(), label.numpy() == i)
-        weight = peer[1].coef_[0] / peer[0].scale_
-        expected = peer.decision_function(x.double().numpy()) / np.linalg.norm(weight)
+        peer = LogisticRegression().fit(scaled, label.numpy() == i)
+        weight = peer.coef_[0] / number
+        expected = peer.decision_function(scaled) / np.linalg.norm(weight)
         assert np.allclose(space.dictionary[i].numpy(), weight / np.linalg.norm(weight), atol=1e-5)
         assert np.allclose(space.encode(x)[:, i].numpy(), expected, atol=1e-4)
 
@@ -63,13 +63,65 @@ def test_random_rows_are_all_there_are_where_the_class_is_the_larger_part() -> N
     assert torch.allclose(CAV(against="random").fit(held).dictionary, CAV().fit(held).dictionary, atol=1e-5)
 
 
-def test_codes_of_zero_decode_to_a_point_on_all_planes() -> None:
+@pytest.mark.parametrize("against", ["rest", "random"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_mean_row_is_decoded_as_it_is(classes: int, against: str) -> None:
     x, label = rows()
-    space = CAV().fit(of_rows(x, labels=label))
-    point = space.decode(torch.zeros(1, 3))
-    assert torch.allclose(space.encode(point), torch.zeros(1, 3), atol=1e-4)
-    away, span = point[0] - x.mean(0), torch.linalg.qr(space.encoder.T).Q
-    assert torch.allclose(span @ (span.T @ away), away, atol=1e-3)
+    space = CAV(against=against).fit(of_rows(x, labels=label.clamp(max=classes - 1)))
+    mean = x.mean(0, keepdim=True)
+    assert torch.allclose(space(mean), mean, rtol=1e-5, atol=1e-3)
+
+
+def untidy(classes: int, n: int = 240, width: int = 48) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows like those of a transformer, the class of each, and the way to each class from the others.
+
+    Three dimensions hardly vary, three vary a hundred times as much as the others, and all have a common offset.
+    """
+    g = torch.Generator().manual_seed(0)
+    scale = torch.ones(width)
+    scale[:3], scale[3:6] = 1e-3, 100.0
+    label = torch.arange(n) % classes
+    centres = 4 * torch.nn.functional.normalize(torch.randn(classes, width, generator=g), dim=1) * (scale == 1)
+    x = centres[label] + scale * (torch.randn(n, width, generator=g) + 3 * torch.randn(width, generator=g)) + 20
+    return x, label, torch.stack([c - (centres.sum(0) - c) / (classes - 1) for c in centres])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", ["logistic", "ridge", "svm"])
+@pytest.mark.parametrize("classes", [2, 6])
+def test_vectors_of_untidy_rows_lead_to_their_class(classes: int, kind: str, dtype: torch.dtype) -> None:
+    """Each dimension by its own spread, they led along those that hardly vary."""
+    x, label, truth = untidy(classes)
+    vectors = CAV(kind=kind).fit(of_rows(x.to(dtype), labels=label)).dictionary
+    assert float(vectors[:, :3].norm(dim=1).max()) < 0.05
+    assert float(torch.cosine_similarity(vectors, truth).min()) > 0.7
+
+
+def test_two_classes_have_opposite_vectors() -> None:
+    x, label, _ = untidy(2)
+    one, other = CAV().fit(of_rows(x, labels=label)).dictionary
+    assert torch.equal(one, -other)
+
+
+@pytest.mark.real
+def test_vectors_of_emotions_lead_to_them(real_model, real_texts) -> None:  # type: ignore[no-untyped-def]
+    """At a layer where three dimensions of 384 hardly vary: towards the mean of the class, and its logit rises."""
+    model, texts, labels = real_model("emotion-minilm"), real_texts("emotion"), real_texts("emotion", column="label")
+    chosen = [i for name in model.labels for i in [j for j, label in enumerate(labels) if label == name][:20]]
+    split = model.split(-1)
+    held = split.activations(
+        [texts[i] for i in chosen], granularity="cls", labels=[labels[i] for i in chosen], progress=False
+    )
+    space, x = fit_concepts(held, by="cav"), held.matrix()
+    number = float(x.std(0).median()) * 384**0.5
+    for i, vector in enumerate(space.dictionary):
+        having = held.labels == i
+        apart = x[having].mean(0) - x[~having].mean(0)
+        peer = LogisticRegression().fit(((x - x.mean(0)) / number).numpy(), having.numpy()).coef_[0]
+        own, theirs = (float(torch.cosine_similarity(v, apart, dim=0)) for v in (vector, torch.from_numpy(peer)))
+        assert own > 0.5 and abs(own - theirs) < 0.1
+        change = effect(split, space, held.select(torch.arange(120) % 20 == 0), Change(add={i: 3.0}), progress=False)
+        assert bool((change.per_text[:, i] > 0).all())
 
 
 def test_concepts_are_called_like_their_classes_and_saved(tmp_path: Path) -> None:

@@ -166,3 +166,34 @@ def test_what_cannot_be_is_refused() -> None:
             Centroid(shrinkage=shrinkage)
     with pytest.raises(UnsupportedError, match="needs labels"):
         fit_concepts(of_rows(torch.eye(3)), by="centroid")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("classes", [2, 6])
+def test_rows_like_those_of_a_transformer_are_nearest_to_where_scikit_learn_says(
+    classes: int, distance: str, dtype: torch.dtype
+) -> None:
+    """Some dimensions hardly vary, some a hundred times as much as the others, and all have a common offset."""
+    g = torch.Generator().manual_seed(classes)
+    scale = torch.ones(48)
+    scale[:3], scale[3:6] = 1e-3, 100.0
+    label = torch.arange(240) % classes
+    x = scale * (torch.randn(240, 48, generator=g) + 3 * torch.randn(48, generator=g)) + 20
+    x = (x + 3 * torch.randn(classes, 48, generator=g)[label]).to(dtype)
+    codes = Centroid(distance=distance).fit(of_rows(x, labels=label)).encode(x).double()
+    own = x.double().numpy()
+    if distance == "mahalanobis":
+        peer = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.01, priors=np.full(classes, 1 / classes))
+        peer.fit(own, label.numpy())
+    elif distance == "squared-l2":
+        peer = NearestCentroid().fit(own, label.numpy())
+    else:
+        away = own - own.mean(0)
+        centre = np.stack([away[label.numpy() == i].mean(0) for i in range(classes)])
+        assert np.allclose(codes.numpy(), cosine_similarity(away, centre), atol=1e-4)
+        return
+    if distance == "mahalanobis":  # scikit-learn shrinks standardised rows
+        assert float((codes.argmax(1) == label).double().mean()) >= peer.score(own, label.numpy()) - 0.05
+    else:
+        assert (codes.argmax(1).numpy() == peer.predict(own)).mean() > 0.995

@@ -1,4 +1,4 @@
-"""One linear classifier of rows with a class and rows without it."""
+"""Linear classifiers of rows with a class and rows without it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from interp_core.errors import InputError, unknown
 from jaxtyping import Bool, Float
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
-from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 KINDS = ("logistic", "ridge", "svm")
+CONSTANT = 1e-6  # of the largest spread: a dimension that varies less does so by rounding
 
 
 class Line(NamedTuple):
@@ -30,6 +30,10 @@ class Line(NamedTuple):
     bias: float
     settled: bool
 
+    def opposite(self) -> Line:
+        """The line of the rows that do not have the class."""
+        return Line(-self.weight, -self.bias, self.settled)
+
 
 @dataclass(frozen=True)
 class Classifier:
@@ -37,13 +41,14 @@ class Classifier:
 
     Args:
         kind: "logistic" (log loss), "ridge" (squared error of ±1) or "svm" (squared hinge loss).
-        ridge: penalty on squared weights of standardised dimensions, against losses summed over rows.
+        ridge: penalty on squared weights, against losses summed over rows, of rows centred and divided by
+            one number, so that a typical row has length 1.
         steps: of the solver, at most; "ridge" is solved directly.
         tolerance: of the solver.
         seed: of the order in which "svm" goes through rows.
 
-    Source: scikit-learn's LogisticRegression(C=1/ridge), RidgeClassifier(alpha=ridge) and LinearSVC(C=1/ridge) after
-    StandardScaler. LinearSVC also penalises the bias.
+    Source: scikit-learn's LogisticRegression(C=1/ridge), RidgeClassifier(alpha=ridge) and LinearSVC(C=1/ridge).
+    LinearSVC also penalises the bias.
     """
 
     kind: str = "logistic"
@@ -62,15 +67,24 @@ class Classifier:
             )
 
     def fit(self, x: Float[np.ndarray, "n d"], having: Bool[np.ndarray, " n"]) -> Line:
-        """The line between the rows that have the class and those that do not; standardisation is folded into it."""
-        scaler = StandardScaler().fit(x)
+        """The line between the rows that have the class and those that do not, of rows as they are."""
+        centre, size = x.mean(axis=0), typical_length(x)
         estimator = self._estimator()
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always", ConvergenceWarning)
-            estimator.fit(scaler.transform(x), having)
-        weight = estimator.coef_.ravel() / scaler.scale_
-        bias = float(np.ravel(estimator.intercept_)[0] - weight @ scaler.mean_)
+            estimator.fit((x - centre) / size, having)
+        weight = estimator.coef_.ravel() / size
+        bias = float(np.ravel(estimator.intercept_)[0] - weight @ centre)
         return Line(weight, bias, not any(issubclass(w.category, ConvergenceWarning) for w in said))
+
+    def fit_each(self, x: Float[np.ndarray, "n d"], member: Bool[np.ndarray, "n k"]) -> list[Line]:
+        """A line for each class. A class that has just the rows that another has not is told by the opposite line."""
+        known: dict[bytes, Line] = {}
+        for having in member.T:
+            own, rest = having.tobytes(), (~having).tobytes()
+            if own not in known:
+                known[own] = known[rest].opposite() if rest in known else self.fit(x, having)
+        return [known[having.tobytes()] for having in member.T]
 
     def _estimator(self) -> Any:
         settings = {"tol": self.tolerance, "max_iter": self.steps}
@@ -79,3 +93,14 @@ class Classifier:
         if self.kind == "svm":
             return LinearSVC(C=1 / self.ridge, random_state=self.seed, **settings)
         return RidgeClassifier(alpha=self.ridge)
+
+
+def typical_length(x: Float[np.ndarray, "n d"]) -> float:
+    """How far rows are from their mean where all dimensions vary like the median one, of those that vary at all.
+
+    One number for all dimensions, since dividing each by its own spread would make the most of those that hardly vary;
+    and a median, since a few dimensions of transformers vary a hundred times as much as the others.
+    """
+    spread = x.std(axis=0)
+    varying = spread[spread > CONSTANT * spread.max()]
+    return float(np.median(varying) * len(spread) ** 0.5) if len(varying) else 1.0

@@ -9,11 +9,14 @@ import torch
 from interp_core.activations import Activations
 from interp_core.concepts import AffineSpace
 from interp_core.errors import InputError
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from interp_linear_probe.classifier import Classifier
 from interp_linear_probe.held_out import HeldOut, held_out
 from interp_linear_probe.labelled import labelled
+
+DEPENDENT = 0.01  # of the variance of labels, all scaled to one: what has less is told by the other labels
+SMALLEST = 1e-6  # of the largest codes: what differs by less differs by rounding alone, or as the solver stopped
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,13 @@ class LinearProbe:
 
     A code is the classifier's decision on the row as it is: a logit for "logistic", above 0 where the class is the more
     likely answer. The dictionary holds what the activations do when a decision rises by one and the others stay (the
-    pattern), not the weights, which also cancel what disturbs. So decoded codes are the best linear reconstruction that
-    the decisions allow, and adding a concept once raises its code by one.
+    pattern), not the weights, which also cancel what disturbs. Decoded codes are the best linear reconstruction that
+    the decisions allow.
+
+    Where labels are not independent, neither are decisions: of classes that exclude each other one cannot rise while
+    the others stay. What the labels leave open is then shared, so that patterns are as short as reconstructing with
+    them allows: of two such classes one direction and its opposite, half of which each concept holds, since adding it
+    raises its own decision by a half and lowers the other's by as much.
 
     `notes` say for each class how well it is told on texts that were held out; rows of one text are never on both
     sides. `history` has the same fold by fold, as "auroc: joy" and "balanced accuracy: joy", and as "threshold", for
@@ -35,15 +43,16 @@ class LinearProbe:
 
     Args:
         kind: of classifier, "logistic", "ridge" (least squares of ±1) or "svm" (squared hinge loss).
-        ridge: penalty on squared weights of standardised dimensions, against losses summed over rows.
+        ridge: penalty on squared weights, against losses summed over rows, of rows centred and divided by
+            one number, so that a typical row has length 1.
         folds: how often a part of the texts is held out; 0 for no scores, which is `folds` times quicker.
         steps: of the solver, at most; a class that was stopped is named in the notes. "ridge" is solved directly.
         tolerance: of the solver.
         seed: of the folds, and of the order in which "svm" goes through rows.
 
     Source: Alain, Bengio 2016, arXiv:1610.01644, with scikit-learn's LogisticRegression(C=1/ridge), RidgeClassifier and
-    LinearSVC(C=1/ridge), one class against the rest, after StandardScaler, which is folded into the weights. Patterns:
-    Haufe et al. 2014, NeuroImage 87, equation 6.
+    LinearSVC(C=1/ridge), one class against the rest, on rows scaled by one number, which is folded into the weights.
+    Patterns: Haufe et al. 2014, NeuroImage 87, equation 6, with as many independent decisions as labels.
     """
 
     kind: str = "logistic"
@@ -65,8 +74,9 @@ class LinearProbe:
             InputError: a class that no row has or that all rows have, or rows that are all equal.
         """
         data, classifier = labelled(activations), self._classifier()
-        lines = [classifier.fit(data.x, having) for having in data.member.T]
-        space = space_of(data.x, np.stack([line.weight for line in lines]), np.array([line.bias for line in lines]))
+        lines = classifier.fit_each(data.x, data.member)
+        weight, bias = np.stack([line.weight for line in lines]), np.array([line.bias for line in lines])
+        space = space_of(data.x, weight, bias, independent(data.member))
         space.names = data.names
         if self.folds:
             scores = [held_out(classifier, data, i, self.folds) for i in range(len(lines))]
@@ -84,13 +94,27 @@ class LinearProbe:
         return Classifier(self.kind, self.ridge, self.steps, self.tolerance, self.seed)
 
 
+def independent(member: Bool[np.ndarray, "n k"]) -> int:
+    """How many of k labels are independent, which is how many of their decisions can be.
+
+    Decided by the labels, since the decisions of dependent labels are dependent up to rounding (two opposite classes,
+    least squares) or nearly so (several classes that exclude each other), and would then be told apart by noise.
+    """
+    values = member - member.mean(axis=0)
+    values /= np.linalg.norm(values, axis=0)
+    return int((np.linalg.eigvalsh(values.T @ values) > DEPENDENT).sum())
+
+
 def space_of(
-    x: Float[np.ndarray, "n d"], weight: Float[np.ndarray, "k d"], bias: Float[np.ndarray, " k"]
+    x: Float[np.ndarray, "n d"], weight: Float[np.ndarray, "k d"], bias: Float[np.ndarray, " k"], rank: int
 ) -> AffineSpace:
-    """Codes `x · weight + bias`, and the way back that reconstructs these rows best (least squares)."""
+    """Codes `x · weight + bias`, and the way back that reconstructs these rows best (least squares) from so many
+    combinations of codes as are independent.
+    """
     centre = x.mean(axis=0)
-    codes = (x - centre) @ weight.T
-    pattern = np.linalg.lstsq(codes, x - centre)[0]
+    rows, size, codes = np.linalg.svd((x - centre) @ weight.T, full_matrices=False)
+    rank = min(rank, int((size > SMALLEST * size[0]).sum()))
+    pattern = (codes[:rank].T / size[:rank]) @ (rows[:, :rank].T @ (x - centre))
     origin = centre - (centre @ weight.T + bias) @ pattern  # what decodes from codes of zero
     return AffineSpace(*(torch.from_numpy(v) for v in (pattern, weight, origin, weight @ origin + bias)))
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from interp_core.activations import Activations, of_rows
-from interp_core.concepts import ConceptSpace, fit_concepts
+from interp_core.concepts import ConceptSpace, fit_concepts, intervene
 from interp_core.errors import InputError, UnsupportedError
 from interp_core.statistics import interval_of_mean
 from interp_core.testing import contract_tests, dictionary_world
@@ -20,9 +20,6 @@ from interp_linear_probe.labelled import labelled
 from interp_linear_probe.linear_probe import LinearProbe
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from torch import Tensor
 
@@ -44,6 +41,26 @@ def rows(seed: int = 0, n: int = 300, width: int = 8, classes: int = 3) -> tuple
     return x * torch.logspace(-2, 2, width) + 5 * torch.logspace(-2, 2, width), label
 
 
+def by_one_number(x: Tensor, like: Tensor) -> np.ndarray:
+    """Rows as the classifiers see them: less the mean of some rows, and divided by one number for all dimensions."""
+    centre, number = like.double().mean(0), like.double().std(0, correction=0).quantile(0.5) * like.shape[1] ** 0.5
+    return ((x.double() - centre) / number).numpy()
+
+
+def untidy(classes: int, n: int = 240, width: int = 48, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows like those of a transformer, the class of each, and how far the classes are from the mean of the others.
+
+    Three dimensions hardly vary, three vary a hundred times as much as the others, and all have a common offset.
+    """
+    g = torch.Generator().manual_seed(seed)
+    scale = torch.ones(width)
+    scale[:3], scale[3:6] = 1e-3, 100.0
+    label = torch.arange(n) % classes
+    centres = 4 * torch.nn.functional.normalize(torch.randn(classes, width, generator=g), dim=1) * (scale == 1)
+    x = centres[label] + scale * (torch.randn(n, width, generator=g) + 3 * torch.randn(width, generator=g)) + 20
+    return x, label, torch.stack([c - (centres.sum(0) - c) / (classes - 1) for c in centres])
+
+
 def given(**columns: object) -> Activations:
     x, label = rows()
     return of_rows(x, labels=label, class_names=("a", "b", "c"), **columns)
@@ -52,12 +69,13 @@ def given(**columns: object) -> Activations:
 @pytest.mark.parametrize("kind", sorted(SKLEARN))
 def test_codes_are_the_decisions_of_scikit_learn_on_raw_rows(kind: str) -> None:
     x, label = rows()
-    peer = OneVsRestClassifier(make_pipeline(StandardScaler(), SKLEARN[kind])).fit(x.double().numpy(), label.numpy())
     space = LinearProbe(kind=kind, ridge=3.0, folds=0).fit(given())
     unseen = rows(seed=1)[0]
-    expected = peer.decision_function(unseen.double().numpy())
-    assert np.abs(space.encode(unseen).numpy() - expected).max() < 1e-5
-    assert np.abs(expected).max() > 1
+    for i in range(3):
+        peer = SKLEARN[kind].fit(by_one_number(x, x), label.numpy() == i)
+        expected = peer.decision_function(by_one_number(unseen, x))
+        assert np.abs(space.encode(unseen)[:, i].numpy() - expected).max() < 1e-5
+        assert np.abs(expected).max() > 0.5
 
 
 def test_several_classes_a_text_are_learnt_each_by_itself() -> None:
@@ -74,19 +92,93 @@ def test_concepts_are_called_like_their_classes() -> None:
     assert LinearProbe(folds=0).fit(given()).names == ["a", "b", "c"]
 
 
+def independent_labels() -> Tensor:
+    """Three labels of which a row may have any."""
+    x, label = rows()
+    return torch.stack([label == 0, x[:, 3] > x[:, 3].median(), x[:, 5] > x[:, 5].quantile(0.7)], 1)
+
+
+def raised(space: ConceptSpace) -> Tensor:
+    """By how much each direction raises each code."""
+    x = space.decode(torch.zeros(1, space.concepts))
+    return torch.stack([(space.encode(x + direction) - space.encode(x))[0] for direction in space.dictionary])
+
+
 def test_decoded_codes_are_the_least_squares_reconstruction() -> None:
-    x, _ = rows()
-    space = LinearProbe(folds=0).fit(given())
+    x, having = rows()[0], independent_labels()
+    space = LinearProbe(folds=0).fit(of_rows(x, labels=having))
     design = np.column_stack([space.encode(x).double().numpy(), np.ones(len(x))])
     expected = design @ np.linalg.lstsq(design, x.double().numpy(), rcond=None)[0]
     assert np.allclose(space(x).numpy(), expected, rtol=1e-4, atol=1e-3 * np.abs(expected).max(0))
 
 
 def test_a_concept_added_once_raises_its_own_code_by_one() -> None:
-    x, _ = rows()
-    space = LinearProbe(folds=0).fit(given())
-    raised = torch.stack([space.encode(x[:1] + direction) - space.encode(x[:1]) for direction in space.dictionary])
-    assert torch.allclose(raised[:, 0], torch.eye(3), atol=1e-3)
+    space = LinearProbe(folds=0).fit(of_rows(rows()[0], labels=independent_labels()))
+    assert torch.allclose(raised(space), torch.eye(3), atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", sorted(SKLEARN))
+@pytest.mark.parametrize("classes", [2, 3, 6])
+def test_classes_that_exclude_each_other_raise_their_codes_against_one_another(classes: int, kind: str) -> None:
+    """One decision fewer than classes can rise freely: what directions raise is a projection of that rank."""
+    x, label, _ = untidy(classes)
+    found = raised(LinearProbe(kind=kind, folds=0).fit(of_rows(x, labels=label))).double()
+    assert torch.allclose(found @ found, found, atol=1e-3) and float(found.trace()) == pytest.approx(classes - 1, 1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", sorted(SKLEARN))
+def test_two_classes_are_one_direction_and_its_opposite_about_as_long_as_they_are_apart(
+    kind: str, dtype: torch.dtype
+) -> None:
+    for seed in range(3):
+        x, label, _ = untidy(2, seed=seed)
+        x = x.to(dtype)
+        space = LinearProbe(kind=kind, folds=0).fit(of_rows(x, labels=label))
+        one, other = space.dictionary
+        means = [x[label == i].float().mean(0) for i in (0, 1)]
+        assert torch.equal(one, -other)
+        assert 0.1 < float(other.norm() / (means[1] - means[0]).norm()) < 10
+        assert float((space.encode(means[1][None] + other) - space.encode(means[1][None]))[0, 1]) == pytest.approx(
+            0.5, abs=1e-2
+        )
+
+
+@pytest.mark.parametrize("kind", sorted(SKLEARN))
+@pytest.mark.parametrize("classes", [2, 3, 6])
+def test_explained_variance_of_untidy_rows_is_a_share(classes: int, kind: str) -> None:
+    x, label, _ = untidy(classes)
+    explained = 1 - float(
+        (x - LinearProbe(kind=kind, folds=0).fit(of_rows(x, labels=label))(x)).square().sum()
+    ) / float((x - x.mean(0)).square().sum())
+    assert 0 <= explained < 1
+
+
+@pytest.mark.parametrize("kind", sorted(SKLEARN))
+def test_dimensions_that_hardly_vary_have_no_part_in_a_decision(kind: str) -> None:
+    """Each dimension by its own spread, 99.9 % of the weights lay there."""
+    x, label, truth = untidy(6)
+    space = LinearProbe(kind=kind, folds=0).fit(of_rows(x, labels=label))
+    weight = torch.nn.functional.normalize(space.encoder, dim=1)
+    assert float(weight[:, :3].norm(dim=1).max()) < 0.05
+    assert float(torch.cosine_similarity(weight, truth).min()) > 0.7
+
+
+def test_labels_that_almost_depend_on_one_another_are_told_by_the_labels() -> None:
+    """Six classes that exclude each other, but for one row in 240 that has none."""
+    x, label, _ = untidy(6)
+    having = torch.nn.functional.one_hot(label, 6).bool()
+    having[7] = False
+    whole = LinearProbe(folds=0).fit(of_rows(x, labels=label)).dictionary
+    almost = LinearProbe(folds=0).fit(of_rows(x, labels=having)).dictionary
+    assert float(torch.cosine_similarity(whole, almost).min()) > 0.99
+
+
+def test_a_label_given_twice_is_learnt_once_and_shared() -> None:
+    x, label, _ = untidy(2)
+    once = LinearProbe(folds=0).fit(of_rows(x, labels=(label == 1)[:, None])).dictionary
+    twice = LinearProbe(folds=0).fit(of_rows(x, labels=(label == 1)[:, None].repeat(1, 2))).dictionary
+    assert torch.allclose(twice, once.repeat(2, 1) / 2, rtol=1e-5, atol=1e-7)
 
 
 def test_a_disturbed_dimension_is_in_the_weights_and_not_in_the_pattern() -> None:
@@ -166,9 +258,10 @@ def test_scores_are_those_that_scikit_learn_finds_by_cross_validation() -> None:
     aurocs, accuracies = [], []
     for out in np.array_split(g, 5):
         seen = np.setdiff1d(g, out)
-        peer = make_pipeline(StandardScaler(), LogisticRegression()).fit(x[seen].numpy(), label[seen].numpy() == 0)
-        aurocs.append(roc_auc_score(label[out].numpy() == 0, peer.decision_function(x[out].numpy())))
-        accuracies.append(balanced_accuracy_score(label[out].numpy() == 0, peer.predict(x[out].numpy())))
+        peer = LogisticRegression().fit(by_one_number(x[seen], x[seen]), label[seen].numpy() == 0)
+        unseen, truth = by_one_number(x[out], x[seen]), label[out].numpy() == 0
+        aurocs.append(roc_auc_score(truth, peer.decision_function(unseen)))
+        accuracies.append(balanced_accuracy_score(truth, peer.predict(unseen)))
     assert np.mean(space.history["auroc: class 0"]) == pytest.approx(np.mean(aurocs), abs=0.005)
     assert np.mean(space.history["balanced accuracy: class 0"]) == pytest.approx(np.mean(accuracies), abs=0.01)
 
@@ -272,6 +365,38 @@ def test_planted_directions_are_told_by_their_own_concept() -> None:
     held, _ = dictionary_world()
     space = LinearProbe().fit(held)
     assert min(np.mean(space.history[f"auroc: class {i}"]) for i in range(5)) > 0.99
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["emotion-minilm", "emotion-tiny"])
+def test_steering_towards_either_of_two_classes_of_films_moves_its_decision_up(  # type: ignore[no-untyped-def]
+    name: str, real_model, real_texts
+) -> None:
+    texts = real_texts("rotten_tomatoes")
+    labels = [int(label == "positive") for label in real_texts("rotten_tomatoes", column="label")]
+    split = real_model(name).split(-1)
+    held = split.activations(
+        [*texts[:100], *texts[-100:]], granularity="cls", labels=labels[:100] + labels[-100:], progress=False
+    )
+    held = dataclasses.replace(held, class_names=("negative", "positive"))
+    x, gap = held.matrix(), class_gap(held)
+    for kind in sorted(SKLEARN):
+        space = fit_concepts(held, by="linear-probe", kind=kind, folds=0)
+        assert torch.equal(space.dictionary[0], -space.dictionary[1])
+        assert bool(((space.dictionary.norm(dim=1) / gap - 1).abs() < 9).all())
+        assert float(space.dictionary.norm(dim=1).min()) > gap / 10
+        assert 0 < 1 - float((x - space(x)).square().sum() / (x - x.mean(0)).square().sum()) < 1
+        before = space.encode(x)
+        for i in (0, 1):
+            with intervene(split, space, add={i: 1.0}):
+                moved = split.activations(held.texts[:8], granularity="cls", progress=False).matrix()
+            assert torch.allclose(space.encode(moved)[:, i], before[:8, i] + 0.5, atol=0.01)
+
+
+def class_gap(held: Activations) -> float:
+    x, label = held.matrix(), held.labels
+    assert label is not None
+    return float((x[label == 1].mean(0) - x[label == 0].mean(0)).norm())
 
 
 def test_emotions_are_told_about_as_well_as_by_the_classifier(real_model, real_texts) -> None:  # type: ignore[no-untyped-def]

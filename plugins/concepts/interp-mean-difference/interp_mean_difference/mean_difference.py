@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from interp_core.activations import Activations
 from interp_core.concepts import AffineSpace
 
@@ -45,10 +44,8 @@ class MeanDifference:
             direction = direction / direction.norm(dim=1, keepdim=True)
         encoder = direction / direction.square().sum(1, keepdim=True)
         halfway = (encoder * (means.inside + means.outside) / 2).sum(1)
-        # where decoding zeros leads: of the points with the least sum of squared codes the nearest to the mean row. All
-        # codes are zero there, if they can be at once; of three classes or more that exclude each other they cannot
-        away = torch.linalg.lstsq(encoder, (halfway - encoder @ means.overall)[:, None], driver="gelsd").solution[:, 0]
-        origin = means.overall + away
+        # what decodes from codes of zero, so that the mean row stays
+        origin = means.overall - (encoder @ means.overall - halfway) @ direction
         space = AffineSpace(direction, encoder, origin, encoder @ origin - halfway)
         space.names = means.names
         return space

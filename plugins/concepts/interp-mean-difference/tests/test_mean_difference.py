@@ -60,24 +60,36 @@ def test_a_concept_added_once_raises_its_own_code_by_one(normalised: bool) -> No
     assert torch.allclose(raised.diagonal(), torch.ones(3), atol=1e-4)
 
 
-def test_codes_of_zero_decode_to_the_point_nearest_to_the_mean_where_all_codes_are_zero() -> None:
+@pytest.mark.parametrize("normalised", [False, True])
+@pytest.mark.parametrize("excluding", [False, True])
+def test_the_mean_row_is_decoded_as_it_is(excluding: bool, normalised: bool) -> None:
     x, having = rows()
-    space = MeanDifference().fit(of_rows(x, labels=having))
-    point = space.decode(torch.zeros(1, 3))
-    assert torch.allclose(space.encode(point), torch.zeros(1, 3), atol=1e-5)
-    away = point[0] - x.mean(0)
-    span = torch.linalg.qr(space.encoder.T).Q
-    assert torch.allclose(span @ (span.T @ away), away, atol=1e-4) and float(away.norm()) > 0.01
+    labels = having.long().argmax(1) if excluding else having
+    space = MeanDifference(normalised=normalised).fit(of_rows(x, labels=labels))
+    mean = x.mean(0, keepdim=True)
+    assert torch.allclose(space(mean), mean, atol=1e-4)
 
 
-def test_classes_that_exclude_each_other_have_the_least_codes_where_zeros_decode_to() -> None:
-    """Of three such classes no point has all codes zero: no step makes their squares fewer, none leads nearer."""
-    space = MeanDifference().fit(of_rows(X, labels=LABELS))
-    point = space.decode(torch.zeros(1, 3))
-    codes, axes = space.encode(point)[0], torch.linalg.svd(space.encoder.double())
-    assert codes.abs().max() > 0.01 and (codes @ space.encoder).abs().max() < 1e-6
-    unread = axes.Vh[int((axes.S > 1e-6).sum()) :].float()
-    assert len(unread) == 1 and (unread @ (point[0] - X.mean(0))).abs().max() < 1e-5
+@pytest.mark.parametrize("classes", [2, 3, 6])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_common_offset_and_dimensions_of_all_sizes_leave_codes_and_reconstructions_in_place(
+    classes: int, dtype: torch.dtype
+) -> None:
+    """Directions of classes that exclude each other depend on one another up to rounding, which offsets make large."""
+    g = torch.Generator().manual_seed(classes)
+    scale = torch.ones(48)
+    scale[:3], scale[3:6] = 1e-3, 100.0
+    label = torch.arange(240) % classes
+    x = scale * (torch.randn(240, 48, generator=g) + 3 * torch.randn(48, generator=g)) + 1000
+    x = (x + torch.randn(classes, 48, generator=g)[label]).to(dtype)
+    space, own = MeanDifference().fit(of_rows(x, labels=label)), x.double()
+    for i in range(classes):
+        inside, outside = own[label == i].mean(0), own[label != i].mean(0)
+        assert torch.allclose(space.dictionary[i].double(), inside - outside, atol=1e-4)
+        codes = space.encode(torch.stack([inside, outside]).float())[:, i]
+        assert codes.tolist() == pytest.approx([0.5, -0.5], abs=1e-2)
+    spread = float((own - own.mean(0)).square().sum(1).mean().sqrt())
+    assert float((space.mean.double() - own.mean(0)).norm()) < 3 * spread
 
 
 def test_two_opposite_classes_have_opposite_codes() -> None:

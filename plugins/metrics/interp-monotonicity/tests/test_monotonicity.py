@@ -153,8 +153,8 @@ def test_on_a_real_classifier_attributions_beat_random_orders(
     real_model: Callable[[str], Any], real_texts: Callable[..., list[str]]
 ) -> None:
     model = real_model("emotion-minilm")
-    texts = sorted(real_texts("emotion")[:60], key=len)[:5]
+    texts = sorted(real_texts("emotion")[:60], key=len)[:12]
     found = interp.attribute(model, texts, by="occlusion", progress=False)
     for name in ("monotonicity", "faithfulness-correlation"):
         score = interp.measure(found, model, by=name, progress=False)
-        assert score.chance is not None and score.value > score.chance + 0.2
+        assert score.chance is not None and score.value > score.chance + 2 * score.chance_error

@@ -1,0 +1,169 @@
+"""The verb `benchmark`: every method measured by every metric on the same texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from interp_core.attribution import Removal, attribute, name_of
+from interp_core.errors import BrokenPluginError, BudgetError, InputError, ModelError, UnsupportedError
+from interp_core.metrics._benchmark import Benchmark, Row
+from interp_core.metrics._measure import measure
+from interp_core.model import WrappedModel
+from interp_core.plugin import Kind, declaration_of, find_method, named_options, resolve
+from interp_core.text import Granularity, Text, as_texts
+
+Named = Sequence[Any] | Mapping[str, Any]
+EXPECTED = (UnsupportedError, BudgetError, ModelError, BrokenPluginError)
+
+
+@named_options
+def benchmark(
+    model: WrappedModel,
+    texts: Text | Sequence[Text],
+    *,
+    methods: Named,
+    metrics: Named,
+    labels: Sequence[Any] | None = None,
+    targets: Any = None,
+    granularity: Granularity = "word",
+    removal: Removal = "auto",
+    score: str = "auto",
+    output: Granularity = "token",
+    layer: int | str | None = None,
+    max_new_tokens: int = 12,
+    max_rows: int | None = None,
+    truncation: str = "longest_first",
+    chance: bool = True,
+    progress: bool = True,
+) -> Benchmark:
+    """Measure every attribution method with every metric on the same texts.
+
+    If a method or a metric fails, the message is kept in its row and the others are still run.
+
+    Args:
+        model: the model.
+        texts: one text or several, as in `interp.attribute`; with fewer than five no method can be told from chance.
+        methods: names or instances of attribution methods; or a mapping of names of your own to these.
+        metrics: names or instances of metrics of attributions; or a mapping of names of your own to these.
+        labels: for metrics that compare with people: a list of character spans [start, stop) for each text.
+        targets: what is explained, as in `interp.attribute`.
+        granularity: what a unit is.
+        removal: what an absent unit is.
+        score: the score space that is explained.
+        output: for generators: what one target is.
+        layer: explain through the hidden states of this layer; a block number or a module path.
+        max_new_tokens: for generators: the most tokens of a continuation.
+        max_rows: the most rows of the model that one text may take, for each method and each metric.
+        truncation: which text of a pair is cut when it is longer than the model takes, as in `interp.attribute`.
+        chance: measure random orders too, at least four of each text; without them there is no verdict.
+        progress: show progress bars in a terminal or notebook.
+
+    Returns:
+        The scores, costs and failures of each method, with the method to trust.
+
+    Raises:
+        InputError: there are no methods or metrics, names occur twice, a metric needs `labels`, or a text, target or
+            option cannot be used.
+        UnsupportedError: a metric measures another kind of result.
+        UnknownMethodError: no installed package declares a method or metric of some name.
+
+    Examples:
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0), "angry": (-1.0, 1.5)})
+        >>> texts = [f"i was {how} {mood} today" for how in ("so", "very") for mood in ("happy", "sad", "angry")]
+        >>> result = interp.benchmark(model, texts, methods="occlusion", metrics="insertion", progress=False)
+        >>> result.trusted.method
+        'occlusion'
+        >>> result.rows[0].scores["insertion"].values.shape
+        torch.Size([6])
+    """
+    chosen, measured_by = _named(methods, "methods", "attribution"), _named(metrics, "metrics", "metric")
+    needs = {name: _needs(name, metric) for name, metric in measured_by.items()}
+    unmarked = [name for name, needed in needs.items() if "labels" in needed] if labels is None else []
+    if unmarked:
+        raise InputError(f"{', '.join(unmarked)} compares with what people marked; give labels=, spans for each text.")
+    corpus = as_texts(texts)
+    if labels is not None and len(labels) != len(corpus):
+        raise InputError(f"{len(labels)} labels were given for {len(corpus)} texts; spans for each were expected.")
+    rows = []
+    for name, method in chosen.items():
+        try:
+            attributions = attribute(
+                model,
+                corpus,
+                by=method,
+                targets=targets,
+                granularity=granularity,
+                removal=removal,
+                score=score,
+                output=output,
+                layer=layer,
+                max_new_tokens=max_new_tokens,
+                max_rows=max_rows,
+                truncation=truncation,
+                progress=progress,
+            )
+        except EXPECTED as error:
+            rows.append(Row(name, failures={"": str(error)}))
+            continue
+        scores, failures = {}, {}
+        instance = None if isinstance(method, str) else method
+        for metric_name, metric in measured_by.items():
+            produced_by = (model, labels) if "labels" in needs[metric_name] else (model,)
+            absent = None if "method" in needs[metric_name] else removal
+            try:
+                scores[metric_name] = measure(
+                    attributions,
+                    *produced_by,
+                    by=metric,
+                    method=instance,
+                    removal=absent,
+                    chance=chance,
+                    progress=progress,
+                )
+            except (*EXPECTED, InputError) as error:
+                failures[metric_name] = str(error)
+        made = attributions[0].made_by
+        rows.append(Row(name, made.parameters, scores, made.cost, failures, made))
+    deciding = tuple(name for name, needed in needs.items() if "method" not in needed)  # the others measure stability
+    return Benchmark(tuple(rows), tuple(measured_by), model.name, len(corpus), deciding)
+
+
+def _named(several: Named | str, what: str, kind: Kind) -> dict[str, Any]:
+    """Methods or metrics by name.
+
+    Raises:
+        InputError: there are none, two have the same name, or one is not of this kind.
+        PluginError: no package declares one of them, or it is of another kind.
+    """
+    items: Named = [several] if isinstance(several, str) else several
+    if isinstance(items, Mapping):
+        named = dict(items)
+    else:
+        named = {item if isinstance(item, str) else name_of(item): item for item in items}
+    if not named:
+        raise InputError(f"no {what} were given; at least one is needed.")
+    if len(named) < len(items):
+        raise InputError(
+            f"the {what} are {', '.join(map(str, named))}, {len(items)} in all, so that names occur twice; give two of "
+            "one name as a mapping of your own names to instances."
+        )
+    for item in named.values():  # a name that is not known must not stop a long run in its middle
+        with suppress(BrokenPluginError):  # kept in its row
+            resolve(item, kind)
+    return named
+
+
+def _needs(name: str, metric: Any) -> frozenset[str]:
+    """What a metric gets besides the attribution and the question.
+
+    Raises:
+        UnsupportedError: it measures something other than attributions.
+    """
+    declared = find_method(metric, "metric") if isinstance(metric, str) else declaration_of(metric)
+    if declared is not None and declared.measures != "attribution":
+        raise UnsupportedError(f"{name} measures {declared.measures}; a benchmark measures attributions.")
+    needs: frozenset[str] = declared.needs if declared else getattr(metric, "needs", frozenset())
+    return needs

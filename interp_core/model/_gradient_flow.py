@@ -1,0 +1,72 @@
+"""Whether gradients pass through a model, tried on a short text: some modules compute what cannot be differentiated."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from contextvars import Context
+from typing import Any
+
+import torch
+from interp_core.errors import UnsupportedError
+from interp_core.model._hooks import at_rest
+from interp_core.model._requests import PaddedBatch
+from interp_core.model._wrapped_model import WrappedModel
+from torch import Tensor
+
+
+def check_gradients(model: WrappedModel) -> None:
+    """Refuse a model in which gradients end on their way to the embeddings, so that they would be zero, or wrong.
+
+    Raises:
+        UnsupportedError: a module's output depends on its input, and has no gradient with respect to it.
+    """
+    if "gradients end at" not in model.tried:
+        model.tried["gradients end at"] = Context().run(_first_end, model)
+    path = model.tried["gradients end at"]
+    if path is not None:
+        kind = type(model.model.get_submodule(path))
+        raise UnsupportedError(
+            f"gradients do not pass through {path!r} ({kind.__module__}.{kind.__name__}): its output changes with its "
+            "input but cannot be differentiated, as with weights that are whole numbers. Use a "
+            "method that needs only scores, or load the model in floating point."
+        )
+
+
+def _first_end(model: WrappedModel) -> str | None:
+    ids, source = model.encoder("one two three four").ids, 0
+    if model.encoder.start_id is not None and model.model.get_output_embeddings() is not None:
+        source, ids = len(ids), torch.cat([ids, torch.tensor([model.encoder.start_id]), ids[:2]])
+    values = model.embed(ids, source)[None].to(model.dtype)
+    batch = PaddedBatch(ids[None], torch.ones(1, len(ids), dtype=torch.bool), source=source)
+    found = _without_gradient(model, batch, values)
+    if not found:
+        return None
+    again = _without_gradient(model, batch, values.flip(-1) + values)
+    changed = (path for path, output in found.items() if path in again and not torch.equal(output, again[path]))
+    return next(changed, None)
+
+
+def _without_gradient(model: WrappedModel, batch: PaddedBatch, values: Tensor) -> dict[str, Tensor]:
+    """The outputs of modules, innermost first, that have no gradient with respect to an input that has one."""
+    found: dict[str, Tensor] = {}
+
+    def look(path: str, inputs: tuple[Any, ...], output: Any) -> None:
+        given = next((x for x in inputs if isinstance(x, Tensor) and x.requires_grad), None)
+        result = output[0] if isinstance(output, tuple | list) and output else output
+        if given is None or not isinstance(result, Tensor) or not result.is_floating_point() or path in found:
+            return
+        slope = None
+        if result.requires_grad:
+            (slope,) = torch.autograd.grad(result.sum(), given, retain_graph=True, allow_unused=True)
+        if slope is None:
+            found[path] = result.detach()
+
+    with ExitStack() as stack:
+        for context in (model.lock, torch.inference_mode(False), torch.enable_grad(), at_rest(model.model)):
+            stack.enter_context(context)
+        stack.enter_context(model.embeddings.injection.open(values.clone().requires_grad_()))
+        for path, module in model.model.named_modules():
+            hook = module.register_forward_hook(lambda _m, given, out, path=path: look(path, given, out))
+            stack.callback(hook.remove)
+        model.run(batch)
+    return found

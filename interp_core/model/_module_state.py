@@ -1,0 +1,101 @@
+"""What the modules of a model hold besides their weights, remembered and put back."""
+
+from __future__ import annotations
+
+from operator import is_
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))  # hooks and flags of torch's own
+_SMALL = 4096  # numbers in a buffer whose values are remembered; masks are larger, and are not written into
+
+
+class ModuleState:
+    """Attributes, submodules and small buffers of all modules, and of their configurations, as they are now.
+
+    Args:
+        model: the model.
+
+    Attributes:
+        modules: all modules.
+        parameters: their parameters.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.modules = _modules(model)
+        self.parameters: list[nn.Parameter] = []
+        buffers: list[Tensor] = []
+        holders: list[dict[str, Any]] = []
+        configs: dict[int, Any] = {}
+        for module in self.modules:
+            attributes = vars(module)
+            parts = module._parameters, module._buffers
+            holders += [attributes, module._modules, *(part for part in parts if part)]
+            self.parameters += [p for p in parts[0].values() if p is not None]
+            buffers += [b for b in parts[1].values() if b is not None]
+            for name in attributes.keys() - _OF_EVERY_MODULE:
+                value = attributes[name]
+                if name in ("config", "generation_config") and hasattr(value, "__dict__"):
+                    configs[id(value)] = vars(value)
+        self._holders = [(holder, holder.copy()) for holder in (*holders, *configs.values())]
+        self._versions = [p._version for p in self.parameters if not p.is_inference()]
+        self._buffers = [(b, b._version, b.clone()) for b in buffers if _is_small(b)]
+
+    def restore(self) -> None:
+        """Put back whatever has changed, and nothing else.
+
+        Where the model has rewritten its own weights, which no copy was made of, its attributes stay as well: they say
+        that it has (RWKV scales its weights once, in its first pass in evaluation mode).
+        """
+        if self._versions != [p._version for p in self.parameters if not p.is_inference()]:
+            self._put_back_training()
+            return
+        for holder, kept in self._changed:
+            for key in [key for key in holder if key not in kept]:
+                del holder[key]
+            holder.update((key, value) for key, value in kept.items() if holder.get(key, holder) is not value)
+        for buffer, version, values in self._buffers:
+            if buffer._version != version:
+                with torch.no_grad():
+                    buffer.copy_(values)
+
+    def _put_back_training(self) -> None:
+        for holder, kept in self._holders:
+            if "training" in kept:
+                holder["training"] = kept["training"]
+
+    @property
+    def switched(self) -> bool:
+        """Whether a module was exchanged since, or a choice (a word, yes or no): it is another model now."""
+        return any(
+            isinstance(one, nn.Module | str | bool) and key != "training" and holder.get(key) is not one
+            for holder, kept in self._changed
+            for key, one in kept.items()
+        )
+
+    @property
+    def _changed(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        return [(holder, kept) for holder, kept in self._holders if not _same(holder, kept)]
+
+
+def _modules(model: nn.Module) -> list[nn.Module]:
+    """All modules; in a tenth of the time of `model.modules()`, which makes their names as well."""
+    found, seen, todo = [], set(), [model]
+    while todo:
+        module = todo.pop()
+        if module is not None and id(module) not in seen:
+            seen.add(id(module))
+            found.append(module)
+            todo += module._modules.values()  # type: ignore[arg-type]
+    return found
+
+
+def _is_small(buffer: Tensor) -> bool:
+    return buffer.numel() <= _SMALL and not buffer.is_meta and not buffer.is_inference()
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether both hold the same objects in the same order. By identity: tensors have no yes or no."""
+    return len(one) == len(other) and all(map(is_, one.values(), other.values()))

@@ -1,0 +1,121 @@
+"""Arguments about concepts that are something else than was expected are answered in words, before anything runs."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import interp_core as interp
+import pytest
+import torch
+from interp_core.activations import mean_of, moments, of_rows
+from interp_core.concepts import AffineSpace, Change, ConceptModel, ConceptSpace, Importance
+from interp_core.errors import InputError, InterpWarning, LayerError, UnsupportedError
+from interp_core.model import BatchRunner, ModelRequest, Target, TextModel, readout_of, whole_text
+from interp_core.reporting import ClassConcepts
+from interp_core.results import MadeBy
+from interp_core.testing import tiny_classifier, tiny_generator, tiny_translator
+from jaxtyping import config
+
+MODEL = tiny_classifier()
+SPLIT = MODEL.split(-1)
+SPACE = AffineSpace(torch.eye(16), torch.eye(16))
+ROWS = of_rows(torch.randn(6, 16, generator=torch.Generator().manual_seed(0)))
+
+
+@pytest.fixture(autouse=True)
+def unchecked() -> Iterator[None]:
+    """Arguments of any type get through to the code, as they do for users."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="module")
+def held() -> interp.Activations:
+    return SPLIT.activations(["so sad", "glad"], granularity="cls", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Change({0: 2.0}), "a list of concepts"),
+        (lambda: Change(ablate={0: 3.0}), "a list of concepts"),
+        (lambda: Change(ablate=0), "a list of concepts"),  # type: ignore[arg-type]
+        (lambda: Change(scale=[3]), "a number for each concept"),  # type: ignore[arg-type]
+        (lambda: Change(add={0: "much"}), "a number for each concept"),  # type: ignore[dict-item]
+        (lambda: Change(abalte=[0]), "Did you mean 'ablate'"),  # type: ignore[call-arg]
+        (lambda: of_rows(torch.eye(3), ["sun"]), "1 words were given for 3 rows"),
+        (lambda: moments(of_rows(torch.zeros(0, 3))), "no rows"),
+        (lambda: mean_of(of_rows(torch.zeros(0, 3))), "no rows"),
+        (lambda: ROWS.membership(by="foo"), "'labels' or 'predictions' was expected"),
+        (lambda: ClassConcepts("joy", SPACE, None, None), "an Importance was expected"),  # type: ignore[arg-type]
+        (lambda: SPLIT.activations(iter([]), progress=False), "corpus is empty"),
+    ],
+)
+def test_what_means_nothing_is_refused(make: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def test_an_empty_stream_is_refused_and_leaves_no_store(tmp_path: Any) -> None:
+    with pytest.raises(InputError, match="corpus is empty"):
+        SPLIT.activations((text for text in ()), to=tmp_path / "store", progress=False)
+
+
+def test_a_change_that_is_a_dictionary_is_answered_with_what_a_change_is(held: interp.Activations) -> None:
+    with pytest.raises(InputError, match=r"a Change was expected, such as Change\(ablate"):
+        interp.effect(SPLIT, SPACE, held, {"ablate": [0]})  # type: ignore[arg-type]
+
+
+def test_swapped_arguments_are_named(held: interp.Activations) -> None:
+    for call in (
+        lambda: interp.importance(SPACE, SPLIT, held),  # type: ignore[arg-type]
+        lambda: interp.importance(SPLIT, held, SPACE),  # type: ignore[arg-type]
+        lambda: interp.effect(SPLIT, held, SPACE, Change(ablate=[0])),  # type: ignore[arg-type]
+        lambda: interp.interpret(held, SPACE),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(InputError, match="was expected for"):
+            call()
+
+
+def test_a_target_that_an_importance_is_not_about_is_named() -> None:
+    found = Importance(torch.ones(2, 1, 3), ("joy",), ("a", "b", "c"), MadeBy("occlusion"))
+    for unknown in ("unknown", 1, True):
+        with pytest.raises(InputError, match=r"there is no target .*about joy"):
+            found.top(unknown)
+    assert found.top("joy", 1) == found.top(0, 1) == found.top(-1, 1)
+
+
+def test_layers_may_stand_in_a_list() -> None:
+    assert [s.path for s in MODEL.layers([-1, -2]).splits] == [s.path for s in MODEL.layers(-1, -2).splits]  # type: ignore[arg-type]
+
+
+def test_a_model_of_concepts_is_refused_when_it_is_made() -> None:
+    translator, generator = tiny_translator(), tiny_generator()
+    with pytest.raises(UnsupportedError, match="has an encoder and a decoder"):
+        ConceptModel(translator.split(0), SPACE)
+    with pytest.raises(LayerError, match="granularity 'last'"):
+        ConceptModel(generator.split(0), SPACE, over="cls")
+
+
+def test_scores_of_a_model_without_logits_are_refused_and_never_empty() -> None:
+    bare = TextModel(MODEL.model.bert, MODEL.tokenizer)
+    encoded = bare.encoder("so sad")
+    readout = readout_of((Target("0", 0),), "logit", "single-label")
+    with pytest.raises(UnsupportedError, match="gives no logits"):
+        BatchRunner(bare).run([ModelRequest(torch.tensor([len(encoded)]), whole_text(encoded), readout)])
+
+
+class Exploded:
+    """Learns directions whose reconstructions are far from the rows."""
+
+    def fit(self, activations: interp.Activations) -> ConceptSpace:
+        return AffineSpace(10 * torch.eye(activations.width), torch.eye(activations.width))
+
+
+def test_a_space_that_is_worse_than_the_mean_says_so() -> None:
+    rows = ROWS.matrix()
+    missed = (rows - 10 * rows).square().sum() / (rows - rows.mean(0)).square().sum()
+    with pytest.warns(InterpWarning, match="worse than the mean"):
+        space = interp.fit_concepts(ROWS, by=Exploded())
+    assert f"explained variance {1 - float(missed):.3g}" in space.notes[0]
+    assert interp.fit_concepts(ROWS, by="pca", concepts=2).notes == ()

@@ -1,0 +1,218 @@
+"""Files of texts, values and activations are read, or refused in words, however damaged or foreign they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import interp_core as interp
+import pytest
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from interp_core.activations import Activations
+from interp_core.cli import main
+from interp_core.errors import InputError, InterpError
+from interp_core.results import load_result
+from interp_core.testing import tiny_classifier
+from interp_core.text import read_column
+
+FEW = settings(
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=4,
+)
+CHAT = [{"role": "user", "content": "so sad?"}, {"role": "assistant", "content": "no"}]
+
+
+def lines(path: Path, *rows: Any) -> Path:
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_columns_of_json_hold_texts_pairs_and_chats(tmp_path: Path) -> None:
+    file = lines(tmp_path / "a.jsonl", {"text": "so sad"}, {"text": ["so sad", "why"]}, {"text": CHAT}, {"text": 3})
+    assert read_column(file) == ["so sad", ("so sad", "why"), CHAT, "3"]
+
+
+@pytest.mark.parametrize("value", [["a"], ["a", 2], ["a", "b", "c"], {"a": "b"}, [], [{"role": "user"}]])
+def test_a_structure_that_is_no_text_is_refused(tmp_path: Path, value: Any) -> None:
+    with pytest.raises(InputError, match=r"row 2 of a\.jsonl has .* a list of two strings \(a pair\)"):
+        read_column(lines(tmp_path / "a.jsonl", {"text": "so"}, {"text": value}))
+
+
+def test_two_columns_are_pairs(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("premise,hypothesis\nso sad,so bad\nso happy,so good\n")
+    assert read_column(file, ["premise", "hypothesis"]) == [("so sad", "so bad"), ("so happy", "so good")]
+    with pytest.raises(InputError, match="no column 'body'; its columns are premise, hypothesis"):
+        read_column(file, ["premise", "body"])
+    with pytest.raises(InputError, match="3 columns were named"):
+        read_column(file, ["premise", "hypothesis", "premise"])
+    plain = tmp_path / "a.txt"
+    plain.write_text("so sad\n")
+    with pytest.raises(InputError, match=r"a\.txt has no columns"):
+        read_column(plain, ["premise", "hypothesis"])
+    with pytest.raises(InputError, match="a pair is two strings"):
+        read_column(lines(tmp_path / "a.jsonl", {"a": ["b", "c"], "d": "e"}), ["a", "d"])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    model, path = tiny_classifier(), tmp_path_factory.mktemp("model")
+    model.model.save_pretrained(path)
+    model.tokenizer.save_pretrained(path)
+    return path
+
+
+def test_the_command_line_takes_pairs(folder: Path, tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("premise,hypothesis\nthe sun,the rain\n")
+    arguments = ["attribute", "--model", str(folder), "--by", "occlusion", "--json", "--pair", "so sad", "so happy"]
+    arguments += ["--data", str(table), "--column", "premise", "--column", "hypothesis", "--truncation", "only_first"]
+    done = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    rows = json.loads(done.stdout)["attributions"]
+    (expected,) = interp.attribute(tiny_classifier(), [("so sad", "so happy")], by="occlusion", progress=False)
+    assert [row["text"] for row in rows] == ["so sad\nso happy", "the sun\nthe rain"]
+    assert [unit[0] for unit in rows[0]["units"]] == ["so", "sad", "so", "happy"]
+    assert rows[0]["scores"][0] == pytest.approx(expected.scores[0].tolist(), abs=1e-5)
+
+
+def test_the_command_line_goes_on_without_a_text_that_fails(folder: Path) -> None:
+    arguments = ["attribute", "--model", str(folder), "--by", "occlusion", "--json", "so sad", "[MASK]"]
+    stopped = CliRunner().invoke(main, arguments)
+    assert stopped.exit_code and "text 1 ('[MASK]')" in stopped.output
+    with pytest.warns(UserWarning, match="1 of 2 texts were skipped"):
+        done = CliRunner().invoke(main, [*arguments, "--on-error", "skip"], catch_exceptions=False)
+    assert [row["text"] for row in json.loads(done.stdout)["attributions"]] == ["so sad"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "txt", "csv.gz", "jsonl.gz"])
+@FEW
+@given(st.binary(max_size=40) | st.text(st.sampled_from('a,"\n\r\t{}[]:text'), max_size=30).map(str.encode))
+def test_any_bytes_are_read_or_refused(tmp_path: Path, suffix: str, content: bytes) -> None:
+    file = tmp_path / f"corpus.{suffix}"
+    file.write_bytes(content)
+    refused_or(lambda: read_column(file))
+
+
+@FEW
+@given(JSON)
+def test_any_json_is_read_or_refused(tmp_path: Path, value: Any) -> None:
+    refused_or(lambda: read_column(lines(tmp_path / "a.jsonl", value)))
+    refused_or(lambda: read_column(lines(tmp_path / "a.jsonl", {"text": value})))
+    refused_or(lambda: load_result(lines(tmp_path / "a.json", value)))
+    for kind in ("score", "benchmark", "interpretation"):
+        refused_or(lambda kind=kind: load_result(lines(tmp_path / "a.json", {"kind": kind, "value": value})))
+
+
+def refused_or(read: Any) -> None:
+    try:
+        read()
+    except InterpError as error:
+        assert str(error)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A file of each kind of value, and a store."""
+    path, model = tmp_path_factory.mktemp("saved"), tiny_classifier()
+    split = model.split(-1)
+    texts = ["so happy today", "a sad day", "the old dog"]
+    activations = split.activations(texts, predictions=True, progress=False)
+    split.activations(texts, predictions=True, to=path / "store", progress=False)
+    (attribution,) = interp.attribute(model, texts[0], by="occlusion", progress=False)
+    space = interp.fit_concepts(activations, by="pca", concepts=2)
+    values = [activations, attribution, space, interp.Score(0.5, True, name="insertion")]
+    files = {file.stem.partition("-")[2]: file for file in interp.save(values, path / "values")}
+    return {**files, "store": path / "store"}
+
+
+KINDS = ("activations", "attribution", "affinespace", "score")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@FEW
+@given(st.data())
+def test_a_damaged_file_is_read_or_refused(
+    saved: dict[str, Path], tmp_path: Path, kind: str, data: st.DataObject
+) -> None:
+    content = bytearray(saved[kind].read_bytes())
+    damage(content, data)
+    file = tmp_path / f"damaged{saved[kind].suffix}"
+    file.write_bytes(content)
+    refused_or(lambda: load_result(file))
+
+
+def damage(content: bytearray, data: st.DataObject) -> None:
+    """Cut a file off, or change some of its first bytes, where the header is."""
+    if data.draw(st.booleans()):
+        del content[data.draw(st.integers(0, len(content) - 1)) :]
+    for _ in range(data.draw(st.integers(0, 3))):
+        if content:
+            content[data.draw(st.integers(0, min(len(content), 2000) - 1))] = data.draw(st.integers(0, 255))
+
+
+def names_in(value: Any) -> list[tuple[Any, ...]]:
+    if isinstance(value, dict):
+        return [path for key, inner in value.items() for path in [(key,), *((key, *rest) for rest in names_in(inner))]]
+    return []
+
+
+def without(value: dict[str, Any], path: tuple[Any, ...], replacement: Any = None) -> dict[str, Any]:
+    copy = json.loads(json.dumps(value))
+    holder = copy
+    for key in path[:-1]:
+        holder = holder[key]
+    if replacement is None:
+        del holder[path[-1]]
+    else:
+        holder[path[-1]] = replacement
+    return copy
+
+
+@pytest.mark.parametrize("replacement", [None, "x", -1, [], {}, 1e9, [["x"]]])
+def test_a_store_whose_manifest_lacks_or_garbles_something_is_read_or_refused(
+    saved: dict[str, Path], tmp_path: Path, replacement: Any
+) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    for file in saved["store"].iterdir():
+        (store / file.name).write_bytes(file.read_bytes())
+    manifest = json.loads((store / "store.json").read_text())
+    split = tiny_classifier().split(-1)
+    for path in names_in(manifest):
+        (store / "store.json").write_text(json.dumps(without(manifest, path, replacement)))
+        refused_or(lambda: load_result(store))
+        refused_or(lambda: Activations.load(store).matrix())
+        refused_or(lambda: split.activations(["so happy today"], to=store, predictions=True, progress=False))
+
+
+@FEW
+@given(st.data())
+def test_a_store_with_a_damaged_shard_is_read_or_refused(
+    saved: dict[str, Path], tmp_path: Path, data: st.DataObject
+) -> None:
+    store = tmp_path / "store"
+    store.mkdir(exist_ok=True)
+    for file in saved["store"].iterdir():
+        content = bytearray(file.read_bytes())
+        if file.suffix == ".safetensors":
+            damage(content, data)
+        (store / file.name).write_bytes(content)
+
+    def read() -> None:
+        activations = Activations.load(store)
+        activations.matrix()
+        list(activations.texts), list(activations.units)
+
+    refused_or(read)
+
+
+def test_a_list_of_paths_is_refused_with_what_to_write(saved: dict[str, Path]) -> None:
+    with pytest.raises(InputError, match=r"load_results\(\*paths\)"):
+        interp.load_results([saved["score"]])  # type: ignore[arg-type]
