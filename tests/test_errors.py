@@ -216,7 +216,7 @@ MISTAKES = {
     "interp.attribute(model, 'sad', by='lime', targets=True)": "neither a class name nor a number",
     "interp.attribute(model, 'sad', by=interp_lime.lime.Lime)": "is a class; give an instance",
     "interp.attribute(model, 'sad', by=interp_lime.lime.Lime(), samples=3)": "beside an instance",
-    "interp.importance(model, None, None)": "a split model is needed",
+    "interp.importance(model, None, None)": "a split model, model.split(layer), was expected",
     "interp.TextModel(model, model.tokenizer)": "is a TextModel already",
     "interp.TextModel('bert', model.tokenizer)": "interp.load(path)",
 }
