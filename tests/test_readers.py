@@ -18,9 +18,7 @@ from interp_core.results import load_result
 from interp_core.testing import tiny_classifier
 from interp_core.text import read_column
 
-FEW = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+FEW = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.floats() | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
@@ -213,6 +211,12 @@ def test_a_store_with_a_damaged_shard_is_read_or_refused(
     refused_or(read)
 
 
-def test_a_list_of_paths_is_refused_with_what_to_write(saved: dict[str, Path]) -> None:
-    with pytest.raises(InputError, match=r"load_results\(\*paths\)"):
-        interp.load_results([saved["score"]])  # type: ignore[arg-type]
+def test_what_save_returns_can_be_loaded(tmp_path: Path) -> None:
+    files = interp.save([interp.Score(0.5, True), interp.Score(0.25, True)], tmp_path / "scores")
+    assert [score.value for score in interp.load_results(files)] == [0.5, 0.25]
+
+
+def test_a_value_that_is_missing_is_named(tmp_path: Path) -> None:
+    file = lines(tmp_path / "a.json", {"kind": "score"})
+    with pytest.raises(InputError, match=r"a\.json is damaged, or was written by another version: it holds no 'value"):
+        interp.Score.load(file)

@@ -151,3 +151,25 @@ def test_a_score_that_cannot_be_differentiated_is_said() -> None:
 
     with pytest.raises(UnsupportedError, match="has no gradient"):
         interp.attribute(tiny_classifier(), "so happy", by="input-x-gradient", targets=rank, progress=False)
+
+
+def test_activations_read_in_inference_mode_serve_where_gradients_are_taken() -> None:
+    model = tiny_classifier()
+    with torch.inference_mode():
+        held = model.split(0).activations([*PROMPTS, "sad"], granularity="token", progress=False)
+    assert not held.values.is_inference()
+    rows = held.values.clone().requires_grad_()
+    (slope,) = torch.autograd.grad((rows * held.values).sum(), rows)
+    assert torch.equal(slope, held.values)
+
+
+@pytest.mark.parametrize("by", ["attention-rollout", "value-zeroing", "attention-x-gradient"])
+def test_the_default_number_format_of_the_caller_changes_nothing(by: str) -> None:
+    model = tiny_classifier()
+    (expected,) = interp.attribute(model, PROMPTS[0], by=by, progress=False)
+    torch.set_default_dtype(torch.float64)
+    try:
+        (found,) = interp.attribute(model, PROMPTS[0], by=by, progress=False)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.allclose(found.scores, expected.scores, atol=1e-5)

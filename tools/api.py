@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 FIRST = "82a959893dbe10c48dcca876cce5c13223ce90b8"
+GONE = (".one_row_a_pass: ",)  # on purpose, before a release had it; the changelog says what takes its place
 
 
 def git(*arguments: str) -> str:
@@ -37,10 +38,11 @@ def main() -> int:
     griffe = str(Path(sys.executable).with_name("griffe"))
     command = [griffe, "check", "interp_core", "--against", before, "--format", "oneline", "--no-color"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    print(
-        f"api: compared with {before}: {'broken' if done.returncode else 'nothing breaks'}.\n{done.stdout}{done.stderr}"
-    )
-    return done.returncode
+    said = f"{done.stdout}\n{done.stderr}".splitlines()
+    broken = [line for line in said if line.strip() and not any(name in line for name in GONE)]
+    failed = bool(done.returncode and (broken or not any(line.strip() for line in said)))
+    print(f"api: compared with {before}: {'broken' if failed else 'nothing breaks'}.", *broken, sep="\n")
+    return int(failed)
 
 
 if __name__ == "__main__":

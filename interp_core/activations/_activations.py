@@ -11,7 +11,7 @@ from typing import Any, SupportsIndex
 import torch
 from interp_core.activations._shards import Shards, StoredRows, cut_notes, only, read_manifest, texts_of, units_of
 from interp_core.errors import InputError
-from interp_core.results import MadeBy, load_tensors, save_tensors
+from interp_core.results import MadeBy, load_tensors, reading, save_tensors
 from interp_core.text import Unit, class_index, joined_parts, with_parts
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -213,7 +213,8 @@ class Activations:
             InputError: the path holds neither, or the store is damaged or not complete.
         """
         if Path(path).is_dir():
-            return _opened(Path(path))
+            with reading(path):
+                return _opened(Path(path))
         tensors, data = load_tensors(path, "activations")
         texts = tuple(with_parts(data["texts"], data.get("parts", {})))
         spans = zip(texts, data["units"], strict=True)

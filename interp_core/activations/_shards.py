@@ -13,7 +13,7 @@ from typing import Any, TypeVar, overload
 
 import torch
 from interp_core.errors import InputError
-from interp_core.results import STORE, read_header
+from interp_core.results import STORE, read_header, reading
 from interp_core.text import Unit, with_parts
 from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError, safe_open
@@ -65,13 +65,15 @@ class Shards:
         return self._starts("text_stops")
 
     def _starts(self, name: str) -> Int[Tensor, " s"]:
-        sizes = [self._part(i, name, shape=True)[0] for i in range(self.count)]
-        return torch.tensor([0, *sizes]).cumsum(0)
+        with reading(self.folder):
+            sizes = [self._part(i, name, shape=True)[0] for i in range(self.count)]
+            return torch.tensor([0, *sizes]).cumsum(0)
 
     @property
     def width(self) -> int:
         """The number of values d in a row."""
-        return int(self._part(0, "values", shape=True)[1])
+        with reading(self.folder):
+            return int(self._part(0, "values", shape=True)[1])
 
     def column(self, name: str) -> Tensor | None:
         """A column of all shards as one tensor, with the texts numbered across shards; None if any shard lacks it."""
@@ -79,7 +81,8 @@ class Shards:
         if any(part is None for part in parts):
             return None
         starts = self.text_starts if name == "text_of" else torch.zeros(self.count)
-        return torch.cat([p + s if name == "text_of" else p for p, s in zip(parts, starts, strict=False)])
+        with reading(self.folder):
+            return torch.cat([p + s if name == "text_of" else p for p, s in zip(parts, starts, strict=False)])
 
     def rows(self, start: int, stop: int) -> Float[Tensor, "r d"]:
         """Consecutive rows."""
@@ -89,7 +92,8 @@ class Shards:
             self._part(i, "values", slice(max(0, start - offsets[i]), stop - offsets[i]))
             for i in range(first, last + 1)
         ]
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
+        with reading(self.folder):
+            return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def take(self, index: Int[Tensor, " r"]) -> Float[Tensor, "r d"]:
         """Rows at any indices, in the order of the indices."""
@@ -97,13 +101,19 @@ class Shards:
         values = torch.empty(len(index), self.width)
         for i in shard.unique().tolist():
             here = shard == i
-            values[here] = self._part(i, "values", index[here] - self.row_starts[i])
+            with reading(self.folder):
+                values[here] = self._part(i, "values", index[here] - self.row_starts[i])
         return values
 
     @cached_property
     def described(self) -> Any:
         """Maps the number of a shard to its texts and the unit spans of each; caches the last few shards."""
-        return lru_cache(maxsize=4)(self._described)
+
+        def read(number: int) -> Any:
+            with reading(shard_file(self.folder, number)):
+                return self._described(number)
+
+        return lru_cache(maxsize=4)(read)
 
     def _described(self, number: int) -> tuple[list[str], list[tuple[tuple[int, int], ...]]]:
         stops = [0, *self._part(number, "text_stops").tolist()]
@@ -125,7 +135,7 @@ class Shards:
 
     def record(self, number: int) -> dict[str, Any]:
         """The JSON values of a shard."""
-        with self._opened(number) as file:
+        with reading(shard_file(self.folder, number)), self._opened(number) as file:
             return dict(read_header(file)["data"])
 
     @staticmethod

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from interp_core.activations._shards import Shards, read_manifest, shard_file
 from interp_core.errors import InputError
-from interp_core.results import STORE, save_tensors
+from interp_core.results import STORE, reading, save_tensors
 from interp_core.text import Item, joined_parts, parts_of
 from torch import Tensor
 
@@ -64,7 +64,11 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._write_manifest({"complete": False})
             return 0
-        manifest = read_manifest(self.folder)
+        with reading(self.folder):
+            return self._resumed(read_manifest(self.folder))
+
+    def _resumed(self, manifest: dict[str, Any]) -> int:
+        """The number of shards that have been written, if a run of these settings wrote them."""
         settings = json.loads(json.dumps(self.settings))
         for name in sorted((manifest.keys() | settings.keys()) - _NOT_COMPARED - {"kind"}):
             if manifest.get(name) != settings.get(name):
@@ -101,7 +105,8 @@ class Store:
         Raises:
             InputError: the folder is not a store.
         """
-        return bool(read_manifest(self.folder)["complete"])
+        with reading(self.folder):
+            return bool(read_manifest(self.folder)["complete"])
 
     def held(self, shards: int) -> Iterator[tuple[str, tuple[tuple[int, int], ...], Tensor | None]]:
         """The texts in the first `shards` shards, each with the spans of its units and its label or None."""

@@ -84,6 +84,7 @@ class TargetResolver:
         model: the model.
         batch_runner: runs the model where targets depend on what it answers.
         options: the options of the run.
+        attempts: what happens to a text for which a call fails; the error is raised by default.
 
     Examples:
         >>> from interp_core.attribution import Options, Session, TargetResolver
@@ -99,7 +100,7 @@ class TargetResolver:
         self, model: WrappedModel, batch_runner: BatchRunner, options: Options, attempts: Attempts | None = None
     ) -> None:
         self.model, self.batch_runner, self.options = model, batch_runner, options
-        self.attempts = attempts or Attempts()
+        self.attempts = Attempts() if attempts is None else attempts
 
     def resolve(self, texts: Sequence[Text], targets: Any) -> list[ResolvedText | None]:
         """Each text with its targets, in order; None for one that is skipped.
@@ -117,10 +118,6 @@ class TargetResolver:
             UnsupportedError: the head of the model gives nothing that could be explained.
         """
         head = self.model.head
-        if self.model.encoder.start_id is not None and head not in GENERATORS:
-            raise UnsupportedError(
-                f"{self.model.name} has two stacks and is not a generator; such models are not supported."
-            )
         if head in CLASSIFIERS:
             return self._classified(texts, targets)
         target_specs = _one_each(targets, texts)

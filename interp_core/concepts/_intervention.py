@@ -194,10 +194,12 @@ def intervene(
     factor, shift = Change(ablate, scale or {}, add or {}).factors(space)
     own_space = copy.deepcopy(space)  # moves to the device of the states
     ran = _Ran()
+    calls: list[None] = []  # of the layer in this pass
 
     def begin(module: Any, args: Any, kwargs: Any) -> None:
         if ran.here():
             chosen_tokens.begin(module, args, kwargs)
+            calls.clear()
 
     def end(*_: Any) -> None:
         if ran.here():
@@ -207,6 +209,9 @@ def intervene(
     def hook(_module: Any, _inputs: Any, output: Any) -> Any:
         if not ran.here():
             ran.elsewhere = True
+            return output
+        calls.append(None)
+        if split.call is not None and len(calls) - 1 != split.call:
             return output
         ran.layer = True
         hidden = hidden_of(output, split.path)

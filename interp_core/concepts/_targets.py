@@ -94,7 +94,7 @@ class ConceptTargets:
             return [(p, tuple(t for token in tokens for t in next_token_targets(model, p, token))) for p in prompts]
         asked = [self._asked[i] for i in texts] if isinstance(self._asked, list) else self._asked
         resolver = TargetResolver(model, self.session.batch_runner, self.session.options)
-        return [resolved[:2] for resolved in resolver.resolve(given, asked) if resolved is not None]
+        return [one[:2] for one in resolver.resolve(given, asked) if one is not None]  # none is: errors are raised
 
     def check(self, readouts: Sequence[Readout]) -> None:
         """Name the targets, those that differ from text to text by their kind, and check that all texts have as many.

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from interp_core.errors import InputError
-from interp_core.model._hooks import at_rest, module_at, stack_of
+from interp_core.model._hooks import at_rest, module_at, stacks_of
 from interp_core.model._injection import EncoderDecoderInjection, OutputInjection
 from interp_core.model._locks import lock_of
 from jaxtyping import Float, Int
@@ -32,10 +32,7 @@ class Embeddings:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        owners: list[Any] = [model]
-        if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
-            owners = [stack_of(model, "encoder"), stack_of(model, "decoder")]
-        self.paths = tuple(self._path(owner) for owner in owners)
+        self.paths = tuple(self._path(owner) for owner in stacks_of(model))
 
     @property
     def module(self) -> nn.Module:
@@ -130,7 +127,10 @@ class Embeddings:
                 )
             )
             raise InputError(f"{named} does not name its embeddings (get_input_embeddings); {what}.") from error
-        path: str | None = next((name for name, m in self.model.named_modules() if m is module), None)
-        if path is None:
+        paths: list[str] = [name for name, m in self.model.named_modules() if m is module]
+        if not paths:
             raise InputError(f"{named}.get_input_embeddings() is not one of its modules.")
-        return path
+        # of several modules around one table (T5's encoder alone), the one inside of the stack is called
+        table = getattr(module, "weight", None)
+        paths += [n for n, m in self.model.named_modules() if isinstance(m, nn.Embedding) and m.weight is table]
+        return max(paths, key=lambda name: name.count("."))

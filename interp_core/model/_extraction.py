@@ -42,7 +42,8 @@ def read(
         raise InputError(f"{len(labels)} labels were given for {total} texts.")
     items = with_labels(corpus, labels, reader.class_names)
     quiet = None if progress else True
-    with tqdm(total=total, desc="activations", unit="text", disable=quiet, leave=False) as bar:
+    bar_of = tqdm(total=total, desc="activations", unit="text", disable=quiet, leave=False)
+    with torch.inference_mode(False), torch.no_grad(), bar_of as bar:  # rows that gradients may be taken at later
         if folders[0] is None:
             return reader.into_memory(items, bar)
         return reader.onto_disk(items, bar, [Path(str(folder)) for folder in folders], labels is not None)

@@ -47,7 +47,7 @@ def module_at(model: nn.Module, path: str) -> nn.Module:
 
     Args:
         model: the model.
-        path: the name of the module, as in `model.named_modules()`.
+        path: the name of the module, as in `model.named_modules()`; the number of a call behind it is ignored.
 
     Returns:
         The module.
@@ -62,6 +62,7 @@ def module_at(model: nn.Module, path: str) -> nn.Module:
         Linear(in_features=16, out_features=3, bias=True)
     """
     named = dict(model.named_modules())
+    path, _ = call_of(path)
     if path not in named or not path:
         import difflib
 
@@ -71,16 +72,10 @@ def module_at(model: nn.Module, path: str) -> nn.Module:
     return module
 
 
-def blocks_of(model: nn.Module, depth: int | None) -> tuple[str, ...]:
-    """The paths of a transformer's blocks: the first `ModuleList` of `depth` modules of one class.
-
-    Raises:
-        LayerError: there is no such list.
-    """
-    for name, module in model.named_modules():
-        if isinstance(module, nn.ModuleList) and len(module) == depth and len({type(m) for m in module}) == 1:
-            return tuple(f"{name}.{i}" for i in range(len(module)))
-    raise LayerError(f"the blocks of {type(model).__name__} were not found; name the layer by its module path.")
+def call_of(path: str) -> tuple[str, int | None]:
+    """The path of a module, and which of its calls in a pass is meant: `"layer@1"` is the second, `"layer"` the only one."""
+    name, at, number = path.rpartition("@")
+    return (name, int(number)) if at and number.isdecimal() else (path, None)
 
 
 @contextmanager
@@ -96,7 +91,8 @@ def tap(
 
     Args:
         model: the model.
-        path: the name of the module, as in `model.named_modules()`.
+        path: the name of the module, as in `model.named_modules()`; for a module that runs several times in a pass,
+            with the number of the call: `"layer@0"` is the first.
         replace: a tensor that replaces the output, or a function from the output to its replacement.
         stop: end the pass once the module has run, or if this function then returns True. The `with` statement ends
             there too, so that nothing after the call of the model runs in it.
@@ -122,13 +118,20 @@ def tap(
     seen = Tap(path)
     signal = _StopPass()
     caller = threading.get_ident()
+    _, which = call_of(path)
+    calls = 0
 
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        nonlocal calls
         if threading.get_ident() != caller:  # another thread's call of the same model
+            return output
+        calls += 1
+        if which is not None and calls - 1 != which:
             return output
         if seen.value is not None:
             raise LayerError(
-                f"layer {path!r} ran twice in one pass, so it has more than one output. Choose a module that runs once."
+                f"layer {path!r} ran twice in one pass, so it has more than one output. Choose a module that runs "
+                f"once, or say which call is meant: '{path}@0' is the first."
             )
         value = hidden_of(output, path, hidden)
         replacement = replace(value) if callable(replace) else replace
@@ -216,6 +219,16 @@ def stack_of(model: Any, which: str) -> Any:
     """The `"encoder"` or `"decoder"` of an encoder-decoder model; transformers 4 names them only below some heads."""
     own = getattr(model, f"get_{which}", None) or getattr(model.base_model, f"get_{which}")
     return own()
+
+
+def stacks_of(model: Any) -> tuple[Any, ...]:
+    """Encoder and decoder of a model that has both, the encoder of one that was built without its decoder, else the
+    model."""
+    if not getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+        return (model,)
+    encoder, decoder = stack_of(model, "encoder"), stack_of(model, "decoder")
+    # asked for a decoder that it does not have, a model of transformers 5 gives itself
+    return (encoder,) if any(module is encoder for module in decoder.modules()) else (encoder, decoder)
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from interp_core.errors import LayerError
 from interp_core.model._hooks import Tap, module_at, repack, tap
 from torch import Tensor, nn
 
@@ -48,7 +50,8 @@ class OutputInjection:
 class EncoderDecoderInjection:
     """Values enter an encoder-decoder model at the embeddings: the source at the encoder's, the rest at the decoder's.
 
-    The two may be one module, which then runs for the encoder first.
+    The two may be one module, which then runs for the encoder first. A classifier or extractor gets no target: its
+    decoder reads the source again, one position later, and so do the values.
     """
 
     model: nn.Module
@@ -61,25 +64,37 @@ class EncoderDecoderInjection:
 
     @contextmanager
     def open(self, values: Tensor) -> Iterator[Tap]:
-        """A context in which one pass continues from these values (p, t, d): the source, then the decoder's tokens."""
-        caller, calls, entered = threading.get_ident(), [0], Tap(self.paths[0])
+        """A context in which one pass continues from these values (p, t, d): the source, then the decoder's tokens.
 
-        def enter(side: int | None, output: Tensor) -> Tensor:
+        Raises:
+            LayerError: no target was given, and the decoder does not read the source one position later.
+        """
+        caller, read, entered = threading.get_ident(), list[Tensor](), Tap(self.paths[0])
+
+        def enter(side: int | None, ids: Tensor, output: Tensor) -> Tensor:
             if threading.get_ident() != caller:
                 return output
-            which = calls[0] if side is None else side
-            calls[0] += 1
+            which = min(len(read), 1) if side is None else side
+            read.append(ids)
             length = output.shape[1]
             if which == 0:
                 entered.value = output
-            return (values[:, :length] if which == 0 else values[:, -length:]).to(output)
+                return values[:, :length].to(output)
+            if length < values.shape[1]:
+                return values[:, -length:].to(output)
+            if not torch.equal(ids[:, 1:], read[0][:, :-1]):
+                raise LayerError(
+                    f"the decoder of {type(self.model).__name__} reads other tokens than its encoder, so the tokens of "
+                    "the text cannot be changed for both; choose a layer instead of the embeddings."
+                )
+            return torch.cat([output[:, :1], values[:, :-1].to(output)], dim=1)
 
         with ExitStack() as stack:
             same = self.paths[0] == self.paths[1]
             for side, path in enumerate(self.paths[:1] if same else self.paths):
                 number = None if same else side
                 hook = module_at(self.model, path).register_forward_hook(
-                    lambda _m, _i, out, number=number: enter(number, out)
+                    lambda _m, inputs, out, number=number: enter(number, inputs[0], out)
                 )
                 stack.callback(hook.remove)
             yield entered

@@ -121,34 +121,39 @@ class Internals:
         if self.readout.gathers:
             copies = GeneratorRows(**vars(copies), positions=self.readout.positions)
         request = ModelRequest(torch.full((rows,), len(self.encoded)), lambda _: copies, self.readout)
-        see, replace = _watched(self.batch_runner, attention), _watched(self.batch_runner, block)
+        watched = _Watched()
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.enable_grad())
             stack.enter_context(model.lock)
             if attention is not None:
-                stack.enter_context(attending(see))
+                stack.enter_context(attending(watched.see(attention)))
             seen = [
-                stack.enter_context(tap(model.model, path, replace=_numbered(replace, number)))
+                stack.enter_context(tap(model.model, path, replace=_numbered(watched.see(block), number)))
                 for number, path in enumerate(model.blocks if block is not None else ())
             ]
             scores = self.readout(self.batch_runner.forward([copies], request).logits)
             for one in seen:
                 one.read()  # raises if the block did not run
-            return scores
+        if watched.wanted:
+            self.batch_runner.check_gradients()
+        return scores
 
 
-def _watched(batch_runner: BatchRunner, callback: Any) -> Any:
-    """A callback that has it checked that gradients pass, as soon as it returns what some are wanted of."""
+@dataclass(eq=False)
+class _Watched:
+    """Callbacks that note whether they return something that gradients are wanted of."""
 
-    def see(*given: Any) -> Any:
-        replacements = callback(*given)
-        wanted = replacements if isinstance(replacements, tuple) else (replacements,)
-        if any(isinstance(one, Tensor) and one.is_leaf and one.requires_grad for one in wanted):
-            batch_runner.check_gradients()
-        return replacements
+    wanted: bool = False
 
-    return None if callback is None else see
+    def see(self, callback: Any) -> Any:
+        def watched(*given: Any) -> Any:
+            replacements = callback(*given)
+            several = replacements if isinstance(replacements, tuple) else (replacements,)
+            self.wanted |= any(isinstance(one, Tensor) and one.is_leaf and one.requires_grad for one in several)
+            return replacements
+
+        return watched
 
 
 def _numbered(block: Any, number: int) -> Callable[[Tensor], Tensor]:

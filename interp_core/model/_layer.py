@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from interp_core.errors import LayerError
 from interp_core.model._forward import BatchRunner
-from interp_core.model._hooks import module_at
+from interp_core.model._hooks import call_of, module_at
 from interp_core.model._layer_capabilities import LayerCapabilities
 from interp_core.model._logits_to_scores import predicted
 from interp_core.model._read_position import head_reads_one_row, read_position
@@ -25,7 +25,8 @@ class Layer:
 
     Args:
         model: the model.
-        path: the module whose output is read and replaced, as in `model.named_modules()`.
+        path: the module whose output is read and replaced, as in `model.named_modules()`; for a module that runs
+            several times in a pass, followed by the number of the call: `"layer@0"` is the first.
 
     Raises:
         LayerError: there is no such module.
@@ -52,6 +53,11 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model.name}, {self.path!r})"
+
+    @property
+    def call(self) -> int | None:
+        """Which call of the module is meant, where it runs several times in a pass; its path ends in `@` and this."""
+        return call_of(self.path)[1]
 
     @cached_property
     def capabilities(self) -> LayerCapabilities:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from interp_core.errors import LayerError
-from interp_core.model._hooks import at_rest, module_at, tap
+from interp_core.model._hooks import at_rest, call_of, module_at, tap
 from interp_core.model._injection import BypassInjection, OutputInjection
 from interp_core.model._logits_to_scores import logits_of
 from interp_core.model._requests import Injection
@@ -47,8 +47,8 @@ class LayerCapabilities:
             blocks = self.model.blocks
         except LayerError:
             return None
-        if self.path not in blocks:
-            return None
+        if self.path not in blocks or any(call_of(block)[1] is not None for block in blocks):
+            return None  # a module that runs several times cannot be skipped as a whole
         below = blocks[: blocks.index(self.path) + 1]
         ids, states = self.random_states()
         model = self.model.model
@@ -57,8 +57,9 @@ class LayerCapabilities:
         if len(samples) < len(below):  # some did not run
             return None
         injection = BypassInjection(self.path, tuple(module_at(model, b) for b in below), tuple(samples))
-        lengths = (ids.shape[1], ids.shape[1] - 1)  # other items in the sample outputs may fit one length only
-        return injection if all(self._equivalent(injection, ids[:, :n], states[:, :n]) for n in lengths) else None
+        shorter = [i for i in range(ids.shape[1]) if i != 1]  # some models need their last token
+        pairs = (ids, states), (ids[:, shorter], states[:, shorter])  # other sample outputs may fit one length only
+        return injection if all(self._equivalent(injection, *pair) for pair in pairs) else None
 
     def _equivalent(self, injection: BypassInjection, ids: Tensor, states: Tensor) -> bool:
         """Whether skipping the blocks has the same outputs as replacing the output of the last of them."""

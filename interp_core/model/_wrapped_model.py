@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 from interp_core.errors import InputError, InterpError, LayerError
+from interp_core.model._blocks import blocks_of
 from interp_core.model._embeddings import Embeddings
 from interp_core.model._encoder_decoder import model_inputs, side_of, start_id
 from interp_core.model._heads import CLASSIFIERS, Head, head_of
-from interp_core.model._hooks import at_rest, blocks_of, module_at
+from interp_core.model._hooks import at_rest, module_at
 from interp_core.model._logits_to_scores import logits_of
 from interp_core.model._requests import PaddedBatch, Side
 from interp_core.model._wrappings import check_weights, eagerly, uncallable, uncompiled
@@ -151,7 +152,7 @@ class WrappedModel:
         Raises:
             LayerError: they were not found.
         """
-        return blocks_of(self.model, getattr(self.config, "num_hidden_layers", None))
+        return blocks_of(self.model, lambda: self._try(self.some_ids()))
 
     def layer_path(self, layer: int | str) -> str:
         """The module path of a layer.

@@ -16,7 +16,7 @@ from typing import Any
 from interp_core.errors import InputError
 from interp_core.plugin import named_options
 from interp_core.results._paths import empty_folder
-from interp_core.results._serialization import STORE, json_in, kind_of
+from interp_core.results._serialization import STORE, json_in, kind_of, reading
 
 VALUES = "interp.values"
 SUFFIXES = (".json", ".safetensors")
@@ -72,11 +72,12 @@ def _suffix(result: Any) -> str:
     return str(getattr(result, "SUFFIX", ".safetensors"))
 
 
-def load_results(*paths: str | Path) -> list[Any]:
+def load_results(*paths: str | Path | Sequence[str | Path]) -> list[Any]:
     """Load saved results.
 
     Args:
         *paths: files that hold a result; stores of activations; or folders of files, read in the order of their names.
+            Lists of these, such as the one that `save` returns, are read in their order.
 
     Returns:
         The results, in order.
@@ -95,7 +96,7 @@ def load_results(*paths: str | Path) -> list[Any]:
     if not paths:
         raise InputError("load_results needs the files or folders to read; interp.save(results, folder) writes some.")
     files: list[Path] = []
-    for path in map(Path, paths):
+    for path in (Path(one) for some in paths for one in ([some] if isinstance(some, str | Path) else some)):
         folder = path.is_dir() and not (path / STORE).is_file()
         files += sorted(f for f in path.iterdir() if f.suffix in SUFFIXES) if folder else [path]
     if not files:
@@ -130,12 +131,8 @@ def load_result(path: str | Path) -> Any:
     if not file.is_file():
         raise InputError(f"there is no file {str(path)!r}.")
     kind = json_in(file).get("kind") if file.suffix == ".json" else kind_of(file)
-    try:
+    with reading(file):
         return _reader(str(kind or ""), file).load(file)
-    except InputError:
-        raise
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{file.name} is damaged: {type(error).__name__}: {error}.") from error
 
 
 def _reader(kind: str, file: Path) -> Any:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from interp_core.errors import InputError
+from interp_core.errors import InputError, InterpError
 from interp_core.results._json import for_json
 from interp_core.results._paths import named_with
 from safetensors import SafetensorError, safe_open
@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 HEADER = "interp"
+DAMAGE = (LookupError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError, SafetensorError)
 STORE = "store.json"  # the manifest in a folder of activations
 
 
@@ -112,7 +113,9 @@ def load_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[s
         raise InputError(f"{str(path)!r} is not a safetensors file: {error}") from error
     if header.get("kind") != kind:
         raise InputError(f"{str(path)!r} holds {header.get('kind', 'no interp value')!r}; {kind!r} was expected.")
-    return tensors, header["data"]
+    if not isinstance(header.get("data"), dict):
+        raise InputError(f"{str(path)!r} is damaged: its header holds no values. Restore or remake it.")
+    return tensors, _Fields(path, header["data"])
 
 
 def save_json(path: str | Path, kind: str, data: dict[str, Any]) -> Path:
@@ -185,7 +188,51 @@ def load_json(path: str | Path, kind: str) -> dict[str, Any]:
     data = json_in(Path(path))
     if data.get("kind") != kind:
         raise InputError(f"{str(path)!r} holds {data.get('kind', 'no interp value')!r}; {kind!r} was expected.")
-    return {name: value for name, value in data.items() if name != "kind"}
+    return _Fields(path, {name: value for name, value in data.items() if name != "kind"})
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Turns what goes wrong with unexpected content of a file into an error that names the file.
+
+    Args:
+        path: the file or folder that is read.
+
+    Yields:
+        Nothing; the block reads the file.
+
+    Raises:
+        InputError: the block failed in a way that content other than expected makes it fail.
+
+    Examples:
+        >>> from interp_core.results import reading
+        >>> with reading("score.json"):
+        ...     {}["value"]
+        Traceback (most recent call last):
+        ...
+        interp_core.errors.InputError: score.json is damaged: KeyError: 'value'. Restore or remake it.
+    """
+    try:
+        yield
+    except InterpError:
+        raise
+    except DAMAGE as error:
+        message = f"{Path(path).name} is damaged: {type(error).__name__}: {error}. Restore or remake it."
+        raise InputError(message) from error
+
+
+class _Fields(dict[str, Any]):
+    """The values of a file by name; one that is missing is an error that says so."""
+
+    def __init__(self, path: str | Path, values: dict[str, Any]) -> None:
+        super().__init__(values)
+        self._path = path
+
+    def __missing__(self, name: str) -> Any:
+        raise InputError(
+            f"{Path(self._path).name} is damaged, or was written by another version: it holds no {name!r}. "
+            "Restore or remake it."
+        )
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def mixings(internals: Internals) -> list[Float[Tensor, "t s"]]:
     length = internals.read_at.shape[1]
     intact: list[Tensor] = []  # (1, t, d) each; attention is watched as well, so that both passes compute alike
     internals.run(attention=lambda *_: None, block=lambda _number, output: intact.append(output))
-    changes = [torch.zeros(length, length) for _ in intact]
+    changes = [torch.zeros(length, length, dtype=torch.float32) for _ in intact]
     for tokens in torch.arange(length).split(internals.rows_a_pass):
         zeroed = one_hot(tokens, length).bool()  # (p, s)
         for change, found in zip(changes, _changes(internals, zeroed, intact), strict=True):
@@ -88,4 +88,4 @@ def cosine_distance(one: Float[Tensor, "*b d"], other: Float[Tensor, "*c d"]) ->
 def _shares(change: Float[Tensor, "t s"]) -> Float[Tensor, "t s"]:
     """Rows that add up to 1; a token that nothing moves is its own."""
     total = change.sum(1, keepdim=True)
-    return torch.where(total > 0, change / total, torch.eye(len(change)))
+    return torch.where(total > 0, change / total, torch.eye(len(change), dtype=change.dtype))

@@ -1,0 +1,83 @@
+"""Finds the blocks of a transformer: by the number of layers that its configuration names, else in a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+from interp_core.errors import LayerError
+from interp_core.model._hooks import stacks_of
+from torch import nn
+
+
+def blocks_of(model: nn.Module, run: Callable[[], Any]) -> tuple[str, ...]:
+    """The paths of a transformer's blocks, first to last; of a model with two stacks, those of the encoder.
+
+    The number of blocks is that of layers in the configuration of the text model. Where one list holds as many modules
+    of one class, and the model has no other parts than text, these are the blocks. Else a pass shows which lists of
+    modules run that often, mixed classes and modules that run several times included; the path of the latter ends in
+    the number of the call.
+
+    Args:
+        model: the model.
+        run: calls the model once.
+
+    Raises:
+        LayerError: there are none.
+    """
+    depth, simple = _depth(model)
+    lists = {name: paths for name, paths in _lists(model)}
+    if simple:
+        for paths in lists.values():
+            if len(paths) == depth and len({type(model.get_submodule(path)) for path in paths}) == 1:
+                return paths
+    calls = _calls(model, lists, run)
+    found = next((order for order in calls.values() if depth and len(order) == depth), None)
+    if found is None:
+        raise LayerError(f"the blocks of {type(model).__name__} were not found; name the layer by its module path.")
+    if len(set(found)) == len(found):
+        return tuple(found)
+    return tuple(f"{path}@{found[:i].count(path)}" if found.count(path) > 1 else path for i, path in enumerate(found))
+
+
+def _depth(model: Any) -> tuple[int | None, bool]:
+    """The number of layers of the text model, or of its encoder, and whether the configuration has no parts."""
+    config = getattr(model, "config", None)
+    own = getattr(config, "num_hidden_layers", None)
+    part_of = getattr(config, "get_text_config", None)
+    if part_of is None:
+        return own, True
+    two_stacks = len(stacks_of(model)) > 1
+    part = part_of(encoder=True) if two_stacks else part_of(decoder=True)
+    return getattr(part, "num_hidden_layers", own), part is config
+
+
+def _lists(model: nn.Module) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each list of modules, outer ones first, with the paths of its members; lists in a list are joined."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module):
+            yield name, tuple(_members(name, module))
+
+
+def _members(name: str, module: nn.ModuleList) -> Iterator[str]:
+    for i, member in enumerate(module):
+        path = f"{name}.{i}"
+        if isinstance(member, nn.ModuleList):
+            yield from _members(path, member)
+        else:
+            yield path
+
+
+def _calls(model: nn.Module, lists: dict[str, tuple[str, ...]], run: Callable[[], Any]) -> dict[str, list[str]]:
+    """The members of each list in the order in which they are called in a pass."""
+    calls: dict[str, list[str]] = {name: [] for name in lists}
+    with ExitStack() as stack:
+        for name, paths in lists.items():
+            for path in paths:
+                hook = model.get_submodule(path).register_forward_hook(
+                    lambda _m, _i, _o, name=name, path=path: calls[name].append(path)
+                )
+                stack.callback(hook.remove)
+        run()
+    return calls

@@ -1,0 +1,388 @@
+"""Each check holds one promise of the toolkit to plain transformers, for one small model."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import random
+import warnings
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import interp_core as interp
+import numpy as np
+import torch
+from interp_core.attribution import Question
+from interp_core.concepts import AffineSpace
+from interp_core.errors import InterpError
+from torch import Tensor
+
+from zoo.asking import Plain, wrapped
+from zoo.building import Small
+
+CLOSE = 2e-4
+
+
+class Wrong(AssertionError):
+    """Numbers that are not those of plain transformers."""
+
+
+class NothingToCheck(Exception):
+    """The check says nothing of this model."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a check of a model ended.
+
+    Attributes:
+        check: its name.
+        verdict: "right", "refused", "wrong", "raw" (an error that is none of the toolkit's) or "none".
+        reason: the message.
+    """
+
+    check: str
+    verdict: str
+    reason: str = ""
+
+
+def same(found: Any, expected: Any, what: str) -> None:
+    found, expected = torch.as_tensor(found).float(), torch.as_tensor(expected).float()
+    if found.shape != expected.shape:
+        raise Wrong(f"{what}: {tuple(found.shape)}, not {tuple(expected.shape)}")
+    size = max(1.0, float(expected.abs().max())) if expected.numel() else 1.0
+    apart = float((found - expected).abs().max()) if expected.numel() else 0.0
+    if not apart <= CLOSE * size:
+        raise Wrong(f"{what}: off by {apart:.3g} where the largest is {size:.3g}")
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A method that gives out attention weights."""
+
+    seen: list[Any] = field(default_factory=list)
+
+    def attribute(self, question: Question) -> Tensor:
+        question.internals.run(attention=lambda number, weights, _v: self.seen.append((number, weights[0].detach())))
+        return torch.zeros(len(question.targets), len(question.units))
+
+
+@dataclass(frozen=True)
+class Emptied:
+    """A method that gives the scores with all units removed."""
+
+    seen: list[Any] = field(default_factory=list)
+
+    def attribute(self, question: Question) -> Tensor:
+        self.seen.append(question.masked(torch.zeros(1, len(question.units), dtype=torch.bool))[0])
+        return torch.zeros(len(question.targets), len(question.units))
+
+
+class Checks:
+    """The checks of one small model."""
+
+    def __init__(self, small: Small) -> None:
+        self.plain = Plain(small)
+        self.small = small
+        self.zoo = wrapped(self.plain)
+        self.text = self.plain.texts[0]
+
+    def asked(self, by: Any, which: slice = slice(0, 1), model: Any = None, **options: Any) -> list[Any]:
+        targets = self.plain.targets
+        targets = targets[which] if isinstance(targets, list) else targets
+        return interp.attribute(
+            model or self.zoo, self.plain.texts[which], by=by, targets=targets, progress=False, **options
+        )
+
+    @cached_property
+    def occluded(self) -> Any:
+        return self.asked("occlusion")[0]
+
+    @cached_property
+    def twin(self) -> Plain:
+        """A copy of the model, for what changes a model for good, such as transformers' own hooks."""
+        return Plain(replace(self.small, model=copy.deepcopy(self.plain.model)))
+
+    def places(self, found: Any) -> tuple[Tensor, int, Tensor]:
+        """The ids, those of the source, and the unit of each token; the ids are the tokenizer's own."""
+        ids, source = self.plain.ids(self.text)
+        same(found.encoded.ids, ids, "ids")
+        return ids, source, found.encoded.unit_of
+
+    def intact(self) -> None:
+        found = self.occluded
+        ids, source, _ = self.places(found)
+        with torch.no_grad():
+            expected = self.plain.scores(self.plain.call(ids, source), self.plain.moved(found.targets, source))
+        same(found.intact, expected, "intact")
+
+    def occlusion(self) -> None:
+        found = self.occluded
+        ids, source, owners = self.places(found)
+        mask = self.small.tokenizer.mask_token_id
+        with torch.no_grad():
+            intact = self.plain.scores(self.plain.call(ids, source), self.plain.moved(found.targets, source))
+            for unit in range(len(found.units)):
+                if mask is not None:
+                    without = torch.where(owners == unit, mask, ids)
+                    output = self.plain.call(without, source)
+                    score = self.plain.scores(output, self.plain.moved(found.targets, source))
+                else:
+                    rows = self.plain.embedded(ids, source)
+                    table = self.plain.tables[0]
+                    mean = table(torch.arange(len(table.weight))[None])[0].mean(0)
+                    rows = torch.where((owners == unit)[:, None], mean, rows)
+                    score = self.plain.score_of(rows, ids, source, found.targets)
+                able = found.applicable[:, unit]
+                same(found.scores[:, unit][able], (intact - score)[able], f"without unit {unit}")
+
+    def slopes(self, rows: Tensor, found: Any, ids: Tensor, source: int) -> Tensor:
+        """The gradient (k, t, d) of each score by the embeddings."""
+        leaf = rows.clone().requires_grad_()
+        scores = self.plain.score_of(leaf, ids, source, found.targets)
+        return torch.stack([torch.autograd.grad(s, leaf, retain_graph=True)[0] for s in scores])
+
+    def in_units(self, tokens: Tensor, found: Any) -> Tensor:
+        owners = found.encoded.unit_of
+        return torch.stack([tokens[:, owners == u].sum(1) for u in range(len(found.units))], 1) * found.applicable
+
+    def gradient(self) -> None:
+        (found,) = self.asked("input-x-gradient", removal="zero")
+        ids, source, _ = self.places(found)
+        rows = self.plain.embedded(ids, source)
+        expected = (self.slopes(rows, found, ids, source) * rows).sum(-1)
+        same(found.scores, self.in_units(expected, found), "input x gradient")
+
+    def integrated(self) -> None:
+        nodes, weights = np.polynomial.legendre.leggauss(3)
+        (found,) = self.asked(interp.method("integrated-gradients", steps=3), removal="zero")
+        ids, source, owners = self.places(found)
+        rows = self.plain.embedded(ids, source)
+        total: Any = 0
+        base = torch.where((owners < 0)[:, None], rows, torch.zeros(()))
+        for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
+            total = total + weight * self.slopes(base + float(node) * (rows - base), found, ids, source)
+        same(found.scores, self.in_units((total * (rows - base)).sum(-1), found), "integrated gradients")
+
+    def attention(self) -> None:
+        watch = Watch()
+        (found,) = self.asked(watch)
+        ids, source, _ = self.places(found)
+        expected = self.plain_attention(ids, source)
+        if len(watch.seen) != len(expected):
+            raise Wrong(f"attention: {len(watch.seen)} layers, not {len(expected)}")
+        for number, weights in watch.seen:
+            same(weights, expected[number][0], f"attention of layer {number}")
+
+    def plain_attention(self, ids: Tensor, source: int) -> list[Tensor]:
+        own = self.twin
+        try:
+            own.model.set_attn_implementation("eager")
+            with torch.no_grad():
+                given = own.call(ids, source, output_attentions=True).get("attentions")
+        except Exception as error:
+            raise NothingToCheck(f"gives out no attention: {type(error).__name__}") from error
+        if given is None or any(one is None for one in given):
+            raise NothingToCheck("gives out no attention")
+        return list(given)
+
+    def company(self) -> None:
+        for side in ("right", "left"):
+            together = self.asked("occlusion", slice(0, 3), wrapped(self.plain, side))
+            for number, found in enumerate(together):
+                (alone,) = self.asked("occlusion", slice(number, number + 1))
+                same(found.intact, alone.intact, f"intact, padded on the {side}")
+                same(found.scores, alone.scores, f"occlusion, padded on the {side}")
+
+    @cached_property
+    def bare(self) -> tuple[Any, Tensor]:
+        """The first text as activations are read for it, and its ids for a plain call."""
+        text = self.text
+        encoded = self.zoo.encoder(text)
+        ids = (
+            self.small.tokenizer(*text)["input_ids"]
+            if isinstance(text, tuple)
+            else self.small.tokenizer(text)["input_ids"]
+        )
+        return encoded, torch.tensor(ids)
+
+    def plain_pass(self, ids: Tensor, model: Any = None, **options: Any) -> Any:
+        """A plain call for activations; the decoder of a model with two stacks is given its start."""
+        if self.small.head == "translation":
+            start = self.plain.model.config.decoder_start_token_id
+            options["decoder_input_ids"] = torch.tensor([[start]])
+        with torch.no_grad():
+            return (model or self.plain.model)(input_ids=ids[None], return_dict=True, **options)
+
+    @contextmanager
+    def hooked(self, layer: Any, replacement: Callable[[Tensor], Tensor] | None = None) -> Any:
+        """A context in which a plain hook records the outputs of a block, and replaces them."""
+        seen: list[Tensor] = []
+        module = self.plain.model.get_submodule(layer.path.split("@")[0])
+        call = int(layer.path.partition("@")[2] or 0)
+
+        def hook(_module: Any, _inputs: Any, output: Any) -> Any:
+            value = output[0] if isinstance(output, tuple) else output
+            seen.append(value)
+            if replacement is None or len(seen) - 1 != call:
+                return None
+            return (replacement(value), *output[1:]) if isinstance(output, tuple) else replacement(value)
+
+        handle = module.register_forward_hook(hook)
+        try:
+            yield lambda: seen[call]
+        finally:
+            handle.remove()
+
+    @property
+    def numbers(self) -> range:
+        return range(len(self.zoo.blocks))
+
+    def activations(self) -> None:
+        encoded, ids = self.bare
+        output = self.plain_pass(ids, self.twin.model, output_hidden_states=True)
+        states = output.get("hidden_states") or output.get("encoder_hidden_states")
+        texts = self.plain.texts if isinstance(self.text, str) else None
+        for number in self.numbers:
+            split = self.zoo.split(number)
+            with self.hooked(split) as seen:
+                self.plain_pass(ids)
+            expected = seen()[0]
+            if states is not None and len(states) == len(self.zoo.blocks) + 1 and number + 1 < len(self.numbers):
+                same(expected, states[number + 1][0], f"block {number} against hidden_states")
+            if texts is None:
+                from interp_core.model import BatchRunner
+
+                (held,) = split.states(BatchRunner(self.zoo), [encoded])
+                same(held, expected, f"states of block {number}")
+                continue
+            held = split.activations(texts, granularity="word", progress=False)
+            from interp_core.text import divide
+
+            owners = divide(encoded, "word").unit_of
+            words = torch.stack([expected[owners == u].mean(0) for u in range(int(owners.max()) + 1)])
+            same(held.values[held.text_of == 0], words, f"words of block {number} in company")
+
+    def resume(self) -> None:
+        encoded, ids = self.bare
+        for number in self.numbers:
+            split = self.zoo.split(number)
+            with self.hooked(split) as seen:
+                self.plain_pass(ids)
+            states = seen()
+            noise = torch.randn(states.shape, generator=torch.Generator().manual_seed(number)) * states.std()
+            with self.hooked(split, lambda _value, changed=states + noise: changed):
+                output = self.plain_pass(ids)
+            (found,) = split.resume([(states + noise)[0]], [encoded])
+            if self.small.head == "answer":
+                same(
+                    found,
+                    torch.stack([output["start_logits"][0], output["end_logits"][0]]),
+                    f"span from block {number}",
+                )
+            else:
+                same(found, output["logits"][0], f"logits from block {number}")
+
+    def intervention(self) -> None:
+        _, ids = self.bare
+        split = self.zoo.split(0)
+        width = split.width
+        directions = torch.eye(width)[:4]
+        space = AffineSpace(directions, directions)
+        with interp.intervene(split, space, ablate=[0], add={1: 0.7}, positions="all"):
+            found = self.plain_pass(ids)
+
+        def changed(value: Tensor) -> Tensor:
+            other = value.clone()
+            other[..., 0] = 0
+            other[..., 1] += 0.7
+            return other
+
+        with self.hooked(split, changed):
+            expected = self.plain_pass(ids)
+        key = "start_logits" if self.small.head == "answer" else "logits"
+        same(found[key], expected[key], "logits under a changed concept")
+
+    def removal(self) -> None:
+        """With every word removed, two texts of equal length give one answer."""
+        answers = []
+        for text in self.twins():
+            emptied, head = Emptied(), self.small.head
+            targets: Any = [7]
+            if head in ("continuation", "translation"):
+                targets = [lambda logits: logits[:, 7]]
+            elif head == "answer":
+                targets = [text]
+            elif head == "tags":
+                targets = [interp.at((0, 1), 1)]
+            elif head == "classes":
+                targets = "all"
+            asked: Any = {"answer": ("what", text), "gaps": f"{text} {self.small.tokenizer.mask_token}"}.get(head, text)
+            interp.attribute(self.zoo, [asked], by=emptied, targets=targets, progress=False)
+            answers.append(emptied.seen[0])
+        same(answers[1], answers[0], "two texts with all words removed")
+
+    def ids_of(self, text: str) -> list[int]:
+        return list(self.small.tokenizer(text)["input_ids"])
+
+    def twins(self) -> tuple[str, str]:
+        words = ("dog", "cat", "sun", "red", "bad", "old", "the", "day", "sea", "sky", "was", "so", "happy", "glad")
+        for i, one in enumerate(words):
+            for other in words[i + 1 :]:
+                if len(self.ids_of(f"{one} {one}")) == len(self.ids_of(f"{other} {other}")):
+                    return f"{one} {one}", f"{other} {other}"
+        raise NothingToCheck("no two texts of equal length")
+
+
+CHECKS = (
+    "intact", "occlusion", "gradient", "integrated", "attention", "company", "activations", "resume", "intervention",
+    "removal",
+)  # fmt: skip
+
+
+def state_of(model: Any) -> str:
+    """A digest of all that must not change: weights, buffers, configuration, attributes, flags, hooks, random states."""
+    digest = hashlib.sha256()
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        digest.update(f"{name} {tensor.requires_grad} {tensor.dtype} {tensor.grad is None}".encode())
+        digest.update(tensor.detach().float().numpy().tobytes())
+    for name, module in model.named_modules():
+        own = {k: v for k, v in vars(module).items() if isinstance(v, bool | int | float | str | None | list | tuple)}
+        hooks = [list(map(id, kind.values())) for kind in (module._forward_hooks, module._forward_pre_hooks)]
+        digest.update(f"{name} {sorted(vars(module))} {sorted(own.items(), key=str)} {hooks}".encode())
+    digest.update(model.config.to_json_string(use_diff=False).encode())
+    digest.update(torch.get_rng_state().numpy().tobytes() + repr(random.getstate()).encode())
+    digest.update(np.random.get_state()[1].tobytes())  # type: ignore[index]
+    return digest.hexdigest()
+
+
+def outcomes(small: Small, which: tuple[str, ...] = CHECKS) -> list[Outcome]:
+    """How each check of a small model ended."""
+    results = []
+    before = state_of(small.model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        checks: Checks | None = None
+        for name in which:
+            try:
+                checks = checks or Checks(small)
+                getattr(checks, name)()
+                results.append(Outcome(name, "right"))
+            except NothingToCheck as reason:
+                results.append(Outcome(name, "none", str(reason)))
+            except Wrong as error:
+                results.append(Outcome(name, "wrong", str(error)))
+            except InterpError as error:
+                results.append(Outcome(name, "refused", f"{type(error).__name__}: {error}"))
+            except Exception as error:
+                import traceback
+
+                last = traceback.extract_tb(error.__traceback__)[-1]
+                where = f"{last.filename.split('/')[-1]}:{last.lineno}"
+                results.append(Outcome(name, "raw", f"{type(error).__name__}: {str(error)[:200]} ({where})"))
+    changed = state_of(small.model) != before
+    results.append(Outcome("state", "wrong" if changed else "right", "the model has changed" if changed else ""))
+    return results
