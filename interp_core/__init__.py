@@ -3,7 +3,7 @@
 Every public name is resolved on first use (PEP 562), so `import interp_core` imports neither torch nor numpy.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lazy_loader
 
@@ -78,7 +78,7 @@ __all__ = [
     "save",
 ]
 
-__getattr__, __dir__, _ = lazy_loader.attach(
+_resolve, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "activations": ["Activations"],
@@ -107,3 +107,12 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "text": ["Unit"],
     },
 )
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, imported on first use."""
+    if name in __all__ or name.startswith("__"):
+        return _resolve(name)
+    from interp_core.errors import nearest
+
+    raise AttributeError(f"interp_core has no {name!r}.{nearest(name, __all__)}", name=name)

@@ -18,6 +18,8 @@ Every message says what happened, with the values, what was expected, and what t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class InterpError(Exception):
     """Base class of the errors of the toolkit."""
@@ -69,3 +71,49 @@ class BrokenPluginError(PluginError):
 
 class InterpWarning(UserWarning):
     """Something that readers of a result should know; most results also keep it in their notes."""
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """The known name that a mistyped one is likely to mean, as a sentence for the end of a message.
+
+    Args:
+        name: what was given; anything but a string is like no name.
+        known: the names that there are.
+
+    Returns:
+        `" Did you mean 'lime'?"`, with the space in front; empty if no name is alike.
+
+    Examples:
+        >>> from interp_core.errors import nearest
+        >>> nearest("wrod", ["token", "word", "sentence"])
+        " Did you mean 'word'?"
+        >>> nearest("wrod", ["logit"])
+        ''
+    """
+    import difflib  # when something is wrong, and not in a listing
+
+    alike = {one.lower(): one for one in reversed(list(known))}
+    near = difflib.get_close_matches(name.lower(), alike, n=1) if isinstance(name, str) else []
+    return f" Did you mean {alike[near[0]]!r}?" if near else ""
+
+
+def unknown(what: str, value: object, known: Iterable[str], also: str = "") -> str:
+    """The message about an option with a value that is not one of its values.
+
+    Args:
+        what: the name of the option.
+        value: the value that was given.
+        known: the values that there are.
+        also: what may be given besides, as the end of the list.
+
+    Returns:
+        One or two sentences: the value, those that there are, and the nearest of them.
+
+    Examples:
+        >>> from interp_core.errors import unknown
+        >>> unknown("removal", "drp", ["mask", "drop"], also="a tensor")
+        "removal 'drp' is unknown; it is one of mask, drop, or a tensor. Did you mean 'drop'?"
+    """
+    names = list(known)
+    others = f", or {also}" if also else ""
+    return f"{what} {value!r} is unknown; it is one of {', '.join(names)}{others}.{nearest(value, names)}"

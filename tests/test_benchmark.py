@@ -105,8 +105,8 @@ def test_an_interval_is_that_of_scipy() -> None:
 
 
 def test_names_must_differ_and_there_must_be_some() -> None:
-    for methods in ([], ["occlusion", "occlusion"]):
-        with pytest.raises(InputError, match="the methods are"):
+    for methods, said in (([], "no methods were given"), (["occlusion", "occlusion"], "names occur twice")):
+        with pytest.raises(InputError, match=said):
             made(methods=methods)
     assert [row.method for row in made(methods="occlusion").rows] == ["occlusion"]
 

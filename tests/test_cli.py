@@ -130,7 +130,9 @@ def test_show_for_programs_has_the_parameters_with_their_defaults() -> None:
 @pytest.mark.parametrize("command", ["show", "check"])
 def test_an_unknown_method_is_refused_with_the_installed_ones_and_no_guess(command: str) -> None:
     said = refused(command, "anchors")
-    assert "No installed method is called 'anchors'." in said and "occlusion" in said and "pip install" not in said
+    assert "No installed method is called 'anchors'." in said and "`interp list` shows" in said
+    assert "pip install" not in said and len(said) < 120  # dozens of names are no help
+    assert "Did you mean 'occlusion'?" in refused(command, "oclusion")
 
 
 def test_check_of_a_sound_method_keeps_all_and_says_so() -> None:
@@ -156,7 +158,7 @@ def test_check_for_programs_has_one_entry_a_promise() -> None:
 def test_a_new_plugin_is_written_with_what_to_do_next(tmp_path: Path) -> None:
     said = told("new-plugin", "mine", "--kind", "metric", "--into", tmp_path)
     assert (tmp_path / "interp-mine" / "interp_mine" / "mine.py").is_file()
-    assert f"pip install -e {tmp_path / 'interp-mine'}" in said
+    assert f"pip install --no-build-isolation --no-deps -e {tmp_path / 'interp-mine'}" in said
     assert "interp check mine" in said
 
 
@@ -613,7 +615,8 @@ def test_a_command_that_cannot_be_imported_is_said_in_one_line_and_takes_no_othe
     )
     assert re.search(r"^  broken +the command 'broken' of broken is", told("--help"), re.MULTILINE)
     assert "is broken: ModuleNotFoundError: No module named 'a_module_that_nobody_has'" in refused("broken")
-    assert told("list")
+    assert re.search(r"^broken  broken : the command 'broken' of broken is broken: Module", told("list"), re.MULTILINE)
+    assert [row["package"] for row in json.loads(told("list", "--json"))["failures"]] == ["broken"]
 
 
 def test_a_command_whose_package_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

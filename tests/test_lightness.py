@@ -86,7 +86,7 @@ def test_every_public_name_is_there_once_it_is_asked_for() -> None:
 def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
     import interp_core
 
-    with pytest.raises(AttributeError, match="attribute nothing"):
+    with pytest.raises(AttributeError, match="interp_core has no 'nothing'"):
         _ = interp_core.nothing
 
 

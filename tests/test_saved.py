@@ -6,6 +6,7 @@ store, the space of each concept method, and in `codes.safetensors` what each of
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ import pytest
 import torch
 from interp_core.concepts import AffineSpace, ConceptSpace
 from interp_core.errors import InputError
-from interp_core.results import load_result, load_tensors
-from interp_core.testing import dictionary_world
+from interp_core.reporting import ClassConcepts
+from interp_core.results import Cost, MadeBy, for_json, load_result, load_tensors, made_again, made_by, save_json
+from interp_core.testing import dictionary_world, planted_model
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -144,3 +146,146 @@ def test_a_score_is_saved_with_its_values(tmp_path: Path) -> None:
     activations, truth = dictionary_world(rows=60)
     score = interp.measure(truth, activations, by="explained-variance")
     assert same(interp.Score.load(score.save(tmp_path / "score.json")), score)
+
+
+def test_every_kind_of_result_is_saved_and_loaded_in_one_list(tmp_path: Path) -> None:
+    values = interp.load_results(OLD / "values")
+    space, words, importance = (
+        next(v for v in values if isinstance(v, kind))
+        for kind in (ConceptSpace, interp.Interpretation, interp.Importance)
+    )
+    whole = ClassConcepts(importance.targets[0], space, words, importance)
+    bare = ClassConcepts(importance.targets[0], None, None, importance)
+    every = [*values, [whole, bare], interp.Score(0.5, None)]
+    interp.save(every, tmp_path / "kept")
+    again = interp.load_results(tmp_path / "kept")
+    assert {type(v) for v in again} == {*map(type, values), ClassConcepts}
+    assert same(again, [*values, whole, bare, interp.Score(0.5, None)])
+
+
+def test_the_concepts_of_a_class_write_nothing_outside_of_a_folder_of_their_own(tmp_path: Path) -> None:
+    from interp_core.results import save_tensors
+
+    spoilt = {"../../out.json": torch.zeros(3, dtype=torch.uint8)}
+    file = save_tensors(tmp_path / "a" / "b.safetensors", "class-concepts", spoilt, {"class_name": "joy"})
+    with pytest.raises(InputError, match="holds no result"):
+        load_result(file)
+    assert [f.name for f in tmp_path.rglob("out.json")] == []
+
+
+def test_a_target_that_was_a_function_is_never_taken_for_a_class(tmp_path: Path) -> None:
+    """Its number would be -1, which is the last class."""
+    model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+
+    def gap(logits: torch.Tensor) -> torch.Tensor:
+        return logits[:, 0] - logits[:, 1]
+
+    (asked,) = interp.attribute(model, "so happy", by="occlusion", targets=gap, progress=False)
+    loaded = interp.Attribution.load(asked.save(tmp_path / "a.safetensors"))
+    assert loaded.targets[0].label == "gap" and torch.equal(loaded.scores, asked.scores)
+    with pytest.raises(InputError, match="'gap' is a function of the logits, and files do not keep functions"):
+        interp.measure(loaded, model, by="insertion", progress=False)
+    given = dataclasses.replace(loaded, targets=(dataclasses.replace(loaded.targets[0], function=gap),))
+    measured = [interp.measure(one, model, by="insertion", score="logit", progress=False) for one in (given, asked)]
+    assert measured[0].value == measured[1].value
+    assert "gap" in interp.report(loaded).html
+
+
+class Failing(interp.Score):
+    """A result that the disk has no room for."""
+
+    def save(self, path: str | Path) -> Path:
+        Path(path).write_text("{", encoding="utf-8")
+        raise OSError("no space left on device")
+
+
+def test_what_could_not_be_saved_whole_leaves_nothing_behind(tmp_path: Path) -> None:
+    results = [interp.Score(0.5, None), Failing(0.5, None)]
+    with pytest.raises(OSError, match="no space"):
+        interp.save(results, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "old").mkdir()
+    with pytest.raises(OSError, match="no space"):
+        interp.save(results, tmp_path / "old")
+    assert list((tmp_path / "old").iterdir()) == []
+    with pytest.raises(TypeError):
+        save_json(tmp_path / "a.json", "score", {"value": object()})
+    assert not list(tmp_path.glob("a.json*"))
+
+
+def test_nothing_to_save_is_refused_and_makes_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there are no results to save"):
+        interp.save([], tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_file_must_be_named_as_its_kind_is_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"does not end in \.json.*name it 'score.json'"):
+        interp.Score(0.5, None).save(tmp_path / "score.txt")
+    with pytest.raises(InputError, match=r"does not end in \.safetensors"):
+        AffineSpace(torch.eye(2), torch.eye(2)).save(tmp_path / "space.json")
+    with pytest.raises(InputError, match=r"does not end in \.html or \.htm"):
+        interp.report(interp.Score(0.5, None)).save(tmp_path / "report.txt")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[1, 2]", "holds no result but a JSON list"),
+        ('{"model_type": "bert"}', "was not written by interp; results are activations, attribution"),
+        ('{"kind": "pudding"}', "holds 'pudding'; results are"),
+        ('{"kind": "score"}', "is damaged"),
+        ("{", "holds no result: JSONDecodeError"),
+    ],
+)
+def test_a_file_of_something_else_is_told_from_a_result(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "other.json").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=said):
+        interp.load_results(tmp_path)
+
+
+def test_no_paths_and_empty_folders_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="needs the files or folders to read"):
+        interp.load_results()
+    with pytest.raises(InputError, match=f"there are no results in '{tmp_path}'"):
+        interp.load_results(tmp_path)
+
+
+def strict(text: str) -> Any:
+    """JSON as others read it."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_numbers_that_json_does_not_have_are_null_and_a_note_says_so(tmp_path: Path) -> None:
+    inf, nan = float("inf"), float("nan")
+    score = interp.Score(inf, None, values=torch.tensor([1.0, nan]), interval=(-inf, 2.0), notes=("first",))
+    data = strict(json.dumps(score.to_json()))
+    assert data["value"] is None and data["values"] == [1.0, None] and data["interval"] == [None, 2.0]
+    assert data["notes"] == ["first", "Numbers that are infinite or undefined are written as null."]
+    file = score.save(tmp_path / "score.json")
+    strict(file.read_text(encoding="utf-8"))
+    loaded = interp.Score.load(file)
+    assert (
+        loaded.value != loaded.value
+        and loaded.values is not None
+        and torch.equal(loaded.values.isnan(), score.values != 1)
+    )
+    made = MadeBy("mine", parameters={"tolerance": inf}, settings={"deep": [{"x": nan}]})
+    assert strict(json.dumps(made.to_json()))["parameters"] == {"tolerance": None}
+    nested = {"rows": [{"error": [inf], "notes": []}, {"error": [0.5], "notes": []}]}
+    assert [row["notes"] for row in for_json(nested)["rows"]] == [[for_json({"x": nan})["notes"][0]], []]
+    assert interp.Score(0.5, None).to_json()["notes"] == []
+
+
+def test_a_parameter_that_was_an_object_is_not_made_again_from_its_repr() -> None:
+    labels = interp.method("llm-labels", llm=interp.method("openai", base_url="http://localhost:1/v1"))
+    made = made_by(labels, Cost())
+    assert "OpenAI" in made.parameters["llm"]["repr"] and made.parameters["seed"] == 0
+    with pytest.raises(InputError, match=r"llm=OpenAI\(.*an object that is not kept"):
+        made_again(made, "interpretation")
+    assert made_again(made_by(interp.method("llm-labels"), Cost()), "interpretation").llm == "openai"

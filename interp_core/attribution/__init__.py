@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
+    from interp_core.attribution._ask import ask
     from interp_core.attribution._attribute import attribute
     from interp_core.attribution._attribution import Attribution
     from interp_core.attribution._completeness import missing_share
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from interp_core.attribution._function_runner import FunctionRunner, Runner
     from interp_core.attribution._method_call import explain, name_of, run_method
     from interp_core.attribution._options import Options
-    from interp_core.attribution._question import Question, ask
+    from interp_core.attribution._question import Question
     from interp_core.attribution._question_builders import Ask, ModelRunner
     from interp_core.attribution._removal import Absence, Removal, absence
     from interp_core.attribution._session import PreparedText, Session
@@ -51,6 +52,7 @@ __all__ = [
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "_ask": ["ask"],
         "_attribute": ["attribute"],
         "_attribution": ["Attribution"],
         "_completeness": ["missing_share"],
@@ -59,7 +61,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_function_runner": ["FunctionRunner", "Runner"],
         "_method_call": ["explain", "name_of", "run_method"],
         "_options": ["Options"],
-        "_question": ["Question", "ask"],
+        "_question": ["Question"],
         "_question_builders": ["Ask", "ModelRunner"],
         "_removal": ["Absence", "Removal", "absence"],
         "_session": ["PreparedText", "Session"],

@@ -11,15 +11,17 @@ from typing import Any
 from interp_core.attribution._attribution import Attribution
 from interp_core.attribution._method_call import explain, name_of
 from interp_core.attribution._options import Options
+from interp_core.attribution._question_checks import check_count
 from interp_core.attribution._removal import Removal
 from interp_core.attribution._session import PreparedText, Session
-from interp_core.errors import InterpWarning
-from interp_core.model import WrappedModel
-from interp_core.plugin import resolve
+from interp_core.errors import InputError, InterpWarning
+from interp_core.model import GENERATORS, WrappedModel
+from interp_core.plugin import named_options, resolve
 from interp_core.results import made_by
 from interp_core.text import Granularity, Text, as_texts
 
 
+@named_options
 def attribute(
     model: WrappedModel,
     texts: Text | Sequence[Text],
@@ -62,11 +64,11 @@ def attribute(
             `"auto"` (the mask token if there is one, else the mean embedding); see `interp_core.attribution.absence`.
         score: the score space: `"auto"` (log-probability where the answer is a token, else logit), `"logit"`,
             `"probability"`, `"log-probability"` or `"entropy"` (nats).
-        output: for generators, what one target is: `"token"`, or a granularity that groups the tokens of the
+        output: for generators only, what one target is: `"token"`, or a granularity that groups the tokens of the
             continuation, such as `"word"`, `"sentence"`, or `"sample"` for the whole continuation.
         layer: the layer whose hidden states are the features, as the number of a block or a module path; None for the
             embeddings.
-        max_new_tokens: the maximum number of tokens that a generator writes when no continuation is given.
+        max_new_tokens: for generators only, the most tokens that are written when no continuation is given.
         max_rows: the maximum number of model rows for each text. Methods that sample draw fewer and report a larger
             standard error, other methods refuse. None for no limit.
         truncation: which text of a pair is cut when it is longer than the model takes: `"longest_first"`,
@@ -122,6 +124,7 @@ def attribute(
     method = resolve(by, "attribution", parameters, attribute)
     corpus = as_texts(texts)
     session = Session(model, options)
+    _check_for_generators(model, options)
     prepared = session.prepare(corpus, targets, granularity)
     first_of = {_key(p): i for i, p in reversed(list(enumerate(prepared)))}
     firsts = sorted(first_of.values())  # equal texts with equal targets are explained once
@@ -147,12 +150,29 @@ def attribute(
     ]
     if "skipped" in settings:
         first = next(iter(settings["skipped"].values()))
-        warnings.warn(f"{len(failed)} of {len(corpus)} texts were skipped: {first}", InterpWarning, stacklevel=2)
+        warnings.warn(f"{len(failed)} of {len(corpus)} texts were skipped: {first}", InterpWarning, stacklevel=3)
     with_notes = [a for a in attributions if a.notes]
     if with_notes:
         message = f"{len(with_notes)} of {len(attributions)} texts: {with_notes[0].notes[0]}"
-        warnings.warn(message, InterpWarning, stacklevel=2)
+        warnings.warn(message, InterpWarning, stacklevel=3)
     return attributions
+
+
+def _check_for_generators(model: WrappedModel, options: Options) -> None:
+    """Refuse options about a continuation that would change nothing, or that no continuation can have.
+
+    Raises:
+        InputError: the model does not generate, and one was given; or `max_new_tokens` is not a number of tokens.
+    """
+    if model.head in GENERATORS:
+        check_count("max_new_tokens", options.max_new_tokens, 1)
+        return
+    for name in ("output", "max_new_tokens"):
+        given = getattr(options, name)
+        if given != getattr(Options, name):
+            raise InputError(
+                f"{name}={given!r} is for models that generate text, and {model.name} does not; leave it out."
+            )
 
 
 def _key(prepared: PreparedText) -> tuple[Any, ...]:

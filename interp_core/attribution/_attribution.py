@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from interp_core.display import html
+from interp_core.errors import InputError
 from interp_core.model import Target
-from interp_core.results import MadeBy, load_tensors, save_tensors
+from interp_core.results import MadeBy, claims_of, load_tensors, save_tensors
 from interp_core.text import DividedText, Encoded, Unit
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -26,8 +27,8 @@ class Attribution:
         text: the text, followed by the continuation when generated tokens are explained.
         units: the u units.
         targets: the k targets.
-        scores: (k, u), in the unit of the score space. Signed if the method claims `signed`; exactly 0 where not
-            applicable.
+        scores: (k, u), in the unit of the score space; exactly 0 where not applicable. `directed` says whether the sign
+            tells what speaks for and against the target.
         made_by: the method, its parameters, the model and the cost.
         error: (k, u) the standard error of each score, for methods that sample; 0 where the score is exact. None for
             methods that do not sample.
@@ -73,6 +74,19 @@ class Attribution:
         return self.error is not None and not bool(self.error.any())
 
     @property
+    def directed(self) -> bool:
+        """Whether a positive score speaks for the target, and a negative one against it.
+
+        So it is where the method claims `signed`. Scores of other methods, such as sizes of gradients, and those of an
+        entropy say only how much a unit matters. Of a method that no installed package declares, negative scores are
+        taken for signs.
+        """
+        if self.score_space == "entropy":
+            return False
+        claims = claims_of(self.made_by, "attribution")
+        return bool((self.scores < 0).any()) if claims is None else "signed" in claims
+
+    @property
     def prompt_stop(self) -> int:
         """The character at which the explained continuation begins; -1 if there is none."""
         return -1 if self.encoded is None else self.encoded.continuation
@@ -100,10 +114,13 @@ class Attribution:
         """Write to one safetensors file. Of a target that is a function only the label is kept.
 
         Args:
-            path: the file; its folder is created if necessary.
+            path: the file, which ends in `.safetensors`; its folder is created if necessary.
 
         Returns:
             The path of the file.
+
+        Raises:
+            InputError: the file ends in another way.
         """
         tensors = {"scores": self.scores, "error": self.error, "applicable": self.applicable, "intact": self.intact}
         if self.encoded is not None:
@@ -128,7 +145,8 @@ class Attribution:
             path: the file.
 
         Returns:
-            The attribution, equal to the one saved.
+            The attribution, equal to the one saved. A target that was a function has one that raises an `InputError`
+            when the model is asked about it, which says how to give it the function again.
 
         Raises:
             InputError: the file does not exist, or does not hold an attribution.
@@ -163,4 +181,18 @@ def _plain(target: Target) -> list[Any]:
 
 def _target(fields: Sequence[Any]) -> Target:
     label, index, position, against, parts = fields
-    return Target(label, index, position, against, parts=tuple(_target(part) for part in parts))
+    function = _NotSaved(label) if index < 0 and not parts else None
+    return Target(label, index, position, against, function, tuple(_target(part) for part in parts))
+
+
+@dataclass(frozen=True)
+class _NotSaved:
+    """Stands for the function of a target that was loaded from a file."""
+
+    label: str
+
+    def __call__(self, logits: Any) -> Any:
+        raise InputError(
+            f"the target {self.label!r} is a function of the logits, and files do not keep functions. Give it again: "
+            "dataclasses.replace(attribution, targets=(dataclasses.replace(attribution.targets[0], function=…),))."
+        )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from interp_core.plugin import named_options
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -23,6 +25,7 @@ class Contrast:
     other: int | str
 
 
+@named_options
 def contrast(chosen: int | str, other: int | str) -> Contrast:
     """A target whose score is score(chosen) - score(other).
 

@@ -8,9 +8,9 @@ import torch
 from interp_core.attribution._attribution import Attribution
 from interp_core.attribution._completeness import all_zero_note, completeness_note
 from interp_core.attribution._question import Question
-from interp_core.errors import ModelError, UnsupportedError
-from interp_core.plugin import declaration_of, methods
-from interp_core.results import MadeBy, lent
+from interp_core.errors import InputError, ModelError, UnsupportedError
+from interp_core.plugin import declaration_of, methods, resolve
+from interp_core.results import Cost, lent, made_by
 from jaxtyping import Float
 from torch import Tensor
 
@@ -106,9 +106,10 @@ def explain(method: Any, question: Question) -> Attribution:
 
     Returns:
         The scores with what is known of the question, and notes if the scores are all zero or not complete. `made_by`
-        holds only the name of the method.
+        knows the method and the rows of the question, and no model.
 
     Raises:
+        InputError: `method` is not an instance of an attribution method.
         UnsupportedError: the method needs something that the question does not offer.
         BudgetError: the method asks for more rows than `question.max_rows`.
         ModelError: the method gave something other than finite (k, u) scores, or wrote into the question.
@@ -120,14 +121,14 @@ def explain(method: Any, question: Question) -> Attribution:
         [('two', 20.0), ('one', 10.0)]
     """
     before = len(question.noted)
-    scores, error = run_method(method, question)
+    scores, error = run_method(_instance(method), question)
     noted = question.noted[before:]
     return Attribution(
         text=question.text,
         units=question.units,
         targets=question.targets,
         scores=scores,
-        made_by=MadeBy(name_of(method)),
+        made_by=made_by(method, Cost(rows=question.rows)),
         error=error,
         applicable=question.applicable,
         intact=question.intact(),
@@ -139,3 +140,14 @@ def explain(method: Any, question: Question) -> Attribution:
         ),
         rows=question.rows,
     )
+
+
+def _instance(method: Any) -> Any:
+    """The method, unless it is a name.
+
+    Raises:
+        InputError: it is not an instance of an attribution method.
+    """
+    if isinstance(method, str):
+        raise InputError(f"{method!r} is a name; give an instance, such as interp.method({method!r}).")
+    return resolve(method, "attribution")

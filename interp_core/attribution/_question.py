@@ -7,19 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from inspect import signature
 from typing import Any
 
 import torch
-from interp_core.attribution._function_runner import FunctionRunner, Runner
-from interp_core.errors import BudgetError, InputError
+from interp_core.attribution._function_runner import Runner
+from interp_core.attribution._question_checks import (
+    check_budget,
+    check_count,
+    check_features,
+    check_keep,
+    check_parts,
+    described,
+)
+from interp_core.errors import BudgetError, InputError, nearest
 from interp_core.model import Internals, Target
 from interp_core.text import NO_UNIT, Unit
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Offer = str
+SHOWN = 60  # characters of the text in a `repr`
 
 
 @dataclass
@@ -63,11 +71,13 @@ class Question:
         rows: the number of model rows evaluated so far; repeated variants are not counted.
 
     Raises:
-        InputError: there are no units.
+        InputError: there are no units, parts do not fit each other, or `max_rows` is not a number of rows.
 
     Examples:
         >>> from interp_core.attribution import ask
         >>> question = ask(lambda v: 10 * v.sum(1), torch.tensor([[1.0], [2.0]]), names=["one", "two"])
+        >>> question
+        Question('one two', units=2, targets=['y0'], rows=0)
         >>> question.intact(), question.emptied()
         (tensor([30.]), tensor([0.]))
         >>> question.masked(torch.tensor([[True, False], [False, False]]))  # the second row is known already
@@ -97,8 +107,6 @@ class Question:
         max_rows: int | None = None,
         intact: Float[Tensor, " k"] | None = None,
     ) -> None:
-        if not units:
-            raise InputError("a question needs at least one unit.")
         every = torch.ones(len(targets), len(units), dtype=torch.bool)
         self.runner = runner
         self.x, self.baseline, self.unit_of = x, baseline, unit_of
@@ -106,6 +114,8 @@ class Question:
         self.applicable = every if applicable is None else applicable
         self.offers, self.removal, self.notes = offers, removal, notes
         self.background, self.internals = background, internals
+        check_parts(self, intact)
+        check_budget(max_rows)
         self.spread = _spread(x, baseline) if spread is None else spread
         self.max_rows = max_rows
         known = {} if intact is None else {self._end(True): intact.detach().float().cpu()}
@@ -119,6 +129,11 @@ class Question:
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"a Question is read-only, so {name!r} cannot be deleted.")
 
+    def __repr__(self) -> str:
+        text = self.text if len(self.text) <= SHOWN else f"{self.text[: SHOWN - 1]}…"
+        targets = [target.label for target in self.targets[:4]] + ["…"] * (len(self.targets) > 4)
+        return f"Question({text!r}, units={len(self.units)}, targets={targets}, rows={self.rows})"
+
     @property
     def rows(self) -> int:
         """The number of model rows evaluated so far; repeated variants are not counted."""
@@ -128,8 +143,10 @@ class Question:
         """The scores of p variants of the features; differentiable if `x` requires a gradient.
 
         Raises:
+            InputError: `x` is not (p, f, d).
             BudgetError: more than `max_rows` rows would be needed.
         """
+        self._check_variants(x)
         self._spend(len(x))
         return self.runner.at(x.to(self.x.device))
 
@@ -140,11 +157,9 @@ class Question:
             (p, k), detached, float32, on the CPU.
 
         Raises:
-            InputError: `keep` does not have a column for each unit.
+            InputError: `keep` is not a tensor of booleans with a column for each unit.
             BudgetError: more than `max_rows` rows would be needed.
         """
-        if keep.shape[1] != len(self.units):
-            raise InputError(f"keep has {keep.shape[1]} columns; this question has {len(self.units)} units.")
         return self._once(self._memory.scores, keep, self.runner.masked)
 
     def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:
@@ -154,8 +169,10 @@ class Question:
             (k, f, d) for each of the p variants, so that memory does not grow with p.
 
         Raises:
+            InputError: `x` is not (p, f, d).
             BudgetError: more than `max_rows` rows would be needed.
         """
+        self._check_variants(x)
         self._spend(len(x))
         return self.runner.gradients(x.to(self.x.device))
 
@@ -168,7 +185,13 @@ class Question:
 
         Returns:
             (p, f, d); copies of the baseline if there is no background.
+
+        Raises:
+            InputError: `count` is not a whole number, or `generator` is not a generator.
         """
+        check_count("count", count, 0)
+        if not isinstance(generator, torch.Generator):
+            raise InputError(f"generator is {described(generator)}; a torch.Generator on the CPU was expected.")
         if self.background is None:
             return self.baseline.expand(count, -1, -1)
         drawn = torch.randint(len(self.background), (count, len(self.x)), generator=generator)
@@ -186,13 +209,16 @@ class Question:
             A number from 1 to `draws`.
 
         Raises:
+            InputError: one of the two is not a whole number of at least 1.
             BudgetError: there is no room for a single draw.
         """
+        check_count("draws", draws, 1)
+        check_count("rows_each", rows_each, 1)
         if self.max_rows is None:
             return draws
         self._memory.lowered = True
         ends = sum(self._end(kept) not in self._memory.scores for kept in (True, False))
-        room = (self.max_rows - self.rows - ends) // max(1, rows_each)
+        room = (self.max_rows - self.rows - ends) // rows_each
         if room < 1:
             self._spend(rows_each + ends)
         return min(draws, room)
@@ -227,6 +253,7 @@ class Question:
             class of a multi-label head, 1 if it is chosen, else 0; for a span, 1 if all of its tokens are chosen.
 
         Raises:
+            InputError: `keep` is not a tensor of booleans with a column for each unit.
             TargetError: the model is a regression, which decides nothing.
             BudgetError: more than `max_rows` rows would be needed.
         """
@@ -256,9 +283,9 @@ class Question:
         """
         unknown = next((name for name in changes if name not in _PARTS), None)
         if unknown is not None:
-            near = get_close_matches(unknown, _PARTS, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise InputError(f"a Question has no part {unknown!r}; its parts are {', '.join(_PARTS)}.{hint}")
+            raise InputError(
+                f"a Question has no part {unknown!r}; its parts are {', '.join(_PARTS)}.{nearest(unknown, _PARTS)}"
+            )
         owned = next((name for name in changes if name in _OF_THE_RUNNER), None)
         if owned is not None and "runner" not in changes:
             moved = ", or ask question.moved(x)" if owned == "x" else ""
@@ -279,8 +306,10 @@ class Question:
             x: (f, d) the features.
 
         Raises:
+            InputError: `x` is not of the shape of the features of this question.
             UnsupportedError: units are removed by `"drop"` or `"attention"`, which do not use features.
         """
+        check_features("x", x, tuple(self.x.shape), ", as the features of this question have")
         return self._with(runner=self.runner.moved(x), x=x, internals=None, _memory=_Memory(rows=self.rows))
 
     def with_budget(self, max_rows: int | None) -> Question:
@@ -288,7 +317,11 @@ class Question:
 
         Args:
             max_rows: the maximum number of model rows; None for no limit.
+
+        Raises:
+            InputError: it is not a whole number of at least 1.
         """
+        check_budget(max_rows)
         memory = self._memory
         return self._with(max_rows=max_rows, _memory=_Memory(memory.scores, memory.decisions))
 
@@ -298,7 +331,12 @@ class Question:
         return copy
 
     def pool(self, scores: Float[Tensor, "k f"]) -> Float[Tensor, "k u"]:
-        """The scores (k, u) of units, as sums of the scores of their features."""
+        """The scores (k, u) of units, as sums of the scores of their features.
+
+        Raises:
+            InputError: there is not one column for each feature.
+        """
+        check_features("scores", scores, ("k", len(self.unit_of)), ", one for each feature")
         inside = self.unit_of != NO_UNIT
         total = scores.new_zeros(scores.shape[0], len(self.units))
         where = self.unit_of[inside].to(scores.device)
@@ -314,12 +352,16 @@ class Question:
 
     def _once(self, known: dict[bytes, Tensor], keep: Tensor, evaluate: Callable[[Tensor], Tensor]) -> Tensor:
         """What `evaluate` gives for each variant; each variant is evaluated only once over all calls."""
+        check_keep(keep, len(self.units))
         keys = [row.tobytes() for row in keep.cpu().numpy()]
         new = {key: i for i, key in enumerate(keys) if key not in known}
         if new:
             self._spend(len(new))
             known.update(zip(new, evaluate(keep[list(new.values())]).detach().float().cpu(), strict=True))
         return torch.stack([known[key] for key in keys]) if keys else torch.zeros(0, len(self.targets))
+
+    def _check_variants(self, x: Any) -> None:
+        check_features("x", x, ("p", *self.x.shape), ", a variant of the features in each row")
 
     def _end(self, kept: bool) -> bytes:
         return torch.full((len(self.units),), kept).numpy().tobytes()
@@ -353,46 +395,3 @@ def _instead(name: str) -> str:
 def _spread(x: Float[Tensor, "f d"], baseline: Float[Tensor, "f d"]) -> float:
     deviation = float((x - x.mean(0)).square().mean().sqrt()) if len(x) > 1 else 0.0
     return deviation or float((x - baseline).square().mean().sqrt())
-
-
-def ask(
-    function: Callable[[Float[Tensor, "p f d"]], Float[Tensor, "p k"]],
-    x: Float[Tensor, "f d"],
-    baseline: Float[Tensor, "f d"] | None = None,
-    names: Sequence[str] | None = None,
-) -> Question:
-    """A question about a function instead of a model: each feature is a unit, each column of scores a target.
-
-    Args:
-        function: maps features (p, f, d) to scores (p, k), differentiable.
-        x: (f, d) the features.
-        baseline: (f, d) what replaces an absent feature; zeros by default.
-        names: the f texts of the units; `x0`, `x1`, … by default.
-
-    Returns:
-        A question with u = f units; its targets are called `y0`, `y1`, …
-
-    Raises:
-        InputError: there are no features.
-
-    Examples:
-        >>> from interp_core.attribution import ask
-        >>> question = ask(lambda v: torch.stack([v.sum((1, 2)), v.prod(1).sum(1)], 1), torch.tensor([[2.0], [3.0]]))
-        >>> [unit.text for unit in question.units], [target.label for target in question.targets]
-        (['x0', 'x1'], ['y0', 'y1'])
-        >>> question.intact()
-        tensor([5., 6.])
-        >>> next(question.gradients(question.x[None])).squeeze(-1)
-        tensor([[1., 1.],
-                [3., 2.]])
-    """
-    absent = torch.zeros_like(x) if baseline is None else baseline
-    words = list(names) if names is not None else [f"x{i}" for i in range(len(x))]
-    starts = [sum(len(w) + 1 for w in words[:i]) for i in range(len(words))]
-    units = [Unit(word, start, start + len(word)) for word, start in zip(words, starts, strict=True)]
-    owners = torch.arange(len(x))
-    with torch.no_grad():
-        count = function(x[None]).shape[1]
-    targets = [Target(f"y{k}", k) for k in range(count)]
-    runner = FunctionRunner(function, x, absent, owners)
-    return Question(runner, x=x, baseline=absent, unit_of=owners, units=units, targets=targets, text=" ".join(words))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from interp_core.errors import InputError, UnsupportedError
+from interp_core.errors import InputError, UnsupportedError, unknown
 from interp_core.model import WrappedModel, hides_tokens, trial_of
 from interp_core.text import DividedText, Encoded
 from jaxtyping import Bool, Float, Int
@@ -106,7 +106,7 @@ def removal_name(model: WrappedModel, removal: Removal, fixed: bool = False) -> 
     if isinstance(removal, Tensor):
         return "tensor"
     if removal not in NAMES:
-        raise InputError(f"removal {removal!r} is unknown; it is one of {', '.join(NAMES)}, or a tensor.")
+        raise InputError(unknown("removal", removal, NAMES, also="a tensor"))
     if removal == "drop" and fixed:
         raise UnsupportedError("removal='drop' moves the tokens that are explained; use 'mean', 'zero' or 'attention'.")
     if removal == "attention" and not hides_tokens(model):

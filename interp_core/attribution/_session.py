@@ -12,6 +12,7 @@ from interp_core.attribution._attempts import Attempts
 from interp_core.attribution._options import Options
 from interp_core.attribution._question import Question
 from interp_core.attribution._question_builders import Ask, about_layer, about_text, inside
+from interp_core.attribution._question_checks import check_budget
 from interp_core.attribution._removal import Absence, absence, removal_name, stand_in
 from interp_core.attribution._targets import ResolvedText, TargetResolver
 from interp_core.errors import InputError, UnsupportedError
@@ -105,10 +106,8 @@ class Session:
             raise InputError("a TextModel was expected; for a layer of a split model, give its .model and layer=….")
         if not isinstance(model, WrappedModel):
             raise InputError(f"the model is {type(model).__name__}; wrap it first: interp.TextModel(model, tokenizer).")
-        limit = None if options is None else options.max_rows
-        if limit is not None and (not isinstance(limit, int) or limit < 1):
-            raise InputError(f"max_rows is {limit!r}; a whole number of at least 1 is needed.")
         self.model, self.options = model, options or Options()
+        check_budget(self.options.max_rows)
         self.cost = Cost()
         self.batch_runner = BatchRunner(model, self.cost)
         self.attempts = Attempts()
@@ -207,7 +206,7 @@ class Session:
         Raises:
             UnsupportedError: a layer is explained, and the removal does not use features.
         """
-        return self.question(prepared, None if self.layer is None else self._states(self.layer, [prepared])[0])
+        return self.question(prepared)
 
     def _states(self, layer: Layer, prepared: Sequence[PreparedText]) -> list[tuple[Tensor, Tensor]]:
         """The hidden states of each text, and those of the text with every unit removed."""
@@ -256,15 +255,17 @@ class Session:
         Args:
             prepared: the text.
             states: (t, d) each, if a layer is explained: the hidden states of the text, and those of the text with
-                every unit removed.
+                every unit removed; read from the model by default.
             ask: sends requests to the batch runner; in passes of their own by default.
 
         Returns:
             The question.
         """
         known: Any = {"ask": ask, "max_rows": self.options.max_rows, "intact": prepared.intact}
-        if states is None or self.layer is None:
+        if self.layer is None:
             return about_text(self.batch_runner, prepared.encoded, prepared.readout, self.options.removal, **known)
+        if states is None:
+            states = self._states(self.layer, [prepared])[0]
         x, empty = (s.to(torch.promote_types(s.dtype, torch.float32)) for s in states)
         side = inside(self.model.side_of(self.layer.path), prepared.encoded)
         outside = (prepared.encoded.unit_of[side] < 0)[:, None].to(x.device)

@@ -26,6 +26,7 @@ from interp_core.model import (
     predicted,
     whole_text,
 )
+from interp_core.plugin import named_options
 from interp_core.text import DividedText, Encoded, Text, class_index, divide
 from jaxtyping import Float
 from torch import Tensor
@@ -53,6 +54,7 @@ class At:
     label: int | str | Contrast | None = None
 
 
+@named_options
 def at(where: str | tuple[int, int], label: int | str | Contrast | None = None) -> At:
     """A target of a model that labels tokens: the tag of one place in the text.
 
@@ -229,7 +231,8 @@ class TargetResolver:
         parts = tuple(_tag(words.units[u].text, tags, label, firsts[u]) for u, label in named)
         if len(parts) == 1:
             return parts[0]
-        return Target(f"{words.text[start:stop]}: {parts[0].label.split(': ')[-1]}", parts=parts)
+        own = [part.label.removeprefix(f"{words.units[u].text}: ") for part, u in zip(parts, inside, strict=True)]
+        return Target(f"{words.text[start:stop]}: {' '.join(dict.fromkeys(own))}", parts=parts)
 
     def _answered(self, encoded: Encoded, answer: Any, logits: Float[Tensor, "2 t"]) -> tuple[Target, ...]:
         """The target of a model that extracts an answer: start and stop together."""

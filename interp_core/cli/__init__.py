@@ -7,8 +7,10 @@ import lazy_loader
 if TYPE_CHECKING:
     from interp_core.cli._main import main
     from interp_core.cli._options import parameters
+    from interp_core.cli._results import check_destinations
 
 __all__ = [
+    "check_destinations",
     "main",
     "parameters",
 ]
@@ -18,5 +20,6 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     submod_attrs={
         "_main": ["main"],
         "_options": ["parameters"],
+        "_results": ["check_destinations"],
     },
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,13 @@ from interp_core.cli._options import (
     pairs_option,
     parameters,
     question_options,
+    refuse_options,
     save_option,
     texts_of,
 )
-from interp_core.cli._results import write_results
+from interp_core.cli._results import check_destinations, echo_json, write_results
 from interp_core.errors import InputError
-from interp_core.plugin import find_method, method
+from interp_core.plugin import find_method, method, resolve
 
 LABEL = 60  # characters of the label of a target on a terminal
 
@@ -50,26 +50,36 @@ LABEL = 60  # characters of the label of a target on a terminal
 @click.argument("texts", nargs=-1)
 def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options: Any) -> None:
     """Show which words of TEXTS led to the model's answer."""
-    _known((by,), options["metrics"])
+    check_destinations(html=options["html"], folder=options["folder"])
+    taken = parameters(options["pairs"])
+    refuse_options(taken)
+    explainer = resolve(by, "attribution", taken)
+    metrics = [resolve(name, "metric") for name in options["metrics"]]
     from interp_core.attribution import attribute as explain
     from interp_core.metrics import measure
 
-    corpus, taken = texts_of(texts, options), parameters(options["pairs"])
+    corpus = texts_of(texts, options)
     model = load_model(path)
-    arguments = {**asked(model, options, taken), "on_error": options["on_error"]}
-    attributions = explain(model, corpus, by=by, **arguments, **taken)
-    scores = [measure(attributions, model, by=name) for name in options["metrics"]]
-    write_results([attributions, *scores], options["html"], options["folder"], "Which words led to the model's answer")
+    arguments = {**asked(model, options), "on_error": options["on_error"]}
+    attributions = explain(model, corpus, by=explainer, **arguments)
+    scores = [measure(attributions, model, by=metric) for metric in metrics]
     if plain:
         rows = [_attribution_row(a) for a in attributions]
-        click.echo(json.dumps({"attributions": rows, "scores": [s.to_json() for s in scores]}, ensure_ascii=False))
-        return
+        echo_json({"attributions": rows, "scores": [s.to_json() for s in scores]})
+    else:
+        _show(attributions, scores)
+    write_results([attributions, *scores], options["html"], options["folder"], "Which words led to the model's answer")
+
+
+def _show(attributions: list[Any], scores: list[Any]) -> None:
+    """Print the words that count most for each target of each text, and the scores."""
     for attribution in attributions:
         if len(attributions) > 1:
             click.secho(attribution.text, bold=True)
+        form = "+.3f" if attribution.directed or bool((attribution.scores < 0).any()) else ".3f"
         for k, target in enumerate(attribution.targets):
-            words = ", ".join(f"{word} {score:+.3f}" for word, score in attribution.top(k))
-            click.echo(f"{_cut(target.label)!r}: {words}")
+            words = ", ".join(f"{word} {score:{form}}" for word, score in attribution.top(k))
+            click.echo(f"{'' if attribution.directed else 'matters most to '}{_cut(target.label)!r}: {words}")
     for score in scores:
         click.echo(str(score))
 
@@ -95,35 +105,23 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
 @click.argument("texts", nargs=-1)
 def benchmark(texts: tuple[str, ...], path: str, plain: bool, **options: Any) -> None:
     """Compare methods on TEXTS: each is measured by each metric and compared with random orders of the words."""
-    _known(options["methods"], options["metrics"])
+    check_destinations(html=options["html"], folder=options["folder"], table=options["table"])
+    taken = _parameters_of_each(options)
+    methods = {name: _made(name, "attribution", taken) for name in options["methods"]}
+    metrics = {name: _made(name, "metric", taken) for name in options["metrics"]}
     from interp_core.metrics import benchmark as compare
 
-    corpus, taken = texts_of(texts, options), _parameters_of_each(options)
+    corpus = texts_of(texts, options)
     model = load_model(path)
-    result = compare(
-        model,
-        corpus,
-        methods={name: _made(name, "attribution", taken) for name in options["methods"]},
-        metrics={name: _made(name, "metric", taken) for name in options["metrics"]},
-        **asked(model, options, {}),
-    )
+    result = compare(model, corpus, methods=methods, metrics=metrics, **asked(model, options))
+    if plain:
+        echo_json(_benchmark_data(result))
+    else:
+        click.echo("\n".join(_table(result)))
     write_results([result], options["html"], options["folder"], "")
     if options["table"]:
         result.to_csv(options["table"])
         click.echo(f"Wrote {options['table']}", err=True)
-    if plain:
-        click.echo(json.dumps(_benchmark_data(result), ensure_ascii=False))
-        return
-    for line in _table(result):
-        click.echo(line)
-
-
-def _known(methods: tuple[str, ...], metrics: tuple[str, ...]) -> None:
-    """Refuse an unknown name before models are loaded, which may take long."""
-    for name in methods:
-        find_method(name, "attribution")
-    for name in metrics:
-        find_method(name, "metric")
 
 
 def _parameters_of_each(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -139,6 +137,8 @@ def _parameters_of_each(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _made(name: str, kind: Any, taken: dict[str, dict[str, Any]]) -> Any:
+    """The method with its parameters, or its name if it has none, so that one that is broken is a row of its own."""
+    find_method(name, kind)
     return method(name, kind, **taken[name]) if name in taken else name
 
 
@@ -196,6 +196,7 @@ def _attribution_row(attribution: Any) -> dict[str, Any]:
         "targets": [t.label for t in attribution.targets],
         "scores": attribution.scores.tolist(),
         "score_space": attribution.score_space,
+        "directed": attribution.directed,
         "error": None if attribution.error is None else attribution.error.tolist(),
         "rows": attribution.rows,
         "made_by": attribution.made_by.to_json(),

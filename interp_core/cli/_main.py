@@ -6,14 +6,16 @@ import dataclasses
 import inspect
 import sys
 from collections import Counter
+from contextlib import redirect_stdout
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 import click
-from interp_core.cli._options import parameters
-from interp_core.errors import BrokenPluginError, InputError, InterpError
+from interp_core.cli._options import parameters, quiet_transformers
+from interp_core.cli._results import echo_json
+from interp_core.errors import BrokenPluginError, InputError, InterpError, nearest
 from interp_core.plugin import (
     VERBS,
     Method,
@@ -45,12 +47,21 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:  # the reader, such as `head`, has seen enough; click ends quietly
+            raise
         except (InterpError, OSError) as error:
             click.echo(f"interp: {error}", err=True)
             ctx.exit(1)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *COMMANDS, *(e.name for e in entry_points(group=PACKAGED))})
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            hint = "" if "Did you mean" in error.message else nearest(args[0], self.list_commands(ctx))
+            raise click.UsageError(f"{error.message}{hint}", ctx) from None
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         own = super().get_command(ctx, name)
@@ -72,14 +83,21 @@ class _Group(click.Group):
 
 def _packaged(entry: EntryPoint) -> click.Command:
     """The command of a package, or one that says why it cannot be imported, so that the others keep working."""
+    command, failure = _read(entry)
+    return command or _refusing(entry.name, failure)
+
+
+def _read(entry: EntryPoint) -> tuple[click.Command | None, str]:
+    """The command of a package, or None and why it cannot be imported."""
     try:
-        command = entry.load()
+        with redirect_stdout(sys.stderr):  # packages must not print into the output of a command
+            command = entry.load()
         if isinstance(command, click.Command):
-            return command
+            return command, ""
         reason = f"{entry.value!r} is not a click command"
     except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}"
-    return _refusing(entry.name, f"the command {entry.name!r} of {_package(entry)} is broken: {reason}")
+    return None, f"the command {entry.name!r} of {_package(entry)} is broken: {reason}"
 
 
 def _refusing(name: str, message: str) -> click.Command:
@@ -96,6 +114,18 @@ def _package(entry: EntryPoint) -> str:
 def _clash(name: str, entries: list[EntryPoint]) -> str:
     several = " and ".join(sorted(map(_package, entries)))
     return f"the command {name!r} is declared by {several}; uninstall all but one, or rename it in its package."
+
+
+def _broken_commands() -> list[dict[str, str]]:
+    """The packages with commands that cannot be imported, and why. Those that no name leads to are not tried."""
+    entries, own = list(entry_points(group=PACKAGED)), {*main.commands, *COMMANDS}
+    count = Counter(entry.name for entry in entries)
+    read = [(entry, _read(entry)[1]) for entry in entries if count[entry.name] == 1 and entry.name not in own]
+    return [
+        {"package": _package(entry), "version": entry.dist.version if entry.dist else "", "failure": failure}
+        for entry, failure in read
+        if failure
+    ]
 
 
 def _clashes() -> list[str]:
@@ -126,11 +156,14 @@ as_json = click.option("--json", "plain", is_flag=True, help="Print JSON for pro
 @click.option("--kind", type=click.Choice(list(VERBS)), help="Only methods of this kind.")
 @as_json
 def list_methods(kind: Any, plain: bool) -> None:
-    """List the installed methods, the packages that are broken, and commands of one name."""
-    listed, broken, clashes = methods(kind), failures(), _clashes()
+    """List the installed methods, the packages and commands that are broken, and commands of one name."""
+    listed, clashes = methods(kind), _clashes()
+    broken: list[dict[str, Any]] = [
+        {"package": p.package, "version": p.version, "failure": p.failure} for p in failures()
+    ]
+    broken += _broken_commands()
     if plain:
-        reasons = [{"package": p.package, "version": p.version, "failure": p.failure} for p in broken]
-        click.echo(_as_json({"methods": [_described(m) for m in listed], "failures": reasons, "clashes": clashes}))
+        echo_json({"methods": [_described(m) for m in listed], "failures": broken, "clashes": clashes}, indent=1)
         return
     names = Counter(m.name for m in listed)
     shown = {m: m.name if names[m.name] == 1 else f"{package_of(m)}/{m.name}" for m in listed}
@@ -142,7 +175,7 @@ def list_methods(kind: Any, plain: bool) -> None:
     if not listed:
         click.echo("No methods are installed. Install a package such as interp-lime.")
     for plugin in broken:
-        click.secho(f"broken  {plugin.package} {plugin.version}: {plugin.failure}", fg="red")
+        click.secho(f"broken  {plugin['package']} {plugin['version']}: {plugin['failure']}", fg="red")
     for clash in clashes:
         click.secho(f"broken  {clash}", fg="red")
 
@@ -157,7 +190,7 @@ def show(name: str, plain: bool) -> None:
     fields = [(f.name, f.default) for f in dataclasses.fields(made)] if dataclasses.is_dataclass(made) else []
     if plain:
         data = {**_described(method), "parameters": {key: _jsonable(value) for key, value in fields}}
-        click.echo(_as_json(data))
+        echo_json(data, indent=1)
         return
     click.secho(f"{method.name} ({method.kind})", bold=True)
     click.echo(f"{method.summary}\n")
@@ -181,20 +214,22 @@ def check(name: str, pairs: tuple[str, ...], plain: bool) -> None:
     """Check the promises of a method: one line each, with how to mend those that are broken."""
     from interp_core.testing import run_checks
 
+    find_method(name)
     outcomes = []
-    for outcome in run_checks(name, **parameters(pairs)):
-        outcomes.append(outcome)
-        if not plain:
-            mark = click.style("kept  ", fg="green") if outcome.passed else click.style("BROKEN", fg="red")
-            click.echo(f"{mark} {outcome.check.name}")
-            if not outcome.passed:
-                click.echo(f"       {outcome.message}\n       How to mend it: {outcome.check.mend}")
+    with quiet_transformers():
+        for outcome in run_checks(name, **parameters(pairs)):
+            outcomes.append(outcome)
+            if not plain:
+                mark = click.style("kept  ", fg="green") if outcome.passed else click.style("BROKEN", fg="red")
+                click.echo(f"{mark} {outcome.check.name}")
+                if not outcome.passed:
+                    click.echo(f"       {outcome.message}\n       How to mend it: {outcome.check.mend}")
     failed = sum(not o.passed for o in outcomes)
     if plain:
         rows = [
             {"check": o.check.name, "passed": o.passed, "message": o.message, "mend": o.check.mend} for o in outcomes
         ]
-        click.echo(_as_json({"method": name, "checks": rows}))
+        echo_json({"method": name, "checks": rows}, indent=1)
     else:
         click.echo(f"{name}: {len(outcomes) - failed} of {len(outcomes)} promises kept.")
     sys.exit(1 if failed else 0)
@@ -209,18 +244,13 @@ def new_plugin(name: str, kind: Any, into: Path) -> None:
     from interp_core.plugin import write_plugin
 
     folder = write_plugin(name, kind, into)
-    click.echo(f"Wrote {folder}. Now:\n  pip install -e {folder}\n  interp check {name}\n  pytest {folder}")
+    install = f"pip install --no-build-isolation --no-deps -e {folder}"
+    click.echo(f"Wrote {folder}. Now:\n  {install}\n  interp check {name}\n  pytest {folder}")
 
 
 def _described(method: Method) -> dict[str, Any]:
     plain = {key: sorted(v) if isinstance(v, frozenset) else v for key, v in dataclasses.asdict(method).items()}
     return {**plain, "package": package_of(method), "version": version_of(method)}
-
-
-def _as_json(data: Any) -> str:
-    import json  # here, so that a plain listing does not load it
-
-    return json.dumps(data, indent=1)
 
 
 def _jsonable(value: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,16 +81,20 @@ def _with(command: F, options: Iterable[Callable[[F], F]]) -> F:
     return command
 
 
-def asked(model: Any, options: dict[str, Any], taken: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of `interp.attribute` from the options of a command; its defaults hold for the others.
+def refuse_options(taken: dict[str, Any]) -> None:
+    """Refuse options of the command among the parameters of `--set`.
 
     Raises:
-        InputError: an option was given as a parameter of the method.
+        InputError: there is one.
     """
     mistaken = [name for name in taken if name in (*ASKED, "targets", "by", "model")]
     if mistaken:
         flag = f"--{mistaken[0].replace('_', '-')} {taken[mistaken[0]]}"
         raise InputError(f"{mistaken[0]} is not a parameter of the method; say {flag} in place of --set.")
+
+
+def asked(model: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `interp.attribute` from the options of a command; its defaults hold for the others."""
     arguments = {name: options[name] for name in ASKED if options[name] is not None}
     if "layer" in arguments:
         arguments["layer"] = layer_of(arguments["layer"])
@@ -125,6 +130,19 @@ def load_model(path: str) -> Any:
 
     transformers.utils.logging.disable_progress_bar()
     return load(path)
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """A context in which transformers logs errors only: its advice on the tiny models of the checks is for nobody."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def layer_of(text: str) -> int | str:

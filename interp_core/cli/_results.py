@@ -1,11 +1,13 @@
-"""Writes the results of commands to folders and pages, and the command report, which reads them back."""
+"""Where the results of commands go: checked before anything is computed, written when it is printed; and `report`."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
+from interp_core.errors import InputError
 
 
 @click.command()
@@ -14,10 +16,50 @@ import click
 @click.option("--title", default="")
 def report(files: tuple[Path, ...], html: Path, title: str) -> None:
     """Make one offline HTML file of saved results (FILES, or folders of them)."""
+    check_destinations(html=html)
     from interp_core.reporting import report as render
     from interp_core.results import load_results
 
     click.echo(f"Wrote {render(load_results(*files), title=title).save(html)}")
+
+
+def check_destinations(*, html: Path | None = None, folder: Path | None = None, table: Path | None = None) -> None:
+    """Refuse places that results could not be written to. For the start of a command, before anything is computed.
+
+    Args:
+        html: the file of a page.
+        folder: the folder that results are kept in.
+        table: the file of a table.
+
+    Raises:
+        InputError: a page is not named `.html`, the folder holds something, or a place cannot be written to.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from interp_core.cli import check_destinations
+        >>> check_destinations(html=Path("report.txt"))
+        Traceback (most recent call last):
+        interp_core.errors.InputError: 'report.txt' does not end in .html or .htm, as such a file must; name it
+        'report.html'.
+    """
+    from interp_core.results import empty_folder, named_with
+
+    if html is not None:
+        named_with(html, ".html", ".htm")
+    if folder is not None:
+        empty_folder(folder)
+    for place in (html, folder, table):
+        if place is not None:
+            _check_writable(place)
+
+
+def _check_writable(place: Path) -> None:
+    """Refuse a file or folder that cannot be written, or made in the nearest folder that exists."""
+    there = next((one for one in (place, *place.absolute().parents) if one.exists()), place)
+    if there != place and not there.is_dir():
+        raise InputError(f"{str(place)!r} cannot be written: {str(there)!r} is a file and not a folder.")
+    if not os.access(there, os.W_OK):
+        raise InputError(f"{str(place)!r} cannot be written: {str(there)!r} is read-only for you.")
 
 
 def write_results(results: list[Any], html: Path | None, folder: Path | None, title: str) -> None:
@@ -31,3 +73,12 @@ def write_results(results: list[Any], html: Path | None, folder: Path | None, ti
         from interp_core.reporting import report as render
 
         click.echo(f"Wrote {render(*results, title=title).save(html)}", err=True)
+
+
+def echo_json(data: dict[str, Any], indent: int | None = None) -> None:
+    """Print JSON that every parser takes: NaN and infinity are null, and a note says so."""
+    import json  # here, so that a plain listing loads neither
+
+    from interp_core.results import for_json
+
+    click.echo(json.dumps(for_json(data), ensure_ascii=False, indent=indent))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from interp_core.concepts._compatibility import check_space
 from interp_core.concepts._space import ConceptSpace
-from interp_core.errors import InputError, UnsupportedError
+from interp_core.errors import InputError, UnsupportedError, unknown
 from interp_core.model import Head, PaddedBatch, SplitModel, TextModel, tap
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -66,7 +66,7 @@ class ConceptModel(TextModel):
         rows = space.made_by.settings.get("granularity")
         self.over = over or (rows if rows in ("cls", "last") else "max")
         if self.over not in OVER:
-            raise InputError(f"over {over!r} is unknown; it is one of {', '.join(OVER)}.")
+            raise InputError(unknown("over", over, OVER))
         if self.over == "cls":
             split.position(2)  # raises where no single token stands for the text
         self.split_at, self.space = split, copy.deepcopy(space).to(self.device)

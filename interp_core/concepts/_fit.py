@@ -9,12 +9,13 @@ import torch
 from interp_core.activations import Activations
 from interp_core.concepts._space import ConceptSpace
 from interp_core.errors import InputError, InterpWarning, ModelError, UnsupportedError
-from interp_core.plugin import declaration_of, methods, resolve
+from interp_core.plugin import declaration_of, methods, named_options, resolve
 from interp_core.results import Cost, lent, made_by
 
 SAMPLE = 4096  # rows on which the reconstruction is looked at
 
 
+@named_options
 def fit_concepts(activations: Activations, *, by: Any, **parameters: Any) -> ConceptSpace:
     """Learn concepts from activations.
 
@@ -64,7 +65,7 @@ def fit_concepts(activations: Activations, *, by: Any, **parameters: Any) -> Con
     space.layer = activations.layer
     notes = _reconstruction_note(method, space, activations)
     for note in notes:
-        warnings.warn(note, InterpWarning, stacklevel=2)
+        warnings.warn(note, InterpWarning, stacklevel=3)
     space.notes += notes
     return space
 
@@ -107,6 +108,12 @@ def _check(method: Any, activations: Activations) -> None:
         )
     if isinstance(concepts, int) and hasattr(method, "concepts") and concepts < 1:
         raise InputError(f"{name} was asked for {concepts} concepts; at least 1 is needed.")
+    if isinstance(device := getattr(method, "device", "cpu"), str):
+        try:
+            torch.zeros((), device=device)
+        except (RuntimeError, AssertionError) as error:
+            first = str(error).splitlines()[0]
+            raise InputError(f"{name} cannot compute on device {device!r}: {first}. Give 'cpu' or 'cuda'.") from error
     ranges = torch.stack([torch.stack(part.aminmax()) for part in activations.batches()])  # aminmax passes NaN on
     if not torch.isfinite(ranges).all():
         raise InputError(f"the rows of {activations.layer!r} contain NaN or infinity; concepts need finite values.")

@@ -15,8 +15,8 @@ from interp_core.concepts._space import ConceptSpace
 from interp_core.display import html
 from interp_core.errors import InputError, InterpWarning
 from interp_core.model import SplitModel
-from interp_core.plugin import resolve
-from interp_core.results import MadeBy, load_tensors, made_by, save_tensors
+from interp_core.plugin import named_options, resolve
+from interp_core.results import MadeBy, claims_of, load_tensors, made_by, save_tensors
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -59,8 +59,20 @@ class Importance:
 
     @property
     def direction(self) -> Float[Tensor, "k c"]:
-        """Which way each concept pushes: the mean over texts of the signed contribution."""
+        """Which way each concept pushes, if `directed`: the mean over texts of the signed contribution."""
         return self.per_text.mean(0)
+
+    @property
+    def directed(self) -> bool:
+        """Whether `direction` says which way a concept pushes.
+
+        So it is where the attribution method claims `signed`, except for entropies. Of a method that no installed
+        package declares, negative contributions are taken for signs.
+        """
+        if self.made_by.settings.get("score") == "entropy":
+            return False
+        claims = claims_of(self.made_by, "attribution")
+        return bool((self.per_text < 0).any()) if claims is None else "signed" in claims
 
     def top(self, target: int | str = 0, count: int = 5, signed: bool = False) -> list[tuple[int, float]]:
         """The concepts that matter most to a target.
@@ -145,6 +157,7 @@ class Importance:
         return html(self)
 
 
+@named_options
 def importance(
     split: SplitModel,
     space: ConceptSpace,
@@ -213,8 +226,14 @@ def importance(
     per_text = torch.stack(results)
     notes = source.zero_note(per_text)
     for note in notes:
-        warnings.warn(note, InterpWarning, stacklevel=2)
-    settings = {"granularity": activations.granularity, "layer": split.path, "removal": "zero", "texts": len(results)}
+        warnings.warn(note, InterpWarning, stacklevel=3)
+    settings = {
+        "granularity": activations.granularity,
+        "layer": split.path,
+        "removal": "zero",
+        "score": score,
+        "texts": len(results),
+    }
     return Importance(
         per_text=per_text,
         targets=source.targets.labels,

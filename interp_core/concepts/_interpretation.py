@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -13,7 +13,7 @@ from interp_core.concepts._compatibility import check_fits
 from interp_core.concepts._space import ConceptSpace
 from interp_core.display import html
 from interp_core.errors import InputError, InterpWarning, ModelError
-from interp_core.plugin import resolve
+from interp_core.plugin import named_options, resolve
 from interp_core.results import Cost, MadeBy, lent, load_json, made_by, save_json
 
 
@@ -152,6 +152,7 @@ def _concept(data: dict[str, Any]) -> LabelledConcept:
     return LabelledConcept(**{**data, "words": words, "examples": tuple(Example(**e) for e in data["examples"])})
 
 
+@named_options
 def interpret(
     space: ConceptSpace,
     activations: Activations,
@@ -189,7 +190,7 @@ def interpret(
     """
     method = resolve(by, "interpretation", parameters, interpret)
     check_fits(space, activations)
-    chosen = list(range(space.concepts)) if isinstance(concepts, str) else [int(i) for i in concepts]
+    chosen = _numbers(concepts, space)
     part = space if isinstance(concepts, str) else space.only(chosen)
     cost = Cost()
     with lent(method, part, activations) as given, cost.timed():
@@ -199,8 +200,25 @@ def interpret(
     numbered = tuple(replace(c, concept=chosen[c.concept]) for c in words.concepts)
     if not any(c.label for c in numbered):
         warnings.warn(
-            f"none of {len(numbered)} concepts got a label. {' '.join(words.notes)}", InterpWarning, stacklevel=2
+            f"none of {len(numbered)} concepts got a label. {' '.join(words.notes)}", InterpWarning, stacklevel=3
         )
     settings = {"rows": len(activations), "granularity": activations.granularity, "layer": activations.layer}
     made = made_by(method, cost, activations.made_by.model, settings)
     return Interpretation(numbered, made, words.notes)
+
+
+def _numbers(concepts: Any, space: ConceptSpace) -> list[int]:
+    """The numbers of the concepts that a caller names.
+
+    Raises:
+        InputError: these are not numbers of concepts.
+    """
+    if isinstance(concepts, str) and concepts == "all":
+        return list(range(space.concepts))
+    if isinstance(concepts, Iterable) and not isinstance(concepts, str):
+        numbers = list(concepts)
+        if all(hasattr(i, "__index__") and not isinstance(i, bool) for i in numbers):
+            return [i.__index__() for i in numbers]
+    raise InputError(
+        f"concepts is {concepts!r}; the numbers of concepts in a list, such as [0, 3], or 'all' was expected."
+    )

@@ -14,8 +14,9 @@ import torch
 from interp_core.concepts._compatibility import check_space
 from interp_core.concepts._positions import Positions, TokenChoice, checked
 from interp_core.concepts._space import ConceptSpace
-from interp_core.errors import InputError, LayerError
+from interp_core.errors import InputError, LayerError, nearest
 from interp_core.model import SplitModel, hidden_of, module_at, repack
+from interp_core.plugin import named_options
 from jaxtyping import Float
 from torch import Tensor
 
@@ -133,6 +134,7 @@ def _is_number(value: Any) -> bool:
     return hasattr(value, "__float__") and not isinstance(value, bool | str)
 
 
+@named_options
 @contextmanager
 def intervene(
     split: SplitModel,
@@ -270,4 +272,5 @@ def _number(name: Any, space: ConceptSpace) -> int:
         return int(name)
     raise InputError(
         f"there is no concept {name!r}; this space has 0 to {space.concepts - 1} ({', '.join(space.names[:5])}, …)."
+        + nearest(name, space.names)
     )

@@ -8,7 +8,7 @@ from inspect import signature
 from typing import Any
 
 import torch
-from interp_core.errors import InputError
+from interp_core.errors import InputError, nearest
 from interp_core.model import Side
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -31,7 +31,7 @@ def checked(positions: Any) -> str | tuple[int, ...]:
         return tuple(i.__index__() for i in numbers)
     raise InputError(
         f"positions {positions!r} is unknown; one of {', '.join(NAMED)}, or the numbers of tokens in a list, such as "
-        "[0, -1], was expected."
+        f"[0, -1], was expected.{nearest(positions, NAMED)}"
     )
 
 

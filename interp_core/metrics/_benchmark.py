@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from interp_core.display import html
 from interp_core.metrics._score import Score
-from interp_core.results import Cost, MadeBy, load_json, save_json
+from interp_core.results import Cost, MadeBy, load_json, save_json, write_text
 from interp_core.statistics import FEWEST, interval_of_mean
 
 SURE = 0.95  # confidence that no comparison of a benchmark is wrong
@@ -187,7 +187,7 @@ class Benchmark:
             for metric in self.metrics:
                 table.writerow(self._line(row, metric))
         if path is not None:
-            Path(path).write_text(out.getvalue(), encoding="utf-8")
+            write_text(path, out.getvalue())
         return out.getvalue()
 
     def _line(self, row: Row, metric: str) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from interp_core.attribution import Removal, attribute, name_of
@@ -10,7 +11,7 @@ from interp_core.errors import BrokenPluginError, BudgetError, InputError, Model
 from interp_core.metrics._benchmark import Benchmark, Row
 from interp_core.metrics._measure import measure
 from interp_core.model import WrappedModel
-from interp_core.plugin import declaration_of, find_method, named_options
+from interp_core.plugin import Kind, declaration_of, find_method, named_options, resolve
 from interp_core.text import Granularity, Text, as_texts
 
 Named = Sequence[Any] | Mapping[str, Any]
@@ -78,12 +79,14 @@ def benchmark(
         >>> result.rows[0].scores["insertion"].values.shape
         torch.Size([6])
     """
-    chosen, measured_by = _named(methods, "methods"), _named(metrics, "metrics")
+    chosen, measured_by = _named(methods, "methods", "attribution"), _named(metrics, "metrics", "metric")
     needs = {name: _needs(name, metric) for name, metric in measured_by.items()}
     unmarked = [name for name, needed in needs.items() if "labels" in needed] if labels is None else []
     if unmarked:
         raise InputError(f"{', '.join(unmarked)} compares with what people marked; give labels=, spans for each text.")
     corpus = as_texts(texts)
+    if labels is not None and len(labels) != len(corpus):
+        raise InputError(f"{len(labels)} labels were given for {len(corpus)} texts; spans for each were expected.")
     rows = []
     for name, method in chosen.items():
         try:
@@ -128,22 +131,28 @@ def benchmark(
     return Benchmark(tuple(rows), tuple(measured_by), model.name, len(corpus), deciding)
 
 
-def _named(several: Named | str, what: str) -> dict[str, Any]:
+def _named(several: Named | str, what: str, kind: Kind) -> dict[str, Any]:
     """Methods or metrics by name.
 
     Raises:
-        InputError: there are none, or two have the same name.
+        InputError: there are none, two have the same name, or one is not of this kind.
+        PluginError: no package declares one of them, or it is of another kind.
     """
     items: Named = [several] if isinstance(several, str) else several
     if isinstance(items, Mapping):
         named = dict(items)
     else:
         named = {item if isinstance(item, str) else name_of(item): item for item in items}
-    if not named or len(named) < len(items):
+    if not named:
+        raise InputError(f"no {what} were given; at least one is needed.")
+    if len(named) < len(items):
         raise InputError(
-            f"the {what} are {', '.join(map(str, named)) or 'none'}, {len(items)} in all; at least one is needed, and "
-            "different names: give two of one name as a mapping of your own names to instances."
+            f"the {what} are {', '.join(map(str, named))}, {len(items)} in all, so that names occur twice; give two of "
+            "one name as a mapping of your own names to instances."
         )
+    for item in named.values():  # a name that is not known must not stop a long run in its middle
+        with suppress(BrokenPluginError):  # kept in its row
+            resolve(item, kind)
     return named
 
 

@@ -15,10 +15,11 @@ from interp_core.metrics._attribution_metrics import AttributionMetricRun, finis
 from interp_core.metrics._random_baselines import RandomDirections, RandomFit
 from interp_core.metrics._score import Score as Score
 from interp_core.model import SplitModel, WrappedModel
-from interp_core.plugin import Kind, declaration_of, methods, resolve
+from interp_core.plugin import Kind, declaration_of, methods, named_options, resolve
 from interp_core.results import Cost, lent, made_again
 
 
+@named_options
 def measure(
     result: Any,
     *what_produced_it: Any,
@@ -159,6 +160,10 @@ def _kind(result: Any) -> Kind:
         return "interpretation"
     if isinstance(result, Sequence) and result and all(isinstance(a, Attribution) for a in result):
         return "attribution"
+    if isinstance(result, Sequence) and not isinstance(result, str):
+        held = sorted({type(one).__name__ for one in result if not isinstance(one, Attribution)})
+        what = f"a list with {', '.join(held)}" if held else "an empty list"
+        raise InputError(f"{what} cannot be measured; a list of at least one Attribution was expected.")
     raise InputError(
         f"{type(result).__name__} cannot be measured; attributions, a ConceptSpace or an Interpretation can."
     )

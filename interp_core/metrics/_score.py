@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 from interp_core.display import html
-from interp_core.results import MadeBy, load_json, save_json
+from interp_core.results import MadeBy, for_json, load_json, save_json
 from interp_core.statistics import interval_of_mean
 from jaxtyping import Float
 from torch import Tensor
@@ -76,30 +76,27 @@ class Score:
         return f"{self.name} {self.value:.3f}{interval}{chance}{direction}"
 
     def to_json(self) -> dict[str, Any]:
-        """The score as plain JSON values."""
+        """The score as plain JSON values; NaN and infinity are None, and a note says so."""
         plain = {
             f.name: getattr(self, f.name)
             for f in dataclasses.fields(self)
             if f.name not in ("values", "margins", "made_by")
         }
-        return {
-            **plain,
-            "values": None if self.values is None else self.values.tolist(),
-            "margins": None if self.margins is None else self.margins.tolist(),
-            "made_by": self.made_by.to_json(),
-        }
+        values = None if self.values is None else self.values.tolist()
+        margins = None if self.margins is None else self.margins.tolist()
+        return for_json({**plain, "values": values, "margins": margins, "made_by": self.made_by.to_json()})
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Score:
-        """The score that `to_json` described."""
-        values, margins = data["values"], data.get("margins")
+        """The score that `to_json` described; what it wrote as None for want of a number is NaN."""
         renamed = {"chance" if name == "floor" else name: value for name, value in data.items()}  # as 0.1 wrote it
         return cls(
             **{
                 **renamed,
-                "values": None if values is None else torch.tensor(values),
-                "margins": None if margins is None else torch.tensor(margins),
-                "interval": None if data["interval"] is None else tuple(data["interval"]),
+                "value": _number(data["value"]),
+                "values": _numbers(data["values"]),
+                "margins": _numbers(data.get("margins")),
+                "interval": None if data["interval"] is None else tuple(map(_number, data["interval"])),
                 "notes": tuple(data["notes"]),
                 "made_by": MadeBy.from_json(data["made_by"]),
             }
@@ -120,3 +117,11 @@ class Score:
 
     def _repr_html_(self) -> str:
         return html(self)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _numbers(values: list[float | None] | None) -> Tensor | None:
+    return None if values is None else torch.tensor([_number(value) for value in values])

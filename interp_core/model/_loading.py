@@ -6,14 +6,17 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from interp_core.errors import InputError
+from interp_core.errors import InputError, nearest
 from interp_core.model._text_model import TextModel
 from interp_core.model._wrapped_model import DEFAULT_BUDGET
+from interp_core.plugin import named_options
 from safetensors import SafetensorError
 
 _HUB_OPTIONS = ("revision", "subfolder", "token", "cache_dir", "local_files_only", "trust_remote_code")
+_MODEL_OPTIONS = ("dtype", "device_map", "attn_implementation", "quantization_config", "max_memory", "num_labels")
 
 
+@named_options
 def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int = DEFAULT_BUDGET, **options: Any) -> TextModel:
     """Load a model and its tokenizer from a folder or hub id.
 
@@ -61,7 +64,7 @@ def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int = DEFAUL
             raise InputError(
                 f"transformers has no class {names[0]!r}; name the task, such as task='SequenceClassification'."
             )
-        model = model_class.from_pretrained(path, **options)
+        model = _loaded(model_class, path, options)
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, **shared)
     except InputError:
         raise
@@ -69,6 +72,25 @@ def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int = DEFAUL
         first = str(error).strip().split("\n")[0]
         raise InputError(f"no model could be loaded from {str(path)!r}: {first}") from error
     return TextModel(model.eval(), tokenizer, tokens_per_batch=tokens_per_batch)
+
+
+def _loaded(model_class: Any, path: str | Path, options: dict[str, Any]) -> Any:
+    """The model. Options that `from_pretrained` does not know reach the constructor of the model, which refuses them.
+
+    Raises:
+        InputError: there is no such option.
+    """
+    try:
+        return model_class.from_pretrained(path, **options)
+    except TypeError as error:
+        strange = next((name for name in options if f"unexpected keyword argument '{name}'" in str(error)), None)
+        if strange is None:
+            raise
+        known = ("task", "tokens_per_batch", *_HUB_OPTIONS, *_MODEL_OPTIONS)
+        raise InputError(
+            f"load has no option {strange!r}, and neither has {model_class.__name__}.from_pretrained; options are "
+            f"{', '.join(known)}, among others.{nearest(strange, known)}"
+        ) from error
 
 
 def _check_place(path: str | Path, hub_options: dict[str, Any]) -> None:

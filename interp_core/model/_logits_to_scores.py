@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
-from interp_core.errors import TargetError
+from interp_core.errors import TargetError, unknown
 from interp_core.model._heads import GENERATORS, VOCABULARY, Head
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -221,7 +221,7 @@ def check_space(space: str, head: Head) -> Space:
     if space == "auto":
         return "log-probability" if head in VOCABULARY else "logit"
     if space not in SPACES:
-        raise TargetError(f"score {space!r} is unknown; it is one of {', '.join(SPACES)}.")
+        raise TargetError(unknown("score", space, ("auto", *SPACES)))
     if head == "regression" and space != "logit":
         raise TargetError(f"score={space!r} was asked for, but a regression has no probabilities; use score='logit'.")
     return space

@@ -166,6 +166,8 @@ class WrappedModel:
         if isinstance(layer, str):
             module_at(self.model, layer)
             return layer
+        if isinstance(layer, bool) or not isinstance(layer, int):
+            raise LayerError(f"layer is {layer!r}; the number of a block or a module path was expected.")
         if not -len(self.blocks) <= layer < len(self.blocks):
             last = len(self.blocks) - 1
             raise LayerError(f"layer {layer} is out of range: this model has {last + 1} blocks, 0 to {last}.")

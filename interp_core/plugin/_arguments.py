@@ -1,4 +1,4 @@
-"""Suggestions for misspelt arguments."""
+"""Arguments that a function or a method cannot take: what is wrong with them, and what was likely meant."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
-from interp_core.errors import InputError
+from interp_core.errors import InputError, nearest
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-def options_of(verb: Callable[..., Any]) -> list[str]:
-    """The names of the keyword-only arguments of a function."""
-    parameters = inspect.signature(verb).parameters.values()
-    return [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+def arguments_of(verb: Callable[..., Any]) -> list[str]:
+    """The arguments of a function that can be given by name."""
+    return [p.name for p in _parameters(verb) if p.kind in _BY_NAME]
 
 
 def suggestion(
@@ -26,36 +27,33 @@ def suggestion(
     verb: Callable[..., Any] | None = None,
     renamed: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """What an unknown name may stand for, a parameter of the method or an option of the verb, as a sentence.
+    """What an unknown name may stand for, a parameter of the method or an argument of the verb, in a sentence or two.
 
-    `renamed` leads from parameters of earlier releases to their names now.
+    `renamed` leads from parameters of earlier releases to their names now. Without a name that is alike, all arguments
+    of the verb are listed.
     """
     if name in renamed:
         return f" {name!r} is called {renamed[name]!r} now."
-    fields, options = list(parameters), options_of(verb) if verb is not None else []
-    import difflib
-
-    near = difflib.get_close_matches(name, [*fields, *options], n=1)
+    fields, options = list(parameters), arguments_of(verb) if verb is not None else []
+    near = nearest(name, [*fields, *options])
     if not near:
-        return ""
-    return (
-        f" Did you mean {near[0]!r}?"
-        if near[0] in fields
-        else f" Did you mean {near[0]!r}, an option of {_name(verb)}?"
-    )
+        return f" The options of {_name(verb)} are {', '.join(options)}." if options else ""
+    of_verb = not any(repr(field) in near for field in fields)
+    return f"{near[:-1]}, an option of {_name(verb)}?" if of_verb else near
 
 
 def named_options(verb: Callable[P, R]) -> Callable[P, R]:
-    """Make a function answer an unknown option with the most similar one.
+    """Make a function answer a call that does not fit its arguments in words, with the most similar name.
 
     Args:
-        verb: a function with keyword-only options.
+        verb: a function. Names that its `**parameters` take are left to it, unless an argument is missing.
 
     Returns:
-        The function. It raises an `InputError`, in place of a `TypeError`, for options that it does not have.
+        The function. It raises an `InputError`, in place of a `TypeError`, for arguments that it does not have, that
+        are missing, or that are too many.
 
     Raises:
-        InputError: in a call of the returned function, an option is unknown.
+        InputError: in a call of the returned function, the arguments do not fit.
 
     Examples:
         >>> from interp_core.plugin import named_options
@@ -64,21 +62,65 @@ def named_options(verb: Callable[P, R]) -> Callable[P, R]:
         ...     return text
         >>> explain("so sad", progres=False)
         Traceback (most recent call last):
-        interp_core.errors.InputError: explain has no option 'progres'; its options are progress, max_rows.
+        interp_core.errors.InputError: explain has no option 'progres'; its options are text, progress, max_rows.
         Did you mean 'progress'?
+        >>> explain(progress=False)
+        Traceback (most recent call last):
+        interp_core.errors.InputError: explain needs 'text', which is missing.
     """
-    known = inspect.signature(verb).parameters
+    signature = inspect.signature(verb)
 
     @functools.wraps(verb)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        unknown = next((name for name in kwargs if name not in known), None)
-        if unknown is not None:
-            options = options_of(verb)
-            hint = suggestion(unknown, options)
-            raise InputError(f"{_name(verb)} has no option {unknown!r}; its options are {', '.join(options)}.{hint}")
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            given = args[1:] if "self" in signature.parameters else args
+            raise InputError(_misfit(verb, given, kwargs) or f"{_name(verb)}: {error}.") from None
         return verb(*args, **kwargs)
 
     return call
+
+
+def _misfit(verb: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """What is wrong with the arguments of a call, in a sentence or two."""
+    parameters, names = _parameters(verb), arguments_of(verb)
+    strange = [name for name in kwargs if name not in names]
+    if strange and not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
+        known = f"{_name(verb)} has no option {strange[0]!r}; its options are {', '.join(names)}."
+        return known + nearest(strange[0], names)
+    places = [p.name for p in parameters if p.kind in _BY_PLACE]
+    given = {*places[: len(args)], *kwargs}
+    missing = [
+        p.name
+        for p in parameters
+        if p.name not in given and p.default is inspect.Parameter.empty and p.kind in (*_BY_PLACE, *_BY_NAME)
+    ]
+    for name in strange:
+        if near := nearest(name, missing):
+            return f"{_name(verb)} needs {_listed(missing)}, and has no argument {name!r}.{near}"
+    if missing:
+        beside = f" {_listed(strange)} cannot stand for it; the arguments are {', '.join(names)}." if strange else ""
+        return f"{_name(verb)} needs {_listed(missing)}, which {'is' if len(missing) == 1 else 'are'} missing.{beside}"
+    twice = [name for name in places[: len(args)] if name in kwargs]
+    if twice:
+        return f"{_name(verb)} was given {_listed(twice)} twice, by place and by name."
+    if len(args) > len(places):
+        rest = [name for name in names if name not in places]
+        return (
+            f"{_name(verb)} takes {len(places)} arguments by place ({', '.join(places)}) and was given {len(args)}; "
+            f"give the others by name: {', '.join(rest) or 'there are none'}."
+        )
+    return ""
+
+
+def _parameters(verb: Callable[..., Any]) -> list[inspect.Parameter]:
+    parameters = inspect.signature(verb).parameters.values()
+    return [p for p in parameters if p.name not in ("self", "cls")]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def _name(verb: Any) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 
 
 @cache
-def catalogue() -> dict[str, dict[str, str]]:
+def catalogue() -> Mapping[str, Mapping[str, str]]:
     """The official packages of all methods and commands, as `make packages` collected them from the declarations.
 
     Returns:
-        Under `"methods"` and `"commands"`, the package that provides each, by name.
+        Under `"methods"` and `"commands"`, the package that provides each, by name. Read-only.
 
     Examples:
         >>> from interp_core.plugin import catalogue
@@ -21,4 +23,4 @@ def catalogue() -> dict[str, dict[str, str]]:
     from importlib import resources
 
     text = resources.files("interp_core.plugin").joinpath("catalogue.json").read_text(encoding="utf-8")
-    return dict(json.loads(text))
+    return MappingProxyType({kind: MappingProxyType(names) for kind, names in json.loads(text).items()})

@@ -14,13 +14,24 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from interp_core.errors import BrokenPluginError, DuplicateMethodError, InputError, PluginError, UnknownMethodError
-from interp_core.plugin._arguments import suggestion
+from interp_core.errors import (
+    BrokenPluginError,
+    DuplicateMethodError,
+    InputError,
+    PluginError,
+    UnknownMethodError,
+    nearest,
+    unknown,
+)
+from interp_core.plugin._arguments import named_options, suggestion
 from interp_core.plugin._catalogue import catalogue
 from interp_core.plugin._declaration import GROUP, VERBS, Kind, Method
 from interp_core.plugin._discovery import Plugin, read
+from interp_core.plugin._parameters import check_types, values_of
 from interp_core.plugin._requirements import unmet
 
+LONGEST = 80  # characters of a value that a message repeats
+LISTED = 30  # names that a reader looks through
 PROGRAM = "program"  # stands for the package of methods that a program registers
 
 
@@ -45,6 +56,7 @@ def plugins() -> tuple[Plugin, ...]:
     return (*_installed(), *program)
 
 
+@named_options
 def methods(kind: Kind | None = None) -> tuple[Method, ...]:
     """All installed and registered methods.
 
@@ -54,11 +66,15 @@ def methods(kind: Kind | None = None) -> tuple[Method, ...]:
     Returns:
         Their declarations, sorted by kind and name.
 
+    Raises:
+        InputError: there is no such kind.
+
     Examples:
         >>> methods = interp.methods("attribution")
         >>> "occlusion" in {method.name for method in methods}
         True
     """
+    _check_kind(kind)
     declared = [m for plugin in plugins() for m in plugin.methods if kind in (None, m.kind)]
     return tuple(sorted(declared, key=lambda m: (list(VERBS).index(m.kind), m.name)))
 
@@ -91,6 +107,7 @@ def find_method(name: str, kind: Kind | None = None) -> Method:
         UnknownMethodError: no package declares it; the message suggests the most similar name and what to install.
         DuplicateMethodError: several packages declare it.
         PluginError: it is of another kind.
+        InputError: there is no such kind, or the name is not a string.
 
     Examples:
         >>> from interp_core.plugin import find_method
@@ -101,6 +118,9 @@ def find_method(name: str, kind: Kind | None = None) -> Method:
         interp_core.errors.PluginError: 'occlusion' is of kind 'attribution'; a method of kind 'metric' was expected
         here.
     """
+    _check_kind(kind)
+    if not isinstance(name, str):
+        raise InputError(f"a method is found by its name; {type(name).__name__} was given.")
     package, _, short = name.rpartition("/")
     named = [(p, m) for p in plugins() for m in p.methods if m.name == short and package in ("", p.package)]
     fitting = [(p, m) for p, m in named if kind in (None, m.kind)]
@@ -191,8 +211,9 @@ def resolve(
         The instance.
 
     Raises:
-        InputError: the method does not have a parameter or refuses a value, parameters were given with an instance, or
-            `by` is a class or not a method of this kind.
+        InputError: the method does not have a parameter or refuses a value, parameters were given with an instance,
+            `by` is a class or not a method of this kind, or its `ready()` says that it cannot run, such as for want of
+            a key.
         PluginError: the name is unknown, ambiguous or that of another kind, or the method cannot be imported.
 
     Examples:
@@ -207,30 +228,42 @@ def resolve(
         interp_core.errors.InputError: 'lime' has no parameter 'progres'; ... Did you mean 'progress', an option of
         attribute?
     """
-    if isinstance(by, str):
-        return _made(by, kind, parameters or {}, verb)
+    resolved = _made(by, kind, parameters or {}, verb) if isinstance(by, str) else _instance(by, kind, parameters, verb)
+    if callable(ready := getattr(resolved, "ready", None)):
+        ready()
+    return resolved
+
+
+def _instance(
+    by: Any, kind: Kind, parameters: Mapping[str, Any] | None = None, verb: Callable[..., Any] | None = None
+) -> Any:
     if isinstance(by, type):
         raise InputError(f"by={by.__name__} is a class; give an instance, such as by={by.__name__}().")
     if not callable(getattr(by, VERBS[kind], None)):
-        raise InputError(f"{by!r} has no method {VERBS[kind]}(), so it is not a method of kind {kind!r}.")
+        raise InputError(
+            f"by={_shown(by)} has no method {VERBS[kind]}(), so it is not a method of kind {kind!r}; give the name of "
+            "one, or an instance."
+        )
     if parameters:
         hints = [hint for name in sorted(parameters) if (hint := suggestion(name, (), verb))]
         raise InputError(
             f"{sorted(parameters)} cannot be given beside an instance; put them into {type(by).__name__}(…)."
             + "".join(hints[:1])
         )
+    check_types(type(by), values_of(by), type(by).__name__)
     return by
 
 
 def _made(name: str, kind: Kind | None, parameters: Mapping[str, Any], verb: Callable[..., Any] | None = None) -> Any:
     made = implementation(find_method(name, kind))
     fields = [f.name for f in dataclasses.fields(made)] if dataclasses.is_dataclass(made) else list(parameters)
-    unknown = next((key for key in parameters if key not in fields), None)
-    if unknown is not None:
-        hint = suggestion(unknown, fields, verb, getattr(made, "RENAMED", {}))
+    strange = next((key for key in parameters if key not in fields), None)
+    if strange is not None:
+        hint = suggestion(strange, fields, verb, getattr(made, "RENAMED", {}))
         raise InputError(
-            f"{name!r} has no parameter {unknown!r}; its parameters are {', '.join(fields) or 'none'}.{hint}"
+            f"{name!r} has no parameter {strange!r}; its parameters are {', '.join(fields) or 'none'}.{hint}"
         )
+    check_types(made, parameters, name)
     try:
         return made(**parameters)
     except TypeError as error:
@@ -290,6 +323,7 @@ def version_of(method: Method) -> str:
     return next((p.version for p in plugins() if method in p.methods), "")
 
 
+@named_options
 def register(method: Method) -> Method:
     """Make a method known by name within this program, without a package.
 
@@ -328,16 +362,27 @@ def _installed() -> tuple[Plugin, ...]:
     return tuple(read(entry) for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name))
 
 
+def _check_kind(kind: object) -> None:
+    if kind is not None and kind not in VERBS:
+        raise InputError(unknown("kind", kind, VERBS))
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{type(value).__name__}(…)"
+
+
 def _unknown(name: str, short: str, kind: Kind | None) -> str:
     known = sorted({m.name for m in methods(kind)})
-    import difflib
-
-    near = difflib.get_close_matches(short, known, n=1, cutoff=0.7)
+    near = nearest(short, known).strip()
     package = catalogue()["methods"].get(short)  # of other names none is said: a guess could be a stranger's
     broken = [p for p in failures() if p.package in (package, short, f"interp-{short}")]
-    hints = [f"Did you mean {near[0]!r}?"] if near else []
+    hints = [near] if near else []
     hints += [f"The package {p.package} is installed and broken: {p.failure}" for p in broken]
     if package and not broken:
         hints.append(f"It is in a separate package: pip install {package}.")
-    hints.append(f"Installed: {', '.join(known) or 'none'}.")
+    if len(known) <= LISTED:
+        hints.append(f"Installed: {', '.join(known) or 'none'}.")
+    elif not near:
+        hints.append(f"{len(known)} are installed; `interp list` shows them.")
     return f"No installed method is called {name!r}. {' '.join(hints)}"

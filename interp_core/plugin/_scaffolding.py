@@ -8,11 +8,14 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from interp_core.errors import InputError
+from interp_core.plugin._catalogue import catalogue
 from interp_core.plugin._declaration import Kind
+from interp_core.plugin._registry import methods, package_of
 
 _DEPENDENCIES = {
     "attribution": ("interp-core>=0.2", "jaxtyping>=0.2.36", "torch>=2.5"),
@@ -49,8 +52,8 @@ def write_plugin(name: str, kind: Kind, into: Path) -> Path:
         The folder of the package.
 
     Raises:
-        InputError: the name is not in kebab-case or cannot be the name of a Python class, or the folder of the package
-            exists.
+        InputError: the name is not in kebab-case, cannot be the name of a Python class, or is that of a method, package
+            or module that there is already; or the folder of the package exists.
 
     Examples:
         >>> import tempfile
@@ -68,6 +71,7 @@ def write_plugin(name: str, kind: Kind, into: Path) -> Path:
         raise InputError(
             f"the class of a method called {name!r} would hide {class_name!r}, which it needs; choose another name."
         )
+    _check_free(name)
     folder = into / f"interp-{name}"
     if folder.exists():
         raise InputError(f"{str(folder)!r} exists already; nothing was written.")
@@ -100,6 +104,21 @@ def write_plugin(name: str, kind: Kind, into: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(render(template, **values), encoding="utf-8")
     return folder
+
+
+def _check_free(name: str) -> None:
+    """Refuse the name of something that a new package would hide, or be hidden by.
+
+    Raises:
+        InputError: there is a method, a package or a module of this name.
+    """
+    brings = catalogue()["methods"].get(name) or next((package_of(m) for m in methods() if m.name == name), "")
+    if brings:
+        raise InputError(f"a method called {name!r} is in the package {brings}; choose another name.")
+    stem = name.replace("-", "_")
+    for module in (stem, f"interp_{stem}"):
+        if find_spec(module) is not None:
+            raise InputError(f"a module called {module!r} is installed; choose another name than {name!r}.")
 
 
 def render(template: str, **values: Any) -> str:

@@ -91,7 +91,7 @@ class Weights:
     @classmethod
     def of(cls, importance: Importance) -> Weights:
         """The weights of an `Importance`."""
-        return cls(importance.targets, importance.scores, importance.direction)
+        return cls(importance.targets, importance.scores, importance.direction if importance.directed else None)
 
     def order(self, target: int, top: int) -> list[int]:
         """The concepts to list for a target, most important first: `top`, and some more that can be unfolded."""
@@ -147,7 +147,9 @@ def class_group(classes: Sequence[ClassConcepts], top: int = RANKED) -> Group:
     for place, one in enumerate(classes):
         known = {c.concept: c for c in one.interpretation.concepts} if one.interpretation else {}
         whole = Weights.of(one.importance)
-        own = Weights((one.class_name,), whole.scores[one.row : one.row + 1], whole.direction[one.row : one.row + 1])
+        row = slice(one.row, one.row + 1)
+        push = None if whole.direction is None else whole.direction[row]
+        own = Weights((one.class_name,), whole.scores[row], push)
         add_class(group, place, own, known, top)
     return group
 

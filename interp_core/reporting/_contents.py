@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
 from interp_core.activations import Activations
 from interp_core.attribution import Attribution
 from interp_core.concepts import ConceptSpace, Effect, Importance, Interpretation
+from interp_core.display import html
 from interp_core.errors import InputError
 from interp_core.metrics import Benchmark, Score
+from interp_core.results import load_result, load_tensors, save_tensors
 
+PARTS = ("space", "interpretation", "importance")  # of the concepts of one class
 SHOWN = "Attribution, ConceptSpace, Interpretation, Importance, Effect, ClassConcepts, Activations, Score and Benchmark"
 
 
@@ -68,6 +74,57 @@ class ClassConcepts:
     def parts(self) -> list[Any]:
         """The values that are not None: space, interpretation and importance."""
         return [v for v in (self.space, self.interpretation, self.importance) if v is not None]
+
+    def save(self, path: str | Path) -> Path:
+        """Write to one safetensors file, which holds the files of the parts as bytes.
+
+        Args:
+            path: the file, which ends in `.safetensors`; its folder is created if necessary.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            InputError: the file ends in another way.
+            UnsupportedError: the space is a view of some of its concepts.
+        """
+        parts = {name: getattr(self, name) for name in PARTS}
+        with TemporaryDirectory() as folder:
+            files = {
+                name: part.save(Path(folder) / f"{name}{getattr(part, 'SUFFIX', '.safetensors')}")
+                for name, part in parts.items()
+                if part is not None
+            }
+            tensors = {f.name: torch.frombuffer(bytearray(f.read_bytes()), dtype=torch.uint8) for f in files.values()}
+        return save_tensors(path, "class-concepts", tensors, {"class_name": self.class_name})
+
+    @classmethod
+    def load(cls, path: str | Path) -> ClassConcepts:
+        """Read a file that `save` wrote.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The concepts of the class.
+
+        Raises:
+            InputError: there is no such file, or it does not hold the concepts of a class.
+            BrokenPluginError: the package of the concept space no longer has its class.
+        """
+        tensors, data = load_tensors(path, "class-concepts")
+        parts: dict[str, Any] = dict.fromkeys(PARTS)
+        with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # tensors stay mapped from these files
+            for name, held in tensors.items():
+                file = Path(folder) / Path(name).name  # a name is not a way out of the folder
+                file.write_bytes(held.numpy().tobytes())
+                parts[file.stem] = load_result(file)
+        if set(parts) != set(PARTS) or not isinstance(parts["importance"], Importance):
+            raise InputError(f"{str(path)!r} does not hold the concepts of a class but {', '.join(tensors)}.")
+        return cls(data["class_name"], **parts)
+
+    def _repr_html_(self) -> str:
+        return html(self)
 
 
 KINDS = (

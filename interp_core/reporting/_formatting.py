@@ -35,12 +35,16 @@ def signed(value: float) -> str:
     return ("+" if value > 0 else "") + number(value)
 
 
-def step(value: float, largest: float) -> str:
-    """The step of a score on the colour scale: `p1` to `p7` above zero, `n1` to `n7` below, `z` close to zero."""
+def step(value: float, largest: float, directed: bool) -> str:
+    """The step of a score on the colour scale: `p1` to `p7` above zero, `n1` to `n7` below, `z` close to zero.
+
+    Of scores without a direction `s1` to `s7`, whatever their sign.
+    """
     if not largest or not math.isfinite(value):
         return "z"
     level = min(STEPS, round(STEPS * abs(value) / largest))
-    return f"{'p' if value > 0 else 'n'}{level}" if level else "z"
+    hue = "s" if not directed else "p" if value > 0 else "n"
+    return f"{hue}{level}" if level else "z"
 
 
 def share(value: float, largest: float) -> str:

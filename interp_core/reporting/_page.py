@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from interp_core.plugin import named_options
 from interp_core.reporting._benchmark_table import standings_of
 from interp_core.reporting._concept_cards import Group
 from interp_core.reporting._contents import KINDS, Contents, contents_of
@@ -22,6 +23,7 @@ from interp_core.reporting._provenance_view import notes_of, records_of, runs_of
 from interp_core.reporting._score_view import score_view
 from interp_core.reporting._summary import asked, findings, models, title_for
 from interp_core.reporting._text_views import text_views
+from interp_core.results import named_with, write_text
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -55,15 +57,15 @@ class Report:
         """Write the page to a file that opens in any browser.
 
         Args:
-            path: the file; missing folders are created.
+            path: the file, which ends in `.html` or `.htm`; missing folders are created.
 
         Returns:
             The path of the file.
+
+        Raises:
+            InputError: the file ends in another way, so that no browser would show it.
         """
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(self.html, encoding="utf-8", newline="")
-        return target
+        return write_text(named_with(path, ".html", ".htm"), self.html)
 
     def _repr_html_(self) -> str:
         if self.inline:
@@ -72,6 +74,7 @@ class Report:
         return f'<iframe {frame} srcdoc="{markup.escape(self.html)}"></iframe>'
 
 
+@named_options
 def report(*results: Any, title: str = "", text: str = "") -> Report:
     """All results on one page: which words and concepts matter, how far to trust them, and how they were made.
 
@@ -182,6 +185,7 @@ def _sections(contents: Contents, groups: list[Group]) -> dict[str, Any]:
     return {
         "texts": views,
         "pages": [views[i : i + OPEN_TEXTS] for i in range(0, len(views), OPEN_TEXTS)],
+        "sized": list(dict.fromkeys(m.sized for view in views for m in view.methods if m.sized)),
         "common": _common([[c.label for c in view.choices] for view in views]),
         "word_notes": sorted(shared),
         "groups": groups,

@@ -11,6 +11,7 @@ from interp_core.attribution import Attribution
 from interp_core.concepts import Importance, Interpretation, LabelledConcept
 from interp_core.errors import InputError
 from interp_core.model import Target
+from interp_core.plugin import named_options
 from interp_core.reporting._concept_cards import Group, Weights, add_class, class_group, group_of
 from interp_core.reporting._contents import ClassConcepts, Contents, contents_of
 from interp_core.reporting._page import Report, page, part
@@ -19,6 +20,7 @@ from interp_core.results import MadeBy
 Names = Sequence[str] | Mapping[int, str] | None
 
 
+@named_options
 def plot_attributions(attributions: Any, class_names: Names = None) -> Report:
     """Plot the words of one or more texts, coloured by their scores, with a button for each class.
 
@@ -49,6 +51,7 @@ def plot_attributions(attributions: Any, class_names: Names = None) -> Report:
     return Report(page(contents, [], "Which words"), part(contents, []))
 
 
+@named_options
 def plot_concepts(importance: Any, interpretation: Any = None, class_names: Names = None, top: int = 10) -> Report:
     """Plot the concepts that matter most to each class, with a button for each class.
 

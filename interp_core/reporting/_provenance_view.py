@@ -137,4 +137,10 @@ def _facts(made: MadeBy) -> list[tuple[str, str]]:
 
 def pairs(values: dict[str, Any]) -> str:
     """`samples = 1000, seed = 0`."""
-    return ", ".join(f"{name.replace('_', ' ')} = {'none' if v is None else v}" for name, v in values.items())
+    return ", ".join(f"{name.replace('_', ' ')} = {_value(v)}" for name, v in values.items())
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, dict) and set(value) == {"repr"}:  # an object, see `parameters_of`
+        return value["repr"]
+    return "none" if value is None else value

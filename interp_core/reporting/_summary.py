@@ -64,21 +64,25 @@ def findings(contents: Contents) -> list[str]:
 
 
 def _words(contents: Contents) -> list[str]:
-    """For each target the unit that speaks most for it, strongest first."""
+    """For each target the unit that speaks most for it, or matters most to it, strongest first."""
     numbers = {text: i for i, text in enumerate(dict.fromkeys(a.text for a in contents.attributions), start=1)}
     best: dict[str, tuple[float, str]] = {}
     for one in contents.attributions:
         if not one.scores.numel() or one.made_by.method != contents.attributions[0].made_by.method:
             continue
         target = best_target(one)
-        scores, label = others(one, target), short(visible(one.targets[target].label))
+        directed, label = one.directed, f"“{short(visible(one.targets[target].label))}”"
+        if one.score_space == "entropy":
+            label = "the entropy" if label == "“entropy”" else f"the entropy at {label}"
+        scores = others(one, target) if directed else others(one, target).abs()
         place = int(scores.argmax())
         score = float(scores[place])
         where = f", text {numbers[one.text]}" if len(numbers) > 1 else ""
+        most, does = ("speaks most for", "speaks for") if directed else ("matters most to", "matters to")
         word = shortened(one.units[place].text.strip())
-        line = f"“{word}” speaks most for “{label}” ({signed(score)}{where})."
+        line = f"“{word}” {most} {label} ({signed(score) if directed else number(score)}{where})."
         if score <= 0:
-            line = f"No word speaks for “{label}”{where}."
+            line = f"No word {does} {label}{where}."
         if label not in best or score > best[label][0]:
             best[label] = (score, line)
     return [line for _, line in sorted(best.values(), key=lambda item: -item[0])]

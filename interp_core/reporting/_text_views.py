@@ -46,6 +46,8 @@ class MethodView:
     """The attribution of one text by one method.
 
     Attributes:
+        sized: what has scores that say only how much a unit matters, the method or entropies; empty if signs say what
+            speaks for and against the answer.
         scale: the largest absolute score, its unit, and the precision of the numbers.
         sure: `error` if there are standard errors, `exact` if the method samples but evaluated everything, else empty.
         effort: the rows that the text took, and the limits that were set.
@@ -54,6 +56,7 @@ class MethodView:
     """
 
     name: str
+    sized: str
     scale: str
     sure: str
     effort: str
@@ -84,6 +87,16 @@ class TextView:
     generated: bool
     spans: bool
     methods: tuple[MethodView, ...]
+
+    @property
+    def directed(self) -> bool:
+        """Whether some of its methods say what speaks for and against the answer."""
+        return not all(m.sized for m in self.methods)
+
+    @property
+    def sized(self) -> bool:
+        """Whether some of its methods say only how much a unit matters."""
+        return any(m.sized for m in self.methods)
 
     @property
     def ranked(self) -> bool:
@@ -153,12 +166,14 @@ def _text_view(place: int, held: list[Attribution], shared_notes: frozenset[str]
 
 def _method_view(one: Attribution, targets: list[Target], chosen: int, shared_notes: frozenset[str]) -> MethodView:
     largest = float(one.scores.abs().max()) if one.scores.numel() else 0.0
-    cells = [_cells(one, j, largest) for j in range(len(one.units))]
+    directed = one.directed
+    cells = [_cells(one, j, largest, directed) for j in range(len(one.units))]
     columns = tuple(Column(targets.index(t), visible(t.label), places_of(one, t)) for t in one.targets)
     notes = [n for n in one.notes if n not in shared_notes]
     prompt, continuation = pieces_of(one)
     return MethodView(
         name=one.made_by.method,
+        sized="" if directed else "entropies" if one.score_space == "entropy" else one.made_by.method,
         scale=_scale(one, largest),
         sure="" if one.error is None else "exact" if one.exact else "error",
         effort=_effort(one),
@@ -171,14 +186,14 @@ def _method_view(one: Attribution, targets: list[Target], chosen: int, shared_no
     )
 
 
-def _cells(one: Attribution, unit: int, largest: float) -> tuple[Cell, ...]:
-    row = []
+def _cells(one: Attribution, unit: int, largest: float, directed: bool) -> tuple[Cell, ...]:
+    row, signs = [], directed or bool((one.scores < 0).any())
     for k, score in enumerate(one.scores[:, unit].tolist()):
         if one.applicable is not None and not bool(one.applicable[k, unit]):
             row.append(Cell("na", "\u2013"))
             continue
         error = f" ± {number(float(one.error[k, unit]))}" if one.error is not None and not one.exact else ""
-        row.append(Cell(step(score, largest), signed(score) + error))
+        row.append(Cell(step(score, largest, directed), (signed(score) if signs else number(score)) + error))
     return tuple(row)
 
 

@@ -5,25 +5,29 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
+    from interp_core.results._json import for_json
     from interp_core.results._lent import lent
-    from interp_core.results._provenance import Cost, MadeBy, made_again, made_by, parameters_of
+    from interp_core.results._paths import empty_folder, named_with
+    from interp_core.results._provenance import Cost, MadeBy, claims_of, made_again, made_by, parameters_of
+    from interp_core.results._saving import load_result, load_results, save
     from interp_core.results._serialization import (
         STORE,
         load_json,
-        load_result,
-        load_results,
         load_tensors,
         read_header,
         reading,
-        save,
         save_json,
         save_tensors,
+        write_text,
     )
 
 __all__ = [
     "STORE",
     "Cost",
     "MadeBy",
+    "claims_of",
+    "empty_folder",
+    "for_json",
     "lent",
     "load_json",
     "load_result",
@@ -31,30 +35,33 @@ __all__ = [
     "load_tensors",
     "made_again",
     "made_by",
+    "named_with",
     "parameters_of",
     "read_header",
     "reading",
     "save",
     "save_json",
     "save_tensors",
+    "write_text",
 ]
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "_json": ["for_json"],
         "_lent": ["lent"],
-        "_provenance": ["Cost", "MadeBy", "made_again", "made_by", "parameters_of"],
+        "_paths": ["empty_folder", "named_with"],
+        "_provenance": ["Cost", "MadeBy", "claims_of", "made_again", "made_by", "parameters_of"],
+        "_saving": ["load_result", "load_results", "save"],
         "_serialization": [
             "STORE",
             "load_json",
-            "load_result",
-            "load_results",
             "load_tensors",
             "read_header",
             "reading",
-            "save",
             "save_json",
             "save_tensors",
+            "write_text",
         ],
     },
 )

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -15,15 +16,18 @@ from interp_core.errors import InputError
 from interp_core.plugin import (
     PROGRAM,
     PROGRAM_SOURCE,
+    Claim,
     Kind,
     Method,
     declaration_of,
     find_method,
     implementation,
     method,
+    methods,
     package_of,
     version_of,
 )
+from interp_core.results._json import without_infinities
 
 
 @dataclass
@@ -71,7 +75,7 @@ class MadeBy:
             package declares.
         version: version of the package.
         source: paper or program that the method follows.
-        parameters: hyperparameters of the method, as JSON values.
+        parameters: hyperparameters of the method, as JSON values; one without a JSON form as `{"repr": "…"}`.
         model: name of the model.
         settings: what the caller chose besides the method, such as the granularity.
         versions: versions of interp-core, torch and transformers.
@@ -97,8 +101,8 @@ class MadeBy:
     cost: Cost = field(default_factory=Cost)
 
     def to_json(self) -> dict[str, Any]:
-        """The provenance as plain JSON values."""
-        return dataclasses.asdict(self)
+        """The provenance as plain JSON values; NaN and infinity are None."""
+        return dict(without_infinities(dataclasses.asdict(self)))
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> MadeBy:
@@ -140,6 +144,25 @@ def made_by(method: object, cost: Cost, model: str = "", settings: dict[str, Any
     )
 
 
+def claims_of(made: MadeBy, kind: Kind) -> frozenset[Claim] | None:
+    """What the method that made a result claims.
+
+    Args:
+        made: the provenance of the result.
+        kind: kind of the method, such as `"attribution"`.
+
+    Returns:
+        Its claims; None if no installed package declares the method.
+
+    Examples:
+        >>> from interp_core.results import Cost, claims_of, made_by
+        >>> sorted(claims_of(made_by(interp.method("occlusion"), Cost()), "attribution"))
+        ['signed']
+    """
+    known = [m for m in methods(kind) if m.name == made.method and made.package in ("", package_of(m))]
+    return known[0].claims if known else None
+
+
 def made_again(made: MadeBy, kind: Kind) -> Any:
     """The method that made a result, with the same parameters.
 
@@ -151,7 +174,8 @@ def made_again(made: MadeBy, kind: Kind) -> Any:
         A new instance.
 
     Raises:
-        InputError: no package declares the method, or the method refuses the parameters.
+        InputError: no package declares the method, the method refuses the parameters, or one of them was an object that
+            is not kept.
         UnknownMethodError: the package of the method is not installed.
         BrokenPluginError: the method cannot be imported.
 
@@ -163,6 +187,13 @@ def made_again(made: MadeBy, kind: Kind) -> Any:
     """
     if made.package in ("", PROGRAM):
         raise InputError(f"{made.method} is not installed, so it cannot be made again by name; give method=….")
+    objects = {key for key, value in made.parameters.items() if isinstance(value, dict) and set(value) == {"repr"}}
+    lost = min(objects, default="")
+    if lost:
+        raise InputError(
+            f"{made.method} was made with {lost}={made.parameters[lost]['repr']}, an object that is not kept with a "
+            "result; make the method again and give it as method=…."
+        )
     name = f"{made.package}/{made.method}"
     renamed = getattr(implementation(find_method(name, kind)), "RENAMED", {})  # parameters of earlier releases
     return method(name, kind, **{renamed.get(key, key): value for key, value in made.parameters.items()})
@@ -175,8 +206,8 @@ def parameters_of(method: object) -> dict[str, Any]:
         method: the instance.
 
     Returns:
-        The fields of a dataclass by name, without those declared with `repr=False`; values that have no JSON form are
-        replaced by their `repr`. Empty for other objects.
+        The fields of a dataclass by name, without those declared with `repr=False`; a value that has no JSON form is
+        replaced by `{"repr": "…"}`. Empty for other objects.
 
     Examples:
         >>> from interp_core.metrics import RandomFit
@@ -194,9 +225,10 @@ def _plain(value: Any) -> Any:
     try:
         return json.loads(json.dumps(value))
     except (TypeError, ValueError):
-        return repr(value)
+        return {"repr": repr(value)}
 
 
+@cache
 def _release(distribution: str) -> str:
     try:
         return version(distribution)

@@ -1,26 +1,24 @@
 """Saves and loads results: safetensors files with JSON in their header, or JSON files. Nothing is pickled.
 
-This file knows only the formats. The class that reads a kind of value is named by an entry point of the group
-`interp.values`, `kind = "module:Class"`, and imported when a file of that kind is read.
+This file knows only the formats.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from interp_core.errors import InputError, InterpError
+from interp_core.results._json import for_json
+from interp_core.results._paths import named_with
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 HEADER = "interp"
-VALUES = "interp.values"
-SUFFIXES = (".json", ".safetensors")
 DAMAGE = (LookupError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError, SafetensorError)
 STORE = "store.json"  # the manifest in a folder of activations
 
@@ -37,6 +35,9 @@ def save_tensors(path: str | Path, kind: str, tensors: dict[str, Tensor], data: 
     Returns:
         The path of the file.
 
+    Raises:
+        InputError: the name of the file does not end in `.safetensors`.
+
     Examples:
         >>> import tempfile
         >>> from interp_core.results import load_tensors, save_tensors
@@ -46,13 +47,12 @@ def save_tensors(path: str | Path, kind: str, tensors: dict[str, Tensor], data: 
         ...     tensors["codes"].shape, data
         (torch.Size([2, 2]), {'layer': 'h.0'})
     """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".part")
+    target = named_with(path, ".safetensors")
     solid = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     header = json.dumps({"kind": kind, "data": data})
-    save_file(solid, partial, metadata={HEADER: header})  # one entry: several would come in random order
-    return partial.replace(target)
+    with _whole(target) as partial:
+        save_file(solid, partial, metadata={HEADER: header})  # one entry: several would come in random order
+    return target
 
 
 def read_header(file: Any) -> dict[str, Any]:
@@ -124,10 +124,13 @@ def save_json(path: str | Path, kind: str, data: dict[str, Any]) -> Path:
     Args:
         path: the file; its folder is created if necessary.
         kind: what the file holds; checked when the file is read.
-        data: JSON values by name.
+        data: JSON values by name; NaN and infinity become null, see `for_json`.
 
     Returns:
         The path of the file.
+
+    Raises:
+        InputError: the name of the file does not end in `.json`.
 
     Examples:
         >>> import tempfile
@@ -136,11 +139,30 @@ def save_json(path: str | Path, kind: str, data: dict[str, Any]) -> Path:
         ...     save_json(f"{folder}/a.json", "score", {"value": 0.5}).read_text()
         '{"kind": "score", "value": 0.5}'
     """
+    return write_text(named_with(path, ".json"), json.dumps({"kind": kind, **for_json(data)}, ensure_ascii=False))
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write a text to a file in UTF-8, whole or not at all.
+
+    Args:
+        path: the file; its folder is created if necessary.
+        text: what it will hold.
+
+    Returns:
+        The path of the file.
+
+    Examples:
+        >>> import tempfile
+        >>> from interp_core.results import write_text
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_text(f"{folder}/a.txt", "so happy").read_text()
+        'so happy'
+    """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".part")
-    partial.write_text(json.dumps({"kind": kind, **data}, ensure_ascii=False), encoding="utf-8")
-    return partial.replace(target)
+    with _whole(target) as partial:
+        partial.write_text(text, encoding="utf-8", newline="")
+    return target
 
 
 def load_json(path: str | Path, kind: str) -> dict[str, Any]:
@@ -163,110 +185,10 @@ def load_json(path: str | Path, kind: str) -> dict[str, Any]:
         ...     load_json(save_json(f"{folder}/a.json", "score", {"value": 0.5}), "score")
         {'value': 0.5}
     """
-    data = _json(Path(path))
+    data = json_in(Path(path))
     if data.get("kind") != kind:
         raise InputError(f"{str(path)!r} holds {data.get('kind', 'no interp value')!r}; {kind!r} was expected.")
     return _Fields(path, {name: value for name, value in data.items() if name != "kind"})
-
-
-def save(results: Any, folder: str | Path) -> list[Path]:
-    """Write each result to a numbered file in a new or empty folder.
-
-    Args:
-        results: one result or several; lists of results count as several.
-        folder: the folder; created if necessary.
-
-    Returns:
-        The paths of the files, in the order of the results.
-
-    Raises:
-        InputError: the folder is not empty, or something is not a result.
-        UnsupportedError: a concept space is a view of some of its concepts.
-
-    Examples:
-        >>> import tempfile
-        >>> from interp_core.testing import tiny_classifier
-        >>> activations = tiny_classifier().split(-1).activations(["so happy"], progress=False)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     [file.name for file in interp.save([activations, interp.Score(0.5, True)], folder)]
-        ['0000-activations.safetensors', '0001-score.json']
-    """
-    target = Path(folder)
-    if target.is_dir() and any(target.iterdir()):
-        raise InputError(
-            f"the folder {str(folder)!r} is not empty; results of two runs must not be mixed. Name another."
-        )
-    items = results if isinstance(results, list | tuple) else [results]
-    flat = [result for item in items for result in (item if isinstance(item, Sequence) else [item])]
-    unknown = [type(result).__name__ for result in flat if not callable(getattr(result, "save", None))]
-    if unknown:
-        raise InputError(f"{', '.join(sorted(set(unknown)))} cannot be saved; give results.")
-    target.mkdir(parents=True, exist_ok=True)
-    stems = [f"{number:04d}-{type(result).__name__.lower()}" for number, result in enumerate(flat)]
-    return [
-        result.save(target / f"{stem}{getattr(result, 'SUFFIX', '.safetensors')}")
-        for stem, result in zip(stems, flat, strict=True)
-    ]
-
-
-def load_results(*paths: str | Path | Sequence[str | Path]) -> list[Any]:
-    """Load saved results.
-
-    Args:
-        *paths: files that hold a result; stores of activations; or folders of files, read in the order of their names.
-            Lists of these, such as the one that `save` returns, are read in their order.
-
-    Returns:
-        The results, in order.
-
-    Raises:
-        InputError: there are no results, or a file is missing or damaged or does not hold a result.
-        BrokenPluginError: the package of a concept space no longer has its class.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     files = interp.save([interp.Score(0.5, True), interp.Score(0.25, True)], folder)
-        ...     [score.value for score in interp.load_results(folder)]
-        [0.5, 0.25]
-    """
-    files: list[Path] = []
-    for path in (Path(one) for some in paths for one in ([some] if isinstance(some, str | Path) else some)):
-        folder = path.is_dir() and not (path / STORE).is_file()
-        files += sorted(f for f in path.iterdir() if f.suffix in SUFFIXES) if folder else [path]
-    if not files:
-        raise InputError("the folders hold no results; interp.save(results, folder) writes some.")
-    return [load_result(file) for file in files]
-
-
-def load_result(path: str | Path) -> Any:
-    """Load one saved result of any kind.
-
-    Args:
-        path: the file, or a store of activations.
-
-    Returns:
-        The result, such as an `Attribution`, a `ConceptSpace` or a `Score`.
-
-    Raises:
-        InputError: there is no such file, or it is damaged or does not hold a result; or a store is not complete.
-        BrokenPluginError: the package of a concept space no longer has its class.
-
-    Examples:
-        >>> import tempfile
-        >>> from interp_core.results import load_result
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     load_result(interp.Score(0.5, True, name="insertion").save(f"{folder}/score.json")).name
-        'insertion'
-    """
-    file = Path(path)
-    if (file / STORE).is_file():
-        return _reader("activations", file).load(file)
-    if not file.is_file():
-        raise InputError(f"there is no file {str(path)!r}.")
-    kind = _json(file).get("kind") if file.suffix == ".json" else _kind(file)
-    with reading(file):
-        return _reader(str(kind or ""), file).load(file)
 
 
 @contextmanager
@@ -313,14 +235,20 @@ class _Fields(dict[str, Any]):
         )
 
 
-def _reader(kind: str, file: Path) -> Any:
-    known = {entry.name: entry for entry in entry_points(group=VALUES)}
-    if kind not in known:
-        raise InputError(f"{str(file)!r} holds {kind or 'no result'!r}; results are {', '.join(sorted(known))}.")
-    return known[kind].load()
+@contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """Another name to write a file under, which becomes the file when that went well and is removed when it did not."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + ".part")
+    try:
+        yield partial
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def _kind(file: Path) -> str:
+def kind_of(file: Path) -> str:
+    """What a safetensors file holds; empty if `save_tensors` did not write it."""
     try:
         with safe_open(file, framework="pt") as opened:
             return str(read_header(opened).get("kind", ""))
@@ -328,8 +256,12 @@ def _kind(file: Path) -> str:
         raise InputError(f"{str(file)!r} is not a safetensors file: {error}") from error
 
 
-def _json(file: Path) -> dict[str, Any]:
+def json_in(file: Path) -> dict[str, Any]:
+    """The values in a JSON file, which must be an object."""
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        held = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise InputError(f"{str(file)!r} holds no result: {type(error).__name__}: {error}") from error
+    if not isinstance(held, dict):
+        raise InputError(f"{str(file)!r} holds no result but a JSON {type(held).__name__}.")
+    return held

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import regex
 import torch
-from interp_core.errors import InputError
+from interp_core.errors import InputError, unknown
 from interp_core.text._encoded import NO_UNIT, DividedText, Encoded, Unit
 from jaxtyping import Float, Int
 from sentencex import get_sentence_boundaries
@@ -60,10 +60,8 @@ def divide(encoded: Encoded, granularity: Granularity) -> DividedText:
             raise InputError("granularity 'turn' is for chats: give the prompt as a list of messages.")
         return encoded.with_units(_with_answer(encoded))
     if granularity not in _SPANS:
-        raise InputError(
-            f"granularity {granularity!r} is unknown; it is one of {', '.join(get_args(Name))}, "
-            "or a function from the text to character spans."
-        )
+        also = "a function from the text to character spans"
+        raise InputError(unknown("granularity", granularity, get_args(Name), also))
     divided = encoded.with_units(_SPANS[granularity](encoded.text))
     return _as_one(divided) if granularity in ("cls", "last") else divided
 

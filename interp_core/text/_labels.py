@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
-from interp_core.errors import InputError, TargetError
+from interp_core.errors import InputError, TargetError, nearest
 from interp_core.text._encoder import Text
 from torch import Tensor
 
@@ -104,9 +103,7 @@ def class_index(asked: Any, labels: Sequence[str]) -> int:
     if isinstance(asked, str):
         if asked in labels:
             return list(labels).index(asked)
-        near = difflib.get_close_matches(asked, labels, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise TargetError(f"target {asked!r} is not a label: {named}.{hint}")
+        raise TargetError(f"target {asked!r} is not a label: {named}.{nearest(asked, labels)}")
     if isinstance(asked, bool) or not hasattr(asked, "__index__"):
         raise TargetError(f"target {asked!r} is neither a class name nor a number: {named}.")
     index = int(asked.__index__())

@@ -27,7 +27,8 @@ Make = Callable[..., interp.TextModel]
 
 
 def explained(model: interp.TextModel, text: str = TEXT, **options: object) -> interp.Attribution:
-    (found,) = interp.attribute(model, text, by="attention-rollout", progress=False, max_new_tokens=3, **options)
+    limit = {"max_new_tokens": 3} if model.head == "causal" else {}
+    (found,) = interp.attribute(model, text, by="attention-rollout", progress=False, **limit, **options)
     return found
 
 

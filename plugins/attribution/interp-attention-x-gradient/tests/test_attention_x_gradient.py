@@ -29,7 +29,8 @@ Make = Callable[..., interp.TextModel]
 
 
 def explained(model: interp.TextModel, text: str = TEXT, **options: Any) -> interp.Attribution:
-    options = {"progress": False, "max_new_tokens": 3, "by": "attention-x-gradient", **options}
+    limit = {"max_new_tokens": 3} if model.head == "causal" else {}
+    options = {"progress": False, "by": "attention-x-gradient", **limit, **options}
     (found,) = interp.attribute(model, text, **options)
     return found
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 from interp_core.attribution import Question
-from interp_core.errors import InputError
+from interp_core.errors import InputError, unknown
 from interp_core.statistics import check_sampling, portions, widening
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -49,7 +49,7 @@ class Sobol:
     def __post_init__(self) -> None:
         check_sampling(self.samples, 2, self.tolerance)
         if self.order not in EFFECTS:
-            raise InputError(f"order is {self.order!r}; {' or '.join(map(repr, EFFECTS))} was expected.")
+            raise InputError(unknown("order", self.order, EFFECTS))
 
     def attribute(self, question: Question) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"]]:
         """The indices and their standard errors, which are zero when all masks were taken."""

@@ -31,7 +31,8 @@ MAKERS = [(tiny_classifier, BERT), (tiny_filler, BERT), (tiny_generator, GPT), (
 
 
 def explained(model: interp.TextModel, text: str = TEXT, **options: Any) -> interp.Attribution:
-    (found,) = interp.attribute(model, text, by="value-zeroing", progress=False, max_new_tokens=3, **options)
+    limit = {"max_new_tokens": 3} if model.head == "causal" else {}
+    (found,) = interp.attribute(model, text, by="value-zeroing", progress=False, **limit, **options)
     return found
 
 

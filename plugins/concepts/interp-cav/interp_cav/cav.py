@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from interp_core.activations import Activations
 from interp_core.concepts import AffineSpace
-from interp_core.errors import InputError
+from interp_core.errors import InputError, unknown
 from interp_linear_probe.classifier import Classifier
 from interp_linear_probe.labelled import labelled
 from jaxtyping import Bool, Int
@@ -51,7 +51,7 @@ class CAV:
     def __post_init__(self) -> None:
         self._classifier()
         if self.against not in AGAINST:
-            raise InputError(f"against {self.against!r} is unknown; it is one of {', '.join(AGAINST)}.")
+            raise InputError(unknown("against", self.against, AGAINST))
 
     def fit(self, activations: Activations) -> AffineSpace:
         """Learn a vector for each class, in the order of the classes, which give their names.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from interp_core.activations import Activations
 from interp_core.concepts import AffineSpace, ConceptSpace
-from interp_core.errors import InputError
+from interp_core.errors import InputError, unknown
 from interp_mean_difference.means import ClassMeans, class_means
 from jaxtyping import Float
 from torch import Tensor
@@ -46,7 +46,7 @@ class Centroid:
 
     def __post_init__(self) -> None:
         if self.distance not in DISTANCES:
-            raise InputError(f"distance {self.distance!r} is unknown; it is one of {', '.join(DISTANCES)}.")
+            raise InputError(unknown("distance", self.distance, DISTANCES))
         if not 0 <= self.shrinkage <= 1:
             raise InputError(f"shrinkage {self.shrinkage} is outside [0, 1]: it is a share of the covariance.")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from interp_core.errors import InputError
+from interp_core.errors import InputError, unknown
 from jaxtyping import Bool, Float
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
@@ -59,7 +59,7 @@ class Classifier:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise InputError(f"kind {self.kind!r} is unknown; it is one of {', '.join(KINDS)}.")
+            raise InputError(unknown("kind", self.kind, KINDS))
         if not self.ridge > 0 or self.steps < 1 or not self.tolerance > 0:
             raise InputError(
                 f"ridge {self.ridge}, steps {self.steps}, tolerance {self.tolerance}: a positive ridge, at least 1 "

@@ -13,7 +13,7 @@ from operator import itemgetter
 import torch
 from interp_core.activations import Activations
 from interp_core.concepts import ConceptSpace, Example, Interpretation, LabelledConcept
-from interp_core.errors import InputError
+from interp_core.errors import InputError, unknown
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -21,6 +21,7 @@ from interp_top_inputs.ranking import Strongest, Tally, chance_level, with_rows
 from interp_top_inputs.words import occurrences
 
 ENTRIES = 2**22  # codes held at a time
+SOURCES = ("auto", "units", "unique-words")
 WORD_ROWS = ("word", "token")  # granularities whose rows are words or parts of one
 
 Word = tuple[str, float]
@@ -62,8 +63,8 @@ class TopInputs:
     language: str = "en"
 
     def __post_init__(self) -> None:
-        if self.source not in ("auto", "units", "unique-words"):
-            raise InputError(f"source {self.source!r} is unknown; it is 'auto', 'units' or 'unique-words'.")
+        if self.source not in SOURCES:
+            raise InputError(unknown("source", self.source, SOURCES))
         if self.top < 1 or self.min_count < 1:
             raise InputError(f"top={self.top}, min_count={self.min_count}: both must be at least 1.")
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 from interp_core.attribution import Attribution, Question
-from interp_core.errors import InputError
+from interp_core.errors import InputError, unknown
 from interp_core.metrics import Score
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -46,7 +46,7 @@ class Monotonicity:
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:
-            raise InputError(f"form {self.form!r} is unknown; it is one of {', '.join(FORMS)}.")
+            raise InputError(unknown("form", self.form, FORMS))
 
     @property
     def definition(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from interp_core.cli import parameters
+from interp_core.cli import check_destinations, parameters
 
 
 @click.command()
@@ -22,6 +22,9 @@ from interp_core.cli import parameters
 )
 def demo(html: Path, llm: str | None, pairs: tuple[str, ...]) -> None:
     """Tell the whole story on a small emotion classifier that comes with interp-demo, offline."""
+    if pairs and llm is None:
+        raise click.UsageError("--llm-set is a parameter of the language model; name the model with --llm.")
+    check_destinations(html=html)
     from interp_demo import story
 
     for line in story.tell(html, llm, parameters(pairs)):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import interp_core as interp
+from interp_core.plugin import resolve
 
 HERE = Path(__file__).parent
 MODEL, CORPUS = HERE / "emotion-demo", HERE / "corpus.csv"
@@ -49,6 +50,7 @@ def tell(html: str | Path, llm: str | None = None, llm_parameters: dict[str, Any
         llm: the name of a language model that names the concepts of each class; their top words do, if None.
         llm_parameters: its parameters, such as `base_url`.
     """
+    namer = resolve(_namer(llm, llm_parameters or {}), "interpretation")  # first, since it may lack a key
     texts, model = corpus(), interp.load(MODEL)
     sentences = [PROVERB, *texts.unseen(each=2)]
 
@@ -67,7 +69,6 @@ def tell(html: str | Path, llm: str | None = None, llm_parameters: dict[str, Any
     quality = [
         interp.measure(space, unseen, by=name) for name in ("explained-variance", "mse", "fid", "sparsity-ratio", "l0")
     ]
-    namer = _namer(llm, llm_parameters or {})
     classes = [_of_class(split, activations, name, namer) for name in model.labels]
     report = interp.report(
         attributions, *faithful, activations, space, words, importance, *quality, *classes, title=_title(llm)

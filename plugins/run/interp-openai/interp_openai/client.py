@@ -41,7 +41,8 @@ class OpenAI:
             refuse it, and a temperature: give None for both.
 
     Raises:
-        InputError: a number out of range, a `key_from` that is no name of a variable, or a `base_url` with a password.
+        InputError: a number out of range, a `key_from` that is no name of a variable, or a `base_url` that is no web
+            address or has a password in it.
 
     Source: OpenAI API reference, "Create chat completion", through the official client.
     """
@@ -60,13 +61,32 @@ class OpenAI:
             raise InputError(
                 "key_from must be the name of an environment variable in capitals, such as OPENAI_API_KEY."
             )
-        if self.base_url is not None and "@" in urlsplit(self.base_url).netloc:
+        address = urlsplit(self.base_url or "http://localhost")
+        if address.scheme not in ("http", "https") or not address.netloc:
+            raise InputError(f"base_url {self.base_url!r} is not a web address, such as http://localhost:8000/v1.")
+        if "@" in address.netloc:
             raise InputError(f"base_url must hold no user or password; put the key into the variable {self.key_from}.")
         tokens = 1 if self.max_tokens is None else self.max_tokens
         if self.timeout <= 0 or self.retries < 0 or min(self.parallel, tokens) < 1:
             raise InputError(
                 f"{self}: a positive timeout, parallel and max_tokens and retries of at least 0 are needed."
             )
+
+    def ready(self) -> None:
+        """Called before anything is computed for the calls.
+
+        Raises:
+            InputError: OpenAI itself is asked and there is no key.
+        """
+        self._key()
+
+    def _key(self) -> str:
+        key = os.environ.get(self.key_from, "").strip()
+        if not key and self.base_url is None:
+            raise InputError(
+                f"the environment variable {self.key_from} is empty; put the key into it, or give base_url."
+            )
+        return key
 
     def generate(self, messages: list[dict[str, str]]) -> str:
         """The answer to one conversation.
@@ -89,11 +109,7 @@ class OpenAI:
         Raises:
             InputError: OpenAI itself is asked and there is no key.
         """
-        key = os.environ.get(self.key_from, "").strip()
-        if not key and self.base_url is None:
-            raise InputError(
-                f"the environment variable {self.key_from} is empty; put the key into it, or give base_url."
-            )
+        key = self._key()
         client = openai.OpenAI(
             api_key=key or "none", base_url=self.base_url, timeout=self.timeout, max_retries=self.retries
         )

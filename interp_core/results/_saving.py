@@ -1,0 +1,143 @@
+"""Lists of results in folders: saved all or none, and loaded whatever kinds they are of.
+
+The class that reads a kind of value is named by an entry point of the group `interp.values`, `kind = "module:Class"`,
+and imported when a file of that kind is read.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from interp_core.errors import InputError
+from interp_core.plugin import named_options
+from interp_core.results._paths import empty_folder
+from interp_core.results._serialization import STORE, json_in, kind_of, reading
+
+VALUES = "interp.values"
+SUFFIXES = (".json", ".safetensors")
+
+
+@named_options
+def save(results: Any, folder: str | Path) -> list[Path]:
+    """Write each result to a numbered file in a new or empty folder, all of them or none.
+
+    Args:
+        results: one result or several; lists of results count as several.
+        folder: the folder; created if necessary.
+
+    Returns:
+        The paths of the files, in the order of the results.
+
+    Raises:
+        InputError: there are no results, the folder is not empty, or something is not a result.
+        UnsupportedError: a concept space is a view of some of its concepts.
+
+    Examples:
+        >>> import tempfile
+        >>> from interp_core.testing import tiny_classifier
+        >>> activations = tiny_classifier().split(-1).activations(["so happy"], progress=False)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [file.name for file in interp.save([activations, interp.Score(0.5, True)], folder)]
+        ['0000-activations.safetensors', '0001-score.json']
+    """
+    target = empty_folder(folder)
+    items = results if isinstance(results, list | tuple) else [results]
+    flat = [result for item in items for result in (item if isinstance(item, Sequence) else [item])]
+    unknown = [type(result).__name__ for result in flat if not callable(getattr(result, "save", None))]
+    if unknown:
+        raise InputError(f"{', '.join(sorted(set(unknown)))} cannot be saved; give results.")
+    if not flat:
+        raise InputError("there are no results to save; give at least one.")
+    new = not target.exists()
+    target.mkdir(parents=True, exist_ok=True)
+    try:
+        with TemporaryDirectory(prefix=".saving-", dir=target) as beside:
+            written = [
+                result.save(Path(beside) / f"{number:04d}-{type(result).__name__.lower()}{_suffix(result)}")
+                for number, result in enumerate(flat)
+            ]
+            return [file.replace(target / file.name) for file in written]
+    except BaseException:
+        if new:
+            shutil.rmtree(target, ignore_errors=True)
+        raise
+
+
+def _suffix(result: Any) -> str:
+    return str(getattr(result, "SUFFIX", ".safetensors"))
+
+
+def load_results(*paths: str | Path | Sequence[str | Path]) -> list[Any]:
+    """Load saved results.
+
+    Args:
+        *paths: files that hold a result; stores of activations; or folders of files, read in the order of their names.
+            Lists of these, such as the one that `save` returns, are read in their order.
+
+    Returns:
+        The results, in order.
+
+    Raises:
+        InputError: there are no results, or a file is missing or damaged or does not hold a result.
+        BrokenPluginError: the package of a concept space no longer has its class.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     files = interp.save([interp.Score(0.5, True), interp.Score(0.25, True)], folder)
+        ...     [score.value for score in interp.load_results(folder)]
+        [0.5, 0.25]
+    """
+    if not paths:
+        raise InputError("load_results needs the files or folders to read; interp.save(results, folder) writes some.")
+    files: list[Path] = []
+    for path in (Path(one) for some in paths for one in ([some] if isinstance(some, str | Path) else some)):
+        folder = path.is_dir() and not (path / STORE).is_file()
+        files += sorted(f for f in path.iterdir() if f.suffix in SUFFIXES) if folder else [path]
+    if not files:
+        named = ", ".join(repr(str(path)) for path in paths)
+        raise InputError(f"there are no results in {named}; interp.save(results, folder) writes some.")
+    return [load_result(file) for file in files]
+
+
+def load_result(path: str | Path) -> Any:
+    """Load one saved result of any kind.
+
+    Args:
+        path: the file, or a store of activations.
+
+    Returns:
+        The result, such as an `Attribution`, a `ConceptSpace` or a `Score`.
+
+    Raises:
+        InputError: there is no such file, or it is damaged or does not hold a result; or a store is not complete.
+        BrokenPluginError: the package of a concept space no longer has its class.
+
+    Examples:
+        >>> import tempfile
+        >>> from interp_core.results import load_result
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     load_result(interp.Score(0.5, True, name="insertion").save(f"{folder}/score.json")).name
+        'insertion'
+    """
+    file = Path(path)
+    if (file / STORE).is_file():
+        return _reader("activations", file).load(file)
+    if not file.is_file():
+        raise InputError(f"there is no file {str(path)!r}.")
+    kind = json_in(file).get("kind") if file.suffix == ".json" else kind_of(file)
+    with reading(file):
+        return _reader(str(kind or ""), file).load(file)
+
+
+def _reader(kind: str, file: Path) -> Any:
+    known = {entry.name: entry for entry in entry_points(group=VALUES)}
+    if kind not in known:
+        held = f"holds {kind!r}" if kind else "was not written by interp"
+        raise InputError(f"{str(file)!r} {held}; results are {', '.join(sorted(known))}.")
+    return known[kind].load()
