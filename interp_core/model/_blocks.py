@@ -27,7 +27,7 @@ def blocks_of(model: nn.Module, run: Callable[[], Any]) -> tuple[str, ...]:
         LayerError: there are none.
     """
     depth, simple = _depth(model)
-    lists = {name: paths for name, paths in _lists(model)}
+    lists = dict(_lists(model))
     if simple:
         for paths in lists.values():
             if len(paths) == depth and len({type(model.get_submodule(path)) for path in paths}) == 1:
