@@ -204,6 +204,8 @@ class BatchRunner:
         logits = logits_of(output)
         if logits is None or logits.ndim == 2 or (gathering is not None and gathering.picked):
             return logits
+        if not batch.source and logits.shape[1] == 1:  # a translator without a target, which is given its start alone
+            return logits
         mask = batch.seen_by("target")
         span = "start_logits" in output
         logits = own_positions(self.model, logits, mask.shape[1], "the head", dim=2 if span else 1)
