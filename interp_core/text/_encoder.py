@@ -20,6 +20,7 @@ Text = str | tuple[str, str] | Sequence[Message]  # a text, a pair such as quest
 TRUNCATIONS = ("longest_first", "only_first", "only_second")  # which text of a pair is cut, as tokenizers say it
 TextOf = list[int | None]  # which text of a pair each token is of
 NO_LIMIT = 1_000_000  # tokens
+_POSITIONS = ("max_position_embeddings", "max_seq_len", "max_encoder_position_embeddings")  # names in configurations
 BETWEEN = "\n"  # shown between the two texts of a pair, and between a source and its translation
 
 
@@ -298,8 +299,10 @@ def max_tokens(model: Any, tokenizer: Any) -> int:
         32
     """
     configs = (getattr(module, "config", None) for module in model.modules())  # of a wrapper, that of the model in it
-    table = getattr(next((c for c in configs if c is not None), None), "max_position_embeddings", None)
-    tables = [table - _first_position(model, table)] if isinstance(table, int) and table > 0 else []
+    config = next((c for c in configs if c is not None), None)
+    parts = [config, *(getattr(config, name, None) for name in ("text_config", "encoder", "decoder"))]
+    sizes = [getattr(part, name, None) for part in parts for name in _POSITIONS]
+    tables = [size - _first_position(model, size) for size in sizes if isinstance(size, int) and size > 0]
     return min(getattr(tokenizer, "model_max_length", None) or NO_LIMIT, NO_LIMIT, *tables)
 
 

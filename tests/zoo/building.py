@@ -164,6 +164,9 @@ def check_size(maker: Any, config: Any) -> None:
 
 def small_config(family: str) -> Any:
     """The configuration of a family with all its sizes small."""
+    if family == "encoder-decoder":
+        stacks = small_config("bert"), small_config("bert-generation")
+        return transformers.EncoderDecoderConfig.from_encoder_decoder_configs(*stacks)
     kind = CONFIG_MAPPING[family]
     return _shrunk(kind, SPECIAL_SIZES.get(family, {}))
 
@@ -172,7 +175,7 @@ def _shrunk(kind: Any, special: dict[str, Any]) -> Any:
     default = kind()
     sizes: dict[str, Any] = {}
     layers = special.get("num_hidden_layers", LAYERS)
-    subs = dict(getattr(kind, "sub_configs", {}))
+    subs = getattr(kind, "sub_configs", {})
     mapped = {v: k for k, v in getattr(kind, "attribute_map", {}).items()}
     for name, value in {**vars(default), **{n: getattr(default, n, None) for n in mapped}}.items():
         if name in KEPT or name in subs:
@@ -184,9 +187,10 @@ def _shrunk(kind: Any, special: dict[str, Any]) -> Any:
         elif name in ("layer_types", "mlp_layer_types", "layers_block_type") and isinstance(value, list):
             kinds = list(dict.fromkeys(value))
             sizes[name] = [kinds[i % len(kinds)] for i in range(layers)]
-    for name, sub in subs.items():
-        if getattr(default, name, None) is not None and hasattr(sub, "sub_configs"):
-            sizes[name] = _shrunk(type(getattr(default, name)), special.get(name, {}))
+    for name in subs:
+        part = getattr(default, name, None)
+        if isinstance(part, transformers.PreTrainedConfig):
+            sizes[name] = _shrunk(type(part), special.get(name, {}))
     sizes.update({k: v for k, v in special.items() if k not in subs})
     sizes = {k: v for k, v in sizes.items() if v is not None or k not in special}
     return kind(**sizes)
