@@ -156,8 +156,11 @@ def _may_refuse(method: Method) -> bool:
 
 
 def _instance(method: Method, parameters: dict[str, Any]) -> Any:
-    """An instance for the checks; a method that asks a language model gets a `TopicLLM`."""
+    """An instance for the checks; a method that asks a language model gets a `TopicLLM`.
+
+    A method that does nothing without a parameter, such as a path, says in `CHECKED_WITH` what to check it with.
+    """
     made = implementation(method)
     names = {f.name for f in dataclasses.fields(made)} if dataclasses.is_dataclass(made) else set()
-    planted = {"llm": TopicLLM()} if "llm" in names and "llm" not in parameters else {}
-    return made(**planted, **parameters)
+    planted = {"llm": TopicLLM()} if "llm" in names else {}
+    return made(**{**planted, **getattr(made, "CHECKED_WITH", {}), **parameters})

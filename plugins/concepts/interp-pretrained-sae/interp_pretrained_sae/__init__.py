@@ -12,6 +12,6 @@ def interp_methods() -> Iterable[Method]:
         name="pretrained-sae",
         kind="concepts",
         target="interp_pretrained_sae.pretrained_sae:PretrainedSAE",
-        summary="a trained sparse autoencoder of SAELens, dictionary_learning or Gemma Scope",
+        summary="a trained sparse autoencoder of SAELens, sparsify, Gemma Scope and others",
         source="Bricken et al. 2023, transformer-circuits.pub/2023/monosemantic-features",
     )

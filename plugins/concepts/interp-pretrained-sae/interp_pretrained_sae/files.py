@@ -6,7 +6,8 @@ import glob
 import json
 import re
 import zipfile
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ from torch import Tensor
 FORMATS = {  # the file of weights, then what describes them
     "saelens": ("sae_weights.safetensors", "cfg.json"),
     "dictionary-learning": ("ae.safetensors", "config.json"),
+    "sparsify": ("sae.safetensors", "cfg.json"),
     "gemma-scope": ("params.npz",),
+    "gemma-scope-2": ("params.safetensors", "config.json"),
 }
 PICKLE = "ae.pt"
 CONVERT = (
@@ -48,6 +51,8 @@ def locate(path: str, subfolder: str, form: str, revision: str | None) -> tuple[
         )
     place = Path(path) / subfolder
     if place.is_file():
+        if place.name == PICKLE:
+            raise _pickled(place.parent)
         named = next((name for name, files in FORMATS.items() if files[0] == place.name), "")
         if not named:
             raise InputError(f"{str(place)!r} is not a file of weights that can be read. {_expected('auto')}")
@@ -100,29 +105,50 @@ def _format(folder: Path, form: str) -> str:
         return here[0]
     if here:
         raise InputError(f"{str(folder)!r} holds files of several formats; say format= one of {', '.join(here)}.")
-    raise InputError(f"{str(folder)!r} holds no sparse autoencoder that can be read. {_expected(form)}")
+    if (folder / PICKLE).is_file() and form in ("auto", "dictionary-learning"):
+        raise _pickled(folder)
+    held = [str(file.relative_to(folder)) for depth in ("*/", "*/*/", "*/*/*/") for file in folder.glob(f"{depth}*.*")]
+    raise InputError(
+        f"{str(folder)!r} holds no sparse autoencoder that can be read. {_elsewhere(sorted(held))}{_expected(form)}"
+    )
+
+
+def _pickled(folder: object) -> InputError:
+    return InputError(
+        f'{PICKLE} in {str(folder)!r} is a pickle, which is never opened; convert it there with: python -c "{CONVERT}"'
+    )
+
+
+def _elsewhere(held: Iterable[str]) -> str:
+    """Which folders hold weights, where there are several autoencoders."""
+    weights = {files[0] for files in FORMATS.values()}
+    places = [str(file.parent) for file in map(PurePosixPath, held) if file.name in weights]
+    more = f" and {len(places) - 3} more" if len(places) > 3 else ""
+    return f"There are some in {', '.join(places[:3])}{more}: say subfolder=…. " if places else ""
 
 
 def _expected(form: str) -> str:
     told = "; ".join(f"{name}: {' and '.join(files)}" for name, files in FORMATS.items() if form in ("auto", name))
-    pickle = f' {PICKLE} is a pickle, which is never opened; convert it where it is with: python -c "{CONVERT}"'
-    return f"Expected are, for {told}.{pickle if form in ('auto', 'dictionary-learning') else ''}"
+    return f"Expected are, for {told}."
 
 
 def _downloaded(path: str, subfolder: str, form: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import list_repo_files, snapshot_download
 
-    files = [file for name, files in FORMATS.items() if form in ("auto", name) for file in files]
-    patterns = [glob.escape(f"{subfolder.strip('/')}/{file}".lstrip("/")) for file in files]
+    wanted = [files for name, files in FORMATS.items() if form in ("auto", name)]
+    inside = f"{subfolder.strip('/')}/".lstrip("/")
     try:
-        folder = snapshot_download(path, revision=revision, allow_patterns=patterns)
+        patterns = [glob.escape(f"{inside}{file}") for files in wanted for file in files]
+        place = Path(snapshot_download(path, revision=revision, allow_patterns=patterns)) / subfolder
+        if any((place / files[0]).is_file() for files in wanted):
+            return place
+        held = list_repo_files(path, revision=revision)
     except (OSError, ValueError) as error:
         first = str(error).strip().split("\n")[0]
         raise InputError(f"there is no folder {path!r}, and the hub gave nothing of that id: {first}") from error
-    place = Path(folder) / subfolder
-    if not place.is_dir():
-        raise InputError(
-            f"{path!r} on the hub has nothing to read in {subfolder or 'its top folder'!r}; say subfolder=…. "
-            f"{_expected(form)}"
-        )
-    return place
+    if f"{inside}{PICKLE}" in held and form in ("auto", "dictionary-learning"):
+        raise _pickled(f"{path}/{inside}".rstrip("/"))
+    raise InputError(
+        f"{path!r} on the hub has nothing to read in {subfolder or 'its top folder'!r}. "
+        f"{_elsewhere(held)}{_expected(form)}"
+    )

@@ -6,12 +6,14 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from interp_core.activations import Activations
 from interp_core.errors import InputError
 from interp_core.results import Cost, made_by
+from torch import Tensor
 
-from interp_pretrained_sae import dictionary_learning, files, gemma_scope, saelens
+from interp_pretrained_sae import dictionary_learning, files, gemma_scope, gemma_scope_2, saelens, sparsify
 from interp_pretrained_sae.space import PretrainedSpace
 
 BLOCK = re.compile(r"(?:^|[^a-z])(?:blocks?|layers?|h)[._ ](\d+)")
@@ -28,14 +30,19 @@ class PretrainedSAE:
         path: a folder, a file of weights, or a hub id.
         subfolder: of the folder or repository, as many hold an autoencoder for each layer.
         format: `saelens` (sae_weights.safetensors, cfg.json), `dictionary-learning` (ae.safetensors, config.json),
-            `gemma-scope` (params.npz), or `auto`, which goes by what files are there.
+            `sparsify` (sae.safetensors, cfg.json), `gemma-scope` (params.npz), `gemma-scope-2` (params.safetensors,
+            config.json), or `auto`, which goes by what files are there.
         revision: of the repository on the hub: a branch, tag or commit.
         scale: what activations are multiplied by before they are read; for autoencoders of SAELens that say
             `expected_average_only_in`, whose files do not hold it, and for no others.
 
     Source: Bricken et al. 2023, transformer-circuits.pub/2023/monosemantic-features; each format computes as the
-    library it comes from, see `saelens.read`, `dictionary_learning.read` and `gemma_scope.read`.
+    library it comes from, see `saelens.read`, `dictionary_learning.read`, `sparsify.read`, `gemma_scope.read` and
+    `gemma_scope_2.read`.
     """
+
+    CHECKED_WITH: ClassVar[dict[str, str]] = {"path": str(Path(__file__).parent / "example")}
+    """What the conformance kit gives it: a small autoencoder of random weights, since without a path there is none."""
 
     path: str = ""
     subfolder: str = ""
@@ -78,15 +85,24 @@ class PretrainedSAE:
             raise InputError(
                 f"scale={self.scale} was given; only autoencoders of SAELens may need it, and this is {form}."
             )
-        if form == "gemma-scope":
-            space = gemma_scope.read(weights, f"{self.path}/{self.subfolder}")
-        elif form == "saelens":
-            space = saelens.read(weights, files.settings_in(folder / "cfg.json"), self.scale)
-        else:
-            space = dictionary_learning.read(weights, files.settings_in(folder / "config.json"))
+        space = self._read(form, folder, weights)
         version = f" at {self.revision}" if self.revision else ""
         space.notes = (*space.notes, f"Read from {self.path}{'/' * bool(self.subfolder)}{self.subfolder}{version}.")
         return space
+
+    def _read(self, form: str, folder: Path, weights: dict[str, Tensor]) -> PretrainedSpace:
+        place = f"{self.path}/{self.subfolder}"
+        if form == "gemma-scope":
+            return gemma_scope.read(weights, place)
+        beside = folder / files.FORMATS[form][1]
+        if form == "gemma-scope-2":
+            return gemma_scope_2.read(weights, files.settings_in(beside) if beside.is_file() else {}, place)
+        settings = files.settings_in(beside)
+        if form == "saelens":
+            return saelens.read(weights, settings, self.scale)
+        if form == "sparsify":
+            return sparsify.read(weights, settings, folder.name)
+        return dictionary_learning.read(weights, settings)
 
 
 def load_sae(

@@ -30,12 +30,14 @@ class Reading:
     Args:
         k: codes of a row that are kept, the largest; 0 for all of them.
         signed: the largest in absolute value are kept, with their signs.
+        grouped: the k that are kept are the largest of each of k groups of neighbouring latents.
         centred: the offset is subtracted before the row is read.
         scaling: what each row is brought to before: `constant-norm` the length √d, `layer-norm` mean 0 and spread 1.
     """
 
     k: int = 0
     signed: bool = False
+    grouped: bool = False
     centred: bool = True
     scaling: Scaling = "none"
 
@@ -139,6 +141,11 @@ class PretrainedSpace(ConceptSpace):
 
     def _kept(self, read: Float[Tensor, "b l"]) -> Float[Tensor, "b l"]:
         if self.reading.k:
-            largest = (read.abs() if self.reading.signed else read).topk(self.reading.k, dim=1).indices
+            sizes = read.abs() if self.reading.signed else read
+            if self.reading.grouped:
+                starts = torch.arange(0, self.latents, self.latents // self.reading.k, device=read.device)
+                largest = starts + sizes.unflatten(1, (self.reading.k, -1)).argmax(dim=2)
+            else:
+                largest = sizes.topk(self.reading.k, dim=1).indices
             read = torch.zeros_like(read).scatter(1, largest, read.gather(1, largest))
         return read if self.reading.signed else torch.where(read > self.threshold, read, torch.zeros_like(read))

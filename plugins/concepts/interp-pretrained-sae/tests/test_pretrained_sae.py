@@ -34,7 +34,7 @@ GEMMA, GEMMA_FOLDER = FIXTURES / "gemma_scope", "layer_20/width_16k/average_l0_7
 MADE = sorted(file.parent for file in FIXTURES.rglob("golden.safetensors"))
 HUB = "google/gemma-scope-2b-pt-res"
 
-test_contract = contract_tests("pretrained-sae", path=str(SAELENS / "jumprelu"))
+test_contract = contract_tests("pretrained-sae")  # with the example in the package
 test_contract_of_scaled_rows = contract_tests("pretrained-sae", path=str(SAELENS / "layer-norm"))
 
 
@@ -199,6 +199,136 @@ def test_a_reading_of_release_0_1_keeps_as_many_codes() -> None:
     space = PretrainedSpace(eye, eye, zero, zero, reading={"top": 2, "signed": False, "centred": True})
     assert space.reading == Reading(k=2) and space.encode(torch.tensor([[1.0, 2.0, 3.0]])).count_nonzero() == 2
     assert space.config()["reading"]["k"] == 2
+
+
+# sparsify and Gemma Scope 2, by their definitions
+
+
+def sparsify(folder: Path, config: dict[str, Any] | None = None, **weights: Tensor | None) -> Path:
+    """An autoencoder of sparsify, 12 latents of rows of width 6, in the layout that its `save_to_disk` writes."""
+    g = torch.Generator().manual_seed(0)
+    shapes = {"encoder.weight": (12, 6), "encoder.bias": (12,), "W_dec": (12, 6), "b_dec": (6,)}
+    tensors = {name: torch.randn(shape, generator=g) for name, shape in shapes.items()} | weights
+    said = {"activation": "topk", "expansion_factor": 2, "normalize_decoder": True, "num_latents": 0, "k": 3}
+    said |= {"multi_topk": False, "skip_connection": False, "transcode": False, "d_in": 6} | (config or {})
+    folder.mkdir(parents=True, exist_ok=True)
+    return written(folder, "sae.safetensors", tensors, "cfg.json", said)
+
+
+@pytest.mark.parametrize("activation", ["topk", "groupmax"])
+def test_sparsify_keeps_the_largest_of_a_row_or_of_each_group(activation: str, tmp_path: Path) -> None:
+    folder = sparsify(tmp_path / "layers.3.mlp", {"activation": activation})
+    w, space = load_file(folder / "sae.safetensors"), load_sae(tmp_path, subfolder="layers.3.mlp")
+    x = torch.randn(40, 6, generator=torch.Generator().manual_seed(1))
+    read = ((x - w["b_dec"]) @ w["encoder.weight"].T + w["encoder.bias"]).relu()
+    if activation == "topk":
+        expected = torch.where(read >= read.sort(dim=1, descending=True).values[:, 2:3], read, 0)
+    else:
+        expected = torch.cat([torch.where(part == part.amax(1, True), part, 0) for part in read.split(4, dim=1)], dim=1)
+    assert torch.allclose(space.encode(x), expected, atol=1e-5)
+    assert torch.allclose(space(x), expected @ w["W_dec"] + w["b_dec"], atol=1e-5)
+    again = ConceptSpace.load(space.save(tmp_path / "space.safetensors"))
+    assert torch.equal(again.encode(x), space.encode(x))
+    assert space.layer == "layers.3.mlp" and f"({activation}), trained at 'layers.3.mlp'" in space.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("config", "weights", "said"),
+    [
+        ({"transcode": True}, {}, r"is a transcoder, .* \(transcode\); only plain autoencoders"),
+        ({"skip_connection": True}, {}, r"with a linear path beside its latents \(skip_connection\)"),
+        ({}, {"W_skip": torch.ones(6, 6)}, r"with a linear path beside its latents"),
+        ({"embed_skip": True}, {}, "on top of an affine map of the embeddings"),
+        ({"gram_lookup": True}, {}, "a table of n-grams"),
+        ({"signed": True}, {}, "codes below 0"),
+        (
+            {"activation": "jumprelu"},
+            {},
+            "activation 'jumprelu' of sparsify is not supported; those are: topk, groupmax",
+        ),
+        ({"k": None}, {}, "k is None in cfg.json; topk of 12 latents needs a count of 1 to 12"),
+        ({"k": 5, "activation": "groupmax"}, {}, "k is 5 .* that divides it"),
+        ({"num_latents": 24}, {}, r"cfg.json says 24 latents of rows of width 6; encoder.weight is \(12, 6\)"),
+        ({}, {"W_dec": None}, "this file lacks W_dec"),
+    ],
+)
+def test_what_sparsify_can_and_this_cannot_is_named(
+    config: dict[str, Any], weights: dict[str, Tensor | None], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=said):
+        load_sae(sparsify(tmp_path, config, **weights))
+
+
+GEMMA_2_FOLDER = "resid_post/layer_12_width_16k_l0_medium"
+
+
+def gemma_2(folder: Path, config: dict[str, Any] | None = None, **weights: Tensor | None) -> Path:
+    """An autoencoder of Gemma Scope 2: tensors in small letters in safetensors; without `config`, no config.json."""
+    g = torch.Generator().manual_seed(0)
+    shapes = {"w_enc": (6, 12), "w_dec": (12, 6), "b_enc": (12,), "b_dec": (6,)}
+    tensors = {name: torch.randn(shape, generator=g) for name, shape in shapes.items()}
+    tensors |= {"threshold": torch.rand(12, generator=g)} | weights
+    folder.mkdir(parents=True, exist_ok=True)
+    written(folder, "params.safetensors", tensors, "config.json", config)
+    if config is None:
+        (folder / "config.json").unlink()
+    return folder
+
+
+TOLD = {
+    "architecture": "jump_relu",
+    "model_name": "gemma-v3-1b-pt",
+    "hf_hook_point_in": "model.layers.12.output",
+    "width": 16384,
+}
+
+
+@pytest.mark.parametrize("config", [TOLD, None])
+def test_gemma_scope_2_is_a_jumprelu_of_what_it_reads(config: dict[str, Any] | None, tmp_path: Path) -> None:
+    folder = gemma_2(tmp_path / "gemma-scope-2-1b-pt" / GEMMA_2_FOLDER, config)
+    w, space = (
+        load_file(folder / "params.safetensors"),
+        load_sae(tmp_path / "gemma-scope-2-1b-pt", subfolder=GEMMA_2_FOLDER),
+    )
+    x = torch.randn(40, 6, generator=torch.Generator().manual_seed(1))
+    read = x @ w["w_enc"] + w["b_enc"]
+    expected = read * (read > w["threshold"])
+    assert torch.allclose(space.encode(x), expected, atol=1e-5)
+    assert torch.allclose(space(x), expected @ w["w_dec"] + w["b_dec"], atol=1e-5)
+    layer = "model.layers.12.output" if config else "layer 12"
+    assert space.notes[0] == f"An autoencoder of Gemma Scope 2, trained on gemma-3-1b-pt at {layer!r}."
+    assert space.layer == layer
+
+
+@pytest.mark.parametrize(
+    ("place", "config", "weights", "said"),
+    [
+        ("transcoder_all/layer_0", TOLD, {}, "is a transcoder of Gemma Scope 2, which writes elsewhere than it reads"),
+        ("crosscoder/layer_7_13", None, {}, "is a crosscoder of"),
+        ("clt/width_262k", None, {}, "is a clt of"),
+        ("a", TOLD | {"hf_hook_point_out": "model.layers.12.post"}, {}, "is a transcoder or crosscoder of"),
+        ("a", None, {"affine_skip_connection": torch.ones(6, 6)}, "is a transcoder or crosscoder of"),
+        ("a", None, {"w_dec": torch.ones(12, 2, 6)}, "is a transcoder or crosscoder of"),
+        ("a", TOLD | {"architecture": "topk"}, {}, "the architecture 'topk' of Gemma Scope 2 is not supported"),
+        ("a", None, {"threshold": None}, "this file lacks threshold"),
+    ],
+)
+def test_what_gemma_scope_2_has_beside_autoencoders_is_refused(
+    place: str, config: dict[str, Any] | None, weights: dict[str, Tensor | None], said: str, tmp_path: Path
+) -> None:
+    gemma_2(tmp_path / place, config, **weights)
+    with pytest.raises(InputError, match=said):
+        load_sae(tmp_path, subfolder=place)
+
+
+def test_a_folder_of_many_layers_says_which_there_are(tmp_path: Path) -> None:
+    for layer in range(5):
+        sparsify(tmp_path / f"layers.{layer}")
+    with pytest.raises(
+        InputError, match=r"some in layers\.0, layers\.1, layers\.2 and 2 more: say subfolder="
+    ) as error:
+        load_sae(tmp_path)
+    assert "ae.pt" not in str(error.value)
 
 
 # Fitting
@@ -383,7 +513,7 @@ def test_a_pickle_is_refused_with_the_command_that_converts_it(tmp_path: Path, m
     torch.save(weights | {"W_enc": weights["W_enc"].T.contiguous().T}, tmp_path / "ae.pt")
     shutil.copy(MARKS / name / "config.json", tmp_path)
     for place in (tmp_path, tmp_path / "ae.pt"):
-        with pytest.raises(InputError, match=r"ae\.pt is a pickle, which is never opened") as refused:
+        with pytest.raises(InputError, match=r"ae\.pt in .* is a pickle, which is never opened") as refused:
             load_sae(place)
     command = re.search(r'python -c "(.*?)"', str(refused.value))
     assert command is not None
@@ -393,6 +523,7 @@ def test_a_pickle_is_refused_with_the_command_that_converts_it(tmp_path: Path, m
 
 
 def test_the_pickle_is_not_spoken_of_to_those_who_look_for_another_format(tmp_path: Path) -> None:
+    (tmp_path / "ae.pt").touch()
     with pytest.raises(InputError, match=r"Expected are, for gemma-scope: params.npz.$"):
         load_sae(tmp_path, format="gemma-scope")
 
@@ -403,7 +534,7 @@ def test_an_array_of_python_objects_is_refused(tmp_path: Path) -> None:
         load_sae(tmp_path)
 
 
-@pytest.mark.parametrize("file", ["params.npz", "sae_weights.safetensors"])
+@pytest.mark.parametrize("file", ["params.npz", "sae_weights.safetensors", "params.safetensors", "sae.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04 and no more"])
 def test_damaged_files_are_refused(file: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / file).write_bytes(content)
@@ -463,7 +594,10 @@ def test_without_a_path_there_is_nothing_to_load() -> None:
 
 
 def test_an_unknown_format_is_refused() -> None:
-    with pytest.raises(InputError, match="'eleuther'; it is auto, saelens or dictionary-learning or gemma-scope"):
+    with pytest.raises(
+        InputError,
+        match="'eleuther'; it is auto, saelens or dictionary-learning or sparsify or gemma-scope or gemma-scope-2",
+    ):
         PretrainedSAE(format="eleuther")
 
 
@@ -509,6 +643,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Path, str]
     asked: list[dict[str, Any]] = []
 
     def serve(folder: Path, subfolder: str) -> list[dict[str, Any]]:
+        monkeypatch.setattr(huggingface_hub, "list_repo_files", lambda repo_id, *, revision: sorted(held))
         held = {f"{subfolder}/{file.name}".lstrip("/"): file for file in folder.iterdir()}
 
         def download(repo_id: str, *, revision: str | None, allow_patterns: list[str]) -> str:
@@ -544,9 +679,22 @@ def test_a_repository_may_hold_one_autoencoder_at_its_top(hub: Any) -> None:
 
 def test_a_format_that_is_named_is_all_that_is_asked_for(hub: Any) -> None:
     asked = hub(SAELENS / "topk", "layer [3]")
-    with pytest.raises(InputError, match=r"nothing to read in 'layer \[3\]/'; say subfolder=…"):
+    with pytest.raises(InputError, match=r"nothing to read in 'layer \[3\]/'. There are some in layer \[3\]: say subf"):
         load_sae("me/topk", subfolder="layer [3]/", format="gemma-scope")
     assert asked[0]["files"] == []
+
+
+def test_a_repository_says_which_layers_it_holds_and_what_is_a_pickle_in_it(hub: Any, tmp_path: Path) -> None:
+    hub(sparsify(tmp_path / "held"), "layers.3")
+    with pytest.raises(
+        InputError, match=r"nothing to read in 'its top folder'\. There are some in layers\.3: say subf"
+    ):
+        load_sae("me/many")
+    (tmp_path / "pickled").mkdir()
+    (tmp_path / "pickled" / "ae.pt").touch()
+    hub(tmp_path / "pickled", "layer_4")
+    with pytest.raises(InputError, match=r"ae\.pt in 'me/pickled/layer_4' is a pickle, which is never opened"):
+        load_sae("me/pickled", subfolder="layer_4")
 
 
 def test_a_subfolder_is_meant_letter_by_letter(hub: Any) -> None:
