@@ -59,6 +59,13 @@ def test_two_columns_are_pairs(tmp_path: Path) -> None:
         read_column(lines(tmp_path / "a.jsonl", {"a": ["b", "c"], "d": "e"}), ["a", "d"])
 
 
+def test_a_text_with_a_separator_outside_of_quotes_is_not_cut_without_a_word(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("text\nso sad\nso sad, really\n")
+    with pytest.raises(InputError, match=r"row 2 of a\.csv has more values than there are columns.*quotes"):
+        read_column(file)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model, path = tiny_classifier(), tmp_path_factory.mktemp("model")

@@ -215,13 +215,20 @@ def test_what_has_no_meaning_is_refused_in_words() -> None:
         ask(tiny_classifier(), TEXTS[0], max_rows=0)
 
 
-def test_a_classifier_of_two_stacks_is_refused() -> None:
+def test_a_word_of_a_classifier_of_two_stacks_is_removed_for_both() -> None:
+    """The decoder reads the text again, one position later."""
     import transformers
 
     config = tiny_translator().config
     model = interp.TextModel(transformers.BartForSequenceClassification(config).eval(), tiny_translator().tokenizer)
-    with pytest.raises(UnsupportedError, match="two stacks and is not a generator"):
-        ask(model, TEXTS[0])
+    (found,) = ask(model, TEXTS[0], targets="all")
+    ids = model.encoder(TEXTS[0]).ids[None]
+    with torch.no_grad():
+        intact = model.model(ids).logits[0]
+        for unit in range(len(found.units)):
+            without = ids.clone()
+            without[0, unit + 1] = model.tokenizer.mask_token_id
+            assert torch.allclose(found.scores[:, unit], intact - model.model(without).logits[0], atol=1e-5)
 
 
 def test_a_chat_needs_a_template_and_turns_need_a_chat() -> None:

@@ -27,7 +27,7 @@ def blocks_of(model: nn.Module, run: Callable[[], Any]) -> tuple[str, ...]:
         LayerError: there are none.
     """
     depth, simple = _depth(model)
-    lists = {name: paths for name, paths in _lists(model)}
+    lists = dict(_lists(model))
     if simple:
         for paths in lists.values():
             if len(paths) == depth and len({type(model.get_submodule(path)) for path in paths}) == 1:
@@ -43,12 +43,13 @@ def blocks_of(model: nn.Module, run: Callable[[], Any]) -> tuple[str, ...]:
 
 def _depth(model: Any) -> tuple[int | None, bool]:
     """The number of layers of the text model, or of its encoder, and whether the configuration has no parts."""
-    config = getattr(model, "config", None)
+    owner = next((module for module in model.modules() if getattr(module, "config", None) is not None), model)
+    config = getattr(owner, "config", None)  # a wrapper may have none, and the model in it one
     own = getattr(config, "num_hidden_layers", None)
     part_of = getattr(config, "get_text_config", None)
     if part_of is None:
         return own, True
-    two_stacks = len(stacks_of(model)) > 1
+    two_stacks = len(stacks_of(owner)) > 1
     part = part_of(encoder=True) if two_stacks else part_of(decoder=True)
     return getattr(part, "num_hidden_layers", own), part is config
 

@@ -133,4 +133,5 @@ class Embeddings:
         # of several modules around one table (T5's encoder alone), the one inside of the stack is called
         table = getattr(module, "weight", None)
         paths += [n for n, m in self.model.named_modules() if isinstance(m, nn.Embedding) and m.weight is table]
-        return max(paths, key=lambda name: name.count("."))
+        innermost: str = max(paths, key=lambda name: name.count("."))
+        return innermost

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from interp_core.errors import LayerError, ModelError, UnsupportedError
-from interp_core.model._gradient_flow import check_gradients
 from interp_core.model._hooks import at_rest, taps
 from interp_core.model._logits_to_scores import logits_of
 from interp_core.model._own_positions import own_positions
@@ -28,7 +27,7 @@ from interp_core.model._requests import (
     padded,
     repeated_positions,
 )
-from interp_core.model._trial import Sharing, trial_of
+from interp_core.model._trial import Sharing, check_gradients, trial_of
 from interp_core.model._wrapped_model import WrappedModel
 from interp_core.results import Cost
 from torch import Tensor
@@ -204,6 +203,8 @@ class BatchRunner:
         """The logits at the positions that are read, else at all tokens, or of the whole row."""
         logits = logits_of(output)
         if logits is None or logits.ndim == 2 or (gathering is not None and gathering.picked):
+            return logits
+        if not batch.source and logits.shape[1] == 1:  # a translator without a target, which is given its start alone
             return logits
         mask = batch.seen_by("target")
         span = "start_logits" in output

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from contextvars import Context
 from typing import Any
 
 import torch
-from interp_core.errors import UnsupportedError
 from interp_core.model._hooks import at_rest
 from interp_core.model._requests import PaddedBatch
 from interp_core.model._wrapped_model import WrappedModel
 from torch import Tensor
 
 
-def check_gradients(model: WrappedModel) -> None:
-    """Refuse a model in which gradients end on their way to the embeddings, so that they would be zero, or wrong.
-
-    Raises:
-        UnsupportedError: a module's output depends on its input, and has no gradient with respect to it.
-    """
-    if "gradients end at" not in model.tried:
-        model.tried["gradients end at"] = Context().run(_first_end, model)
-    path = model.tried["gradients end at"]
-    if path is not None:
-        kind = type(model.model.get_submodule(path))
-        raise UnsupportedError(
-            f"gradients do not pass through {path!r} ({kind.__module__}.{kind.__name__}): its output changes with its "
-            "input but cannot be differentiated, as with weights that are whole numbers. Use a "
-            "method that needs only scores, or load the model in floating point."
-        )
+def gradients_end_at(model: WrappedModel) -> str | None:
+    """The path of the first module whose output depends on its input without a gradient; None if there is none."""
+    try:
+        return _first_end(model)
+    except (RuntimeError, NotImplementedError):  # it takes no gradients at all, which a method that asks is told then
+        return None
 
 
 def _first_end(model: WrappedModel) -> str | None:

@@ -34,7 +34,10 @@ class Tap:
             LayerError: the module did not run.
         """
         if self.value is None:
-            raise LayerError(f"layer {self.path!r} did not run in this pass, so it has no output to read.")
+            raise LayerError(
+                f"layer {self.path!r} did not run in this pass, so it has no output to read: the model does not call "
+                "it, or calls its `forward` past the hooks of PyTorch. Choose another module."
+            )
         return self.value
 
 
@@ -61,19 +64,20 @@ def module_at(model: nn.Module, path: str) -> nn.Module:
         >>> module_at(tiny_classifier().model, "classifier")
         Linear(in_features=16, out_features=3, bias=True)
     """
-    named = dict(model.named_modules())
-    path, _ = call_of(path)
-    if path not in named or not path:
-        import difflib
+    name, _ = call_of(path)
+    if name:
+        try:
+            return model.get_submodule(name)
+        except AttributeError:
+            pass
+    import difflib
 
-        near = difflib.get_close_matches(path, named, n=4, cutoff=0.4)
-        raise LayerError(f"there is no module {path!r} in {type(model).__name__}. Near: {', '.join(near) or 'none'}.")
-    module: nn.Module = named[path]
-    return module
+    near = difflib.get_close_matches(path, dict(model.named_modules()), n=4, cutoff=0.4)
+    raise LayerError(f"there is no module {path!r} in {type(model).__name__}. Near: {', '.join(near) or 'none'}.")
 
 
 def call_of(path: str) -> tuple[str, int | None]:
-    """The path of a module, and which of its calls in a pass is meant: `"layer@1"` is the second, `"layer"` the only one."""
+    """The path of a module, and which of its calls in a pass is meant: 1, the second, for `"layer@1"`, else None."""
     name, at, number = path.rpartition("@")
     return (name, int(number)) if at and number.isdecimal() else (path, None)
 
@@ -140,7 +144,8 @@ def tap(
                 f"layer {path!r} gives {tuple(value.shape)}, and {tuple(replacement.shape)} would replace it: this "
                 "model lays tokens out in another way, or adds some (prompt tuning), and cannot be resumed there."
             )
-        seen.value = value if replacement is None else replacement.to(value)
+        # a copy, since some models go on with an operation in place
+        seen.value = value if replacement is None else replacement.to(value).clone()
         if stop() if callable(stop) else stop:
             raise signal
         return output if replace is None else repack(output, seen.value)

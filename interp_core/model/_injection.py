@@ -79,9 +79,9 @@ class EncoderDecoderInjection:
             length = output.shape[1]
             if which == 0:
                 entered.value = output
-                return values[:, :length].to(output)
+                return values[:, :length].to(output).clone()
             if length < values.shape[1]:
-                return values[:, -length:].to(output)
+                return values[:, -length:].to(output).clone()
             if not torch.equal(ids[:, 1:], read[0][:, :-1]):
                 raise LayerError(
                     f"the decoder of {type(self.model).__name__} reads other tokens than its encoder, so the tokens of "

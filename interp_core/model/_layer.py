@@ -134,6 +134,9 @@ class Layer:
         Returns:
             One sentence.
 
+        Raises:
+            LayerError: the block that the layer is in runs several times in a pass.
+
         Examples:
             >>> from interp_core.testing import tiny_generator
             >>> model = tiny_generator()

@@ -26,7 +26,12 @@ class LayerCapabilities:
 
     @cached_property
     def injection(self) -> Injection:
-        """Where states enter: above the skipped blocks if a trial shows equal outputs, else by replacing the output."""
+        """Where states enter: above the skipped blocks if a trial shows equal outputs, else by replacing the output.
+
+        Raises:
+            LayerError: the layer runs twice, or not at all.
+        """
+        self.runs_once  # noqa: B018 - raises for a layer that does not
         return self._bypass() or OutputInjection(self.model.model, self.path)
 
     @cached_property
@@ -51,6 +56,8 @@ class LayerCapabilities:
             return None  # a module that runs several times cannot be skipped as a whole
         below = blocks[: blocks.index(self.path) + 1]
         ids, states = self.random_states()
+        if states.shape[1] != ids.shape[1]:  # the model adds positions
+            return None
         model = self.model.model
         with self.model.lock, torch.no_grad(), at_rest(model), tap(model, self.path, replace=states):
             samples = _outputs(model, below, lambda: self.model.forward(ids, torch.ones_like(ids)))

@@ -27,16 +27,24 @@ def role_in_stream(layer: LayerCapabilities) -> Role:
     The output is held at its value while the block gets another input. If the block then gives the same, all that goes
     on passes through the module: it is the stream. Otherwise it is added to the stream if a step of its output moves
     the output of the block by that step, or moves it as the same step of the input of the block does.
+
+    Raises:
+        LayerError: the block runs several times in a pass.
     """
     path, model = layer.path, layer.model
     try:
-        block = next((b for b in model.blocks if path == b or path.startswith(f"{b}.")), None)
+        blocks = model.blocks
     except LayerError:
         return "outside"
+    if path in blocks:
+        return "stream"
+    block = next((b for b in blocks if path.startswith(f"{b.partition('@')[0]}.")), None)
     if block is None:
         return "outside"
-    if path == block:
-        return "stream"
+    if "@" in block:
+        raise LayerError(
+            f"the block of {path!r} runs several times in a pass, so what a module in it gives is not tried."
+        )
     plain = _run(layer, block)
     own, out = plain
     if own.shape != out.shape:

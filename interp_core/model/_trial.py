@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from interp_core.errors import LayerError
+from interp_core.errors import LayerError, UnsupportedError
+from interp_core.model._gradient_flow import gradients_end_at
 from interp_core.model._hooks import at_rest, module_at
 from interp_core.model._logits_to_scores import logits_of
 from interp_core.model._module_state import ModuleState
@@ -35,6 +36,8 @@ class Trial:
         logits: the same for a whole pass, of which logits are read as well.
         reads_ids: whether the model also uses token ids below its embeddings, so that a token whose embedding is
             replaced is not gone.
+        gradients_end_at: the path of a module that gradients do not pass through though its output depends on its
+            input, such as one with weights in 8 bits; None if there is none.
 
     Examples:
         >>> from interp_core.model import Trial
@@ -45,6 +48,7 @@ class Trial:
     states: Sharing
     logits: Sharing
     reads_ids: bool
+    gradients_end_at: str | None = None
 
     def sharing(self, stop: bool) -> Sharing:
         """Which rows may share a pass.
@@ -68,7 +72,7 @@ def trial_of(model: WrappedModel) -> Trial:
         >>> from interp_core.model import trial_of
         >>> from interp_core.testing import tiny_classifier
         >>> trial_of(tiny_classifier())
-        Trial(states='padded', logits='padded', reads_ids=False)
+        Trial(states='padded', logits='padded', reads_ids=False, gradients_end_at=None)
     """
     if "rows" not in model.tried:
         model.tried["rows"] = Context().run(_try_rows, model)  # without the interventions that are open
@@ -94,6 +98,22 @@ def hides_tokens(model: WrappedModel) -> bool:
     if "mask" not in model.tried:
         model.tried["mask"] = Context().run(_try_mask, model)
     return bool(model.tried["mask"])
+
+
+def check_gradients(model: WrappedModel) -> None:
+    """Refuse a model in which gradients end on their way to the embeddings, so that they would be zero, or wrong.
+
+    Raises:
+        UnsupportedError: a module's output depends on its input, and has no gradient with respect to it.
+    """
+    path = trial_of(model).gradients_end_at
+    if path is not None:
+        kind = type(model.model.get_submodule(path))
+        raise UnsupportedError(
+            f"gradients do not pass through {path!r} ({kind.__module__}.{kind.__name__}): its output changes with its "
+            "input but cannot be differentiated, as with weights that are whole numbers. Use a method that needs only "
+            "scores, or load the model in floating point."
+        )
 
 
 @dataclass
@@ -124,7 +144,7 @@ def _try_rows(model: WrappedModel) -> Trial:
         states, logits = sharing
     if alone.switched or together.switched:
         states, logits = (min(one, "equal-length", key=_FROM_LEAST.index) for one in (states, logits))
-    return Trial(states, logits, _reads_ids(model, short, alone))
+    return Trial(states, logits, _reads_ids(model, short, alone), gradients_end_at(model))
 
 
 def _verdict(model: WrappedModel, alone: _Seen, other: _Seen, good: Sharing) -> tuple[Sharing, Sharing]:

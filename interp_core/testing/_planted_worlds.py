@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from interp_core.activations import Activations, Store, of_rows
 from interp_core.attribution import Question, ask
 from interp_core.concepts import ConceptSpace
+from interp_core.results import MadeBy
 from interp_core.text import Unit
 from jaxtyping import Float
 from torch import Tensor
@@ -249,10 +250,17 @@ def scattered_topics(seed: int = 1, texts: int = 42) -> tuple[Activations, Plant
         owners += [(i, j) for j in range(len(pieces))]
         rows += [[float(j == place and topic == c) * (1 + i / texts) for c in range(3)] for j in range(len(pieces))]
     of = torch.tensor(owners)
-    held = of_rows(torch.tensor(rows))
     space = PlantedSpace(torch.eye(len(TOPICS)), torch.zeros(len(TOPICS)))
-    parts = {"text_of": of[:, 0], "unit_of": of[:, 1], "texts": tuple(corpus), "units": tuple(units)}
-    return replace(held, granularity="word", **parts), space
+    return Activations(
+        values=torch.tensor(rows),
+        text_of=of[:, 0].contiguous(),
+        unit_of=of[:, 1].contiguous(),
+        texts=tuple(corpus),
+        units=tuple(units),
+        layer="given",
+        granularity="word",
+        made_by=MadeBy("given"),
+    ), space
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ def halved(model: TextModel) -> TextModel:
     return TextModel(copy.deepcopy(model.model).to(torch.bfloat16), model.tokenizer)
 
 
-def piecewise_model(worth: dict[str, tuple[float, ...]]) -> TextModel:
+def piecewise_model(worth: Mapping[str, tuple[float, ...]]) -> TextModel:
     """A classifier that adds up what pieces are worth: `happy` is the pieces `hap` and `##py`, `so very` is one piece.
 
     Args:

@@ -93,7 +93,12 @@ def _text(row: Any, columns: Sequence[str], name: str, number: int) -> Text:
     return cast(Text, tuple(values))
 
 
-def _value(row: dict[str, Any], column: str, name: str, number: int) -> Text:
+def _value(row: dict[Any, Any], column: str, name: str, number: int) -> Text:
+    if None in row:  # csv keeps there what is beyond the last column
+        raise InputError(
+            f"row {number} of {name} has more values than there are columns: {str(row[None])[:60]}. Put a text "
+            "that holds the separator into quotes."
+        )
     if column not in row:
         raise InputError(f"{name} has no column {column!r}; its columns are {', '.join(map(str, row))}.")
     value = row[column]

@@ -104,8 +104,8 @@ class Plain:
         def hook(module: Any, _inputs: Any, output: Any) -> Tensor:
             seen.append(None)
             if len(seen) == 1 or len(self.tables) == 1:
-                return first[None]
-            return rows[source:][None] if source else torch.cat([output[0, :1], rows[:-1]])[None]
+                return first[None].clone()  # some models go on with an operation in place
+            return rows[source:][None].clone() if source else torch.cat([output[0, :1], rows[:-1]])[None]
 
         handles = [table.register_forward_hook(hook) for table in dict.fromkeys(self.tables)]
         try:

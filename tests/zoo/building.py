@@ -22,108 +22,30 @@ HEADS = {
     "translation": "SEQ_TO_SEQ_CAUSAL_LM",
     "answer": "QUESTION_ANSWERING",
 }
-WIDTH, INNER, HEADS_A_LAYER, LAYERS = 32, 48, 2, 2
+WIDTH, INNER, HEADS_A_LAYER, LAYERS = 32, 48, 2, 2  # two of all that there are several of
 MOST_WEIGHTS = 1_300_000
-SIZES: dict[str, Any] = {
-    **dict.fromkeys(("vocab_size", "src_vocab_size", "tgt_vocab_size", "decoder_vocab_size"), VOCABULARY),
-    **dict.fromkeys(
-        [
-            "hidden_size",
-            "d_model",
-            "n_embd",
-            "dim",
-            "emb_dim",
-            "embedding_size",
-            "word_embed_proj_dim",
-            "embed_dim",
-            "lru_width",
-            "attention_hidden_size",
-            "pooler_hidden_size",
-            "cross_attention_hidden_size",
-        ],
-        WIDTH,
-    ),
-    **dict.fromkeys(
-        [
-            "intermediate_size",
-            "ffn_dim",
-            "d_ff",
-            "n_inner",
-            "encoder_ffn_dim",
-            "decoder_ffn_dim",
-            "hidden_dim",
-            "inner_dim",
-            "d_inner",
-            "moe_intermediate_size",
-            "shared_expert_intermediate_size",
-            "feed_forward_size",
-            "expert_ffn_hidden_size",
-            "ffn_hidden_size",
-            "intermediate_size_mlp",
-            "shared_intermediate_size",
-            "block_ff_dim",
-        ],
-        INNER,
-    ),
-    **dict.fromkeys(
-        [
-            "num_attention_heads",
-            "n_head",
-            "n_heads",
-            "num_heads",
-            "encoder_attention_heads",
-            "decoder_attention_heads",
-            "num_encoder_attention_heads",
-            "num_decoder_attention_heads",
-            "num_key_value_heads",
-            "n_head_kv",
-            "num_kv_heads",
-        ],
-        HEADS_A_LAYER,
-    ),
-    **dict.fromkeys(
-        [
-            "num_hidden_layers",
-            "n_layer",
-            "n_layers",
-            "num_layers",
-            "encoder_layers",
-            "decoder_layers",
-            "num_decoder_layers",
-            "num_encoder_layers",
-            "num_hidden_layers_decoder",
-        ],
-        LAYERS,
-    ),
-    **dict.fromkeys(
-        ["head_dim", "d_kv", "attention_head_dim", "kv_channels", "d_head", "v_head_dim"], WIDTH // HEADS_A_LAYER
-    ),
-    **dict.fromkeys(["max_position_embeddings", "n_positions", "max_seq_len", "n_ctx", "seq_length"], LONGEST + 8),
-    **dict.fromkeys(["num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"], 4),
-    **dict.fromkeys(["num_experts_per_tok", "moe_k", "moe_top_k", "top_k_experts", "num_selected_experts"], 2),
-    "n_group": 1,
-    "topk_group": 1,
-    "first_k_dense_replace": 1,
-    "q_lora_rank": 16,
-    "kv_lora_rank": 16,
-    "qk_rope_head_dim": 8,
-    "qk_nope_head_dim": 8,
-    "mamba_n_heads": 4,
-    "mamba_d_head": 16,
-    "mamba_d_state": 8,
-    "mamba_d_ssm": 64,
-    "mamba_dt_rank": 4,
-    "sliding_window": 6,
-    "attention_window": 6,
-    "rotary_dim": 8,
-    "type_vocab_size": 2,
-    "hidden_size_per_layer_input": 8,
-    "vocab_size_per_layer_input": VOCABULARY,
-    "num_buckets": 8,
-    "index_n_heads": 2,
-    "index_head_dim": 16,
-    "index_topk": 4,
+# the names that configurations have for a size
+_NAMES: dict[int, str] = {
+    VOCABULARY: "vocab_size src_vocab_size tgt_vocab_size decoder_vocab_size vocab_size_per_layer_input",
+    WIDTH: "hidden_size d_model n_embd dim emb_dim embedding_size word_embed_proj_dim embed_dim lru_width "
+    "attention_hidden_size pooler_hidden_size cross_attention_hidden_size",
+    INNER: "intermediate_size ffn_dim d_ff n_inner encoder_ffn_dim decoder_ffn_dim hidden_dim inner_dim d_inner dff "
+    "moe_intermediate_size shared_expert_intermediate_size feed_forward_size expert_ffn_hidden_size ffn_hidden_size "
+    "intermediate_size_mlp shared_intermediate_size block_ff_dim",
+    HEADS_A_LAYER: "num_attention_heads n_head n_heads num_heads encoder_attention_heads decoder_attention_heads "
+    "num_encoder_attention_heads num_decoder_attention_heads num_key_value_heads n_head_kv num_kv_heads index_n_heads "
+    "num_experts_per_tok moe_k moe_top_k top_k_experts num_selected_experts type_vocab_size num_hidden_layers n_layer "
+    "n_layers num_layers encoder_layers decoder_layers num_decoder_layers num_encoder_layers num_hidden_layers_decoder",
+    WIDTH // HEADS_A_LAYER: "head_dim d_kv attention_head_dim kv_channels d_head v_head_dim q_lora_rank kv_lora_rank "
+    "mamba_d_head index_head_dim",
+    LONGEST + 8: "max_position_embeddings n_positions max_seq_len n_ctx seq_length",
+    1: "n_group topk_group first_k_dense_replace",
+    4: "num_experts num_local_experts n_routed_experts moe_num_experts mamba_n_heads mamba_dt_rank index_topk",
+    6: "sliding_window attention_window",
+    8: "qk_rope_head_dim qk_nope_head_dim mamba_d_state rotary_dim hidden_size_per_layer_input num_buckets",
+    64: "mamba_d_ssm",
 }
+SIZES = {name: size for size, names in _NAMES.items() for name in names.split()}
 IDS = {
     "pad_token_id": PAD,
     "bos_token_id": BOS,
@@ -135,7 +57,7 @@ IDS = {
 }
 
 
-class CannotBuild(Exception):
+class CannotBuildError(Exception):
     """A family that has no small model, and why."""
 
 
@@ -178,15 +100,18 @@ def built(family: str, head: str) -> Small:
     """A small model.
 
     Raises:
-        CannotBuild: there is none, and why.
+        CannotBuildError: there is none, and why.
     """
     if family in NO_TEXT:
-        raise CannotBuild(NO_TEXT[family])
+        raise CannotBuildError(NO_TEXT[family])
     parts = CONFIG_MAPPING[family].sub_configs
     if family not in MIXED and any(sight in part for part in parts for sight in SIGHT):
-        raise CannotBuild(SEES)
+        raise CannotBuildError(SEES)
     number = zlib.crc32(f"{family} {head}".encode())
-    config = small_config(family)
+    try:
+        config = small_config(family)
+    except Exception as error:
+        raise CannotBuildError(_why(error)) from error
     if head in ("classes", "tags"):
         config.num_labels = 3
     if head == "continuation" and hasattr(config, "is_decoder"):
@@ -199,8 +124,8 @@ def built(family: str, head: str) -> Small:
         torch.manual_seed(number % 2**31)
         try:
             model = maker(config)
-        except ImportError as error:
-            raise CannotBuild(str(error).strip().splitlines()[0]) from error
+        except Exception as error:
+            raise CannotBuildError(_why(error)) from error
         spread(model)
     special = "gpt" if head == "continuation" else "bert"
     if head != "continuation" and getattr(config, "is_encoder_decoder", False):
@@ -208,7 +133,21 @@ def built(family: str, head: str) -> Small:
     if family == "xlnet":
         special = "xlnet"
     kind = KINDS[number % len(KINDS)]
-    return Small(family, head, model.eval(), tokenizer_of(kind, special), kind)
+    small = Small(family, head, model.eval(), tokenizer_of(kind, special), kind)
+    ids = torch.tensor([[BOS, *range(5, 12), EOS, EOS, *range(6, 12), EOS]])
+    with torch.no_grad():
+        try:
+            both = {"decoder_input_ids": ids} if head == "translation" else {}
+            model(input_ids=ids, **both)
+        except Exception as error:
+            raise CannotBuildError(_why(error)) from error
+    return small
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return "needs a library that is not installed"
+    return f"no small sizes were found with which it runs ({type(error).__name__})"
 
 
 def check_size(maker: Any, config: Any) -> None:
@@ -220,8 +159,7 @@ def check_size(maker: Any, config: Any) -> None:
             return
     count = sum(p.numel() for p in model.parameters())
     if count > MOST_WEIGHTS:
-        large = sorted(model.named_parameters(), key=lambda named: -named[1].numel())[:4]
-        raise CannotBuild(f"{count:,} weights are left: {[(n, tuple(p.shape)) for n, p in large]}")
+        raise CannotBuildError("no small sizes were found")
 
 
 def small_config(family: str) -> Any:
@@ -234,7 +172,7 @@ def _shrunk(kind: Any, special: dict[str, Any]) -> Any:
     default = kind()
     sizes: dict[str, Any] = {}
     layers = special.get("num_hidden_layers", LAYERS)
-    subs = {name: sub for name, sub in getattr(kind, "sub_configs", {}).items()}
+    subs = dict(getattr(kind, "sub_configs", {}))
     mapped = {v: k for k, v in getattr(kind, "attribute_map", {}).items()}
     for name, value in {**vars(default), **{n: getattr(default, n, None) for n in mapped}}.items():
         if name in KEPT or name in subs:

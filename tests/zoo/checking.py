@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import random
+import traceback
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import interp_core as interp
@@ -20,17 +20,18 @@ from interp_core.concepts import AffineSpace
 from interp_core.errors import InterpError
 from torch import Tensor
 
-from zoo.asking import Plain, wrapped
+from zoo.asking import TEXTS, Plain, wrapped
 from zoo.building import Small
+from zoo.keeping import state_of
 
 CLOSE = 2e-4
 
 
-class Wrong(AssertionError):
+class WrongError(AssertionError):
     """Numbers that are not those of plain transformers."""
 
 
-class NothingToCheck(Exception):
+class NothingToCheckError(Exception):
     """The check says nothing of this model."""
 
 
@@ -52,11 +53,11 @@ class Outcome:
 def same(found: Any, expected: Any, what: str) -> None:
     found, expected = torch.as_tensor(found).float(), torch.as_tensor(expected).float()
     if found.shape != expected.shape:
-        raise Wrong(f"{what}: {tuple(found.shape)}, not {tuple(expected.shape)}")
+        raise WrongError(f"{what}: {tuple(found.shape)}, not {tuple(expected.shape)}")
     size = max(1.0, float(expected.abs().max())) if expected.numel() else 1.0
     apart = float((found - expected).abs().max()) if expected.numel() else 0.0
     if not apart <= CLOSE * size:
-        raise Wrong(f"{what}: off by {apart:.3g} where the largest is {size:.3g}")
+        raise WrongError(f"{what}: off by {apart:.3g} where the largest is {size:.3g}")
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class Checks:
         ids, source, _ = self.places(found)
         expected = self.plain_attention(ids, source)
         if len(watch.seen) != len(expected):
-            raise Wrong(f"attention: {len(watch.seen)} layers, not {len(expected)}")
+            raise WrongError(f"attention: {len(watch.seen)} layers, not {len(expected)}")
         for number, weights in watch.seen:
             same(weights, expected[number][0], f"attention of layer {number}")
 
@@ -184,18 +185,18 @@ class Checks:
             with torch.no_grad():
                 given = own.call(ids, source, output_attentions=True).get("attentions")
         except Exception as error:
-            raise NothingToCheck(f"gives out no attention: {type(error).__name__}") from error
+            raise NothingToCheckError(f"gives out no attention: {type(error).__name__}") from error
         if given is None or any(one is None for one in given):
-            raise NothingToCheck("gives out no attention")
+            raise NothingToCheckError("gives out no attention")
         return list(given)
 
     def company(self) -> None:
+        alone = [self.occluded, *(self.asked("occlusion", slice(i, i + 1))[0] for i in (1, 2))]
         for side in ("right", "left"):
             together = self.asked("occlusion", slice(0, 3), wrapped(self.plain, side))
-            for number, found in enumerate(together):
-                (alone,) = self.asked("occlusion", slice(number, number + 1))
-                same(found.intact, alone.intact, f"intact, padded on the {side}")
-                same(found.scores, alone.scores, f"occlusion, padded on the {side}")
+            for one, found in zip(alone, together, strict=True):
+                same(found.intact, one.intact, f"intact, padded on the {side}")
+                same(found.scores, one.scores, f"occlusion, padded on the {side}")
 
     @cached_property
     def bare(self) -> tuple[Any, Tensor]:
@@ -233,9 +234,14 @@ class Checks:
 
         handle = module.register_forward_hook(hook)
         try:
-            yield lambda: seen[call]
+            yield lambda: seen[call] if len(seen) > call else self.not_run(layer)
         finally:
             handle.remove()
+
+    def not_run(self, layer: Any) -> Tensor:
+        """A block that a plain hook did not see: the toolkit has to refuse it."""
+        layer.activations(list(TEXTS), progress=False)
+        raise WrongError(f"{layer.path} did not run, and has activations")
 
     @property
     def numbers(self) -> range:
@@ -325,6 +331,20 @@ class Checks:
             answers.append(emptied.seen[0])
         same(answers[1], answers[0], "two texts with all words removed")
 
+    def state(self) -> None:
+        """Nothing of the model is changed by the toolkit, its trials of the model included."""
+        self.plain_pass(self.bare[1])  # some models note the length of what they have read
+        model = wrapped(self.plain)
+        before = state_of(self.plain.model)
+        targets = self.plain.targets[:1] if isinstance(self.plain.targets, list) else self.plain.targets
+        try:
+            interp.attribute(model, self.plain.texts[:1], by="input-x-gradient", targets=targets, progress=False)
+            model.split(0).activations(list(TEXTS[:2]), progress=False)
+        except InterpError:  # what is refused has left nothing either
+            pass
+        if state_of(self.plain.model) != before:
+            raise WrongError("the model has changed")
+
     def ids_of(self, text: str) -> list[int]:
         return list(self.small.tokenizer(text)["input_ids"])
 
@@ -334,55 +354,37 @@ class Checks:
             for other in words[i + 1 :]:
                 if len(self.ids_of(f"{one} {one}")) == len(self.ids_of(f"{other} {other}")):
                     return f"{one} {one}", f"{other} {other}"
-        raise NothingToCheck("no two texts of equal length")
+        raise NothingToCheckError("no two texts of equal length")
 
 
 CHECKS = (
     "intact", "occlusion", "gradient", "integrated", "attention", "company", "activations", "resume", "intervention",
-    "removal",
+    "removal", "state",
 )  # fmt: skip
-
-
-def state_of(model: Any) -> str:
-    """A digest of all that must not change: weights, buffers, configuration, attributes, flags, hooks, random states."""
-    digest = hashlib.sha256()
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        digest.update(f"{name} {tensor.requires_grad} {tensor.dtype} {tensor.grad is None}".encode())
-        digest.update(tensor.detach().float().numpy().tobytes())
-    for name, module in model.named_modules():
-        own = {k: v for k, v in vars(module).items() if isinstance(v, bool | int | float | str | None | list | tuple)}
-        hooks = [list(map(id, kind.values())) for kind in (module._forward_hooks, module._forward_pre_hooks)]
-        digest.update(f"{name} {sorted(vars(module))} {sorted(own.items(), key=str)} {hooks}".encode())
-    digest.update(model.config.to_json_string(use_diff=False).encode())
-    digest.update(torch.get_rng_state().numpy().tobytes() + repr(random.getstate()).encode())
-    digest.update(np.random.get_state()[1].tobytes())  # type: ignore[index]
-    return digest.hexdigest()
 
 
 def outcomes(small: Small, which: tuple[str, ...] = CHECKS) -> list[Outcome]:
     """How each check of a small model ended."""
-    results = []
-    before = state_of(small.model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        checks: Checks | None = None
-        for name in which:
-            try:
-                checks = checks or Checks(small)
-                getattr(checks, name)()
-                results.append(Outcome(name, "right"))
-            except NothingToCheck as reason:
-                results.append(Outcome(name, "none", str(reason)))
-            except Wrong as error:
-                results.append(Outcome(name, "wrong", str(error)))
-            except InterpError as error:
-                results.append(Outcome(name, "refused", f"{type(error).__name__}: {error}"))
-            except Exception as error:
-                import traceback
+        try:
+            checks = Checks(small)
+        except InterpError as error:
+            return [Outcome(name, "refused", f"{type(error).__name__}: {error}") for name in which]
+        return [_outcome(checks, name) for name in which]
 
-                last = traceback.extract_tb(error.__traceback__)[-1]
-                where = f"{last.filename.split('/')[-1]}:{last.lineno}"
-                results.append(Outcome(name, "raw", f"{type(error).__name__}: {str(error)[:200]} ({where})"))
-    changed = state_of(small.model) != before
-    results.append(Outcome("state", "wrong" if changed else "right", "the model has changed" if changed else ""))
-    return results
+
+def _outcome(checks: Checks, name: str) -> Outcome:
+    try:
+        getattr(checks, name)()
+    except NothingToCheckError as reason:
+        return Outcome(name, "none", str(reason))
+    except WrongError as error:
+        return Outcome(name, "wrong", str(error))
+    except InterpError as error:
+        return Outcome(name, "refused", f"{type(error).__name__}: {error}")
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(last.filename).name}:{last.lineno}"
+        return Outcome(name, "raw", f"{type(error).__name__}: {str(error)[:200]} ({where})")
+    return Outcome(name, "right")

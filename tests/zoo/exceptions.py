@@ -8,28 +8,12 @@ SEES = "reads images or audio beside text"
 PAGES = "reads the layout of a page beside text"
 TABLES = "reads tables, which need the tokenizer of its own"
 PIECES = "is a part of a larger model, and does not run alone"
+_SEEING = (
+    "dots3_note emu3 fuyu gemma3n git got_ocr2 layoutlmv2 layoutlmv3 llama4 lxmert mllama modernvbert moshi musicgen "
+    "musicgen_melody neomme perceiver phi4_multimodal qwen2_audio seamless_m4t seamless_m4t_v2 trocr ultravbert whisper"
+)
 NO_TEXT: dict[str, str] = {
-    **dict.fromkeys(
-        [
-            "fuyu",
-            "got_ocr2",
-            "git",
-            "mllama",
-            "lxmert",
-            "moshi",
-            "musicgen",
-            "musicgen_melody",
-            "trocr",
-            "whisper",
-            "seamless_m4t",
-        ],
-        SEES,
-    ),
-    **dict.fromkeys(
-        ["seamless_m4t_v2", "qwen2_audio", "phi4_multimodal", "perceiver", "layoutlmv2", "layoutlmv3", "modernvbert"],
-        SEES,
-    ),
-    **dict.fromkeys(["dots3_note", "neomme", "ultravbert", "emu3", "llama4", "gemma3n"], SEES),
+    **dict.fromkeys(_SEEING.split(), SEES),
     "bros": PAGES,
     "t5gemma2": SEES,
     "markuplm": "reads the tree of a page beside text",

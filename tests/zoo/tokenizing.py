@@ -1,4 +1,4 @@
-"""Tokenizers of the kinds in use, trained here on a few sentences: word pieces, byte pairs, unigrams, characters, bytes."""
+"""Tokenizers of the kinds in use, trained on a few sentences: word pieces, byte pairs, unigrams, characters, bytes."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def tokenizer_of(kind: str, shape: str, longest: int = LONGEST) -> Any:
 
     Args:
         kind: one of `KINDS`.
-        shape: where the special tokens stand: "bert" (around a text, with a mask token), "t5" (at its end), "xlnet" (the
-            two at its end), or "gpt" (nowhere, and no mask token).
+        shape: where the special tokens stand: "bert" (around a text, with a mask token), "t5" (at its end), "xlnet"
+            (two at its end), or "gpt" (nowhere, and no mask token).
         longest: the most tokens of a text.
     """
     inner = Tokenizer.from_str(_trained(kind))

@@ -27,12 +27,12 @@ from torch import Tensor
 
 CHECKS = [check for check in (*FAMILY, *K_SPARSE) if check is not directions_have_length_one]
 
-test_contract = contract_tests("archetypal-sae", steps=150, learning_rate=0.1, batch_size=64, points=50)
+test_contract = contract_tests("archetypal-sae", steps=150, learning_rate=0.03, batch_size=64, points=50)
 
 
 @pytest.fixture(scope="module")
 def trained() -> Trained:
-    return Trained(ArchetypalSAE(concepts=20, k=2, points=400, steps=100, learning_rate=0.2, batch_size=128))
+    return Trained(ArchetypalSAE(concepts=20, k=2, points=400, steps=100, learning_rate=0.05, batch_size=128))
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=name_of)
@@ -51,7 +51,7 @@ def distance_from_hull(point: Tensor, rows: Tensor) -> float:
 @pytest.mark.parametrize("relaxation", [0.0, 0.2])
 def test_concepts_are_in_the_hull_of_the_rows_up_to_the_relaxation(relaxation: float) -> None:
     x = planted_rows(concepts=6, width=4, rows=200)[0]
-    method = ArchetypalSAE(concepts=6, relaxation=relaxation, steps=60, batch_size=64, learning_rate=0.2)
+    method = ArchetypalSAE(concepts=6, relaxation=relaxation, steps=60, batch_size=64, learning_rate=0.05)
     space = method.fit(of_rows(x))
     centre = space.get_buffer("mean")
     length = float((x - centre).norm(dim=1).mean())

@@ -12,12 +12,12 @@ from interp_core.testing import contract_tests
 from interp_sae.network import ForwardPass
 from interp_sae.testing import FAMILY, K_SPARSE, SCALING, Check, Trained, name_of
 
-test_contract = contract_tests("batch-topk-sae", steps=80, learning_rate=0.3, batch_size=64)
+test_contract = contract_tests("batch-topk-sae", steps=80, learning_rate=0.08, batch_size=64)
 
 
 @pytest.fixture(scope="module")
 def trained() -> Trained:
-    return Trained(BatchTopKSAE(concepts=20, k=2, steps=120, learning_rate=0.2, batch_size=128))
+    return Trained(BatchTopKSAE(concepts=20, k=2, steps=120, learning_rate=0.05, batch_size=128))
 
 
 @pytest.mark.parametrize("check", [*FAMILY, *K_SPARSE], ids=name_of)

@@ -19,6 +19,11 @@ from interp_cav.dealing import Dealing
 from interp_cav.significance import holm, two_sided
 from interp_cav.slopes import class_slopes
 
+UNREAD = (
+    "No logit depends on the rows, so that scores of 0 say nothing: the head does not read the positions that the rows "
+    "stand for. Use rows of granularity 'cls', or split at a lower layer."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class TCAV:
@@ -117,6 +122,8 @@ def sensitivity(
     found = dealing.vectors(activations, method)
     each = torch.stack([_shares(given, own) for own in found.concept], 1)
     random = torch.stack([_shares(given, own) for own in found.random], 1)
+    flat = not any(bool(own.any()) for own in given.values())
+    silent = [UNREAD] if flat else []
     missing = [f"No input was given the class {name}, which is left out." for name in slopes if name not in given]
     return TCAV(
         scores=each.mean(2),
@@ -125,7 +132,7 @@ def sensitivity(
         random=random,
         classes=tuple(given),
         concepts=tuple(found.names),
-        notes=(*found.notes, *missing),
+        notes=(*silent, *found.notes, *missing),
     )
 
 

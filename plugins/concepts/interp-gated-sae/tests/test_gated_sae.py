@@ -11,12 +11,12 @@ from interp_sae.network import ForwardPass
 from interp_sae.testing import FAMILY, PENALISED, Check, Trained, mean_l0, name_of, space_is_the_network
 from torch import Tensor
 
-test_contract = contract_tests("gated-sae", steps=80, learning_rate=0.3, batch_size=64)
+test_contract = contract_tests("gated-sae", steps=80, learning_rate=0.08, batch_size=64)
 
 
 @pytest.fixture(scope="module")
 def trained() -> Trained:
-    return Trained(GatedSAE(concepts=20, penalty=0.5, steps=80, learning_rate=0.3, batch_size=128))
+    return Trained(GatedSAE(concepts=20, penalty=0.5, steps=80, learning_rate=0.08, batch_size=128))
 
 
 @pytest.mark.parametrize("check", [*FAMILY, *PENALISED], ids=name_of)
@@ -86,6 +86,6 @@ def test_the_space_is_the_network_in_the_units_of_the_activations(seed: int) -> 
 
 def test_a_greater_penalty_leaves_fewer_codes() -> None:
     x = dictionary_world()[0]
-    quick = {"concepts": 5, "steps": 80, "learning_rate": 0.2, "batch_size": 64}
+    quick = {"concepts": 5, "steps": 80, "learning_rate": 0.05, "batch_size": 64}
     counts = [mean_l0(fit_concepts(x, by=GatedSAE(penalty=p, **quick)), x.values) for p in (0.01, 2.0)]
     assert counts[0] > counts[1] + 0.5

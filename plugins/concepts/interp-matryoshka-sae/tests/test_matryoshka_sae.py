@@ -15,9 +15,9 @@ from interp_matryoshka_sae.matryoshka import MatryoshkaNetwork, MatryoshkaSAE
 from interp_sae.network import ForwardPass
 from interp_sae.testing import FAMILY, K_SPARSE, SCALING, Check, Trained, mean_l0, name_of
 
-METHOD = MatryoshkaSAE(concepts=20, k=2, steps=200, learning_rate=0.1, batch_size=128)
+METHOD = MatryoshkaSAE(concepts=20, k=2, steps=200, learning_rate=0.03, batch_size=128)
 
-test_contract = contract_tests("matryoshka-sae", steps=40, learning_rate=0.3, batch_size=64)
+test_contract = contract_tests("matryoshka-sae", steps=40, learning_rate=0.08, batch_size=64)
 
 
 @pytest.fixture(scope="module")

@@ -5,18 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypedDict
 
+from interp_core.errors import InputError
 from interp_core.results import load_tensors, save_tensors
 from torch import Tensor
 
-from interp_sae.config import TrainingConfig
-
 FILE = "training.safetensors"
-RENAMED_TENSORS = {  # of release 0.1
-    "network.idle": "network.steps_since_active",
-    "frame.centre": "input_scaling.centre",
-    "frame.scale": "input_scaling.scale",
-    "frame.variance": "input_scaling.variance",
-}
+OPTIMISER = "Adam, one learning rate"  # in 0.1 `learning_rate` was an angle, and directions had a rate of their own
 
 
 class TrainingState(TypedDict):
@@ -49,6 +43,7 @@ def save_checkpoint(folder: str | Path, state: TrainingState) -> None:
     tensors |= {f"adam.{i}.{name}": value for i, kept in state["optimiser"].items() for name, value in kept.items()}
     tensors |= {f"input_scaling.{name}": value for name, value in state["input_scaling"].items()}
     data = {
+        "optimiser": OPTIMISER,
         "settings": state["settings"],
         "step": state["step"],
         "position": state["position"],
@@ -58,23 +53,28 @@ def save_checkpoint(folder: str | Path, state: TrainingState) -> None:
 
 
 def load_checkpoint(folder: str | Path) -> TrainingState | None:
-    """Reads the state in a folder, of this release or 0.1; None if it holds none.
+    """Reads the state in a folder; None if it holds none.
 
     Raises:
-        InputError: the file is not a checkpoint.
+        InputError: the file is not a checkpoint, or it was written when `learning_rate` meant something else.
     """
     path = Path(folder) / FILE
     if not path.is_file():
         return None
     mapped, data = load_tensors(path, "training")
-    tensors = {RENAMED_TENSORS.get(name, name): value.clone() for name, value in mapped.items()}
-    settings = data["settings"] if "settings" in data else data["asked"]  # as 0.1 called them
+    if data.get("optimiser") != OPTIMISER:
+        raise InputError(
+            f"the checkpoint in {str(folder)!r} was written by interp-sae 0.1, whose learning_rate was an angle, not "
+            "Adam's, so that its training cannot be resumed. Name another folder to train anew, or finish it with 0.1: "
+            "spaces that 0.1 saved are read."
+        )
+    tensors = {name: value.clone() for name, value in mapped.items()}
     optimiser: dict[int, dict[str, Tensor]] = {}
     for name, value in _group(tensors, "adam").items():
         index, _, moment = name.partition(".")
         optimiser.setdefault(int(index), {})[moment] = value
     return TrainingState(
-        settings={TrainingConfig.RENAMED.get(name, name): value for name, value in settings.items()},
+        settings=data["settings"],
         network=_group(tensors, "network"),
         optimiser=optimiser,
         input_scaling=_group(tensors, "input_scaling"),

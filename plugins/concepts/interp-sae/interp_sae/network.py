@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from interp_core.concepts import ConceptSpace
@@ -54,10 +54,8 @@ class Network(nn.Module):
         bias: (c) parameter, of the encoder.
         mean: (d) parameter, subtracted from rows before reading and added back after.
         steps_since_active: (c) buffer: for how many steps no row has activated each concept.
-        directions: names of the parameters whose rows have a length near 1; their learning rate is divided by sqrt(d).
     """
 
-    directions: ClassVar[tuple[str, ...]] = ("dictionary", "encoder")
     steps_since_active: Tensor
 
     def __init__(self, concepts: int, width: int, generator: torch.Generator) -> None:

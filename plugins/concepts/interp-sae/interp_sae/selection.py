@@ -12,7 +12,7 @@ def topk(codes: Float[Tensor, "n c"], k: int) -> Float[Tensor, "n c"]:
 
     Source: Gao et al. 2024, arXiv:2406.04093, equation 3.
     """
-    largest = codes.topk(min(k, codes.shape[1]), dim=1)
+    largest = codes.topk(min(k, codes.shape[1]), dim=1, sorted=False)
     return torch.zeros_like(codes).scatter(1, largest.indices, largest.values)
 
 
@@ -22,5 +22,5 @@ def batch_topk(codes: Float[Tensor, "n c"], k: int) -> Float[Tensor, "n c"]:
     Source: Bussmann, Leask, Nanda 2024, arXiv:2412.06410, equation 2.
     """
     flat = codes.flatten()
-    largest = flat.topk(min(k * len(codes), len(flat)))
+    largest = flat.topk(min(k * len(codes), len(flat)), sorted=False)
     return torch.zeros_like(flat).scatter(0, largest.indices, largest.values).view_as(codes)

@@ -48,7 +48,7 @@ class Training:
         sample = activations.sample(max(SAMPLE_ROWS, config.concepts), self.generator)
         self.scaling = input_scaling_of(sample, activations.layer)
         self.network = network(self.scaling.apply(sample), self.generator).to(config.device).train()
-        self.optimiser = torch.optim.Adam(self._parameter_groups(), fused=True)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), fused=True)
         self.step, self.position = 0, 0
         self.shuffle = self.generator.get_state()
         self.history: dict[str, list[float]] = {}
@@ -102,16 +102,6 @@ class Training:
         self.generator.set_state(self.shuffle)
         self.step, self.position, self.history = state["step"], state["position"], state["history"]
 
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        """Directions of width d have a learning rate divided by sqrt(d), so that they turn as far whatever d is."""
-        named = list(self.network.named_parameters())
-        directions = [p for name, p in named if name in self.network.directions]
-        others = [p for name, p in named if name not in self.network.directions]
-        return [
-            {"params": directions, "scale": self.activations.width**-0.5, "lr": 0.0},
-            {"params": others, "scale": 1.0, "lr": 0.0},
-        ]
-
     def _settings(self) -> dict[str, Any]:
         config = {name: value for name, value in parameters_of(self.config).items() if name not in FREE_SETTINGS}
         size = {"rows": len(self.activations), "width": self.activations.width, "layer": self.activations.layer}
@@ -149,7 +139,7 @@ class Training:
     def _train_on(self, rows: Float[Tensor, "b d"]) -> None:
         config, network = self.config, self.network
         for group in self.optimiser.param_groups:
-            group["lr"] = config.learning_rate * group["scale"] * config.learning_rate_factor(self.step)
+            group["lr"] = config.learning_rate_at(self.step, self.activations.width)
         rows, dead = self.scaling.apply(rows).to(config.device), self._dead()
         half = config.dtype == "bfloat16"
         with torch.autocast(torch.device(config.device).type, torch.bfloat16, enabled=half):

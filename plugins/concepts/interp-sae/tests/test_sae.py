@@ -19,14 +19,14 @@ from interp_sae.testing import FAMILY, SCALING, Check, Trained, mean_l0, name_of
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-test_contract = contract_tests("sae", steps=80, learning_rate=0.3, batch_size=64)
+test_contract = contract_tests("sae", steps=80, learning_rate=0.08, batch_size=64)
 
-QUICK: Any = {"steps": 40, "learning_rate": 0.2, "batch_size": 64}
+QUICK: Any = {"steps": 40, "learning_rate": 0.05, "batch_size": 64}
 
 
 @pytest.fixture(scope="module")
 def trained() -> Trained:
-    method = SAE(concepts=20, steps=250, learning_rate=0.1, batch_size=128, penalty=0.3)
+    method = SAE(concepts=20, steps=250, learning_rate=0.04, batch_size=128, penalty=0.3)
     return Trained(method, recovery=0.95)
 
 
@@ -209,7 +209,7 @@ def test_parameters_that_make_no_sense_are_refused(wrong: dict[str, Any], messag
 def test_a_layer_of_a_real_model_is_explained(real_model: Any, real_texts: Any, tmp_path: Any) -> None:
     split = real_model("emotion-minilm").split(-1)
     activations = split.activations(real_texts("emotion")[:40], granularity="cls", progress=False)
-    space = fit_concepts(activations, by=SAE(concepts=32, steps=60, batch_size=40, penalty=0.05, learning_rate=0.1))
+    space = fit_concepts(activations, by=SAE(concepts=32, steps=60, batch_size=40, penalty=0.05, learning_rate=0.03))
     x = activations.matrix()
     assert (space(x) - x).square().sum() < 0.5 * (x - x.mean(0)).square().sum()
     again = ConceptSpace.load(space.save(tmp_path / "space.safetensors"))

@@ -14,7 +14,7 @@ from interp_core.errors import InputError
 from interp_core.results import load_tensors, save_tensors
 from interp_core.testing import dictionary_world
 from interp_sae.autoencoder import Autoencoder
-from interp_sae.checkpoint import FILE, RENAMED_TENSORS
+from interp_sae.checkpoint import FILE
 from interp_sae.config import TrainingConfig
 from interp_sae.input_scaling import geometric_median, input_scaling_of
 from interp_sae.network import ForwardPass, Network
@@ -24,7 +24,7 @@ from interp_sae.training import LOG_POINTS, Training
 from torch import Tensor
 
 WORLD = dictionary_world(rows=300)[0]  # 5 batches to a pass
-SHORT = SAE(concepts=6, steps=24, batch_size=64, learning_rate=0.1, save_every=7)
+SHORT = SAE(concepts=6, steps=24, batch_size=64, learning_rate=0.03, save_every=7)
 
 
 def training_of(method: Autoencoder, activations: Activations = WORLD) -> Training:
@@ -93,28 +93,21 @@ def test_a_checkpoint_of_another_training_is_refused(finished: tuple[SAE, Concep
         method.fit(of_rows(WORLD.values + 1))
 
 
-def test_a_checkpoint_with_the_names_of_release_0_1_is_resumed_with_the_same_bits(
-    whole: ConceptSpace, tmp_path: Path
+def test_a_checkpoint_of_another_optimiser_is_refused_though_all_settings_are_the_same(
+    finished: tuple[SAE, ConceptSpace], tmp_path: Path
 ) -> None:
-    """All the names that changed; the package of top-k has a file that 0.1 wrote."""
-    method = replace(SHORT, checkpoint=str(tmp_path))
-    with pytest.raises(KeyboardInterrupt):
-        method.fit(Interrupted.of(WORLD, 16, 64))
-    tensors, data = load_tensors(tmp_path / FILE, "training")
-    tensors |= {before: tensors.pop(now) for before, now in RENAMED_TENSORS.items()}
-    settings = data.pop("settings")
-    before = {new: old for old, new in TrainingConfig.RENAMED.items()}
-    data["asked"] = {before.get(name, name): value for name, value in settings.items()}
-    assert {"revival", "warm_up", "penalty_warm_up"} <= data["asked"].keys() and "network.idle" in tensors
+    """In 0.1 the same learning rate was an angle; the package of top-k has a file that 0.1 wrote."""
+    tensors, data = load_tensors(Path(str(finished[0].checkpoint)) / FILE, "training")
+    del data["optimiser"]
     save_tensors(tmp_path / FILE, "training", {name: tensor.clone() for name, tensor in tensors.items()}, data)
-    assert training_of(method).step == 14
-    assert torch.equal(method.fit(WORLD).dictionary, whole.dictionary)
+    with pytest.raises(InputError, match=r"whose learning_rate was an angle, .* Name another folder"):
+        replace(finished[0], checkpoint=str(tmp_path)).fit(WORLD)
 
 
 def test_the_log_has_about_as_many_points_as_said_and_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     assert LOG_POINTS == 100
     monkeypatch.setattr("interp_sae.training.LOG_POINTS", 20)
-    history = replace(SHORT, steps=50, learning_rate=0.2).fit(WORLD).history
+    history = replace(SHORT, steps=50, learning_rate=0.05).fit(WORLD).history
     assert history["step"] == [*range(1, 51, 2), 50]
     assert set(history) == {"step", "loss", "mse", "explained variance", "l0", "dead"}
     assert {len(values) for values in history.values()} == {26}
@@ -131,21 +124,33 @@ def test_the_log_tells_the_error_in_the_units_of_the_activations() -> None:
 
 
 def test_the_learning_rate_rises_stays_and_falls() -> None:
-    config = TrainingConfig(steps=100, warmup=0.1, decay=0.2)
-    factors = [config.learning_rate_factor(step) for step in range(100)]
-    assert factors[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
-    assert set(factors[10:80]) == {1.0}
-    assert factors[80:] == pytest.approx([(20 - i) / 20 for i in range(20)])
+    config = TrainingConfig(steps=100, learning_rate=2.0, warmup=0.1, decay=0.2)
+    rates = [config.learning_rate_at(step, width=7) for step in range(100)]
+    assert rates[:10] == pytest.approx([2 * (i + 1) / 10 for i in range(10)])
+    assert set(rates[10:80]) == {2.0}
+    assert rates[80:] == pytest.approx([2 * (20 - i) / 20 for i in range(20)])
 
 
-def test_directions_turn_as_far_whatever_the_width() -> None:
-    training = training_of(replace(SHORT, steps=60))
-    network = dict(training.network.named_parameters())
-    directions, others = training.optimiser.param_groups
-    assert {id(p) for p in directions["params"]} == {id(network["dictionary"]), id(network["encoder"])}
-    assert {id(p) for p in others["params"]} == {id(network["bias"]), id(network["mean"])}
+@pytest.mark.parametrize("width", [16, 400])
+def test_by_default_a_direction_turns_by_up_to_a_tenth_in_a_step_whatever_the_width(width: int) -> None:
+    """Adam's first step moves each coordinate by the learning rate, along or against it."""
+    rate = TrainingConfig(warmup=0.0).learning_rate_at(0, width)
+    assert rate == pytest.approx(0.1 / width**0.5)
+    direction = torch.nn.Parameter(torch.nn.functional.normalize(torch.ones(width), dim=0))
+    before, optimiser = direction.detach().clone(), torch.optim.Adam([direction], lr=rate)
+    direction.grad = torch.tensor([1.0, -1.0]).repeat(width // 2)
+    optimiser.step()
+    assert float((direction.detach() - before).norm()) == pytest.approx(0.1, rel=1e-3)
+
+
+def test_the_learning_rate_is_adams_for_all_parameters() -> None:
+    """Its first step moves whatever has a gradient by the learning rate; directions are then brought to length 1."""
+    training = training_of(replace(SHORT, warmup=0.0))
+    before = {name: p.detach().clone() for name, p in training.network.named_parameters()}
     training._train_on(next(training._batches()))
-    assert directions["lr"] == pytest.approx(0.1 / 3 / 12**0.5) and others["lr"] == pytest.approx(0.1 / 3)
+    for name in ("encoder", "bias", "mean"):
+        moved = (training.network.get_parameter(name).detach() - before[name]).abs()
+        assert float(moved.max()) == pytest.approx(0.03, rel=1e-3), name
 
 
 def test_the_penalty_rises_from_nothing() -> None:
@@ -222,7 +227,7 @@ class Buried(SAE):
     ("given", "dead"), [({"aux_coefficient": 0.0}, 1), ({}, 0), ({"aux_coefficient": 0.0, "resample": 20}, 0)], ids=str
 )
 def test_dead_concepts_are_revived_unless_told_not_to(given: dict[str, Any], dead: int) -> None:
-    method = Buried(concepts=5, steps=120, batch_size=128, learning_rate=0.3, patience=10, **given)
+    method = Buried(concepts=5, steps=120, batch_size=128, learning_rate=0.08, patience=10, **given)
     space = method.fit(WORLD)
     assert max(space.history["dead"]) >= 0.2
     assert int((space.encode(WORLD.values) == 0).all(0).sum()) == dead

@@ -12,16 +12,15 @@ from interp_core.errors import InputError
 from interp_core.testing import contract_tests, dictionary_world
 from interp_sae.testing import FAMILY, K_SPARSE, Check, Trained, name_of, space_is_the_network
 from interp_topk_sae.topk import TopKNetwork, TopKSAE
-from safetensors.torch import load_file
 
 FIXTURE = Path(__file__).parent / "fixtures" / "checkpoint-0.1"
 
-test_contract = contract_tests("topk-sae", steps=80, learning_rate=0.3, batch_size=64)
+test_contract = contract_tests("topk-sae", steps=80, learning_rate=0.08, batch_size=64)
 
 
 @pytest.fixture(scope="module")
 def trained() -> Trained:
-    return Trained(TopKSAE(concepts=20, k=2, steps=150, learning_rate=0.1, batch_size=128))
+    return Trained(TopKSAE(concepts=20, k=2, steps=150, learning_rate=0.03, batch_size=128))
 
 
 @pytest.mark.parametrize("check", [*FAMILY, *K_SPARSE], ids=name_of)
@@ -63,19 +62,9 @@ def test_nothing_is_learnt_from_rows_that_are_equal() -> None:
         TopKSAE(concepts=2).fit(of_rows(torch.ones(9, 4)))
 
 
-def test_a_training_of_release_0_1_is_resumed_to_the_dictionary_that_0_1_gave(tmp_path: Path) -> None:
-    """Stopped after 10 of 20 steps; the expected space is of 0.1 without a stop."""
+def test_a_training_of_release_0_1_is_refused_in_words(tmp_path: Path) -> None:
+    """Even with the settings it was begun with: its learning rate was an angle."""
     shutil.copy(FIXTURE / "training.safetensors", tmp_path)
     method = TopKSAE(concepts=5, steps=20, k=2, learning_rate=0.03, checkpoint=str(tmp_path), save_every=10)
-    space = method.fit(dictionary_world(rows=200)[0])
-    assert space.history["step"] == list(range(1, 21))
-    for name, tensor in load_file(FIXTURE / "expected.safetensors").items():  # other processors may round otherwise
-        assert torch.allclose(space.state_dict()[name], tensor, atol=1e-6, rtol=0), name
-
-
-def test_a_training_of_release_0_1_with_other_settings_is_refused_by_their_new_names(tmp_path: Path) -> None:
-    shutil.copy(FIXTURE / "training.safetensors", tmp_path)
-    with pytest.raises(InputError, match=r"of another training \(aux_coefficient 0\.03125, now 0\.5; k 2, now 3\)"):
-        TopKSAE(concepts=5, steps=20, k=3, learning_rate=0.03, aux_coefficient=0.5, checkpoint=str(tmp_path)).fit(
-            dictionary_world(rows=200)[0]
-        )
+    with pytest.raises(InputError, match=r"written by interp-sae 0\.1, .* cannot be resumed. Name another folder"):
+        method.fit(dictionary_world(rows=200)[0])

@@ -22,14 +22,25 @@ class PlantedMCC:
     Features and concepts are matched one to one so that the sum is greatest. A feature that is left over counts as 0.
     A concept that is zero in every row is dead: it has found nothing and is matched to nothing.
 
-    Source: O'Neill et al. 2024, arXiv:2411.13117 (mean correlation coefficient), as in SynthSAEBench. Departs from
-    SAELens, which averages over matched pairs, in that dead concepts are left out, and in that features left over
-    count; with as many concepts as features, none of them dead, both are equal.
+    Args:
+        form: what the mean is over. `features`: all planted features. `concepts`: the pairs that are matched, so that a
+            dictionary smaller than the world is judged by what it could find; dead concepts are matched as well.
+
+    Raises:
+        InputError: another form.
+
+    Source: O'Neill et al. 2024, arXiv:2411.13117 (mean correlation coefficient). `concepts` is the number of
+    SynthSAEBench and SAELens. With as many concepts as features, none of them dead, both are equal.
     """
 
     higher_is_better: ClassVar[bool] = True
     reconstructs: ClassVar[bool] = False
     definition: ClassVar[str] = "mean over planted features of the |cosine| with the concept matched to each"
+
+    form: str = "features"
+
+    def __post_init__(self) -> None:
+        _check_form(self.form)
 
     def measure(self, space: ConceptSpace, activations: Activations, truth: ConceptSpace) -> Score:
         """One number for all features.
@@ -37,7 +48,11 @@ class PlantedMCC:
         Raises:
             InputError: the planted space has another width.
         """
-        cosine = counted(space, activations, truth).cosine.abs()
+        if self.form == "concepts":
+            _check_width(space, truth)
+            cosine = cosines(space.dictionary, truth.dictionary).abs()
+            return Score(float(cosine[matched(cosine)].mean()), self.higher_is_better)
+        cosine = counted(space, activations, truth).live().cosine.abs()
         return Score(float(cosine[matched(cosine)].sum()) / truth.concepts, self.higher_is_better)
 
 
@@ -53,9 +68,14 @@ class PlantedF1:
     Args:
         threshold: above this a code counts as active, in units of the codes. 0 suits codes that a method makes zero
             where there is nothing, as sparse autoencoders do; others are a little above zero where there is noise.
+        form: what the mean is over. `features`: planted features, as above. `concepts`: all concepts, each with the
+            feature that its direction is closest to (several may share one; features that none is close to do not
+            count). A concept is then active where its code is beyond the threshold on either side; a dead one has 0.
 
-    Source: SynthSAEBench (latents as classifiers of features); the pairs are those of the matching, where SAELens
-    takes the feature that is closest to each latent.
+    Raises:
+        InputError: a threshold below 0, or another form.
+
+    Source: SynthSAEBench (latents as classifiers of features). `concepts` is its number and that of SAELens.
     """
 
     higher_is_better: ClassVar[bool] = True
@@ -63,8 +83,10 @@ class PlantedF1:
     definition: ClassVar[str] = "mean over planted features of the F1 of the matched concept's activity"
 
     threshold: float = 0.0
+    form: str = "features"
 
     def __post_init__(self) -> None:
+        _check_form(self.form)
         if not self.threshold >= 0:
             raise InputError(f"threshold {self.threshold} is below 0.")
 
@@ -78,6 +100,9 @@ class PlantedF1:
         active = found.features > 0
         if not active.any():
             raise InputError(f"none of {truth.concepts} planted features is active in any of {len(activations)} rows.")
+        if self.form == "concepts":
+            return Score(_mean_over_concepts(found), self.higher_is_better)
+        found = found.live()
         concepts, features = matched(found.cosine.abs())
         way = (found.cosine[concepts, features] < 0).long()  # 0: above zero, 1: below
         both = found.both[way, concepts, features].double()
@@ -109,12 +134,12 @@ class PlantedUniqueness:
         Raises:
             InputError: the planted space has another width.
         """
-        closest = counted(space, activations, truth).cosine.abs().argmax(dim=1)
+        closest = counted(space, activations, truth).live().cosine.abs().argmax(dim=1)
         return Score(len(closest.unique()) / truth.concepts, self.higher_is_better)
 
 
 class Counted(NamedTuple):
-    """Concepts that are active in some row, beside planted features.
+    """Concepts beside planted features.
 
     Attributes:
         cosine: of their directions.
@@ -128,6 +153,29 @@ class Counted(NamedTuple):
     concepts: Int[Tensor, "2 c"]
     features: Int[Tensor, " k"]
 
+    def live(self) -> Counted:
+        """The concepts that are active in some row."""
+        live = self.concepts.sum(dim=0) > 0
+        return Counted(self.cosine[live], self.both[:, live], self.concepts[:, live], self.features)
+
+
+def _mean_over_concepts(found: Counted) -> float:
+    """The mean F1 of concepts with the feature closest to each; 0 of one that never shares a row with its own."""
+    closest = found.cosine.abs().argmax(dim=1, keepdim=True)
+    both = found.both.sum(dim=0).gather(1, closest)[:, 0].double()
+    rows = found.features[closest[:, 0]] + found.concepts.sum(dim=0)
+    return float((2 * both / rows.clamp(min=1)).mean())
+
+
+def _check_form(form: str) -> None:
+    if form not in ("features", "concepts"):
+        raise InputError(f"form {form!r}; 'features' or 'concepts' was expected: what the mean is over.")
+
+
+def _check_width(space: ConceptSpace, truth: ConceptSpace) -> None:
+    if truth.width != space.width:
+        raise InputError(f"the planted space has width {truth.width}, the learnt one {space.width}.")
+
 
 def counted(space: ConceptSpace, activations: Activations, truth: ConceptSpace, threshold: float = 0.0) -> Counted:
     """Count the rows in which concepts and features are active, a batch at a time.
@@ -135,8 +183,7 @@ def counted(space: ConceptSpace, activations: Activations, truth: ConceptSpace, 
     Raises:
         InputError: the planted space has another width.
     """
-    if truth.width != space.width:
-        raise InputError(f"the planted space has width {truth.width}, the learnt one {space.width}.")
+    _check_width(space, truth)
     both = torch.zeros(2, space.concepts, truth.concepts, dtype=torch.long)
     concepts = torch.zeros(2, space.concepts, dtype=torch.long)
     features = torch.zeros(truth.concepts, dtype=torch.long)
@@ -148,5 +195,4 @@ def counted(space: ConceptSpace, activations: Activations, truth: ConceptSpace, 
             both += (held.float().mT @ planted.float()).long()
             concepts += held.sum(dim=1)
             features += planted.sum(dim=0)
-    live = concepts.sum(dim=0) > 0
-    return Counted(cosines(space.dictionary[live], truth.dictionary), both[:, live], concepts[:, live], features)
+    return Counted(cosines(space.dictionary, truth.dictionary), both, concepts, features)

@@ -131,6 +131,37 @@ def test_a_feature_without_a_match_has_an_f1_of_zero() -> None:
     assert value(PlantedF1(), Coded(torch.eye(3)[:1], TRUTH.codes[:, :1]), TRUTH) == pytest.approx(1 / 2)
 
 
+def test_over_concepts_a_small_dictionary_is_judged_by_what_it_could_find() -> None:
+    small = Coded(TURN[1:], ONES[:, :2])
+    assert value(PlantedMCC(form="concepts"), small, TRUTH) == pytest.approx((0.8 + 1) / 2)
+    assert value(PlantedMCC(), small, TRUTH) == pytest.approx((0.8 + 1) / 3)
+    one = Coded(torch.eye(3)[:1], TRUTH.codes[:, :1])
+    assert value(PlantedF1(form="concepts"), one, TRUTH) == pytest.approx(1)
+    assert value(PlantedF1(), one, TRUTH) == pytest.approx(1 / 2)
+
+
+def test_over_concepts_dead_ones_count_as_saelens_counts_them() -> None:
+    """Its directions are matched all the same; as a classifier of a feature it finds none of its rows."""
+    dead = Coded(torch.eye(3), TRUTH.codes * torch.tensor([1.0, 0.0, 1.0]))
+    assert value(PlantedMCC(form="concepts"), dead, TRUTH) == pytest.approx(1)
+    assert value(PlantedF1(form="concepts"), dead, TRUTH) == pytest.approx(1 / 3)
+
+
+def test_over_concepts_f1_is_that_of_scikit_learn_with_the_closest_feature() -> None:
+    """Both of the first two are closest to the first feature, and one of them reads it the other way round."""
+    near = torch.tensor([[1.0, 0.0, 0.0], [-0.9, 0.4, 0.0], [0.0, 1.0, 0.1]])
+    codes = torch.tensor([[1.0, -2.0, 0.0], [0.0, -1.0, 3.0], [1.0, 0.0, 0.0], [0.0, 0.0, 2.0]])
+    planted = TRUTH.codes > 0
+    expected = [f1_score(planted[:, j], codes[:, i] != 0) for i, j in ((0, 0), (1, 0), (2, 1))]
+    assert value(PlantedF1(form="concepts"), Coded(near, codes), TRUTH) == pytest.approx(sum(expected) / 3)
+
+
+@pytest.mark.parametrize("metric", [PlantedMCC, PlantedF1])
+def test_a_mean_over_something_else_is_refused(metric: Any) -> None:
+    with pytest.raises(InputError, match="form 'latents'; 'features' or 'concepts' was expected"):
+        metric(form="latents")
+
+
 def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     activations, truth = dictionary_world()
     space = RandomDirections.like(truth, activations)

@@ -13,7 +13,7 @@ import pytest
 from interp_core.errors import InputError, LLMError
 from interp_core.plugin import _registry as registry
 from interp_core.results import parameters_of
-from interp_core.testing import contract_tests
+from interp_core.testing import contract_tests, run_checks
 from interp_openai.client import OpenAI
 
 KEY = "sk-test-0123456789-secret-abcdef"
@@ -100,6 +100,12 @@ def client(server, **parameters):
 
 def asking(text):
     return [{"role": "system", "content": "Answer."}, {"role": "user", "content": text}]
+
+
+def test_the_promises_of_a_language_model_are_kept_with_a_server_that_answers(server):
+    outcomes = list(run_checks("openai", base_url=f"http://127.0.0.1:{server.server_port}/v1", model="scripted"))
+    assert {one.check.name: one.message for one in outcomes if not one.passed} == {}
+    assert len(server.requests) >= 2 * 18  # it was asked, each conversation alone and together with the others
 
 
 def test_answers_stand_in_the_order_of_the_questions(server):
