@@ -63,5 +63,5 @@ def test_neither_the_result_nor_its_file_holds_the_key(llm, tmp_path):
     found = interpret(Identity(torch.eye(4)), of_rows(torch.eye(4), WORDS), by="llm-labels", llm=llm)
     saved = found.save(tmp_path / "labels.json")
     assert "[key]" in found[1].note and KEY not in repr(found) + saved.read_text(encoding="utf-8")
-    assert found.made_by.parameters["llm"] == repr(llm)
+    assert found.made_by.parameters["llm"] == {"repr": repr(llm)}
     assert Interpretation.load(saved).concepts == found.concepts

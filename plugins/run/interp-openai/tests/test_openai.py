@@ -238,4 +238,4 @@ def test_a_key_given_in_place_of_its_variable_is_refused_and_not_repeated():
 
 
 def test_it_is_found_by_name():
-    assert registry.resolve("openai", "llm") == OpenAI()
+    assert registry.method("openai", "llm") == OpenAI()
