@@ -49,7 +49,7 @@ class Outcome:
         >>> from interp_core.testing import run_checks
         >>> outcome = next(o for o in run_checks("lime", samples=2) if not o.passed)
         >>> outcome.message
-        'the contributions of a linear score are off by ...'
+        'unit 0 of 2 is the only one that counts, and its score is 0'
     """
 
     check: Check
