@@ -10,7 +10,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxpro
 OLDER := $(VENV)/transformers-4
 FIVE := interp-lime interp-integrated-gradients interp-semi-nmf interp-top-inputs interp-insertion-deletion
 
-.PHONY: demo test quick compatibility lint api format packages docs bench clean
+.PHONY: demo test quick zoo compatibility lint api format packages docs bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/interp demo --html report.html
@@ -21,6 +21,10 @@ test: $(VENV)/.test
 # what says most in two minutes of one core
 quick: $(VENV)/.test
 	$(PYTEST) -m "not slow" tests $(wildcard plugins/*/interp-lime) $(wildcard plugins/*/interp-semi-nmf)
+
+# all small models of all families against plain transformers; writes docs/models.md
+zoo: $(VENV)/.test
+	cd tests && OMP_NUM_THREADS=1 ../$(BIN)/python -m zoo
 
 # the core's tests and those of five packages with the oldest transformers that is supported; see docs/compatibility.md
 compatibility: $(OLDER)/.ready

@@ -184,7 +184,14 @@ class TargetResolver:
         return encoded, tuple(t for spec in specs for t in next_token_targets(self.model, encoded, spec)), None
 
     def _gaps(self, encoded: Encoded) -> tuple[int, ...]:
-        gaps = (encoded.ids == self.model.tokenizer.mask_token_id).nonzero().flatten().tolist()
+        mask_id = self.model.tokenizer.mask_token_id
+        if mask_id is None:
+            raise UnsupportedError(
+                f"{self.model.name} predicts each token from those on both sides, so it fills gaps, and this tokenizer "
+                "has no mask token to mark them with. Load a model of this family as a generator if it is one, such as "
+                "with is_decoder=True, or give the tokenizer its mask token."
+            )
+        gaps = (encoded.ids == mask_id).nonzero().flatten().tolist()
         if not gaps:
             raise InputError(
                 f"the text has no {self.model.tokenizer.mask_token}; put it where the model is to fill in a word."

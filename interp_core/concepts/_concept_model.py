@@ -109,7 +109,7 @@ class ConceptModel(TextModel):
         Returns:
             A model output whose logits are the codes of the concepts (p, c).
         """
-        with tap(self.model, self.split_at.path, stop=True) as seen:
+        with tap(self.model, self.split_at.path, stop=True, layout=self.split_at.model.layout) as seen:
             super().run(batch)
         hidden = seen.read()
         if self.over == "cls":

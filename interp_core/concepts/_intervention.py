@@ -193,7 +193,7 @@ def intervene(
     chosen_tokens = TokenChoice(where, split.model.side_of(split.path))
     factor, shift = Change(ablate, scale or {}, add or {}).factors(space)
     own_space = copy.deepcopy(space)  # moves to the device of the states
-    ran = _Ran()
+    ran, layout = _Ran(), split.model.layout
     calls: list[None] = []  # of the layer in this pass
 
     def begin(module: Any, args: Any, kwargs: Any) -> None:
@@ -214,7 +214,7 @@ def intervene(
         if split.call is not None and len(calls) - 1 != split.call:
             return output
         ran.layer = True
-        hidden = hidden_of(output, split.path)
+        hidden = layout.turned(hidden_of(output, split.path))
         chosen = chosen_tokens.of(hidden)
         rows = hidden[chosen].float()
         own_space.to(rows.device)
@@ -222,7 +222,7 @@ def intervene(
         change = own_space.decode(codes * factor.to(codes) + shift.to(codes)) - own_space.decode(codes)
         changed = hidden.clone()
         changed[chosen] += change.to(hidden.dtype)
-        return repack(output, changed)
+        return repack(output, layout.turned(changed))
 
     with ExitStack() as stack:
         handle = module_at(split.model.model, split.path).register_forward_hook(hook)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from interp_core.errors import LayerError
@@ -17,7 +19,8 @@ def blocks_of(model: nn.Module, run: Callable[[], Any]) -> tuple[str, ...]:
     The number of blocks is that of layers in the configuration of the text model. Where one list holds as many modules
     of one class, and the model has no other parts than text, these are the blocks. Else a pass shows which lists of
     modules run that often, mixed classes and modules that run several times included; the path of the latter ends in
-    the number of the call.
+    the number of the call. Where a block is made of members of several lists side by side, the last to run stands for
+    it.
 
     Args:
         model: the model.
@@ -29,11 +32,17 @@ def blocks_of(model: nn.Module, run: Callable[[], Any]) -> tuple[str, ...]:
     depth, simple = _depth(model)
     lists = dict(_lists(model))
     if simple:
-        for paths in lists.values():
-            if len(paths) == depth and len({type(model.get_submodule(path)) for path in paths}) == 1:
+        for name, paths in lists.items():
+            alike = len({type(model.get_submodule(path)) for path in paths}) == 1
+            beside = [
+                one for one in lists if one != name and _parent(one) == _parent(name) and len(lists[one]) == depth
+            ]
+            if len(paths) == depth and alike and not beside:
                 return paths
-    calls = _calls(model, lists, run)
-    found = next((order for order in calls.values() if depth and len(order) == depth), None)
+    calls = [one for one in _calls(model, lists, run) if depth and len(one.order) == depth]
+    first = next(iter(calls), None)
+    beside_first = [one for one in calls if first and _parent(one.name) == _parent(first.name)]
+    found = max(beside_first, key=lambda one: one.last).order if beside_first else None
     if found is None:
         raise LayerError(f"the blocks of {type(model).__name__} were not found; name the layer by its module path.")
     if len(set(found)) == len(found):
@@ -51,7 +60,12 @@ def _depth(model: Any) -> tuple[int | None, bool]:
         return own, True
     two_stacks = len(stacks_of(owner)) > 1
     part = part_of(encoder=True) if two_stacks else part_of(decoder=True)
-    return getattr(part, "num_hidden_layers", own), part is config
+    depths = (getattr(one, "num_hidden_layers", None) for one in (part, getattr(config, "encoder", None)))
+    return next((depth for depth in depths if depth), own), part is config
+
+
+def _parent(name: str) -> str:
+    return name.rpartition(".")[0]
 
 
 def _lists(model: nn.Module) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -70,14 +84,27 @@ def _members(name: str, module: nn.ModuleList) -> Iterator[str]:
             yield path
 
 
-def _calls(model: nn.Module, lists: dict[str, tuple[str, ...]], run: Callable[[], Any]) -> dict[str, list[str]]:
-    """The members of each list in the order in which they are called in a pass."""
-    calls: dict[str, list[str]] = {name: [] for name in lists}
+@dataclass
+class _Calls:
+    """The members of a list in the order in which they are called in a pass, and when the last call was."""
+
+    name: str
+    order: list[str]
+    last: int = -1
+
+
+def _calls(model: nn.Module, lists: dict[str, tuple[str, ...]], run: Callable[[], Any]) -> list[_Calls]:
+    calls, clock = [_Calls(name, []) for name in lists], count()
+
+    def note(which: _Calls, path: str) -> None:
+        which.order.append(path)
+        which.last = next(clock)
+
     with ExitStack() as stack:
-        for name, paths in lists.items():
-            for path in paths:
+        for one in calls:
+            for path in lists[one.name]:
                 hook = model.get_submodule(path).register_forward_hook(
-                    lambda _m, _i, _o, name=name, path=path: calls[name].append(path)
+                    lambda _m, _i, _o, one=one, path=path: note(one, path)
                 )
                 stack.callback(hook.remove)
         run()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import torch
 from interp_core.errors import InputError
-from interp_core.model._hooks import at_rest, module_at, stacks_of
-from interp_core.model._injection import EncoderDecoderInjection, OutputInjection
+from interp_core.model._hooks import Layout, at_rest, hidden_of, module_at, stacks_of
+from interp_core.model._injection import EmbeddingsInjection, EncoderDecoderInjection
 from interp_core.model._locks import lock_of
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ class Embeddings:
 
     Args:
         model: the Hugging Face model.
+        layout: tells how it lays out hidden states.
 
     Attributes:
         paths: the module of the embeddings, or those of encoder and decoder, which may be the same.
@@ -30,8 +32,8 @@ class Embeddings:
         InputError: the model does not name its embeddings.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
+    def __init__(self, model: nn.Module, layout: Callable[[], Layout]) -> None:
+        self.model, self._layout = model, layout
         self.paths = tuple(self._path(owner) for owner in stacks_of(model))
 
     @property
@@ -84,7 +86,7 @@ class Embeddings:
         modules = [module_at(self.model, path) for path in (self.paths[0], self.paths[-1])]
         with self.lock, torch.no_grad(), at_rest(self.model):
             device = next(self.module.parameters()).device
-            vectors = torch.cat([m(p[None].to(device))[0] for m, p in zip(modules, parts, strict=False)])
+            vectors = torch.cat([_looked_up(m, p.to(device)) for m, p in zip(modules, parts, strict=False)])
         return vectors.detach().to(torch.promote_types(vectors.dtype, torch.float32))
 
     @cached_property
@@ -106,11 +108,11 @@ class Embeddings:
         return self(torch.arange(0, self.count, max(1, self.count // SOME)))
 
     @cached_property
-    def injection(self) -> OutputInjection | EncoderDecoderInjection:
+    def injection(self) -> EmbeddingsInjection | EncoderDecoderInjection:
         """Where token features enter the model."""
         if len(self.paths) == 1:
-            return OutputInjection(self.model, self.paths[0])
-        return EncoderDecoderInjection(self.model, (self.paths[0], self.paths[1]))
+            return EmbeddingsInjection(self.model, self.paths[0], self._layout())
+        return EncoderDecoderInjection(self.model, (self.paths[0], self.paths[1]), self._layout())
 
     def _path(self, owner: Any) -> str:
         named = type(self.model).__name__
@@ -135,3 +137,7 @@ class Embeddings:
         paths += [n for n, m in self.model.named_modules() if isinstance(m, nn.Embedding) and m.weight is table]
         innermost: str = max(paths, key=lambda name: name.count("."))
         return innermost
+
+
+def _looked_up(module: nn.Module, ids: Int[Tensor, " t"]) -> Float[Tensor, "t d"]:
+    return hidden_of(module(ids[None]), "embeddings")[0]

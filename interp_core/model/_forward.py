@@ -178,7 +178,9 @@ class BatchRunner:
         with ExitStack() as stack:
             stack.enter_context(self.model.lock)
             stack.enter_context(at_rest(self.model.model))
-            seen = stack.enter_context(taps(self.model.model, request.paths, stop=request.stop))
+            seen = stack.enter_context(
+                taps(self.model.model, request.paths, stop=request.stop, layout=self.model.layout)
+            )
             if batch.values is not None and request.injection is not None:
                 entered = stack.enter_context(request.injection.open(batch.values))
             gathering = stack.enter_context(self._only_positions(rows, batch))
@@ -296,7 +298,15 @@ class BatchRunner:
                     "differentiated. Use a method that needs only scores."
                 )
             inputs = [leaf for i in having if (leaf := leaves[i]) is not None]
-            gradients = torch.autograd.grad(total, inputs, retain_graph=k + 1 < targets, allow_unused=True)
+            try:
+                gradients = torch.autograd.grad(total, inputs, retain_graph=k + 1 < targets, allow_unused=True)
+            except RuntimeError as error:
+                if "inplace operation" not in str(error):
+                    raise
+                raise UnsupportedError(
+                    f"{self.model.name} writes over its own states in place, so that PyTorch cannot differentiate it. "
+                    "Use a method that needs only scores."
+                ) from error
             self.cost.backwards += 1
             for i, leaf, gradient in zip(having, inputs, gradients, strict=True):
                 columns[i].append(torch.zeros_like(leaf) if gradient is None else gradient)

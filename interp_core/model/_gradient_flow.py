@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import torch
+from interp_core.errors import UnsupportedError
 from interp_core.model._hooks import at_rest
 from interp_core.model._requests import PaddedBatch
 from interp_core.model._wrapped_model import WrappedModel
@@ -16,12 +17,12 @@ def gradients_end_at(model: WrappedModel) -> str | None:
     """The path of the first module whose output depends on its input without a gradient; None if there is none."""
     try:
         return _first_end(model)
-    except (RuntimeError, NotImplementedError):  # it takes no gradients at all, which a method that asks is told then
+    except (RuntimeError, NotImplementedError, UnsupportedError):  # it takes no gradients at all, which a method that asks is told then
         return None
 
 
 def _first_end(model: WrappedModel) -> str | None:
-    ids, source = model.encoder("one two three four").ids, 0
+    ids, source = model.encoder(model.probe("one two three four")).ids, 0
     if model.encoder.start_id is not None and model.model.get_output_embeddings() is not None:
         source, ids = len(ids), torch.cat([ids, torch.tensor([model.encoder.start_id]), ids[:2]])
     values = model.embed(ids, source)[None].to(model.dtype)

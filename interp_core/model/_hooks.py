@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from interp_core.errors import LayerError
 from interp_core.model._module_state import ModuleState
 from torch import Tensor, nn
@@ -39,6 +40,40 @@ class Tap:
                 "it, or calls its `forward` past the hooks of PyTorch. Choose another module."
             )
         return self.value
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a model lays out the hidden states of p texts of t tokens.
+
+    Attributes:
+        tokens_first: whether they are (t, p, d), not (p, t, d).
+        adds_before: tells, where there are more positions than tokens, whether the others come before those of the
+            tokens, such as virtual tokens, or behind them, such as padding; None if there are none.
+    """
+
+    tokens_first: bool = False
+    adds_before: Callable[[], bool] | None = None
+
+    def turned(self, states: Tensor) -> Tensor:
+        """States of the model as (p, t, d), or such states as the model has them."""
+        return states.transpose(0, 1) if self.tokens_first else states
+
+    def replaced(self, value: Tensor, replacement: Tensor, path: str) -> Tensor:
+        """States (p, t, d) of a layer with those of its tokens replaced; padding that the model adds behind stays.
+
+        Raises:
+            LayerError: the replacement has another shape.
+        """
+        count, rest = replacement.shape[1], value[:, replacement.shape[1] :]
+        fits = (len(value), value.shape[2:]) == (len(replacement), replacement.shape[2:])
+        if not fits or value.shape[1] < count or (rest.shape[1] and (self.adds_before is None or self.adds_before())):
+            raise LayerError(
+                f"layer {path!r} gives {tuple(value.shape)}, and {tuple(replacement.shape)} would replace it: this "
+                "model lays tokens out in another way, or adds some (prompt tuning), and cannot be resumed there."
+            )
+        # a copy, since some models go on with an operation in place
+        return torch.cat([replacement.to(value), rest], dim=1)
 
 
 class _StopPass(Exception):  # noqa: N818 - a signal, not an error
@@ -90,6 +125,8 @@ def tap(
     replace: Replacement | None = None,
     stop: bool | Callable[[], bool] = False,
     hidden: bool = True,
+    layout: Layout | None = None,
+    when: Callable[[tuple[Any, ...]], bool] | None = None,
 ) -> Iterator[Tap]:
     """A context in which the output of one module is read or replaced. The hook is removed at its end.
 
@@ -101,6 +138,8 @@ def tap(
         stop: end the pass once the module has run, or if this function then returns True. The `with` statement ends
             there too, so that nothing after the call of the model runs in it.
         hidden: require an output of shape (p, t, d).
+        layout: how the model lays out hidden states; (p, t, d) by default.
+        when: tells from the positional arguments of a call whether it is meant; all are by default.
 
     Yields:
         A `Tap`; its `read()` returns the output once the module has run.
@@ -122,12 +161,13 @@ def tap(
     seen = Tap(path)
     signal = _StopPass()
     caller = threading.get_ident()
+    as_is = layout or Layout()
     _, which = call_of(path)
     calls = 0
 
-    def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+    def hook(_module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
         nonlocal calls
-        if threading.get_ident() != caller:  # another thread's call of the same model
+        if threading.get_ident() != caller or not (when is None or when(inputs)):  # or another thread's call
             return output
         calls += 1
         if which is not None and calls - 1 != which:
@@ -137,18 +177,12 @@ def tap(
                 f"layer {path!r} ran twice in one pass, so it has more than one output. Choose a module that runs "
                 f"once, or say which call is meant: '{path}@0' is the first."
             )
-        value = hidden_of(output, path, hidden)
+        value = as_is.turned(hidden_of(output, path, hidden))
         replacement = replace(value) if callable(replace) else replace
-        if replacement is not None and replacement.shape != value.shape:
-            raise LayerError(
-                f"layer {path!r} gives {tuple(value.shape)}, and {tuple(replacement.shape)} would replace it: this "
-                "model lays tokens out in another way, or adds some (prompt tuning), and cannot be resumed there."
-            )
-        # a copy, since some models go on with an operation in place
-        seen.value = value if replacement is None else replacement.to(value).clone()
+        seen.value = value if replacement is None else as_is.replaced(value, replacement, path)
         if stop() if callable(stop) else stop:
             raise signal
-        return output if replace is None else repack(output, seen.value)
+        return output if replace is None else repack(output, as_is.turned(seen.value))
 
     handle = module.register_forward_hook(hook)
     try:
@@ -161,13 +195,15 @@ def tap(
 
 
 @contextmanager
-def taps(model: nn.Module, paths: Sequence[str], *, stop: bool = False) -> Iterator[list[Tap]]:
+def taps(
+    model: nn.Module, paths: Sequence[str], *, stop: bool = False, layout: Layout | None = None
+) -> Iterator[list[Tap]]:
     """A context in which the outputs of several modules are read; `stop` ends the pass once all of them have run."""
     seen: list[Tap] = []
     with ExitStack() as stack:
         for path in paths:
             last = stop and (lambda: all(one.value is not None for one in seen))
-            seen.append(stack.enter_context(tap(model, path, stop=last)))
+            seen.append(stack.enter_context(tap(model, path, stop=last, layout=layout)))
         yield seen
 
 
@@ -216,7 +252,8 @@ def repack(output: Any, value: Tensor) -> Any:
         (tensor([1., 1.]), 'cache')
     """
     if isinstance(output, tuple):
-        return (value, *output[1:])
+        named = hasattr(output, "_make")  # a named tuple, whose names the model reads
+        return output._make((value, *output[1:])) if named else (value, *output[1:])  # type: ignore[attr-defined]
     return [value, *output[1:]] if isinstance(output, list) else value
 
 
@@ -240,8 +277,8 @@ def stacks_of(model: Any) -> tuple[Any, ...]:
 def at_rest(model: nn.Module) -> Iterator[None]:
     """A context in which the model is in evaluation mode with frozen weights.
 
-    At its end every flag is as it was, and so is whatever the modules set on themselves meanwhile: some models switch
-    themselves to another attention for good once they see a short text.
+    At its end every flag and the random state are as they were, and so is whatever the modules set on themselves
+    meanwhile: some models switch themselves to another attention for good once they see a short text.
 
     Args:
         model: the model.
@@ -258,7 +295,7 @@ def at_rest(model: nn.Module) -> Iterator[None]:
         >>> layer.training, layer.weight.requires_grad
         (True, True)
     """
-    state = ModuleState(model)
+    state, drawn = ModuleState(model), torch.get_rng_state()
     trained = [parameter for parameter in state.parameters if parameter.requires_grad]
     try:
         for module in state.modules:
@@ -268,5 +305,7 @@ def at_rest(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         state.restore()
+        if not torch.equal(torch.get_rng_state(), drawn):  # the model draws, even when it is not trained (Reformer)
+            torch.set_rng_state(drawn)
         for parameter in trained:
             parameter.requires_grad_(True)

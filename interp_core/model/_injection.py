@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from interp_core.errors import LayerError
-from interp_core.model._hooks import Tap, module_at, repack, tap
+from interp_core.errors import LayerError, UnsupportedError
+from interp_core.model._hooks import Layout, Tap, module_at, repack, tap
 from torch import Tensor, nn
 
 
@@ -21,6 +21,7 @@ class OutputInjection:
     Attributes:
         model: the user's model.
         path: the module.
+        layout: how the model lays out hidden states; (p, t, d) by default.
 
     Examples:
         The logits of the planted model are the sum of the embeddings of its tokens, here 3 of width 2.
@@ -36,6 +37,7 @@ class OutputInjection:
 
     model: nn.Module
     path: str
+    layout: Layout | None = None
 
     def open(self, values: Tensor) -> AbstractContextManager[Tap]:
         """A context in which one pass continues from these values (p, t, d).
@@ -43,7 +45,48 @@ class OutputInjection:
         Raises:
             LayerError: the module does not exist, runs twice, or does not return (p, t, d).
         """
-        return tap(self.model, self.path, replace=values)
+        return tap(self.model, self.path, replace=values, layout=self.layout)
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingsInjection(OutputInjection):
+    """Values enter at the embeddings of the text. Calls for other ids, such as those of padding, are left alone."""
+
+    @contextmanager
+    def open(self, values: Tensor) -> Iterator[Tap]:
+        """A context in which one pass continues from these values (p, t, d).
+
+        Raises:
+            LayerError: the module does not exist, runs twice for the text, or does not return (p, t, d).
+        """
+        given: dict[str, Tensor] = {}
+        turned = (self.layout or Layout()).turned
+
+        def when(inputs: tuple[Any, ...]) -> bool:
+            return not inputs or "input_ids" not in given or _begins_with(turned(inputs[0]), given["input_ids"])
+
+        with (
+            _given_to(self.model, given),
+            tap(self.model, self.path, replace=values, layout=self.layout, when=when) as entered,
+        ):
+            yield entered
+
+
+@contextmanager
+def _given_to(model: nn.Module, given: dict[str, Tensor]) -> Iterator[None]:
+    """A context in which `given` holds what the model is called with by name."""
+    hook = model.register_forward_pre_hook(lambda _m, _a, kwargs: given.update(kwargs), with_kwargs=True)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _begins_with(ids: Any, text: Tensor) -> bool:
+    """Whether ids that are looked up begin with those of the rows."""
+    if not isinstance(ids, Tensor) or ids.ndim != 2 or ids.shape[1] < text.shape[1] or len(ids) != len(text):
+        return False
+    return torch.equal(ids[:, : text.shape[1]].to(text.device), text)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +99,7 @@ class EncoderDecoderInjection:
 
     model: nn.Module
     paths: tuple[str, str]
+    layout: Layout = field(default_factory=Layout)
 
     @property
     def path(self) -> str:
@@ -68,36 +112,49 @@ class EncoderDecoderInjection:
 
         Raises:
             LayerError: no target was given, and the decoder does not read the source one position later.
+            UnsupportedError: no target was given, and the embeddings of encoder and decoder differ.
         """
-        caller, read, entered = threading.get_ident(), list[Tensor](), Tap(self.paths[0])
+        caller, calls, entered = threading.get_ident(), list[int](), Tap(self.paths[0])
+        given: dict[str, Tensor] = {}
 
-        def enter(side: int | None, ids: Tensor, output: Tensor) -> Tensor:
-            if threading.get_ident() != caller:
+        def enter(which: int, ids: Tensor, output: Tensor) -> Tensor:
+            source = given["input_ids"]
+            border = source.shape[1]
+            if threading.get_ident() != caller or (which == 0 and not _begins_with(ids, source)):
                 return output
-            which = min(len(read), 1) if side is None else side
-            read.append(ids)
-            length = output.shape[1]
+            calls.append(which)
             if which == 0:
                 entered.value = output
-                return values[:, :length].to(output).clone()
-            if length < values.shape[1]:
-                return values[:, -length:].to(output).clone()
-            if not torch.equal(ids[:, 1:], read[0][:, :-1]):
-                raise LayerError(
-                    f"the decoder of {type(self.model).__name__} reads other tokens than its encoder, so the tokens of "
-                    "the text cannot be changed for both; choose a layer instead of the embeddings."
-                )
+                return self.layout.replaced(output, values[:, :border], self.paths[0])
+            if values.shape[1] > border:
+                return self.layout.replaced(output, values[:, border:], self.paths[1])
+            self._check_again(ids, source)
             return torch.cat([output[:, :1], values[:, :-1].to(output)], dim=1)
 
+        same = self.paths[0] == self.paths[1]
         with ExitStack() as stack:
-            same = self.paths[0] == self.paths[1]
+            stack.enter_context(_given_to(self.model, given))
             for side, path in enumerate(self.paths[:1] if same else self.paths):
-                number = None if same else side
                 hook = module_at(self.model, path).register_forward_hook(
-                    lambda _m, inputs, out, number=number: enter(number, inputs[0], out)
+                    lambda _m, inputs, out, side=side: enter(min(len(calls), 1) if same else side, inputs[0], out)
                 )
                 stack.callback(hook.remove)
             yield entered
+
+    def _check_again(self, ids: Tensor, source: Tensor) -> None:
+        """Whether the decoder reads the source again in the same embeddings, one position later."""
+        name = type(self.model).__name__
+        one, other = (module_at(self.model, path).get_parameter("weight") for path in self.paths)
+        if one is not other:
+            raise UnsupportedError(
+                f"the encoder and the decoder of {name} both read the text, each in embeddings of its own, so that no "
+                "one vector stands for a token; choose a layer of the encoder instead, such as layer=0."
+            )
+        if not torch.equal(ids[:, 1:], source[:, :-1]):
+            raise LayerError(
+                f"the decoder of {name} reads other tokens than its encoder, so the tokens of the text cannot be "
+                "changed for both; choose a layer of the encoder instead, such as layer=0."
+            )
 
 
 @dataclass(frozen=True, eq=False)

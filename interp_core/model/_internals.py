@@ -129,7 +129,9 @@ class Internals:
             if attention is not None:
                 stack.enter_context(attending(watched.see(attention)))
             seen = [
-                stack.enter_context(tap(model.model, path, replace=_numbered(watched.see(block), number)))
+                stack.enter_context(
+                    tap(model.model, path, replace=_numbered(watched.see(block), number), layout=model.layout)
+                )
                 for number, path in enumerate(model.blocks if block is not None else ())
             ]
             scores = self.readout(self.batch_runner.forward([copies], request).logits)

@@ -72,7 +72,11 @@ class Layer:
     @cached_property
     def sample(self) -> Float[Tensor, "t d"]:
         """The states of a short text, to check that this is the same layer of the same model; on the CPU, float32."""
-        return self.states(BatchRunner(self.model), [self.model.encoder("one two three four")])[0].float().cpu()
+        return (
+            self.states(BatchRunner(self.model), [self.model.encoder(self.model.probe("one two three four"))])[0]
+            .float()
+            .cpu()
+        )
 
     def states(self, batch_runner: BatchRunner, encoded: Sequence[Encoded]) -> list[Float[Tensor, "t d"]]:
         """The output of the layer for each token of several texts. Passes stop at the layer.

@@ -32,7 +32,7 @@ class LayerCapabilities:
             LayerError: the layer runs twice, or not at all.
         """
         self.runs_once  # noqa: B018 - raises for a layer that does not
-        return self._bypass() or OutputInjection(self.model.model, self.path)
+        return self._bypass() or OutputInjection(self.model.model, self.path, self.model.layout)
 
     @cached_property
     def runs_once(self) -> bool:
@@ -59,7 +59,12 @@ class LayerCapabilities:
         if states.shape[1] != ids.shape[1]:  # the model adds positions
             return None
         model = self.model.model
-        with self.model.lock, torch.no_grad(), at_rest(model), tap(model, self.path, replace=states):
+        with (
+            self.model.lock,
+            torch.no_grad(),
+            at_rest(model),
+            tap(model, self.path, replace=states, layout=self.model.layout),
+        ):
             samples = _outputs(model, below, lambda: self.model.forward(ids, torch.ones_like(ids)))
         if len(samples) < len(below):  # some did not run
             return None
@@ -72,13 +77,13 @@ class LayerCapabilities:
         """Whether skipping the blocks has the same outputs as replacing the output of the last of them."""
         model, mask = self.model.model, torch.ones_like(ids)
         with self.model.lock, torch.no_grad(), at_rest(model):
-            with tap(model, self.path, replace=states):
+            with tap(model, self.path, replace=states, layout=self.model.layout):
                 whole = self.model.forward(ids, mask)
             try:
                 with injection.open(states) as entered:
                     skipped = self.model.forward(ids, mask)
                 entered.read()
-            except (RuntimeError, ValueError, IndexError, LayerError):
+            except (RuntimeError, ValueError, IndexError, AssertionError, LayerError):
                 return False
         share = rounding(model, 1)
         return all(close(*both, share) for both in zip(_answers(whole), _answers(skipped), strict=True))
@@ -90,7 +95,7 @@ class LayerCapabilities:
             self.model.lock,
             torch.no_grad(),
             at_rest(self.model.model),
-            tap(self.model.model, self.path, stop=True) as seen,
+            tap(self.model.model, self.path, stop=True, layout=self.model.layout) as seen,
         ):
             self.model.forward(ids, torch.ones_like(ids))
         states = seen.read()

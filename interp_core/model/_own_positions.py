@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from typing import Any
+
 import torch
 from interp_core.errors import LayerError
 from interp_core.model._hooks import at_rest, module_at
-from interp_core.model._wrapped_model import WrappedModel
 from torch import Tensor
 
 
-def own_positions(model: WrappedModel, values: Tensor, length: int, what: str, dim: int = 1) -> Tensor:
+def own_positions(model: Any, values: Tensor, length: int, what: str, dim: int = 1) -> Tensor:
     """The part of an output that belongs to the tokens of the rows.
 
     Args:
-        model: the model.
+        model: the wrapped model.
         values: an output with positions along `dim`.
         length: the number of tokens of each row, padding included.
         what: what the output is, for the error message.
@@ -27,17 +29,17 @@ def own_positions(model: WrappedModel, values: Tensor, length: int, what: str, d
         return values
     if given < length:
         raise LayerError(f"{what} has {given} positions for {length} tokens, not one for each; choose another layer.")
-    return values.narrow(dim, given - length if _come_first(model) else 0, length)
+    return values.narrow(dim, given - length if come_first(model) else 0, length)
 
 
-def _come_first(model: WrappedModel) -> bool:
+def come_first(model: Any) -> bool:
     """Whether the positions that a model adds come before those of the tokens; tried once."""
     if "added positions" not in model.tried:
         model.tried["added positions"] = _try_added(model)
     return bool(model.tried["added positions"])
 
 
-def _try_added(model: WrappedModel) -> bool:
+def _try_added(model: Any) -> bool:
     """Changing one token changes its own position in the lowest block the most: how far is that from its number?"""
     ids = model.some_ids()
     for count in range(ids.shape[1], 1, -1):
@@ -54,20 +56,20 @@ def _try_added(model: WrappedModel) -> bool:
     raise LayerError(f"{model.name} adds positions to some texts only, and where could not be found out.")
 
 
-def _lowest_states(model: WrappedModel, ids: Tensor) -> Tensor:
+def _lowest_states(model: Any, ids: Tensor) -> Tensor:
+    """The states of the lowest module, of the embeddings and the first block, that has more of them than tokens."""
     found: list[Tensor] = []
 
     def keep(_module: object, _inputs: object, output: object) -> None:
         states = output[0] if isinstance(output, tuple | list) and output else output
-        if isinstance(states, Tensor) and not found:
+        if isinstance(states, Tensor) and states.ndim == 3:
             found.append(states.detach().float().cpu())
 
-    hook = module_at(model.model, model.blocks[0]).register_forward_hook(keep)
-    try:
+    with ExitStack() as stack:
+        for path in (model.embeddings.paths[0], model.blocks[0]):
+            stack.callback(module_at(model.model, path).register_forward_hook(keep).remove)
         with model.lock, torch.inference_mode(False), torch.no_grad(), at_rest(model.model):
             model.forward(ids, torch.ones_like(ids))
-    finally:
-        hook.remove()
     if not found:
         raise LayerError(f"the lowest block of {model.name} did not run.")
-    return found[0]
+    return next((states for states in found if states.shape[1] > ids.shape[1]), found[-1])

@@ -13,7 +13,7 @@ from interp_core.model._gradient_flow import gradients_end_at
 from interp_core.model._hooks import at_rest, module_at
 from interp_core.model._logits_to_scores import logits_of
 from interp_core.model._module_state import ModuleState
-from interp_core.model._own_positions import own_positions
+from interp_core.model._own_positions import come_first, own_positions
 from interp_core.model._requests import TextRows, padded
 from interp_core.model._wrapped_model import WrappedModel
 from jaxtyping import Int
@@ -123,6 +123,7 @@ class _Seen:
     states: list[Tensor] = field(default_factory=list)
     logits: Tensor | None = None
     switched: bool = False
+    pads: bool = False
     error: Exception | None = None
 
 
@@ -142,7 +143,8 @@ def _try_rows(model: WrappedModel) -> Trial:
         states, logits = (kept if kept != "single" else other for kept, other in zip(sharing, equal, strict=True))
     else:
         states, logits = sharing
-    if alone.switched or together.switched:
+    # what a model that pads a text to a multiple of its chunks makes of it may depend on its length
+    if alone.switched or together.switched or alone.pads or together.pads:
         states, logits = (min(one, "equal-length", key=_FROM_LEAST.index) for one in (states, logits))
     return Trial(states, logits, _reads_ids(model, short, alone), gradients_end_at(model))
 
@@ -159,7 +161,10 @@ def _reads_ids(model: WrappedModel, rows: TextRows, alone: _Seen) -> bool:
     """Whether other ids with the same embeddings give another answer."""
     values = model.embed(rows.ids[0], rows.source)[None].to(model.dtype)
     other = TextRows(_other_ids(model, rows.ids), rows.attention, values, source=rows.source)
-    seen = _watched(model, [other])
+    try:
+        seen = _watched(model, [other])
+    except UnsupportedError:  # no values enter at the embeddings, which whoever asks for that is told
+        return False
     return seen.error is None and (
         sum(not _alike(a, b, model.dtype) for a, b in zip(alone.states, seen.states, strict=False)),
         int(not _alike(alone.logits, seen.logits, model.dtype, ANSWER)),
@@ -180,7 +185,7 @@ def _try_mask(model: WrappedModel) -> bool:
 
 def _rows_of(model: WrappedModel, text: str) -> TextRows:
     """The text as a row; of an encoder-decoder model that generates, with some of it as the target."""
-    ids = model.encoder(text).ids
+    ids = model.encoder(model.probe(text)).ids
     source = 0
     if model.encoder.start_id is not None and model.model.get_output_embeddings() is not None:
         source = len(ids)
@@ -232,13 +237,16 @@ def _watched(model: WrappedModel, rows: list[TextRows]) -> _Seen:
         output: Any = None
         try:
             output = model.run(batch)
-        except (ValueError, RuntimeError, IndexError) as error:
+        except (ValueError, RuntimeError, IndexError, AssertionError) as error:
             found.error = error
         found.switched = state.switched
     for path, given in outputs:
         mask = batch.seen_by(model.side_of(path))[-1]
         states = given[0] if not isinstance(given, Tensor) and len(given) else given
+        if isinstance(states, Tensor) and states.ndim == 3:
+            states = model.layout.turned(states)
         if isinstance(states, Tensor) and states.ndim == 3 and states.shape[1] >= len(mask):
+            found.pads |= states.shape[1] > len(mask) and not come_first(model)
             states = own_positions(model, states, len(mask), path)
             found.states.append(states[-1][mask.to(states.device)].float().cpu())
     logits = logits_of(output)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from interp_core.model._blocks import blocks_of
 from interp_core.model._embeddings import Embeddings
 from interp_core.model._encoder_decoder import model_inputs, side_of, start_id
 from interp_core.model._heads import CLASSIFIERS, Head, head_of
-from interp_core.model._hooks import at_rest, module_at
+from interp_core.model._hooks import Layout, at_rest, module_at, tap
 from interp_core.model._logits_to_scores import logits_of
+from interp_core.model._own_positions import come_first
 from interp_core.model._requests import PaddedBatch, Side
 from interp_core.model._wrappings import check_weights, eagerly, uncallable, uncompiled
-from interp_core.text import Encoder, max_tokens
+from interp_core.text import Encoder, Text, max_tokens
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -73,7 +74,7 @@ class WrappedModel:
         self.tokens_per_batch = tokens_per_batch
         self._width = 0
         self.tried: dict[str, Any] = {}
-        self.embeddings = Embeddings(model)
+        self.embeddings = Embeddings(model, partial(getattr, self, "layout"))
         check_weights(model)
         self.max_tokens = max_tokens(model, tokenizer)
         start = start_id(model, tokenizer) if len(self.embeddings.paths) > 1 else None
@@ -146,6 +147,15 @@ class WrappedModel:
         return head_of(output, logits, self.model, self._is_causal)
 
     @cached_property
+    def layout(self) -> Layout:
+        """How the model lays out hidden states, tried with a short text at its embeddings."""
+        ids = self.some_ids()
+        with tap(self.model, self.embeddings.paths[0], stop=True, hidden=False) as seen:
+            self._try(ids)
+        shape = () if seen.value is None else tuple(seen.value.shape)
+        return Layout(ids.shape[1] > 1 and shape[:2] == (ids.shape[1], 1), partial(come_first, self))
+
+    @cached_property
     def blocks(self) -> tuple[str, ...]:
         """The module paths of the transformer's blocks, first to last.
 
@@ -200,6 +210,8 @@ class WrappedModel:
         try:
             with eagerly(self.model):
                 return self.model(**on_device, **extra)
+        except AssertionError as error:
+            raise InputError(f"{type(self.model).__name__} refuses this input: {error}") from error
         except TypeError as error:  # before any module has run; a signature with **kwargs does not tell
             if "token_type_ids" not in on_device or "'token_type_ids'" not in str(error):
                 raise
@@ -266,10 +278,33 @@ class WrappedModel:
 
     def some_ids(self) -> Int[Tensor, "1 t"]:
         """The ids of a short text, for trials of the model."""
-        return self.encoder("one two three four").ids[None]
+        return self.encoder(self.probe("one two three four")).ids[None]
+
+    def probe(self, text: str) -> Text:
+        """A text for trials of the model, as a pair for an extractor that takes nothing else."""
+        if "takes pairs" not in self.tried:
+            self.tried["takes pairs"] = False  # until it is known
+            self.tried["takes pairs"] = self._takes_pairs_only()
+        first, _, second = text.partition(" ")
+        return (first, second) if self.tried["takes pairs"] else text
+
+    def _takes_pairs_only(self) -> bool:
+        """Whether the model refuses a text and takes a pair; Longformer counts separators to find the question."""
+        try:
+            self._try(self.encoder("one two").ids[None])
+        except ValueError:
+            try:
+                self._try(self.encoder(("one", "two")).ids[None])
+            except Exception:  # what is wrong with the text is said where it is used
+                return False
+            return True
+        except Exception:
+            return False
+        return False
 
     def _is_causal(self) -> bool:
         ids = self.some_ids()
         other = ids.clone()
-        other[0, -1] = (ids[0, -1] + 1) % max(2, min(len(self.tokenizer), self.embeddings.count))
+        # all later tokens, since attention may reach to the next ones alone
+        other[0, 1:] = (ids[0, 1:] + 1) % max(2, min(len(self.tokenizer), self.embeddings.count))
         return torch.allclose(self.logits(ids)[0, 0], self.logits(other)[0, 0], atol=1e-6)

@@ -65,7 +65,8 @@ class Plain:
         inputs: dict[str, Tensor] = {"input_ids": ids[None]}
         if source:
             inputs = {"input_ids": ids[None, :source], "decoder_input_ids": ids[None, source:]}
-        return self.model(**inputs, return_dict=True, **options)
+        extra = {"use_cache": False} if self.small.family == "rwkv" else {}  # which it writes into
+        return self.model(**inputs, return_dict=True, **options, **extra)
 
     def scores(self, output: Any, targets: Any) -> Tensor:
         """One score for each target: the logit of a class, a tag, start and stop; the log-probability of a token."""
@@ -100,12 +101,20 @@ class Plain:
     def entering(self, rows: Tensor, source: int) -> Iterator[None]:
         """A context in which the embeddings of a text are these (t, d), of a classifier with a decoder for both."""
         first, seen = rows[: source or len(rows)], list[None]()
+        tokens_first = self.small.family == "xlnet"
 
-        def hook(module: Any, _inputs: Any, output: Any) -> Tensor:
+        def hook(_module: Any, inputs: Any, output: Any) -> Any:
+            if self.small.family in ("led", "longformer") and int(inputs[0].max()) == 0:
+                return output  # of padding alone
             seen.append(None)
-            if len(seen) == 1 or len(self.tables) == 1:
-                return first[None].clone()  # some models go on with an operation in place
-            return rows[source:][None].clone() if source else torch.cat([output[0, :1], rows[:-1]])[None]
+            own = output[0] if isinstance(output, tuple) else output
+            part = first if len(seen) == 1 or len(self.tables) == 1 else rows[source:]
+            if len(seen) > 1 and len(self.tables) > 1 and not source:
+                part = torch.cat([own[0, :1], rows[:-1]])
+            own = own.transpose(0, 1) if tokens_first else own
+            new = torch.cat([part[None], own[:, len(part) :]], dim=1)  # some models pad a text
+            new = new.transpose(0, 1) if tokens_first else new
+            return (new, *output[1:]) if isinstance(output, tuple) else new
 
         handles = [table.register_forward_hook(hook) for table in dict.fromkeys(self.tables)]
         try:
@@ -118,8 +127,9 @@ class Plain:
         """The embeddings (t, d) of a text."""
         border = source or len(ids)
         with torch.no_grad():
-            parts = [self.tables[0](ids[None, :border])[0], self.tables[-1](ids[None, border:])[0]]
-        return torch.cat(parts)
+            parts = [self.tables[0](ids[None, :border]), self.tables[-1](ids[None, border:])]
+        # some tables give a scale beside
+        return torch.cat([part[0][0] if isinstance(part, tuple) else part[0] for part in parts])
 
     def score_of(self, rows: Tensor, ids: Tensor, source: int, targets: Any) -> Tensor:
         """The scores with these embeddings (t, d) in place of those of the ids."""

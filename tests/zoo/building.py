@@ -33,7 +33,7 @@ _NAMES: dict[int, str] = {
     "moe_intermediate_size shared_expert_intermediate_size feed_forward_size expert_ffn_hidden_size ffn_hidden_size "
     "intermediate_size_mlp shared_intermediate_size block_ff_dim",
     HEADS_A_LAYER: "num_attention_heads n_head n_heads num_heads encoder_attention_heads decoder_attention_heads "
-    "num_encoder_attention_heads num_decoder_attention_heads num_key_value_heads n_head_kv num_kv_heads index_n_heads "
+    "num_encoder_attention_heads num_decoder_attention_heads num_key_value_heads n_head_kv num_kv_heads "
     "num_experts_per_tok moe_k moe_top_k top_k_experts num_selected_experts type_vocab_size num_hidden_layers n_layer "
     "n_layers num_layers encoder_layers decoder_layers num_decoder_layers num_encoder_layers num_hidden_layers_decoder",
     WIDTH // HEADS_A_LAYER: "head_dim d_kv attention_head_dim kv_channels d_head v_head_dim q_lora_rank kv_lora_rank "
@@ -42,7 +42,8 @@ _NAMES: dict[int, str] = {
     1: "n_group topk_group first_k_dense_replace",
     4: "num_experts num_local_experts n_routed_experts moe_num_experts mamba_n_heads mamba_dt_rank index_topk",
     6: "sliding_window attention_window",
-    8: "qk_rope_head_dim qk_nope_head_dim mamba_d_state rotary_dim hidden_size_per_layer_input num_buckets",
+    8: "qk_rope_head_dim qk_nope_head_dim mamba_d_state rotary_dim hidden_size_per_layer_input num_buckets "
+    "index_n_heads",
     64: "mamba_d_ssm",
 }
 SIZES = {name: size for size, names in _NAMES.items() for name in names.split()}
@@ -130,8 +131,7 @@ def built(family: str, head: str) -> Small:
     special = "gpt" if head == "continuation" else "bert"
     if head != "continuation" and getattr(config, "is_encoder_decoder", False):
         special = "t5"
-    if family == "xlnet":
-        special = "xlnet"
+    special = {"xlnet": "xlnet", "longformer": "roberta"}.get(family, special)
     kind = KINDS[number % len(KINDS)]
     small = Small(family, head, model.eval(), tokenizer_of(kind, special), kind)
     ids = torch.tensor([[BOS, *range(5, 12), EOS, EOS, *range(6, 12), EOS]])

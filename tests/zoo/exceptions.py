@@ -64,6 +64,8 @@ SPECIAL_SIZES: dict[str, dict[str, Any]] = {
     "lilt": {"channel_shrink_ratio": 2},
     "xmod": {"default_language": "en_XX"},
     "reformer": {
+        "hash_seed": 0,
+        "is_decoder": False,
         "axial_pos_embds_dim": [16, 16],
         "axial_pos_shape": [8, 16],
         "attn_layers": ["local", "lsh"],

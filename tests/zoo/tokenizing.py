@@ -61,18 +61,20 @@ def tokenizer_of(kind: str, shape: str, longest: int = LONGEST) -> Any:
     Args:
         kind: one of `KINDS`.
         shape: where the special tokens stand: "bert" (around a text, with a mask token), "t5" (at its end), "xlnet"
-            (two at its end), or "gpt" (nowhere, and no mask token).
+            (two at its end), "roberta" (as "bert", and two between texts), or "gpt" (nowhere, and no mask token).
         longest: the most tokens of a text.
     """
     inner = Tokenizer.from_str(_trained(kind))
     singles = {"bert": "<s> $A </s>", "t5": "$A </s>", "xlnet": "$A </s> <s>", "gpt": ""}
-    pairs = {"bert": "<s> $A </s> $B </s>", "t5": "$A </s> $B </s>", "xlnet": "$A </s> $B </s> <s>", "gpt": ""}
+    singles["roberta"] = singles["bert"]
+    pairs = {shape: single.replace("$A </s>", "$A </s> $B </s>") for shape, single in singles.items()}
+    pairs["roberta"] = "<s> $A </s> </s> $B </s>"
     if singles[shape]:
         inner.post_processor = processors.TemplateProcessing(
             single=singles[shape], pair=pairs[shape], special_tokens=[("<s>", BOS), ("</s>", EOS)]
         )
     names: dict[str, Any] = {"pad_token": "<pad>", "unk_token": "<unk>", "eos_token": "</s>", "bos_token": "<s>"}
-    if shape in ("bert", "xlnet"):
+    if shape in ("bert", "roberta", "xlnet"):
         names |= {"mask_token": "<mask>", "cls_token": "<s>", "sep_token": "</s>"}
     kinds = ["input_ids", "attention_mask"]
     return PreTrainedTokenizerFast(
