@@ -61,7 +61,7 @@ def _depth(model: Any) -> tuple[int | None, bool]:
     two_stacks = len(stacks_of(owner)) > 1
     part = part_of(encoder=True) if two_stacks else part_of(decoder=True)
     depths = (getattr(one, "num_hidden_layers", None) for one in (part, getattr(config, "encoder", None)))
-    return next((depth for depth in depths if depth), own), part is config
+    return next((depth for depth in depths if depth), own), part is config or not getattr(config, "sub_configs", None)
 
 
 def _parent(name: str) -> str:

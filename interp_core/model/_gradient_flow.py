@@ -17,8 +17,8 @@ def gradients_end_at(model: WrappedModel) -> str | None:
     """The path of the first module whose output depends on its input without a gradient; None if there is none."""
     try:
         return _first_end(model)
-    except (RuntimeError, NotImplementedError, UnsupportedError):  # it takes no gradients at all, which a method that asks is told then
-        return None
+    except (RuntimeError, NotImplementedError, UnsupportedError):
+        return None  # it takes no gradients at all, which a method that asks is told then
 
 
 def _first_end(model: WrappedModel) -> str | None:

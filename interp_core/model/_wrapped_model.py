@@ -149,11 +149,15 @@ class WrappedModel:
     @cached_property
     def layout(self) -> Layout:
         """How the model lays out hidden states, tried with a short text at its embeddings."""
-        ids = self.some_ids()
-        with tap(self.model, self.embeddings.paths[0], stop=True, hidden=False) as seen:
-            self._try(ids)
-        shape = () if seen.value is None else tuple(seen.value.shape)
-        return Layout(ids.shape[1] > 1 and shape[:2] == (ids.shape[1], 1), partial(come_first, self))
+        ids, first = self.some_ids(), False
+        for text in (ids, ids[:, :-1]):  # some models pad to a multiple, which one of them is not
+            with tap(self.model, self.embeddings.paths[0], stop=True, hidden=False) as seen:
+                self._try(text)
+            shape = (0, 0) if seen.value is None else tuple(seen.value.shape[:2])
+            first |= text.shape[1] > 1 and shape == (text.shape[1], 1)
+            if shape[0] == 1 and shape[1] > text.shape[1]:
+                come_first(self)  # now, since no other pass can run within the one that asks
+        return Layout(first, partial(come_first, self))
 
     @cached_property
     def blocks(self) -> tuple[str, ...]:
@@ -162,7 +166,8 @@ class WrappedModel:
         Raises:
             LayerError: they were not found.
         """
-        return blocks_of(self.model, lambda: self._try(self.some_ids()))
+        ids = self.some_ids()  # which may take a trial, whose calls would count
+        return blocks_of(self.model, lambda: self._try(ids))
 
     def layer_path(self, layer: int | str) -> str:
         """The module path of a layer.
@@ -303,8 +308,8 @@ class WrappedModel:
         return False
 
     def _is_causal(self) -> bool:
+        """Whether no token of the first half sees one of the second, the nearest included."""
         ids = self.some_ids()
-        other = ids.clone()
-        # all later tokens, since attention may reach to the next ones alone
-        other[0, 1:] = (ids[0, 1:] + 1) % max(2, min(len(self.tokenizer), self.embeddings.count))
-        return torch.allclose(self.logits(ids)[0, 0], self.logits(other)[0, 0], atol=1e-6)
+        half, other = ids.shape[1] // 2, ids.clone()
+        other[0, half:] = (ids[0, half:] + 1) % max(2, min(len(self.tokenizer), self.embeddings.count))
+        return torch.allclose(self.logits(ids)[0, :half], self.logits(other)[0, :half], atol=1e-6)

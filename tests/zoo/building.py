@@ -113,6 +113,8 @@ def built(family: str, head: str) -> Small:
         config = small_config(family)
     except Exception as error:
         raise CannotBuildError(_why(error)) from error
+    if head == "translation" and not getattr(config, "is_encoder_decoder", False):
+        raise CannotBuildError(SEES)
     if head in ("classes", "tags"):
         config.num_labels = 3
     if head == "continuation" and hasattr(config, "is_decoder"):

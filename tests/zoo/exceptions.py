@@ -14,6 +14,7 @@ _SEEING = (
 )
 NO_TEXT: dict[str, str] = {
     **dict.fromkeys(_SEEING.split(), SEES),
+    "mra": "needs kernels for a GPU, without which its attention is zero",
     "bros": PAGES,
     "t5gemma2": SEES,
     "markuplm": "reads the tree of a page beside text",
