@@ -40,9 +40,9 @@ COUNTED = {  # with the name of their classes in SAELens
     "matching-pursuit-sae": "MatchingPursuit",
 }
 PENALISED = {  # with the first penalty of each, and the name of its weight there
-    "sae": ("Standard", "l1", 0.3, 0.3),
-    "gated-sae": ("Gated", "l1", 0.5, 0.3),
-    "jumprelu-sae": ("JumpReLU", "l0", 0.01, 0.05),
+    "sae": ("Standard", "l1", 0.4, 0.3),
+    "gated-sae": ("Gated", "l1", 0.4, 0.3),
+    "jumprelu-sae": ("JumpReLU", "l0", 0.025, 0.05),
 }
 METRICS: dict[str, tuple[str, dict[str, Any]]] = {
     "MCC": ("planted-mcc", {}),
