@@ -23,9 +23,9 @@ from interp_core.plugin import Method
 from interp_core.results import MadeBy, lent
 from interp_core.testing._parameters import away_from_defaults
 from interp_core.testing._planted_worlds import TOPICS, dictionary_world, topic_world
+from interp_core.testing._shared_models import shared
 from interp_core.testing._sound_methods import Fixed, InputXGradient, noted
 from interp_core.testing._surroundings import changed_since, isolated, surroundings
-from interp_core.testing._tiny_models import tiny_classifier
 from interp_core.testing._untidy_worlds import decided_world, untidy_rows, untidy_world
 from torch import Tensor, eye
 
@@ -114,7 +114,7 @@ def _attribute(method: Method, instance: Any) -> Any:
     if hasattr(instance, "samples"):
         instance = dataclasses.replace(instance, samples=min(instance.samples, 16))
     if "internals" in method.needs:  # a single text runs on this thread
-        return attribute(tiny_classifier(), "so very happy", by=instance, targets="all", progress=False)[0]
+        return attribute(shared("classifier"), "so very happy", by=instance, targets="all", progress=False)[0]
     return explain(instance, untidy_world(11, 5, 2)[0])
 
 
@@ -149,7 +149,7 @@ def _measure_attributions(method: Method, instance: Any) -> Any:
     if "model" not in method.needs:
         question, truth = decided_world(5, 6)
         return measured(instance, method, question, truth, by)
-    model = tiny_classifier()
+    model = shared("classifier")
     attributions = attribute(model, MARKED_TEXTS[:1], by=by, progress=False)
     labels = [MARKS[:1]] if "labels" in method.needs else []
     return measure(attributions, model, *labels, by=instance, method=by, progress=False)
@@ -169,7 +169,7 @@ def measured(metric: Any, method: Method, question: Question, scores: Tensor, by
 def _measure_space(method: Method, instance: Any) -> Any:
     activations, truth = dictionary_world(rows=200)
     if "model" in method.needs:
-        split = tiny_classifier().split(-1)
+        split = shared("classifier").split(-1)
         activations = split.activations(LABELLED_TEXTS[::2], granularity="cls", labels=LABELS[::2], progress=False)
         space = AffineSpace(eye(activations.width), eye(activations.width))
         return measure(space, activations, split, by=instance, method=_again(method, space))

@@ -10,11 +10,9 @@ from interp_core.attribution import FunctionRunner, Question, attribute, explain
 from interp_core.plugin import Claim, Method
 from interp_core.testing._check import Applies, Check
 from interp_core.testing._planted_worlds import linear_world, tangled_world
-from interp_core.testing._untidy_models import piecewise_model
+from interp_core.testing._shared_models import shared
 from interp_core.testing._untidy_worlds import lone_world, untidy_world
 from torch import Tensor
-
-PLANTED = {"##py": (3.0, -1.0), "sad": (-2.0, 2.0)}  # what pieces are worth: of "happy" only the last one counts
 
 
 def _scores(method: Any, question: Question) -> Tensor:
@@ -65,7 +63,7 @@ def the_model_is_ignored(_method: Method, instance: Any) -> None:
 def scores_are_nonnegative(method: Method, instance: Any) -> None:
     """No score is below 0."""
     if "internals" in method.needs:
-        scores = attribute(piecewise_model(PLANTED), "so sad", by=instance, targets="all", progress=False)[0].scores
+        scores = attribute(shared("planted"), "so sad", by=instance, targets="all", progress=False)[0].scores
     else:
         scores = _scores(instance, tangled_world(8))
     assert float(scores.min()) >= 0, f"a score is {float(scores.min()):.3g}"
@@ -96,14 +94,14 @@ def order_is_irrelevant(_method: Method, instance: Any) -> None:
 def planted_word_is_first(_method: Method, instance: Any) -> None:
     """The only word that counts has the largest score; it is of two pieces, and its first counts for nothing."""
     text = "the cat was so very happy today"
-    (attribution,) = attribute(piecewise_model(PLANTED), text, by=instance, targets=0, progress=False)
+    (attribution,) = attribute(shared("planted"), text, by=instance, targets=0, progress=False)
     assert attribution.top()[0][0] == "happy", f"the planted word is not first: {attribution.top()}"
 
 
 def signs_are_kept(_method: Method, instance: Any) -> None:
     """A word that counts against a class has a negative score, one that counts for it a positive score."""
     text = "i was so sad but never happy"
-    (attribution,) = attribute(piecewise_model(PLANTED), text, by=instance, targets="all", progress=False)
+    (attribution,) = attribute(shared("planted"), text, by=instance, targets="all", progress=False)
     scores = dict(zip(attribution.words, attribution.scores.T.tolist(), strict=True))
     assert scores["happy"][0] > 0 > scores["sad"][0], f"signs are lost: {scores}"
     assert scores["sad"][1] > 0 > scores["happy"][1], f"signs are lost: {scores}"

@@ -24,8 +24,8 @@ from interp_core.testing._calls import (
 )
 from interp_core.testing._check import Check
 from interp_core.testing._planted_worlds import MixedSpace, dictionary_world, topic_world
+from interp_core.testing._shared_models import shared
 from interp_core.testing._sound_methods import Fixed, InputXGradient
-from interp_core.testing._tiny_models import tiny_classifier
 from interp_core.testing._untidy_worlds import decided_world
 from torch import Tensor
 
@@ -74,7 +74,7 @@ def _marked(metric: Any, method: Method, question: Question, scores: Tensor, tru
 
 def _with_a_method(metric: Any, method: Method) -> tuple[float, float, list[float]]:
     """The score of a sound method on a model, and the chance level."""
-    model = tiny_classifier()
+    model = shared("classifier")
     attributions = attribute(model, MARKED_TEXTS, by=InputXGradient(), progress=False)
     labels = [MARKS] if "labels" in method.needs else []
     score = measure(attributions, model, *labels, by=metric, method=InputXGradient(), progress=False)
@@ -88,7 +88,7 @@ def _spaces(metric: Any, method: Method) -> tuple[float, float, list[float]]:
     activations, truth = dictionary_world()
     beside: list[Any] = [truth] if "truth" in method.needs else []
     if "model" in method.needs:
-        split = tiny_classifier().split(-1)
+        split = shared("classifier").split(-1)
         activations = split.activations(LABELLED_TEXTS, granularity="cls", labels=LABELS, progress=False)
         truth = AffineSpace(torch.eye(activations.width), torch.eye(activations.width))
         beside.append(split)

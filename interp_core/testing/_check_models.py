@@ -11,12 +11,12 @@ from interp_core.errors import UnsupportedError
 from interp_core.model import TextModel
 from interp_core.plugin import Method
 from interp_core.testing._check import Check
+from interp_core.testing._shared_models import shared
 from interp_core.testing._tiny_models import state_of, tiny_classifier, tiny_generator
-from interp_core.testing._untidy_models import halved, wrapped
 from torch import Tensor
 
 TEXTS = ["i feel so happy today", "the old cat was never calm and always cold", "sad"]
-SIDES = ("left", "right")
+HEADS, SIDES = ("classifier", "generator"), ("left", "right")
 FEW_SAMPLES = 64
 _alone: dict[tuple[type, str], list[list[Tensor]]] = {}  # of the method that was checked last
 
@@ -33,7 +33,7 @@ def _scores_alone(instance: Any) -> list[list[Tensor]]:
     key = (type(instance), repr(instance))
     if key not in _alone:
         _alone.clear()
-        models = (tiny_classifier(), tiny_generator())
+        models = map(shared, HEADS)
         _alone[key] = [[_scores(model, text, instance)[0] for text in TEXTS] for model in models]
     return _alone[key]
 
@@ -52,20 +52,17 @@ def _worst(ones: list[Tensor], others: list[Tensor]) -> float:
 def company_is_irrelevant(method: Method, instance: Any) -> None:
     """A text has the same scores alone and together with others, on whichever side the tokenizer pads."""
     instance = quick(instance)
-    for i, (model, alone) in enumerate(
-        zip((tiny_classifier(), tiny_generator()), _scores_alone(instance), strict=True)
-    ):
+    for i, (head, alone) in enumerate(zip(HEADS, _scores_alone(instance), strict=True)):
         for side in SIDES if "internals" in method.needs else SIDES[i : i + 1]:  # of padding others see nothing
-            worst = _worst(alone, _scores(_padding(model, side), TEXTS, instance))
-            name = type(model.model).__name__
-            assert worst < 1e-5, f"{name}: other texts changed the scores by {worst:.2g} ({side} padding)"
+            worst = _worst(alone, _scores(shared(f"{head} padded {side}"), TEXTS, instance))
+            assert worst < 1e-5, f"{head}: other texts changed the scores by {worst:.2g} ({side} padding)"
 
 
 def a_wrapper_is_irrelevant(_method: Method, instance: Any) -> None:
     """A model behind a wrapper has the same scores, or is refused."""
     instance = quick(instance)
     try:
-        scores = _scores(wrapped(tiny_classifier()), TEXTS[:1], instance)
+        scores = _scores(shared("wrapped classifier"), TEXTS[:1], instance)
     except UnsupportedError:  # the inside of a wrapped model may be out of reach, and then it says so
         return
     worst = _worst(_scores_alone(instance)[0][:1], scores)
@@ -74,12 +71,12 @@ def a_wrapper_is_irrelevant(_method: Method, instance: Any) -> None:
 
 def half_precision_works(_method: Method, instance: Any) -> None:
     """A bfloat16 model has finite scores."""
-    _scores(halved(tiny_classifier()), TEXTS[:1], quick(instance))
+    _scores(shared("bfloat16 classifier"), TEXTS[:1], quick(instance))
 
 
 def inside_matters(_method: Method, instance: Any) -> None:
     """A model with other weights gets other scores."""
-    one, other = _scores_alone(quick(instance))[0][0], _scores(tiny_classifier(seed=1), TEXTS[0], quick(instance))[0]
+    one, other = _scores_alone(quick(instance))[0][0], _scores(shared("other classifier"), TEXTS[0], quick(instance))[0]
     assert not torch.equal(one, other), "a model with other weights got the same scores"
 
 
@@ -90,12 +87,6 @@ def nothing_is_changed(_method: Method, instance: Any) -> None:
         before = state_of(model)
         _scores(model, TEXTS[::2], instance)
         assert state_of(model) == before, f"{type(model.model).__name__} or a global state was changed"
-
-
-def _padding(model: TextModel, side: str) -> TextModel:
-    padded = TextModel(model.model, model.tokenizer)
-    padded.tokenizer.padding_side = side
-    return padded
 
 
 def _is_attribution(method: Method) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from interp_core.concepts import ConceptSpace
@@ -91,7 +92,7 @@ class ArchetypalSAE(KSparseAutoencoder):
         concepts: number of directions, at least 1.
         steps: number of training batches, at least 1; the activations are passed over as often as that takes.
         batch_size: rows of a batch, at least 1.
-        learning_rate: Adam's, above 0, for rows scaled so that a typical coordinate is 1; 0.1 / sqrt(width) if None.
+        learning_rate: Adam's, above 0, for rows scaled so that a typical coordinate is 1; 0.3 / sqrt(width) if None.
         warmup: share of the steps, 0 to 1, over which the learning rate rises linearly from 0.
         decay: share of the steps, 0 to 1, over which the learning rate falls linearly to 0 at the end; `warmup` and
             `decay` together are at most 1.
@@ -112,6 +113,8 @@ class ArchetypalSAE(KSparseAutoencoder):
     Source: Fel et al. 2025, arXiv:2502.12892, equation 5 (A-SAE, and RA-SAE with a relaxation). Departs from it in that
     points are drawn rows, not centres of clusters, and in that weights are a softmax, not clipped and rescaled.
     """
+
+    TURN: ClassVar[float] = 0.3  # weights of points start from 0 and 6, and have further to go than directions
 
     points: int = 1024
     relaxation: float = 0.1

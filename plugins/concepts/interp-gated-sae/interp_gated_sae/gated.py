@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from interp_core.concepts import ConceptSpace
@@ -20,6 +21,8 @@ class GatedNetwork(Network):
         log_scale: (c) parameter, the logarithm of the magnitude's scale over the gate's (r_mag of the paper).
         size_bias: (c) parameter, bias of the magnitude (b_mag of the paper).
     """
+
+    INITIAL_GAIN: ClassVar[float] = 0.3  # as for the L1 penalty
 
     def __init__(self, concepts: int, width: int, generator: torch.Generator) -> None:
         super().__init__(concepts, width, generator)

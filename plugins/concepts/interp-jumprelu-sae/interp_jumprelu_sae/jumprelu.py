@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from interp_core.concepts import ConceptSpace
@@ -14,7 +15,7 @@ from interp_sae.network import ForwardPass, Network
 from jaxtyping import Float
 from torch import Tensor, nn
 
-INITIAL_THRESHOLD = 0.1  # where a typical coordinate of a row is 1
+INITIAL_THRESHOLD = 1.0  # where a typical coordinate of a row is 1
 
 
 def heaviside(
@@ -69,7 +70,7 @@ class JumpReLUSAE(PenalisedAutoencoder):
         concepts: number of directions, at least 1.
         steps: number of training batches, at least 1; the activations are passed over as often as that takes.
         batch_size: rows of a batch, at least 1.
-        learning_rate: Adam's, above 0, for rows scaled so that a typical coordinate is 1; 0.1 / sqrt(width) if None.
+        learning_rate: Adam's, above 0, for rows scaled so that a typical coordinate is 1; 0.03 / sqrt(width) if None.
         warmup: share of the steps, 0 to 1, over which the learning rate rises linearly from 0.
         decay: share of the steps, 0 to 1, over which the learning rate falls linearly to 0 at the end; `warmup` and
             `decay` together are at most 1.
@@ -90,6 +91,8 @@ class JumpReLUSAE(PenalisedAutoencoder):
     Source: Rajamanoharan et al. 2024, arXiv:2407.14435, equations 9 to 12. Departs from it in the bandwidth and the
     initial threshold, for fewer and smaller batches, and in the auxiliary loss of Gao et al. 2024 for dead concepts.
     """
+
+    TURN: ClassVar[float] = 0.03  # at a greater one thresholds rise before rare concepts are learnt, which then die
 
     penalty: float = 0.01
     bandwidth: float = 1.0

@@ -13,7 +13,7 @@ from interp_sae.testing import FAMILY, PENALISED, Check, Trained, mean_l0, name_
 PRE_ACTIVATIONS = torch.tensor([[0.9, 0.3, -2.0], [1.2, 0.55, 0.1], [2.0, 0.7, 0.45]])
 THRESHOLD = torch.tensor([1.0, 0.5, 0.4])
 
-test_contract = contract_tests("jumprelu-sae", steps=120, learning_rate=0.1, batch_size=64, penalty=0.03)
+test_contract = contract_tests("jumprelu-sae", steps=120, learning_rate=0.05, batch_size=64, penalty=0.03)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from typing import ClassVar
 from interp_core.errors import InputError
 
 DTYPES = ("float32", "bfloat16")
-WIDTH_1_LEARNING_RATE = 0.1  # of rows of width 1; the benchmark of autoencoders was learnt best with 0.1 to 0.12
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,9 @@ class TrainingConfig:
     }
     """Names of release 0.1, of this class and its variants, and what they are called now."""
 
+    TURN: ClassVar[float] = 0.1
+    """The default learning rate times sqrt(width): by how much a direction turns in a step at most, in radians."""
+
     concepts: int = 256
     steps: int = 4000
     batch_size: int = 512
@@ -85,9 +87,9 @@ class TrainingConfig:
         """Adam's learning rate at a step, counted from 0, for rows of a width.
 
         The default falls with the width because Adam moves each coordinate by about as much: a direction of length 1,
-        whose coordinates are about 1 / sqrt(width), then turns by at most about a tenth in a step, whatever the width.
+        whose coordinates are about 1 / sqrt(width), then turns by at most about `TURN` in a step, whatever the width.
         """
-        highest = WIDTH_1_LEARNING_RATE / width**0.5 if self.learning_rate is None else self.learning_rate
+        highest = self.TURN / width**0.5 if self.learning_rate is None else self.learning_rate
         rise = (step + 1) / max(1.0, self.warmup * self.steps)
         fall = (self.steps - step) / max(1.0, self.decay * self.steps)
         return highest * min(1.0, rise, fall)

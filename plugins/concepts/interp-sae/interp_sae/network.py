@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from interp_core.concepts import ConceptSpace
@@ -50,11 +50,14 @@ class Network(nn.Module):
 
     Attributes:
         dictionary: (c, d) parameter, rows of length 1: what one unit of each concept adds.
-        encoder: (c, d) parameter: the direction along which each concept is read; equal to the dictionary at first.
+        encoder: (c, d) parameter: the direction along which each concept is read; at first the dictionary times
+            `INITIAL_GAIN`.
         bias: (c) parameter, of the encoder.
         mean: (d) parameter, subtracted from rows before reading and added back after.
         steps_since_active: (c) buffer: for how many steps no row has activated each concept.
     """
+
+    INITIAL_GAIN: ClassVar[float] = 1.0
 
     steps_since_active: Tensor
 
@@ -62,7 +65,7 @@ class Network(nn.Module):
         super().__init__()
         start = normalize(torch.randn(concepts, width, generator=generator), dim=1)
         self.dictionary = nn.Parameter(start)
-        self.encoder = nn.Parameter(start.clone())
+        self.encoder = nn.Parameter(self.INITIAL_GAIN * start)
         self.bias = nn.Parameter(torch.zeros(concepts))
         self.mean = nn.Parameter(torch.zeros(width))
         self.register_buffer("steps_since_active", torch.zeros(concepts, dtype=torch.long))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from interp_core.errors import InputError
@@ -15,6 +16,10 @@ from interp_sae.network import ForwardPass, Network
 
 class L1Network(Network):
     """A ReLU autoencoder with an L1 penalty."""
+
+    INITIAL_GAIN: ClassVar[float] = (
+        0.3  # most concepts of a row are active at first: from large codes they unlearn longer
+    )
 
     def penalty(self, rows: Float[Tensor, "b d"], output: ForwardPass) -> Float[Tensor, ""]:
         """The sum of the codes of a row over the mean length of a row."""
