@@ -7,6 +7,7 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from interp_core.attribution._ask import ask
+    from interp_core.attribution._at import At, at
     from interp_core.attribution._attribute import attribute
     from interp_core.attribution._attribution import Attribution
     from interp_core.attribution._completeness import missing_share
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from interp_core.attribution._question_builders import Ask, ModelRunner
     from interp_core.attribution._removal import Absence, Removal, absence
     from interp_core.attribution._session import PreparedText, Session
-    from interp_core.attribution._targets import At, TargetResolver, at, class_targets
+    from interp_core.attribution._targets import TargetResolver, class_targets
 
 __all__ = [
     "Absence",
@@ -53,6 +54,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "_ask": ["ask"],
+        "_at": ["At", "at"],
         "_attribute": ["attribute"],
         "_attribution": ["Attribution"],
         "_completeness": ["missing_share"],
@@ -65,6 +67,6 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_question_builders": ["Ask", "ModelRunner"],
         "_removal": ["Absence", "Removal", "absence"],
         "_session": ["PreparedText", "Session"],
-        "_targets": ["At", "TargetResolver", "at", "class_targets"],
+        "_targets": ["TargetResolver", "class_targets"],
     },
 )
