@@ -70,7 +70,7 @@ def test_an_intervention_changes_nothing_of_what_other_threads_are_told() -> Non
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(attributed, scores(model), strict=True))
 
 
-@pytest.mark.parametrize("by", ["occlusion", "attention-x-gradient"])
+@pytest.mark.parametrize("by", ["occlusion", pytest.param("attention-x-gradient", marks=pytest.mark.current)])
 def test_an_intervention_reaches_the_threads_on_which_methods_work_for_its_own(by: str) -> None:
     """Of several texts each runs on a thread of its own; of one alone none does."""
     model = tiny_classifier()
@@ -90,6 +90,7 @@ def test_an_intervention_that_only_other_threads_run_under_says_that_it_did_noth
         on_another_thread(generate)
 
 
+@pytest.mark.current  # blocks gave tuples before
 def test_an_intervention_at_a_layer_that_does_not_run_says_so() -> None:
     model = tiny_classifier()
     ids = model.encoder(TEXTS[0]).ids[None]

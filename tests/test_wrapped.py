@@ -127,7 +127,9 @@ def in_eight_bits(model: interp.TextModel, *but: str) -> interp.TextModel:
 
 
 @pytest.mark.filterwarnings("ignore:.*deprecated")
-@pytest.mark.parametrize("by", ["input-x-gradient", "integrated-gradients", "attention-x-gradient"])
+@pytest.mark.parametrize(
+    "by", ["input-x-gradient", "integrated-gradients", pytest.param("attention-x-gradient", marks=pytest.mark.current)]
+)
 @pytest.mark.parametrize("kept", [(), ("classifier", "bert.pooler.dense")])
 def test_gradients_that_end_in_a_quantised_module_are_refused_and_the_module_is_named(
     by: str, kept: tuple[str, ...]
@@ -163,6 +165,7 @@ def test_activations_read_in_inference_mode_serve_where_gradients_are_taken() ->
     assert torch.equal(slope, held.values)
 
 
+@pytest.mark.current
 @pytest.mark.parametrize("by", ["attention-rollout", "value-zeroing", "attention-x-gradient"])
 def test_the_default_number_format_of_the_caller_changes_nothing(by: str) -> None:
     model = tiny_classifier()

@@ -24,6 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 DEFAULT_BUDGET = 4096
+OPTIONAL = ("token_type_ids", "attention_mask")  # what a model may not take; without a mask rows are not padded
 
 
 class WrappedModel:
@@ -207,20 +208,22 @@ class WrappedModel:
         inputs = {"input_ids": ids, "attention_mask": attention.long()}
         if self.encoder.start_id is not None and (batch.source or self.model.get_output_embeddings() is not None):
             inputs = model_inputs(batch, self.encoder.start_id)
-        elif batch.types is not None and not self.tried.get("refuses token types"):
+        elif batch.types is not None:
             inputs["token_type_ids"] = batch.types
         options = {"use_cache": False, "return_dict": True}
         extra = {name: value for name, value in options.items() if name in self._accepts}
-        on_device = {name: v.to(self.device) for name, v in inputs.items()}
+        refused = self.tried.get("refused", frozenset())
+        on_device = {name: v.to(self.device) for name, v in inputs.items() if name not in refused}
         try:
             with eagerly(self.model):
                 return self.model(**on_device, **extra)
         except AssertionError as error:
             raise InputError(f"{type(self.model).__name__} refuses this input: {error}") from error
         except TypeError as error:  # before any module has run; a signature with **kwargs does not tell
-            if "token_type_ids" not in on_device or "'token_type_ids'" not in str(error):
+            named = next((name for name in OPTIONAL if name in on_device and f"'{name}'" in str(error)), None)
+            if named is None:
                 raise
-        self.tried["refuses token types"] = True
+        self.tried["refused"] = refused | {named}
         return self.run(batch)
 
     def side_of(self, path: str) -> Side:

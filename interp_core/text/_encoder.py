@@ -255,7 +255,8 @@ def _as_encoded(text: str, tokens: dict[str, Any], cut: int, mask_id: int | None
         special=special,
         prompt=len(ids),
         cut=cut,
-        types=torch.tensor(types) if types is not None and any(types) else None,
+        # some tokenizers of transformers 4 count no special tokens here
+        types=torch.tensor(types) if types is not None and any(types) and len(types) == len(ids) else None,
     )
 
 
