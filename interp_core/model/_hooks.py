@@ -72,8 +72,9 @@ class Layout:
                 f"layer {path!r} gives {tuple(value.shape)}, and {tuple(replacement.shape)} would replace it: this "
                 "model lays tokens out in another way, or adds some (prompt tuning), and cannot be resumed there."
             )
+        own = replacement.to(value)
         # a copy, since some models go on with an operation in place
-        return torch.cat([replacement.to(value), rest], dim=1)
+        return torch.cat([own, rest], dim=1) if rest.shape[1] else own.clone()
 
 
 class _StopPass(Exception):  # noqa: N818 - a signal, not an error

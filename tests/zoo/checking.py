@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from interp_core.concepts import AffineSpace
 from interp_core.errors import InterpError
+from interp_core.model import hidden_of
 from torch import Tensor
 
 from zoo.asking import TEXTS, Plain, wrapped
@@ -284,7 +285,7 @@ class Checks:
             split = self.zoo.split(number)
             with self.hooked(split) as seen:
                 self.plain_pass(ids)
-            states = seen()
+            states = hidden_of(seen(), split.path)
             noise = torch.randn(states.shape, generator=torch.Generator().manual_seed(number)) * states.std()
             with self.hooked(split, lambda _value, changed=states + noise: changed):
                 output = self.plain_pass(ids)
