@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,9 @@ def real_texts(shared: Path) -> Callable[..., list[str]]:
 
 
 @pytest.fixture
-def blocks_that_run() -> Callable[[Any], list[str]]:
-    """Watches a model: the names of the blocks that run from now on."""
+def blocks_that_run() -> Iterator[Callable[[Any], list[str]]]:
+    """Watches a model: the names of the blocks that run from now on, until the test ends."""
+    watched: list[Any] = []
 
     def watch(model: Any) -> list[str]:
         seen: list[str] = []
@@ -82,6 +83,9 @@ def blocks_that_run() -> Callable[[Any], list[str]]:
             block = model.model.get_submodule(name)
             inner = block.forward
             block.forward = lambda *a, name=name, inner=inner, **k: (seen.append(name), inner(*a, **k))[1]
+            watched.append(block)
         return seen
 
-    return watch
+    yield watch
+    for block in watched:
+        vars(block).pop("forward", None)
