@@ -72,7 +72,7 @@ def test_types_of_every_kind_are_told_apart() -> None:
     fields = [f for f in dataclasses.fields(Many) if f.name != "unreadable"]
     made = dataclasses.make_dataclass("Made", [(f.name, f.type, f) for f in fields], frozen=True)
     made.__module__ = __name__
-    from interp_core.plugin._parameters import check_types
+    from interp_core.plugin._arguments import check_types
 
     check_types(made, {"form": "second", "bins": [1, 2.5], "pairs": [1], "either": True, "anything": object()}, "made")
     for wrong, said in (

@@ -10,7 +10,7 @@ import torch
 from interp_core.errors import InputError
 from interp_core.model._hooks import Layout, at_rest, hidden_of, module_at, stacks_of
 from interp_core.model._injection import EmbeddingsInjection, EncoderDecoderInjection
-from interp_core.model._locks import lock_of
+from interp_core.model._module_state import lock_of
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -276,9 +276,10 @@ def stacks_of(model: Any) -> tuple[Any, ...]:
 
 @contextmanager
 def at_rest(model: nn.Module) -> Iterator[None]:
-    """A context in which the model is in evaluation mode with frozen weights.
+    """A context in which the model is in evaluation mode with frozen weights, and runs as it is written.
 
-    At its end every flag and the random state are as they were, and so is whatever the modules set on themselves
+    A module that `model.compile()` compiled in place does not notice hooks that are set later. At the end of the
+    context every flag and the random state are as they were, and so is whatever the modules set on themselves
     meanwhile: some models switch themselves to another attention for good once they see a short text.
 
     Args:
@@ -298,12 +299,14 @@ def at_rest(model: nn.Module) -> Iterator[None]:
     """
     state, drawn = ModuleState(model), torch.get_rng_state()
     trained = [parameter for parameter in state.parameters if parameter.requires_grad]
+    compiled = any(vars(module).get("_compiled_call_impl") is not None for module in state.modules)
     try:
         for module in state.modules:
             vars(module)["training"] = False  # __setattr__ of a module is slow
         for parameter in trained:
             parameter.requires_grad_(False)
-        yield
+        with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+            yield
     finally:
         state.restore()
         if not torch.equal(torch.get_rng_state(), drawn):  # the model draws, even when it is not trained (Reformer)

@@ -1,15 +1,25 @@
-"""What the modules of a model hold besides their weights, remembered and put back."""
+"""What the modules of a model hold besides their weights, remembered and put back; and whose turn it is to use them."""
 
 from __future__ import annotations
 
+import threading
 from operator import is_
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))  # hooks and flags of torch's own
 _SMALL = 4096  # numbers in a buffer whose values are remembered; masks are larger, and are not written into
+_locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+_making = threading.Lock()
+
+
+def lock_of(module: nn.Module) -> threading.RLock:
+    """The lock of a module, the same for all its wrappers. The thread that holds it may take it again."""
+    with _making:
+        return _locks.setdefault(module, threading.RLock())
 
 
 class ModuleState:

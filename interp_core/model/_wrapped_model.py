@@ -18,7 +18,7 @@ from interp_core.model._hooks import Layout, at_rest, module_at, tap
 from interp_core.model._logits_to_scores import logits_of
 from interp_core.model._own_positions import come_first
 from interp_core.model._requests import PaddedBatch, Side
-from interp_core.model._wrappings import check_weights, eagerly, uncallable, uncompiled
+from interp_core.model._wrappings import check_weights, uncallable, uncompiled
 from interp_core.text import Encoder, Text, max_tokens
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -215,8 +215,7 @@ class WrappedModel:
         refused = self.tried.get("refused", frozenset())
         on_device = {name: v.to(self.device) for name, v in inputs.items() if name not in refused}
         try:
-            with eagerly(self.model):
-                return self.model(**on_device, **extra)
+            return self.model(**on_device, **extra)
         except AssertionError as error:
             raise InputError(f"{type(self.model).__name__} refuses this input: {error}") from error
         except TypeError as error:  # before any module has run; a signature with **kwargs does not tell

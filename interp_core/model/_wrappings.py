@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
-
 import torch
 from interp_core.errors import ModelError
 from interp_core.model._hooks import at_rest
@@ -15,15 +12,6 @@ def uncompiled(model: nn.Module) -> nn.Module:
     """The module that `torch.compile` was given; it shares all weights with the compiled one, and its hooks run."""
     inner = getattr(model, "_orig_mod", None)
     return inner if isinstance(inner, nn.Module) else model
-
-
-def eagerly(model: nn.Module) -> AbstractContextManager[Any]:
-    """A context in which modules compiled in place, by `model.compile()`, run as they are written.
-
-    A compiled module does not notice hooks that are set after it was compiled.
-    """
-    compiled = any(getattr(module, "_compiled_call_impl", None) is not None for module in model.modules())
-    return torch.compiler.set_stance("force_eager") if compiled else nullcontext()
 
 
 def check_weights(model: nn.Module) -> None:

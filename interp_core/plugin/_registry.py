@@ -23,11 +23,10 @@ from interp_core.errors import (
     nearest,
     unknown,
 )
-from interp_core.plugin._arguments import named_options, suggestion
+from interp_core.plugin._arguments import check_types, named_options, suggestion, values_of
 from interp_core.plugin._catalogue import catalogue
 from interp_core.plugin._declaration import GROUP, VERBS, Kind, Method
 from interp_core.plugin._discovery import Plugin, read
-from interp_core.plugin._parameters import check_types, values_of
 from interp_core.plugin._requirements import unmet
 
 LONGEST = 80  # characters of a value that a message repeats

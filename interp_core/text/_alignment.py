@@ -1,7 +1,7 @@
-"""The ids that a tokenizer gives, with the characters that each of them covers.
+"""Which characters each token of a tokenizer covers that is not fast, and does not say so itself.
 
-A fast tokenizer says which these are. For others the tokens are laid along the text: as bytes (ByT5), as characters
-(CANINE), or as pieces with the marks of sentencepiece and of BPE; and where that fails, word by word.
+The tokens are laid along the text: as bytes (ByT5), as characters (CANINE), or as pieces with the marks of
+sentencepiece and of BPE; and where that fails, word by word.
 """
 
 from __future__ import annotations
@@ -21,28 +21,20 @@ _BYTE = regex.compile(r"<0x([0-9A-F]{2})>")  # sentencepiece falls back to bytes
 _MARKS = regex.compile(r"\s|\u2581|^##|@@$|</w>$")  # of sentencepiece, WordPiece, and BPE of two kinds
 
 
-def tokenized(tokenizer: Any, *parts: Any, **options: Any) -> dict[str, Any]:
-    """What a tokenizer gives for a text or a pair, with the characters of each token.
+def aligned(tokenizer: Any, parts: Sequence[Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """What a tokenizer that is not fast gives for a text or a pair, with the characters of each token.
 
     Args:
-        tokenizer: the tokenizer, fast or not.
-        *parts: the text, or the two texts of a pair; None with `text_target` among the options.
-        **options: options of the call.
+        tokenizer: the tokenizer.
+        parts: the text, or the two texts of a pair; None with `text_target` among the settings.
+        settings: the options of the call.
 
     Returns:
         What the tokenizer gives, with an `offset_mapping`, a `special_tokens_mask` and `sequence_ids` (None, 0 or 1).
 
     Raises:
-        InputError: the tokenizer is not a fast one, and the text cannot be aligned with its tokens.
+        InputError: the text cannot be aligned with its tokens.
     """
-    settings = {"truncation": False, "padding": False, "verbose": False, **options}
-    if getattr(tokenizer, "is_fast", False):
-        encoding = tokenizer(*parts, return_offsets_mapping=True, return_special_tokens_mask=True, **settings)
-        return {**encoding, "sequence_ids": encoding.sequence_ids()}
-    return _aligned(tokenizer, parts, settings)
-
-
-def _aligned(tokenizer: Any, parts: Sequence[Any], settings: dict[str, Any]) -> dict[str, Any]:
     encoding = dict(tokenizer(*parts, **settings))
     ids = list(encoding["input_ids"])
     uncut = {**settings, "truncation": False, "max_length": None}

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from interp_core.errors import InputError, UnsupportedError
-from interp_core.text._alignment import tokenized
+from interp_core.text._alignment import aligned
 from interp_core.text._chat_template import rendered
 from interp_core.text._encoded import Encoded
 from interp_core.text._joined_text import JoinedText
@@ -111,9 +111,9 @@ class Encoder:
         """
         _check(continuation)
         if self.start_id is None:
-            tail = tokenized(self.tokenizer, continuation, add_special_tokens=False)
+            tail = self._tokenized(continuation, add_special_tokens=False)
         else:
-            tail = tokenized(self.tokenizer, None, text_target=continuation)
+            tail = self._tokenized(None, text_target=continuation)
             count = len(tail["input_ids"])
             while count > 1 and tail["special_tokens_mask"][count - 1]:
                 count -= 1
@@ -190,14 +190,22 @@ class Encoder:
             f"a text is {type(text).__name__}; a string, a pair of strings or a list of messages was expected."
         )
 
+    def _tokenized(self, *parts: str | None, **options: Any) -> dict[str, Any]:
+        """What the tokenizer gives for a text or a pair, with the characters of each token, see `aligned`."""
+        settings = {"truncation": False, "padding": False, "verbose": False, **options}
+        if not getattr(self.tokenizer, "is_fast", False):
+            return aligned(self.tokenizer, parts, settings)
+        encoding = self.tokenizer(*parts, return_offsets_mapping=True, return_special_tokens_mask=True, **settings)
+        return {**encoding, "sequence_ids": encoding.sequence_ids()}
+
     def _limited(self, text: str, parts: tuple[str, ...], most: int, **options: Any) -> tuple[Encoded, TextOf]:
         """A text, or a pair with offsets in each of its texts, cut as the options say; and the text of each token."""
         truncation = options.pop("truncation", True)
-        tokens = tokenized(self.tokenizer, *parts, **options)
+        tokens = self._tokenized(*parts, **options)
         cut = max(0, len(tokens["input_ids"]) - most)
         if cut:
             try:
-                tokens = tokenized(self.tokenizer, *parts, truncation=truncation, max_length=most, **options)
+                tokens = self._tokenized(*parts, truncation=truncation, max_length=most, **options)
             except InputError:
                 raise
             except Exception as error:  # tokenizers raise nothing more specific
