@@ -66,3 +66,53 @@ def test_no_part_is_set_or_deleted_and_what_the_message_advises_works(name: str)
         assert question.replace(**{key: parts[key] for key in given}).intact().tolist() == [30.0]
     else:
         assert getattr(question, advice[1])(before[name]).intact().tolist() == [30.0]
+
+
+# What is random, what is paid for, and what nobody asks for
+
+
+def test_without_a_background_references_are_copies_of_the_baseline() -> None:
+    baseline = torch.tensor([[3.0, 4.0], [5.0, 6.0]])
+    question = ask(lambda v: v.sum((1, 2))[:, None], torch.zeros(2, 2), baseline)
+    assert torch.equal(question.references(3, torch.Generator()), baseline.repeat(3, 1, 1))
+    assert question.references(0, torch.Generator()).shape == (0, 2, 2)
+
+
+def test_references_draw_every_row_of_a_background_for_each_feature_alone_but_those_in_no_unit() -> None:
+    background = torch.tensor([[1.0], [2.0], [3.0]])
+    whole = ask(lambda v: v.sum((1, 2))[:, None], torch.zeros(3, 1))
+    question = Question(
+        whole.runner,
+        x=whole.x,
+        baseline=whole.baseline,
+        unit_of=torch.tensor([0, 1, -1]),
+        units=whole.units[:2],
+        targets=whole.targets,
+        text="",
+        background=background,
+    )
+    drawn = question.references(300, torch.Generator().manual_seed(0)).squeeze(-1)
+    assert not drawn[:, 2].any()  # in no unit
+    pairs, counts = drawn[:, :2].unique(dim=0, return_counts=True)
+    assert len(pairs) == 9 and int(counts.min()) > 300 / 9 / 2  # each pair about as often as any other
+
+
+@pytest.mark.parametrize("bought", [0, 1, 2])
+def test_what_a_budget_has_room_for_leaves_room_for_the_intact_and_the_emptied_text(bought: int) -> None:
+    """Ends that are known already cost nothing more: with 11 rows there is room for 9 draws beside both."""
+    question = asked().with_budget(11)
+    for end in (question.intact, question.emptied)[:bought]:
+        end()
+    assert (question.rows, question.afford(100), question.afford(100, rows_each=2)) == (bought, 9, 4)
+    assert question.afford(3) == 3
+
+
+def test_no_variants_have_no_scores() -> None:
+    question = ask(lambda v: torch.cat([v.sum(1), v.sum(1)], 1), torch.zeros(2, 1))
+    assert question.masked(torch.zeros(0, 2, dtype=torch.bool)).shape == (0, 2)
+    assert question.rows == 0
+
+
+def test_the_words_of_a_function_are_its_text() -> None:
+    question = asked()
+    assert question.text == "one two" and [question.text[u.start : u.stop] for u in question.units] == ["one", "two"]

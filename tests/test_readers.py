@@ -16,7 +16,8 @@ from interp_core.cli import main
 from interp_core.errors import InputError, InterpError
 from interp_core.results import load_result
 from interp_core.testing import tiny_classifier
-from interp_core.text import read_column
+from interp_core.text import one_by_one, read_column
+from interp_core.text._labels import as_label
 
 FEW = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 JSON = st.recursive(
@@ -57,6 +58,71 @@ def test_two_columns_are_pairs(tmp_path: Path) -> None:
         read_column(plain, ["premise", "hypothesis"])
     with pytest.raises(InputError, match="a pair is two strings"):
         read_column(lines(tmp_path / "a.jsonl", {"a": ["b", "c"], "d": "e"}), ["a", "d"])
+
+
+def test_a_data_set_is_read_by_its_split_and_columns(tmp_path: Path) -> None:
+    table = pytest.importorskip("datasets")
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for split in ("train", "test"):
+        rows = {"text": [f"{split} one", f"{split} two"], "other": ["a", "b"], "label": [1, 0]}
+        table.Dataset.from_dict(rows).to_parquet(folder / f"{split}.parquet")
+    assert read_column(folder) == ["train one", "train two"]
+    assert read_column(folder, "label", "test") == ["1", "0"]
+    assert read_column(folder, ("other", "text"), "test") == [("a", "test one"), ("b", "test two")]
+    with pytest.raises(InputError, match="has no column 'texts'; its columns are text, other, label"):
+        read_column(folder, "texts")
+    with pytest.raises(InputError, match="no data set could be read"):
+        read_column(folder, split="validation")
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz"])
+def test_a_table_is_utf_8_with_or_without_a_byte_order_mark(tmp_path: Path, mark: str, suffix: str) -> None:
+    import gzip
+
+    content = f"{mark}text\nso sad \u4eca\u65e5\u306f\n".encode()
+    path = tmp_path / f"table.{suffix}"
+    path.write_bytes(gzip.compress(content) if suffix.endswith("gz") else content)
+    assert read_column(path) == ["so sad \u4eca\u65e5\u306f"]
+
+
+class Sized:
+    """A corpus that is no list but knows its length, as a data set does."""
+
+    def __iter__(self) -> Any:
+        return iter(["so happy", "so sad"])
+
+    def __len__(self) -> int:
+        return 2
+
+
+def test_a_stream_that_knows_its_length_says_it() -> None:
+    corpus, total = one_by_one(Sized(), streams=True)
+    assert (list(corpus), total) == (["so happy", "so sad"], 2)
+    assert one_by_one(iter(Sized()), streams=True)[1] is None
+
+
+def test_a_table_is_no_corpus() -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame({"text": ["so sad"]})
+    for table in (frame, {"text": ["so sad"]}):
+        with pytest.raises(InputError, match="such as one column of it"):
+            one_by_one(table, streams=False)
+    assert list(one_by_one(frame["text"], streams=False)[0]) == ["so sad"]
+
+
+@pytest.mark.parametrize("wrong", [[[1, 0], [0, 1]], [0.5, 1.0], [1, 0, 1], 1.5, -1, True, 2, "sad", object()])
+def test_what_is_no_label_is_refused(wrong: Any) -> None:
+    with pytest.raises(InputError):
+        as_label(wrong, ["joy", "love"])
+
+
+@pytest.mark.parametrize("row", [[1, 0], [1.0, 0.0], [True, False]])
+def test_a_row_of_ones_and_zeros_says_which_classes_a_text_has(row: Any) -> None:
+    assert as_label(row, ["joy", "love"]).tolist() == [True, False]
+    assert as_label(1, ["joy", "love"]).tolist() == as_label("love", ["joy", "love"]).tolist() == 1
 
 
 def test_a_text_with_a_separator_outside_of_quotes_is_not_cut_without_a_word(tmp_path: Path) -> None:

@@ -100,6 +100,22 @@ def test_resuming_leaves_no_trace() -> None:
     assert state_of(model) == before
 
 
+def test_values_enter_above_blocks_in_the_form_of_their_outputs_and_each_forward_is_put_back() -> None:
+    """The first block returns a tuple, whose rest is kept; the second has a forward of its own, as accelerate sets."""
+    first, second = torch.nn.Linear(2, 2, dtype=torch.float64), torch.nn.Linear(2, 2, dtype=torch.bfloat16)
+    own = second.forward
+    second.forward = own
+    outputs = ((torch.zeros(1, 1, 2, dtype=torch.float64), "cache"), torch.zeros(1, 1, 2, dtype=torch.bfloat16))
+    injection = BypassInjection("second", (first, second), outputs)
+    values = torch.ones(1, 3, 2)
+    with injection.open(values) as entered:
+        hidden, cache = first("whatever it reads")
+        assert hidden.dtype == torch.float64 and torch.equal(hidden.float(), values) and cache == "cache"
+        assert entered.value is None  # values are noted where the last block hands them on
+        assert second(hidden).dtype == torch.bfloat16 and entered.read() is values
+    assert "forward" not in vars(first) and vars(second)["forward"] is own
+
+
 def test_class_wise_selection_keeps_rows_with_their_texts() -> None:
     model = tiny_classifier()
     found = model.split(-1).activations(TEXTS * 2, granularity="word", labels=[0, 1, 2, 0, 1, 2], progress=False)

@@ -1,9 +1,15 @@
 """Every kind of head can be asked: its scores are those of the model's own call, and its targets what is meant."""
 
+from collections.abc import Callable
+from typing import Any
+
 import interp_core as interp
+import numpy as np
 import pytest
 import torch
+from interp_core.attribution import class_targets
 from interp_core.errors import InputError, TargetError, UnsupportedError
+from interp_core.model import predicted, readout_of
 from interp_core.testing import (
     tiny_classifier,
     tiny_extractor,
@@ -12,7 +18,8 @@ from interp_core.testing import (
     tiny_tagger,
     tiny_translator,
 )
-from interp_core.text import divide
+from interp_core.text import class_index, divide
+from interp_core.text._chat_template import rendered
 
 TEXTS = ["i feel so happy today and the sun was warm", "sad", "the old dog was never calm"]
 PAIR = ("was the dog sad", "the old dog was never calm and today it was sad")
@@ -395,3 +402,89 @@ def test_a_decision_is_the_models_own_choice(make) -> None:  # type: ignore[no-u
     question = session.question(prepared)
     chosen = question.decides(torch.ones(1, len(question.units), dtype=torch.bool))[0]
     assert chosen.tolist() == [t.index for t in question.targets]
+
+
+# Targets in all their forms
+
+
+@pytest.mark.parametrize("of", [torch.tensor, np.array])
+def test_targets_of_each_text_may_be_a_tensor_or_an_array(of: Callable[[Any], Any]) -> None:
+    model, numbers = tiny_classifier(), [[0], [2]]
+    own, numbered = ask(model, TEXTS[:2], targets=of(numbers)), ask(model, TEXTS[:2], targets=numbers)
+    assert [o.targets for o in own] == [n.targets for n in numbered]
+    assert [o.targets[0].index for o in own] == [0, 2]
+
+
+def test_a_class_of_the_name_of_a_keyword_is_that_class() -> None:
+    labels = ("all", "predicted", "joy")
+    assert [t.index for t in class_targets("predicted", labels, "single-label", torch.tensor([9.0, 1.0, 2.0]))] == [1]
+    assert [t.index for t in class_targets("all", labels, "single-label", None)] == [0]
+    others = ("sad", "glad")
+    assert [t.index for t in class_targets("predicted", others, "single-label", torch.tensor([0.0, 1.0]))] == [1]
+    assert [t.index for t in class_targets("all", others, "single-label", None)] == [0, 1]
+
+
+def test_a_target_of_ones_own_must_be_a_class() -> None:
+    with pytest.raises(TargetError, match="target 7 is out of range"):
+        class_targets(interp.Target("seven", 7), ("sad", "glad"), "single-label", None)
+    own = interp.Target("sum", function=lambda logits: logits.sum(-1))
+    assert class_targets(own, ("sad", "glad"), "single-label", None) == (own,)
+
+
+@pytest.mark.parametrize("nothing", [True, 1.0, None.__class__, object()])
+def test_what_is_no_class_is_refused(nothing: object) -> None:
+    with pytest.raises((TargetError, InputError)):
+        class_index(nothing, ("sad", "glad"))
+
+
+def test_a_multi_label_text_without_a_class_above_one_half_has_the_nearest() -> None:
+    assert predicted(torch.tensor([-3.0, -1.0, -2.0]), "multi-label") == [1]
+    with pytest.raises(TargetError, match="needs the logits"):
+        predicted(None, "single-label")
+
+
+def test_a_span_is_decided_where_all_of_its_tokens_are_chosen() -> None:
+    span = interp.Target("x", parts=(interp.Target("a", 1, position=0), interp.Target("b", 2, position=1)))
+    sure = torch.nn.functional.one_hot(torch.tensor([[1, 2], [1, 0], [0, 2]]), 3).float()
+    assert readout_of((span,), "logit", "tokens").deciding()(sure).flatten().tolist() == [1, 0, 0]
+    assert readout_of((span,), "logit", "tokens")(sure).flatten().tolist() == [2, 1, 1]
+
+
+def test_targets_that_mean_nothing_are_refused_in_words() -> None:
+    with pytest.raises(TargetError, match=r"interp\.at\(word, label\)"):
+        ask(tiny_tagger(), TEXTS[0], targets="sad")
+    with pytest.raises(TargetError, match="name at least one class"):
+        ask(tiny_classifier(), TEXTS[0], targets=[])
+    with pytest.raises(TargetError, match="Use a tuple to give several"):
+        ask(tiny_filler(), ["so [MASK]"] * 2, targets=["happy", "sad", "good"])
+    with pytest.raises(TargetError, match="a tuple of the last two for several"):
+        ask(tiny_generator(), TEXTS[0], targets=(3, 4))
+
+
+# Chats and their templates
+
+
+def test_a_chat_ends_where_the_model_answers_and_says_each_word_once() -> None:
+    tokenizer = tiny_generator().tokenizer
+    tokenizer.chat_template = (
+        "{% for m in messages %}<{{ m.content }}>{% endfor %}{% if add_generation_prompt %}so{% endif %}"
+    )
+    text, turns = rendered(tokenizer, [{"role": "user", "content": " sad sad "}, {"role": "user", "content": "ok"}])
+    assert text == "< sad sad ><ok>so"
+    assert [text[a:b] for a, b in turns] == ["sad sad", "ok"]
+
+
+def test_a_template_that_rewrites_messages_is_refused() -> None:
+    tokenizer = tiny_generator().tokenizer
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content | length }}{% endfor %}"
+    with pytest.raises(InputError, match="rewrites what messages say"):
+        rendered(tokenizer, [{"role": "user", "content": "sad"}])
+    with pytest.raises(InputError, match="a message of nobody is empty"):
+        rendered(tokenizer, [{"content": " "}])
+
+
+def test_only_a_continuation_is_a_turn_beside_the_messages() -> None:
+    model = tiny_generator()
+    model.tokenizer.chat_template = TEMPLATE
+    encoded = model.encoder(CHAT)
+    assert [u.text for u in divide(encoded, "turn").units] == [m["content"] for m in CHAT]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from interp_core.attribution import attribute
 from interp_core.errors import InputError, InterpWarning
-from interp_core.testing import tiny_classifier
+from interp_core.testing import tiny_classifier, tiny_generator, tiny_translator
 from interp_core.text import as_texts, clause_spans, divide, pool, sentence_spans, word_spans
 
 MODEL = tiny_classifier()
@@ -154,6 +154,24 @@ def test_a_long_pair_is_cut_as_the_tokenizer_cuts_it(
 def test_a_pair_whose_other_text_alone_is_too_long_says_what_to_do() -> None:
     with pytest.raises(InputError, match=r"truncation='only_second'.*truncation='longest_first'"):
         parts("only_second")
+
+
+def test_a_prompt_has_no_token_types_and_ends_before_the_token_that_would_close_it() -> None:
+    encoded = MODEL.encoder.prompt(("so happy", "so sad"))
+    assert MODEL.encoder(("so happy", "so sad")).types is not None and encoded.types is None
+    assert encoded.ids.tolist() == MODEL.encoder(("so happy", "so sad")).ids.tolist()[:-1]
+    assert encoded.prompt == len(encoded) and encoded.special[0]
+
+
+def test_a_generator_that_says_nothing_adds_no_text() -> None:
+    encoded = tiny_generator().encoder.with_ids("so happy", [])
+    assert encoded.text == "so happy" and encoded.prompt == len(encoded) == 2
+
+
+def test_the_token_that_starts_a_decoder_covers_no_character() -> None:
+    encoded = tiny_translator().encoder.prompt("so happy")
+    assert encoded.ids[-1] == tiny_translator().encoder.start_id and encoded.special[-1]
+    assert encoded.offsets[-1].tolist() == [0, 0] and encoded.source == len(encoded) - 1
 
 
 def test_an_unknown_truncation_lists_the_known_ones() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -137,7 +138,7 @@ class Encoder:
             for i in range(1, len(ids) + 1)
         ]
         ends = [*(len(piece.rstrip("\ufffd")) for piece in pieces[:-1]), *(len(piece) for piece in pieces[-1:])]
-        spans = [(min(a, b), b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+        spans = [(min(a, b), b) for a, b in pairwise([0, *ends])]
         for i in range(len(ids) - 2, -1, -1):  # the first bytes of a character cover it too
             if spans[i][0] == spans[i][1] and ids[i] not in special:
                 spans[i] = spans[i + 1]
