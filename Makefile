@@ -10,7 +10,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxpro
 OLDER := $(VENV)/transformers-4
 FIVE := interp-lime interp-integrated-gradients interp-semi-nmf interp-top-inputs interp-insertion-deletion
 
-.PHONY: demo test quick zoo compatibility lint api format packages docs bench clean
+.PHONY: demo test quick zoo mutants compatibility lint api format packages docs bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/interp demo --html report.html
@@ -25,6 +25,11 @@ quick: $(VENV)/.test
 # all small models of all families against plain transformers; writes docs/models.md
 zoo: $(VENV)/.test
 	cd tests && OMP_NUM_THREADS=1 ../$(BIN)/python -m zoo
+
+# breaks the core on purpose in 300 places, and counts how often the tests notice; about an hour
+mutants: $(VENV)/.test
+	$(PIP) mutmut
+	$(BIN)/python tools/mutants.py
 
 # the core's tests and those of five packages with the oldest transformers that is supported; see docs/compatibility.md
 compatibility: $(OLDER)/.ready
