@@ -79,10 +79,26 @@ def test_swapped_arguments_are_named(held: interp.Activations) -> None:
 
 def test_a_target_that_an_importance_is_not_about_is_named() -> None:
     found = Importance(torch.ones(2, 1, 3), ("joy",), ("a", "b", "c"), MadeBy("occlusion"))
-    for unknown in ("unknown", 1, True):
-        with pytest.raises(InputError, match=r"there is no target .*about joy"):
-            found.top(unknown)
+    for unknown in ("unknown", 1, -2, 0.0, True):
+        with pytest.raises(InputError, match=r"there is no target .*this importance has 1: joy"):
+            found.top(unknown)  # type: ignore[arg-type]
     assert found.top("joy", 1) == found.top(0, 1) == found.top(-1, 1)
+    (attribution,) = interp.attribute(MODEL, "so sad", by="occlusion", targets="all", progress=False)
+    for unknown in ("LABEL_9", 3, -4, 0.0, True):
+        with pytest.raises(InputError, match=r"there is no target .*this attribution has 3: LABEL_0, LABEL_1, LABEL_2"):
+            attribution.top(unknown)  # type: ignore[arg-type]
+    assert attribution.top("LABEL_2") == attribution.top(2) == attribution.top(-1) != attribution.top(0)
+
+
+def test_a_text_or_row_that_is_not_among_activations_is_named() -> None:
+    held = SPLIT.activations(["so sad", "calm"], granularity="word", progress=False)
+    assert held.rows_of(1).tolist() == [2] and held.unit(-1).text == "calm"
+    for text in (2, -1):
+        with pytest.raises(InputError, match=f"there is no text {text}; .*of 2 texts"):
+            held.rows_of(text)
+    for row in (3, -4):
+        with pytest.raises(InputError, match=f"there is no row {row}; .*have 3"):
+            held.unit(row)
 
 
 def test_layers_may_stand_in_a_list() -> None:

@@ -132,11 +132,23 @@ class Activations:
         return column
 
     def unit(self, row: SupportsIndex) -> Unit:
-        """The unit that a row stands for."""
+        """The unit that a row stands for.
+
+        Raises:
+            InputError: there is no such row.
+        """
+        if not -len(self) <= row.__index__() < len(self):
+            raise InputError(f"there is no row {row}; these activations have {len(self)}.")
         return self.units[int(self.text_of[row])][int(self.unit_of[row])]
 
     def rows_of(self, text: int) -> Int[Tensor, " r"]:
-        """The indices (r) of the rows of one text."""
+        """The indices (r) of the rows of one text.
+
+        Raises:
+            InputError: there is no such text.
+        """
+        if not 0 <= text < len(self.texts):
+            raise InputError(f"there is no text {text}; these activations are of {len(self.texts)} texts, from 0.")
         first, after = torch.searchsorted(self.text_of, torch.tensor([text, text + 1])).tolist()
         return torch.arange(first, after)
 

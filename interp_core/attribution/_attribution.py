@@ -10,7 +10,7 @@ from typing import Any
 from interp_core.display import html
 from interp_core.errors import InputError
 from interp_core.model import Target
-from interp_core.results import MadeBy, claims_of, load_tensors, save_tensors
+from interp_core.results import MadeBy, claims_of, load_tensors, place_of, save_tensors
 from interp_core.text import DividedText, Encoded, Unit
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -96,19 +96,23 @@ class Attribution:
         """The texts of the units."""
         return [unit.text for unit in self.units]
 
-    def top(self, target: int = 0, count: int = 5) -> list[tuple[str, float]]:
+    def top(self, target: int | str = 0, count: int = 5) -> list[tuple[str, float]]:
         """The applicable units with the largest absolute scores for a target.
 
         Args:
-            target: the number of the target, from 0.
+            target: number or name of the target.
             count: the maximum number of units.
 
         Returns:
             Pairs of unit text and score, in order of decreasing absolute score.
+
+        Raises:
+            InputError: there is no such target.
         """
-        order = self.scores[target].abs().argsort(descending=True, stable=True).tolist()
-        ranked = [i for i in order if self.applicable is None or bool(self.applicable[target, i])]
-        return [(self.units[i].text, float(self.scores[target, i])) for i in ranked[:count]]
+        row = place_of(target, [one.label for one in self.targets], "target", "this attribution")
+        order = self.scores[row].abs().argsort(descending=True, stable=True).tolist()
+        ranked = [i for i in order if self.applicable is None or bool(self.applicable[row, i])]
+        return [(self.units[i].text, float(self.scores[row, i])) for i in ranked[:count]]
 
     def save(self, path: str | Path) -> Path:
         """Write to one safetensors file. Of a target that is a function only the label is kept.

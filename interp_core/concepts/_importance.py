@@ -16,7 +16,7 @@ from interp_core.display import html
 from interp_core.errors import InputError, InterpWarning
 from interp_core.model import SplitModel
 from interp_core.plugin import named_options, resolve
-from interp_core.results import MadeBy, claims_of, load_tensors, made_by, save_tensors
+from interp_core.results import MadeBy, claims_of, load_tensors, made_by, place_of, save_tensors
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -88,17 +88,9 @@ class Importance:
         Raises:
             InputError: there is no such target.
         """
-        row = self._row(target)
+        row = place_of(target, self.targets, "target", "this importance")
         values = (self.direction if signed else self.scores)[row]
         return [(i, float(values[i])) for i in values.argsort(descending=True)[:count].tolist()]
-
-    def _row(self, target: Any) -> int:
-        if isinstance(target, str) and target in self.targets:
-            return self.targets.index(target)
-        count = len(self.targets)
-        if not isinstance(target, str | bool) and hasattr(target, "__index__") and -count <= int(target) < count:
-            return int(target)
-        raise InputError(f"there is no target {target!r}; this importance is about {', '.join(self.targets[:20])}.")
 
     def among(self, texts: Bool[Tensor, " n"]) -> Importance:
         """The importance in some of the texts, such as those of one class: `among(activations.predictions == 2)`.

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from interp_core.results._json import for_json
     from interp_core.results._lent import lent
     from interp_core.results._paths import empty_folder, named_with
+    from interp_core.results._place import place_of
     from interp_core.results._provenance import Cost, MadeBy, claims_of, made_again, made_by, parameters_of
     from interp_core.results._saving import load_result, load_results, save
     from interp_core.results._serialization import (
@@ -37,6 +38,7 @@ __all__ = [
     "made_by",
     "named_with",
     "parameters_of",
+    "place_of",
     "read_header",
     "reading",
     "save",
@@ -51,6 +53,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_json": ["for_json"],
         "_lent": ["lent"],
         "_paths": ["empty_folder", "named_with"],
+        "_place": ["place_of"],
         "_provenance": ["Cost", "MadeBy", "claims_of", "made_again", "made_by", "parameters_of"],
         "_saving": ["load_result", "load_results", "save"],
         "_serialization": [
