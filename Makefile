@@ -8,6 +8,9 @@ PLUGINS = $(shell $(PYTHON) tools/packages.py --editable)
 # each worker computes on one thread, so that workers do not wait for each other's
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
 OLDER := $(VENV)/transformers-4
+# what of the core meets a model or a tokenizer
+MEETING := architectures attempts company concepts_of_every_head evaluate generation half_precision heads hooks importance internals \
+	intervention lighting loading own_models own_state slow_tokenizers split state stream tasks text threads units wrapped
 FIVE := interp-lime interp-integrated-gradients interp-semi-nmf interp-top-inputs interp-insertion-deletion
 
 .PHONY: demo test quick zoo mutants compatibility lint api format packages docs bench clean
@@ -31,10 +34,10 @@ mutants: $(VENV)/.test
 	$(PIP) mutmut
 	$(BIN)/python tools/mutants.py
 
-# the core's tests and those of five packages with the oldest transformers that is supported; see docs/compatibility.md
+# the core's tests of models and tokenizers, and those of five packages, with the oldest transformers that is supported
 compatibility: $(OLDER)/.ready
 	OMP_NUM_THREADS=1 $(OLDER)/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal -m "not real and not current" \
-		tests $(foreach name,$(FIVE),$(wildcard plugins/*/$(name)))
+		$(MEETING:%=tests/test_%.py) $(foreach name,$(FIVE),$(wildcard plugins/*/$(name)))
 
 lint: $(VENV)/.test api
 	$(BIN)/ruff check .

@@ -87,7 +87,12 @@ class ModuleState:
 
     @property
     def _changed(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-        return [(holder, kept) for holder, kept in self._holders if not _same(holder, kept)]
+        """What no longer holds the same objects in the same order. By identity: tensors have no yes or no."""
+        return [
+            (holder, kept)
+            for holder, kept in self._holders
+            if len(holder) != len(kept) or not all(map(is_, holder.values(), kept.values()))
+        ]
 
 
 def _modules(model: nn.Module) -> list[nn.Module]:
@@ -104,8 +109,3 @@ def _modules(model: nn.Module) -> list[nn.Module]:
 
 def _is_small(buffer: Tensor) -> bool:
     return buffer.numel() <= _SMALL and not buffer.is_meta and not buffer.is_inference()
-
-
-def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether both hold the same objects in the same order. By identity: tensors have no yes or no."""
-    return len(one) == len(other) and all(map(is_, one.values(), other.values()))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from interp_core.errors import ModelError
 from interp_core.plugin import declaration_of
 from torch import Tensor, nn
 
+Loan = tuple[Tensor, Tensor, str, int]  # the caller's tensor, the one lent for it, its name, and its version before
 COPIED = 2**24  # the most numbers of which a copy is made: 64 megabytes of float32
 
 
@@ -47,58 +47,39 @@ def lent(method: Any, *values: Any) -> Iterator[tuple[Any, ...]]:
         >>> scores
         tensor([ 3., -1.])
     """
-    loans: list[_Loan] = []
+    loans: list[Loan] = []
     yield tuple(_copy(value, "", loans) for value in values)
-    changed = next((loan for loan in loans if loan.changed()), None)
-    if changed is not None:
-        declared = declaration_of(method)
-        what = f"{changed.where}, which" if changed.where else "a tensor that"
-        name = declared.name if declared else type(method).__name__
-        raise ModelError(
-            f"{name} wrote into {what} it was only lent; it must work on a copy, such as x.clone(), or without "
-            f"in-place operations. {changed.fate}"
-        )
+    for own, given, where, version in loans:
+        if _is_changed(own, given, version):
+            declared = declaration_of(method)
+            what = f"{where}, which" if where else "a tensor that"
+            name = declared.name if declared else type(method).__name__
+            fate = "What you hold is as it was."
+            if given is own:
+                fate = "It is too large to be lent as a copy, so what you hold has changed: make it again."
+            raise ModelError(
+                f"{name} wrote into {what} it was only lent; it must work on a copy, such as x.clone(), or without "
+                f"in-place operations. {fate}"
+            )
 
 
-@dataclass(frozen=True, eq=False)
-class _Loan:
-    """A tensor of the caller's, and what the method was given for it: a copy, or the tensor itself."""
-
-    own: Tensor
-    given: Tensor
-    where: str
-    version: int = field(default=0)
-
-    @classmethod
-    def of(cls, own: Tensor, given: Tensor, where: str) -> _Loan:
-        return cls(own, given, where, _version(given))
-
-    @property
-    def fate(self) -> str:
-        if self.given is self.own:
-            return "It is too large to be lent as a copy, so what you hold has changed: make it again."
-        return "What you hold is as it was."
-
-    def changed(self) -> bool:
-        if _version(self.given) != self.version:
-            return True
-        if self.given is self.own or torch.equal(self.given, self.own):
-            return False
-        return self.given.shape != self.own.shape or not _equal_with_nan(self.given, self.own)
+def _lend(own: Tensor, given: Tensor, where: str, loans: list[Loan]) -> None:
+    loans.append((own, given, where, 0 if given.is_inference() else given._version))
 
 
-def _version(tensor: Tensor) -> int:
-    return 0 if tensor.is_inference() else int(tensor._version)
+def _is_changed(own: Tensor, given: Tensor, version: int) -> bool:
+    if not given.is_inference() and given._version != version:
+        return True
+    if given is own or torch.equal(given, own):
+        return False
+    same_with_nan = given.shape == own.shape and bool(((given == own) | ((given != given) & (own != own))).all())
+    return not same_with_nan
 
 
-def _equal_with_nan(one: Tensor, other: Tensor) -> bool:
-    return bool(((one == other) | ((one != one) & (other != other))).all())
-
-
-def _copy(value: Any, where: str, loans: list[_Loan]) -> Any:
+def _copy(value: Any, where: str, loans: list[Loan]) -> Any:
     if isinstance(value, Tensor):
         given = value.detach().clone() if value.numel() <= COPIED else value
-        loans.append(_Loan.of(value, given, where))
+        _lend(value, given, where, loans)
         return given
     if isinstance(value, nn.Module):
         return _copy_of_module(value, loans)
@@ -107,28 +88,22 @@ def _copy(value: Any, where: str, loans: list[_Loan]) -> Any:
     return _copy_of_holder(value, where or type(value).__name__, loans)
 
 
-def _copy_of_module(module: nn.Module, loans: list[_Loan]) -> nn.Module:
+def _copy_of_module(module: nn.Module, loans: list[Loan]) -> nn.Module:
     own = module.state_dict()
     given = copy.deepcopy(module) if sum(tensor.numel() for tensor in own.values()) <= COPIED else module
-    name = type(module).__name__
-    loans += [_Loan.of(own[key], tensor, f"{name}.{key}") for key, tensor in given.state_dict().items()]
+    for key, tensor in given.state_dict().items():
+        _lend(own[key], tensor, f"{type(module).__name__}.{key}", loans)
     return given
 
 
-def _copy_of_holder(value: Any, where: str, loans: list[_Loan]) -> Any:
+def _copy_of_holder(value: Any, where: str, loans: list[Loan]) -> Any:
     """A copy of an object that holds tensors; of its other parts only values that hold tensors are copied."""
     parts = getattr(value, "__dict__", {})
     if not any(isinstance(part, Tensor) for part in parts.values()):
         return value
     other = copy.copy(value)
-    copied = {
-        name: _copy(part, f"{where}.{name}", loans)
-        for name, part in parts.items()
-        if isinstance(part, Tensor) or _is_value(part)
-    }
-    vars(other).update(copied)  # not setattr, since values are frozen
+    for name, part in parts.items():
+        frozen = getattr(getattr(part, "__dataclass_params__", None), "frozen", False)
+        if isinstance(part, Tensor) or (frozen and not isinstance(part, type)):
+            vars(other)[name] = _copy(part, f"{where}.{name}", loans)  # not setattr, since values are frozen
     return other
-
-
-def _is_value(part: Any) -> bool:
-    return is_dataclass(part) and not isinstance(part, type) and part.__dataclass_params__.frozen  # type: ignore[attr-defined]
