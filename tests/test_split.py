@@ -200,3 +200,32 @@ def tiny_generator_without_cls() -> interp.TextModel:
     model = tiny_generator()
     model.tokenizer.cls_token = None
     return interp.TextModel(model.model, model.tokenizer)
+
+
+def test_each_call_of_a_block_that_runs_several_times_is_a_layer() -> None:
+    """ALBERT has one block for all of its layers."""
+    import transformers
+
+    made = tiny_classifier()
+    config = transformers.AlbertConfig(
+        vocab_size=len(made.tokenizer),
+        embedding_size=16,
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=32,
+        num_labels=3,
+    )
+    model = interp.TextModel(transformers.AlbertForSequenceClassification(config).eval(), made.tokenizer)
+    assert len(model.blocks) == 3 and len({path.partition("@")[0] for path in model.blocks}) == 1
+    encoded = model.encoder(TEXTS[0])
+    with torch.no_grad():
+        output = model.model(encoded.ids[None], output_hidden_states=True)
+    for layer, path in enumerate(model.blocks):
+        split = model.split(path)
+        (states,) = split.states(interp_evaluator(model), [encoded])
+        assert torch.allclose(states, output.hidden_states[layer + 1][0], atol=1e-5)
+        assert torch.allclose(split.resume([states], [encoded])[0], output.logits[0], atol=1e-5)
+    with pytest.raises(LayerError, match="ran twice in one pass"):
+        model.split(model.blocks[0].partition("@")[0]).states(interp_evaluator(model), [encoded])
