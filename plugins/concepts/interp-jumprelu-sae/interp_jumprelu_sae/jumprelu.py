@@ -15,7 +15,10 @@ from interp_sae.network import ForwardPass, Network
 from jaxtyping import Float
 from torch import Tensor, nn
 
-INITIAL_THRESHOLD = 1.0  # where a typical coordinate of a row is 1
+
+def initial_threshold(concepts: int) -> float:
+    """The threshold above which a normal row lights one concept on average, that of 4 for fewer concepts."""
+    return float(torch.special.ndtri(torch.tensor(1 - 1 / max(4, concepts))))
 
 
 def heaviside(
@@ -44,10 +47,11 @@ def jumprelu(
 class JumpReLUNetwork(Network):
     """An autoencoder whose concepts are active above thresholds, with a penalty on their number (L0)."""
 
-    def __init__(self, concepts: int, width: int, generator: torch.Generator, bandwidth: float) -> None:
+    def __init__(self, concepts: int, width: int, generator: torch.Generator, bandwidth: float | None) -> None:
         super().__init__(concepts, width, generator)
-        self.bandwidth = bandwidth
-        self.log_threshold = nn.Parameter(torch.full((concepts,), math.log(INITIAL_THRESHOLD)))
+        threshold = initial_threshold(concepts)
+        self.bandwidth = threshold if bandwidth is None else bandwidth
+        self.log_threshold = nn.Parameter(torch.full((concepts,), math.log(threshold)))
 
     def activate(self, pre_activations: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
         return jumprelu(pre_activations.float(), self.log_threshold.exp(), self.bandwidth)
@@ -86,7 +90,7 @@ class JumpReLUSAE(PenalisedAutoencoder):
         penalty: cost of one active concept, above 0, where a mean row that nothing explains costs 1.
         penalty_warmup: share of the steps, 0 to 1, over which the penalty rises linearly from 0.
         bandwidth: above 0; thresholds learn from pre-activations within half of it, in units in which a typical
-            coordinate of a row is 1.
+            coordinate of a row is 1. As wide as thresholds are high at first if None: there a row lights one concept.
 
     Source: Rajamanoharan et al. 2024, arXiv:2407.14435, equations 9 to 12. Departs from it in the bandwidth and the
     initial threshold, for fewer and smaller batches, and in the auxiliary loss of Gao et al. 2024 for dead concepts.
@@ -95,11 +99,11 @@ class JumpReLUSAE(PenalisedAutoencoder):
     TURN: ClassVar[float] = 0.03  # at a greater one thresholds rise before rare concepts are learnt, which then die
 
     penalty: float = 0.01
-    bandwidth: float = 1.0
+    bandwidth: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.bandwidth <= 0:
+        if self.bandwidth is not None and self.bandwidth <= 0:
             raise InputError(f"JumpReLUSAE: bandwidth={self.bandwidth} must be above 0; thresholds would not learn.")
 
     def network(self, sample: Float[Tensor, "m d"], generator: torch.Generator) -> Network:

@@ -18,7 +18,8 @@ test_contract = contract_tests("jumprelu-sae", steps=120, learning_rate=0.05, ba
 
 @pytest.fixture(scope="module")
 def trained() -> Trained:
-    return Trained(JumpReLUSAE(concepts=20, penalty=0.03, steps=120, learning_rate=0.1, batch_size=128))
+    method = JumpReLUSAE(concepts=20, penalty=0.03, bandwidth=1.0, steps=120, learning_rate=0.1, batch_size=128)
+    return Trained(method)
 
 
 @pytest.mark.parametrize("check", [*FAMILY, *PENALISED], ids=name_of)
