@@ -18,8 +18,10 @@ FIVE := interp-lime interp-integrated-gradients interp-semi-nmf interp-top-input
 demo: $(VENV)/.demo
 	$(BIN)/interp demo --html report.html
 
+# shapes and types are checked in the quick tests, which reach all code; the slow ones would take twice as long
 test: $(VENV)/.test
-	$(PYTEST)
+	$(PYTEST) -m "not slow"
+	INTERP_TYPES=unchecked $(PYTEST) -m slow
 
 # what says most in two minutes of one core
 quick: $(VENV)/.test

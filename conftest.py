@@ -1,10 +1,8 @@
-"""Shapes and types are checked while the tests run; `../shared` holds real models and texts."""
+"""Shapes and types are checked while the tests run, unless INTERP_TYPES=unchecked; `../shared` holds real models."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -14,7 +12,6 @@ from typing import Any
 import jaxtyping
 import pytest
 from beartype import BeartypeConf, beartype
-from beartype.roar import BeartypeException
 from jaxtyping import install_import_hook
 from packages import packages
 
@@ -25,28 +22,8 @@ CHECKED = ["interp_core", *(package.module for package in packages())]
 _checker = types.ModuleType("interp_typechecker")
 _checker.check = beartype(conf=BeartypeConf(is_random=False, is_pep484_tower=True))  # type: ignore[attr-defined]
 sys.modules[_checker.__name__] = _checker
-_jaxtyped = jaxtyping.jaxtyped
-
-
-def _shapes_too(**options: Any) -> Callable[[Any], Any]:
-    """Checks shapes where an annotation speaks of them, and types alone elsewhere, which costs a tenth."""
-
-    def checked(made: Any) -> Any:
-        words = set(re.findall(r"\w+", str(getattr(made, "__annotations__", ""))))
-        known = getattr(made, "__globals__", {}).get
-        shaped = not hasattr(made, "__code__") or any(
-            "jaxtyping" in str(getattr(known(word), "__module__", "")) for word in words
-        )
-        if not shaped:
-            with contextlib.suppress(BeartypeException):  # of what it cannot check alone
-                return options["typechecker"](made)
-        return _jaxtyped(**options)(made)
-
-    return checked
-
-
-jaxtyping.jaxtyped = _shapes_too  # type: ignore[assignment]
-install_import_hook(CHECKED, "interp_typechecker.check")
+if os.environ.get("INTERP_TYPES") != "unchecked":
+    install_import_hook(CHECKED, "interp_typechecker.check")
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -95,6 +72,14 @@ def real_texts(shared: Path) -> Callable[..., list[str]]:
         return read_column(shared / "data" / name / f"{split}.csv.gz", column)
 
     return get
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Arguments of other types reach the code, as they do where users run it."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

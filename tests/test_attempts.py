@@ -30,6 +30,17 @@ def test_a_text_without_units_says_why() -> None:
         attribute("[MASK]")
 
 
+@pytest.mark.parametrize("granularity", ["cls", "last", "word", "sample"])
+def test_a_text_without_units_is_skipped_whatever_the_granularity(granularity: str) -> None:
+    model = tiny_classifier()
+    options: dict[str, Any] = {"by": "occlusion", "granularity": granularity, "progress": False}
+    with pytest.warns(InterpWarning, match="1 of 2 texts were skipped"):
+        (found,) = interp.attribute(model, ["so happy", "[MASK]"], on_error="skip", **options)
+    assert list(found.made_by.settings["skipped"]) == ["1"]
+    with pytest.raises(InputError, match="no unit that could be removed"):
+        interp.attribute(model, ["so happy", "[MASK]"], **options)
+
+
 @pytest.mark.parametrize("layer", [None, 0])
 def test_a_text_that_cannot_be_explained_is_skipped_and_named(layer: int | None) -> None:
     with pytest.warns(InterpWarning, match=r"2 of 5 texts were skipped: text 1 \('\[MASK\]'\): the text has no unit"):

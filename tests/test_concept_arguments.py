@@ -1,32 +1,25 @@
 """Arguments about concepts that are something else than was expected are answered in words, before anything runs."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import interp_core as interp
+import numpy as np
 import pytest
 import torch
 from interp_core.activations import mean_of, moments, of_rows
 from interp_core.concepts import AffineSpace, Change, ConceptModel, ConceptSpace, Importance
-from interp_core.errors import InputError, InterpWarning, LayerError, UnsupportedError
+from interp_core.errors import InputError, InterpWarning, LayerError, TargetError, UnsupportedError
 from interp_core.model import BatchRunner, ModelRequest, Target, TextModel, readout_of, whole_text
 from interp_core.reporting import ClassConcepts
 from interp_core.results import MadeBy
 from interp_core.testing import tiny_classifier, tiny_generator, tiny_translator
-from jaxtyping import config
+
+pytestmark = pytest.mark.usefixtures("unchecked")
 
 MODEL = tiny_classifier()
 SPLIT = MODEL.split(-1)
 SPACE = AffineSpace(torch.eye(16), torch.eye(16))
 ROWS = of_rows(torch.randn(6, 16, generator=torch.Generator().manual_seed(0)))
-
-
-@pytest.fixture(autouse=True)
-def unchecked() -> Iterator[None]:
-    """Arguments of any type get through to the code, as they do for users."""
-    config.update("jaxtyping_disable", True)
-    yield
-    config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +92,59 @@ def test_a_text_or_row_that_is_not_among_activations_is_named() -> None:
     for row in (3, -4):
         with pytest.raises(InputError, match=f"there is no row {row}; .*have 3"):
             held.unit(row)
+
+
+@pytest.mark.parametrize("name", ["last", "cls", "mine"])
+def test_a_function_of_units_is_not_taken_for_a_granularity_of_its_name(name: str) -> None:
+    def first(text: str) -> list[tuple[int, int]]:
+        return [(0, 2)]
+
+    first.__name__ = name
+    held = SPLIT.activations(["so happy today"], granularity=first, progress=False)
+    assert held.granularity == held.made_by.settings["granularity"] == "spans"
+
+
+@pytest.mark.parametrize("targets", [[[0], [1]], ((0,), (1,)), torch.tensor([[0], [1]])])
+def test_targets_of_each_text_are_not_taken_for_targets_of_all(targets: Any) -> None:
+    held = SPLIT.activations(["so sad", "calm"], granularity="cls", progress=False)
+    space = interp.fit_concepts(held, by="neurons")
+    with pytest.raises(TargetError, match="not a list for each"):
+        interp.importance(SPLIT, space, held, targets=targets, progress=False)
+
+
+def test_names_of_classes_may_be_an_array() -> None:
+    names = np.array(["x", "y"])
+    held = SPLIT.activations(
+        ["so sad", "calm"], granularity="cls", labels=["y", "x"], class_names=names, progress=False
+    )
+    assert held.class_names == ("x", "y") and held.labels.tolist() == [1, 0]
+
+
+NO_ROWS = [torch.zeros(3, 7), torch.zeros(16), torch.zeros(1, 3, 16), torch.zeros(3, 16).long(), [[0.0] * 16], None]
+
+
+@pytest.mark.parametrize("rows", NO_ROWS)
+def test_what_are_no_rows_is_neither_encoded_nor_decoded(rows: Any) -> None:
+    for method in ("semi-nmf", "pca", "kmeans"):
+        space = interp.fit_concepts(of_rows(torch.randn(20, 16, generator=torch.Generator())), by=method, concepts=2)
+        with pytest.raises(InputError, match=r"encode was given .*\(rows, width 16\)"):
+            space.encode(rows)
+        with pytest.raises(InputError, match=r"decode was given .*\(rows, concepts \d+\)"):
+            space.decode(rows if isinstance(rows, torch.Tensor) and rows.ndim != 2 else torch.zeros(3, 17))
+
+
+@pytest.mark.parametrize("method", ["semi-nmf", "nmf", "topk-sae", "pca", "linear-probe", "kmeans", "centroid"])
+def test_a_row_that_is_not_finite_has_no_codes(method: str) -> None:
+    """A zero would say that a concept is not there."""
+    rows = torch.rand(40, 16, generator=torch.Generator().manual_seed(0))
+    held = of_rows(rows, labels=torch.arange(40) % 3)
+    few = {"steps": 3} if method == "topk-sae" else {}
+    few |= {"concepts": 3} if method not in ("linear-probe", "centroid") else {}
+    space = interp.fit_concepts(held, by=method, **few)
+    strange = rows[:3].clone()
+    strange[1, 4] = torch.nan
+    codes = space.encode(strange)
+    assert codes[1].isnan().all() and torch.allclose(codes[[0, 2]], space.encode(rows[[0, 2]]), atol=1e-5)
 
 
 def test_layers_may_stand_in_a_list() -> None:

@@ -7,6 +7,7 @@ import textwrap
 import interp_core as interp
 import pytest
 import torch
+from interp_core.activations import of_rows
 from interp_core.errors import InputError, InterpWarning, ModelError, TargetError, UnsupportedError
 from interp_core.testing import dictionary_world, state_of, tiny_classifier, tiny_generator
 from interp_core.text import read_column
@@ -71,6 +72,26 @@ def test_weights_that_are_nan_are_named(make) -> None:  # type: ignore[no-untype
         ask(model, targets=" cat" if model.head == "causal" else 0)
     with pytest.raises(ModelError, match=name):
         model.split(-1).activations([TEXT], progress=False)
+
+
+def test_weights_that_are_nan_are_named_also_where_a_position_is_looked_for() -> None:
+    model = tiny_classifier()
+    with torch.no_grad():
+        next(p for n, p in model.model.named_parameters() if n.startswith("classifier"))[0] = torch.nan
+    with pytest.raises(ModelError, match=r"gives NaN or infinity.* Its weights classifier"):
+        model.split(-1).activations(["so sad"], granularity="cls", progress=False)
+
+
+@pytest.mark.parametrize("path", [None, 5, ["a"]])
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_no_path_is_refused(path: object) -> None:
+    with pytest.raises(InputError, match="a folder or hub id was expected"):
+        interp.load(path)  # type: ignore[arg-type]
+    if path != ["a"]:
+        with pytest.raises(InputError, match="is no path"):
+            interp.load_results(path)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="a tensor"):
+        of_rows(path)  # type: ignore[arg-type]
 
 
 def test_a_model_on_the_meta_device_is_refused() -> None:

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import interp_core as interp
+import numpy as np
 import pytest
 import torch
 from interp_core.concepts import AffineSpace
 from interp_core.errors import InputError, LayerError
 from interp_core.model import BatchRunner
 from interp_core.results import load_result
-from interp_core.testing import state_of, tiny_classifier, tiny_generator, tiny_translator
+from interp_core.testing import state_of, tiny_classifier, tiny_filler, tiny_generator, tiny_translator
 from torch import Tensor
 
 TEXTS = ["i feel so happy today", "the old dog was never calm", "sad rain", "glad", "warm sun and cold rain", "cat"]
@@ -163,6 +164,66 @@ def test_an_effect_has_an_interval_and_survives_saving(tmp_path: Path) -> None:
     assert "concept 2" in str(again)
     page = interp.report(found).html
     assert "Concept 2 taken away" in page and "What changing concepts does" in page
+
+
+def test_what_is_found_out_once_is_found_out_about_the_unchanged_model() -> None:
+    """Whatever is tried first while an intervention is open: it would be remembered after it has closed."""
+    space = AffineSpace(torch.eye(16), torch.eye(16))
+    for make in (tiny_classifier, tiny_generator, tiny_filler):
+        model, fresh = make(), make()
+        path = "bert.embeddings.word_embeddings" if make is not tiny_generator else "transformer.wte"
+        for where in (path, -1):
+            nothing = dict.fromkeys(range(16), 0.0)
+            with interp.intervene(model.split(where), space, scale=nothing):
+                model.forward(*[torch.ones(1, 3, dtype=torch.long)] * 2)  # so that it is known to have run
+                tried = [
+                    model.embeddings.mean,
+                    model.embeddings.some,
+                    model.split(0).sample,
+                    torch.tensor(model.embeddings.spread),
+                ]
+                head, blocks, layout = model.head, model.blocks, model.layout.tokens_first
+            expected = [
+                fresh.embeddings.mean,
+                fresh.embeddings.some,
+                fresh.split(0).sample,
+                torch.tensor(fresh.embeddings.spread),
+            ]
+            assert (head, blocks, layout) == (fresh.head, fresh.blocks, fresh.layout.tokens_first)
+            assert all(torch.equal(one, other) for one, other in zip(tried, expected, strict=True))
+
+
+@pytest.mark.parametrize("amount", [np.float32(1.5), torch.tensor(1.5), np.int64(2)])
+@pytest.mark.usefixtures("unchecked")
+def test_an_effect_of_an_amount_of_any_type_can_be_saved(amount: Any, tmp_path: Path) -> None:
+    split = tiny_classifier().split(0)
+    held = split.activations(["so sad", "calm"], granularity="word", progress=False)
+    space = AffineSpace(torch.eye(16), torch.eye(16))
+    effect = interp.effect(split, space, held, interp.Change(add={1: amount}), progress=False)
+    again = load_result(effect.save(tmp_path / "effect.safetensors"))
+    assert again.made_by.settings == effect.made_by.settings
+    with pytest.raises(InputError, match="a number for each concept"):
+        interp.Change(add={1: np.array([1.0, 2.0])})  # type: ignore[dict-item]
+
+
+def test_what_is_made_under_an_intervention_says_so(tmp_path: Path) -> None:
+    model = tiny_classifier()
+    split = model.split(0)
+    texts = ["so happy today"]
+    space = interp.fit_concepts(split.activations(texts, granularity="word", progress=False), by="neurons")
+    with interp.intervene(split, space, ablate=[3], positions=[0, -1]):
+        with interp.intervene(split, space, scale={1: 2.0}):
+            (inner,) = interp.attribute(model, texts, by="occlusion", progress=False)
+        (outer,) = interp.attribute(model, texts, by="occlusion", progress=False)
+        held = split.activations(texts, granularity="word", progress=False)
+    (plain,) = interp.attribute(model, texts, by="occlusion", progress=False)
+    one = {"layer": split.path, "space": "neurons", "positions": [0, -1], "ablate": [space.names[3]]}
+    two = {"layer": split.path, "space": "neurons", "positions": "all", "scale": {space.names[1]: 2.0}}
+    assert inner.made_by.settings["interventions"] == [one, two]
+    assert outer.made_by.settings["interventions"] == held.made_by.settings["interventions"] == [one]
+    assert "interventions" not in plain.made_by.settings
+    (again,) = interp.load_results(inner.save(tmp_path / "inner.safetensors"))
+    assert again.made_by.settings == inner.made_by.settings and interp.report(inner).html
 
 
 @pytest.mark.parametrize(

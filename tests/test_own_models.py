@@ -9,8 +9,8 @@ import pytest
 import torch
 import transformers
 from interp_core.concepts import AffineSpace
-from interp_core.errors import InputError, ModelError
-from interp_core.testing import tiny_classifier, word_tokenizer
+from interp_core.errors import InputError, ModelError, UnsupportedError
+from interp_core.testing import tiny_classifier, tiny_generator, tiny_tagger, word_tokenizer
 
 TEXTS = ["so happy today", "the old dog was never calm and the rain was cold"]
 BASE = tiny_classifier()
@@ -54,6 +54,38 @@ def explained(model: torch.nn.Module) -> list[torch.Tensor]:
 def test_any_form_of_the_answer_is_read(form: str, expected: list[torch.Tensor]) -> None:
     for found, own in zip(explained(Own(FORMS[form]).eval()), expected, strict=True):
         assert torch.allclose(found, own, atol=1e-5)
+
+
+TAGGER = tiny_tagger()
+
+
+class OwnTagger(Own):
+    def __init__(self, form: Any) -> None:
+        super().__init__(form)
+        self.inner = TAGGER.model
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_prediction_at_each_token_is_read_in_any_form(form: str) -> None:
+    options: dict[str, Any] = {"by": "occlusion", "targets": interp.at("sun", 1), "progress": False}
+    (own,) = interp.attribute(TAGGER, "the sun was warm", **options)
+    (found,) = interp.attribute(
+        interp.TextModel(OwnTagger(FORMS[form]), TAGGER.tokenizer), "the sun was warm", **options
+    )
+    assert torch.allclose(found.scores, own.scores, atol=1e-5)
+
+
+def test_a_generator_that_cannot_generate_says_what_to_give() -> None:
+    generator = tiny_generator()
+    own = Own(lambda scores: scores)
+    own.inner = generator.model
+    own.get_output_embeddings = generator.model.get_output_embeddings  # type: ignore[operator]
+    model = interp.TextModel(own, generator.tokenizer)
+    with pytest.raises(UnsupportedError, match=r"has no generate.*targets="):
+        interp.attribute(model, "i feel so", by="occlusion", progress=False)
+    (found,) = interp.attribute(model, "i feel so", by="occlusion", targets=" happy", progress=False)
+    (expected,) = interp.attribute(generator, "i feel so", by="occlusion", targets=" happy", progress=False)
+    assert torch.allclose(found.scores, expected.scores, atol=1e-5)
 
 
 def test_a_module_without_a_configuration_can_be_split_and_has_blocks() -> None:

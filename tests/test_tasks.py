@@ -461,6 +461,66 @@ def test_targets_that_mean_nothing_are_refused_in_words() -> None:
         ask(tiny_generator(), TEXTS[0], targets=(3, 4))
 
 
+def test_a_word_that_the_vocabulary_does_not_have_is_not_scored_under_its_name() -> None:
+    for model in (tiny_filler(), tiny_generator()):
+        text = "so [MASK]" if model.head == "masked" else "so"
+        for target in (interp.contrast("happy", "zzzz"), *(("zzzz",) if model.head == "masked" else ())):
+            with pytest.raises(TargetError, match=r"'zzzz' is not in the vocabulary: .*\[UNK\]"):
+                ask(model, text, targets=target)
+    (found,) = ask(tiny_generator(), "i feel so", targets=" zzzz happy")
+    assert [target.label for target in found.targets] == ["zzzz ([UNK])", "happy"]
+    (asked,) = ask(tiny_filler(), "so [MASK]", targets="[UNK]")
+    assert asked.targets[0].label == "[UNK]"
+
+
+def test_a_word_of_several_tokens_is_advised_only_what_helps() -> None:
+    with pytest.raises(TargetError, match=r"2 tokens .*; exactly one was expected\.$"):
+        ask(tiny_filler(), "so [MASK]", targets="happy sad")
+    with pytest.raises(TargetError, match=r"0 tokens .*; exactly one was expected\.$"):
+        ask(tiny_filler(), "so [MASK]", targets="")
+
+
+@pytest.mark.parametrize("where", [0, None, (1,), ("a", "b")])
+@pytest.mark.usefixtures("unchecked")
+def test_a_place_that_is_none_is_refused(where: object) -> None:
+    with pytest.raises(TargetError, match="a word of the text, or its characters"):
+        ask(tiny_tagger(), TEXTS[0], targets=interp.at(where, 1))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("granularity", [["word"], lambda _: None, lambda _: ["x"], lambda _: [("a", "b")], 3])
+@pytest.mark.usefixtures("unchecked")
+def test_units_that_are_none_are_refused(granularity: object) -> None:
+    with pytest.raises(InputError, match="granularity"):
+        ask(tiny_classifier(), TEXTS[0], granularity=granularity)
+    with pytest.raises(InputError, match="granularity"):
+        ask(tiny_generator(), TEXTS[0], targets=" cat", output=granularity)
+
+
+@pytest.mark.parametrize("function", [lambda _: 0.5, lambda logits: logits[7], lambda logits: logits.numpy()[:, 0]])
+def test_a_function_that_fails_is_named(function: Any) -> None:
+    with pytest.raises(TargetError, match="the function '<lambda>'"):
+        ask(tiny_classifier(), TEXTS[0], targets=function)
+
+
+def test_a_contrast_with_itself_is_refused_for_every_head() -> None:
+    same = interp.contrast("happy", "happy")
+    for model, text, target in (
+        (tiny_classifier(), "so", interp.contrast(1, "LABEL_1")),
+        (tiny_generator(), "so", same),
+        (tiny_filler(), "so [MASK]", same),
+        (tiny_tagger(), "the sun", interp.at("sun", interp.contrast(1, 1))),
+    ):
+        with pytest.raises(TargetError, match="with itself is always 0"):
+            ask(model, text, targets=target)
+
+
+@pytest.mark.parametrize("removal", [np.zeros(16), 3, ["mask"]])
+@pytest.mark.usefixtures("unchecked")
+def test_a_removal_that_is_none_is_refused(removal: Any) -> None:
+    with pytest.raises(InputError, match="removal"):
+        ask(tiny_classifier(), TEXTS[0], removal=removal)
+
+
 # Chats and their templates
 
 

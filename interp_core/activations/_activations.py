@@ -289,6 +289,8 @@ def of_rows(values: Float[Tensor, "n d"], words: Sequence[str] | None = None, **
         >>> rows.of_class(1, by="labels").texts
         ('cat', 'dog')
     """
+    if not isinstance(values, Tensor):
+        raise InputError(f"the rows are {type(values).__name__}; a tensor (rows, width) was expected.")
     if values.ndim != 2:
         raise InputError(f"the rows have shape {tuple(values.shape)}; (rows, width) was expected.")
     texts = tuple(words) if words is not None else tuple(f"row {i}" for i in range(len(values)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from interp_core.attribution._contrast import Contrast
-from interp_core.errors import InputError, TargetError
+from interp_core.attribution._contrast import Contrast, check_contrast
+from interp_core.errors import InputError, TargetError, UnsupportedError
 from interp_core.model import Target, WrappedModel, at_rest
 from interp_core.results import Cost
 from interp_core.text import Encoded, Encoder, Granularity, Text, divide
@@ -30,6 +30,11 @@ def continued(model: WrappedModel, prompt: Text, continuation: str | None, max_n
     """
     if continuation is not None:
         return model.encoder.with_continuation(prompt, continuation)
+    if not callable(getattr(model.model, "generate", None)):
+        raise UnsupportedError(
+            f"{type(model.model).__name__} has no generate, so it cannot continue the prompt; give a continuation in "
+            "targets=."
+        )
     ids = model.encoder.prompt_ids(prompt)
     if max_new_tokens < 1:
         raise InputError(f"max_new_tokens is {max_new_tokens}; at least 1 is needed.")
@@ -87,7 +92,7 @@ def token_targets(model: WrappedModel, encoded: Encoded, output: Granularity = "
     own = [i for i in range(encoded.prompt, len(encoded)) if not bool(encoded.special[i])]
     if not own:
         raise InputError("the continuation has no token to explain; the model ends at once. Give one.")
-    single = {i: Target(labels[i] or model.tokenizer.decode([ids[i]]), ids[i], position=i) for i in own}
+    single = {i: Target(_label(model.tokenizer, ids[i], labels[i]), ids[i], position=i) for i in own}
     if output == "token":
         return tuple(single.values())
     divided = divide(encoded, output)
@@ -145,11 +150,22 @@ def token_target(model: WrappedModel, position: int, target_spec: Any) -> Target
         return Target(target_spec.label, target_spec.index, position, target_spec.against, target_spec.function)
     if isinstance(target_spec, Contrast):
         chosen, other = (_one_token(model.encoder, t) for t in (target_spec.chosen, target_spec.other))
+        check_contrast(chosen, other, target_spec)
         return Target(f"{target_spec.chosen} - {target_spec.other}", chosen, position, other)
     if callable(target_spec):
         return Target(getattr(target_spec, "__name__", "function"), position=position, function=target_spec)
     index = _one_token(model.encoder, target_spec)
-    return Target(target_spec if isinstance(target_spec, str) else model.tokenizer.decode([index]), index, position)
+    label = target_spec if isinstance(target_spec, str) else _label(model.tokenizer, index)
+    return Target(label, index, position)
+
+
+def _label(tokenizer: Any, index: int, text: str = "") -> str:
+    """What a token says; of one that has no characters of its own its piece, and of the unknown token that it is."""
+    label: str = text or tokenizer.decode([index])
+    piece = str(tokenizer.convert_ids_to_tokens(index))
+    if index == tokenizer.unk_token_id and label != piece:
+        return f"{label} ({piece})"
+    return piece if "\ufffd" in label else label
 
 
 def _one_token(encoder: Encoder, word: Any) -> int:
@@ -159,10 +175,14 @@ def _one_token(encoder: Encoder, word: Any) -> int:
         return word
     if not isinstance(word, str):
         raise TargetError(f"target {word!r} is neither a word nor the id of a token.")
-    ids: Any = encoder.tokenizer(word, add_special_tokens=False, verbose=False)["input_ids"]
+    tokenizer: Any = encoder.tokenizer
+    ids: Any = tokenizer(word, add_special_tokens=False, verbose=False)["input_ids"]
     if len(ids) != 1:
-        pieces = encoder.tokenizer.convert_ids_to_tokens(ids)
-        raise TargetError(
-            f"{word!r} is {len(ids)} tokens ({pieces}); exactly one was expected. A leading space often makes it one."
-        )
+        spaced = f" {word}"
+        one = word.strip() and len(tokenizer(spaced, add_special_tokens=False, verbose=False)["input_ids"]) == 1
+        pieces = tokenizer.convert_ids_to_tokens(ids)
+        hint = f" {spaced!r}, with a leading space, is one." if one else ""
+        raise TargetError(f"{word!r} is {len(ids)} tokens ({pieces}); exactly one was expected.{hint}")
+    if ids[0] == tokenizer.unk_token_id and word.strip() != tokenizer.unk_token:
+        raise TargetError(f"{word!r} is not in the vocabulary: the tokenizer reads it as {tokenizer.unk_token}.")
     return int(ids[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from interp_core.errors import TargetError
 from interp_core.plugin import named_options
 
 
@@ -46,3 +47,13 @@ def contrast(chosen: int | str, other: int | str) -> Contrast:
         ('class 0 - class 1', [[0.0, 4.0]])
     """
     return Contrast(chosen, other)
+
+
+def check_contrast(chosen: int, other: int, asked: Contrast) -> None:
+    """Refuse the contrast of a class, tag or token with itself.
+
+    Raises:
+        TargetError: both are the same.
+    """
+    if chosen == other:
+        raise TargetError(f"the contrast of {asked.chosen!r} with itself is always 0; name two.")

@@ -105,7 +105,7 @@ def removal_name(model: WrappedModel, removal: Removal, fixed: bool = False) -> 
     """The name of a removal for this model; arguments and errors are those of `absence`."""
     if isinstance(removal, Tensor):
         return "tensor"
-    if removal not in NAMES:
+    if not isinstance(removal, str) or removal not in NAMES:
         raise InputError(unknown("removal", removal, NAMES, also="a tensor"))
     if removal == "drop" and fixed:
         raise UnsupportedError("removal='drop' moves the tokens that are explained; use 'mean', 'zero' or 'attention'.")

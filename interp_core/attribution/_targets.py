@@ -10,7 +10,7 @@ import torch
 from interp_core.attribution._at import At
 from interp_core.attribution._attempts import Attempts
 from interp_core.attribution._continuation import continued, next_token_targets, token_target, token_targets
-from interp_core.attribution._contrast import Contrast
+from interp_core.attribution._contrast import Contrast, check_contrast
 from interp_core.attribution._options import Options
 from interp_core.errors import InputError, InterpError, TargetError, UnsupportedError
 from interp_core.model import (
@@ -88,8 +88,9 @@ class TargetResolver:
         }
         if head not in kinds:
             raise UnsupportedError(
-                f"{self.model.name} gives no logits of classes, tags, spans or tokens, so there is nothing to explain; "
-                "load it with a head, such as task='SequenceClassification'."
+                f"{self.model.name} ({type(self.model.model).__name__}) gives no logits of classes, tags, spans or "
+                "tokens, so there is nothing to explain; load it with a head, such as task='SequenceClassification'. "
+                "What a module of your own must return stands in docs/own-model.md."
             )
         encoded = self._encoded(texts)
         requests = self._each(partial(self._request, gaps=head == "masked"), encoded)
@@ -250,14 +251,19 @@ def _first_tokens(words: DividedText) -> list[int]:
 def _tag(word: str, tags: Sequence[str], label: Any, position: int) -> Target:
     if isinstance(label, Contrast):
         chosen, other = (class_index(t, tags) for t in (label.chosen, label.other))
+        check_contrast(chosen, other, label)
         return Target(f"{word}: {tags[chosen]} - {tags[other]}", chosen, position, other)
     index = class_index(label, tags)
     return Target(f"{word}: {tags[index]}", index, position)
 
 
-def _characters(text: str, where: str | tuple[int, int]) -> tuple[int, int]:
-    if isinstance(where, tuple):
+def _characters(text: str, where: Any) -> tuple[int, int]:
+    if isinstance(where, tuple) and len(where) == 2 and all(isinstance(edge, int) for edge in where):
         return where
+    if not isinstance(where, str):
+        raise TargetError(
+            f"interp.at({where!r}, …): a word of the text, or its characters (start, stop), was expected."
+        )
     start = text.find(where)
     if start < 0:
         raise TargetError(f"{where!r} is not in the text.")
@@ -351,8 +357,7 @@ def _class_target(target_spec: Any, labels: Sequence[str]) -> Target:
         return target_spec
     if isinstance(target_spec, Contrast):
         chosen, other = class_index(target_spec.chosen, labels), class_index(target_spec.other, labels)
-        if chosen == other:
-            raise TargetError(f"the contrast of {labels[chosen]!r} with itself is always 0; name two classes.")
+        check_contrast(chosen, other, target_spec)
         return Target(f"{labels[chosen]} - {labels[other]}", chosen, against=other)
     if callable(target_spec):
         return Target(getattr(target_spec, "__name__", "function"), function=target_spec)

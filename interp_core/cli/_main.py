@@ -27,6 +27,9 @@ from interp_core.plugin import (
     package_of,
     version_of,
 )
+from interp_core.plugin import (
+    method as make,
+)
 
 _HERE = "interp_core.cli"
 COMMANDS = {  # those of the core; a module is imported when its command is run or described
@@ -215,9 +218,12 @@ def check(name: str, pairs: tuple[str, ...], plain: bool) -> None:
     from interp_core.testing import run_checks
 
     find_method(name)
+    given = parameters(pairs)
+    if given:
+        make(name, **given)  # refuses what the method does not have, which no check is about
     outcomes = []
     with quiet_transformers():
-        for outcome in run_checks(name, **parameters(pairs)):
+        for outcome in run_checks(name, **given):
             outcomes.append(outcome)
             if not plain:
                 mark = click.style("kept  ", fg="green") if outcome.passed else click.style("BROKEN", fg="red")

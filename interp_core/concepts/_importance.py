@@ -104,6 +104,11 @@ class Importance:
         Raises:
             InputError: `texts` does not hold one boolean for each text, or does not keep any.
         """
+        if not isinstance(texts, Tensor):
+            raise InputError(
+                f"{texts!r} was given; a boolean for each of the {len(self.per_text)} texts was expected, such as "
+                "activations.predictions == 2."
+            )
         if texts.shape != (len(self.per_text),) or texts.dtype != torch.bool or not bool(texts.any()):
             raise InputError(
                 f"a mask of shape {tuple(texts.shape)} and {texts.dtype} was given for {len(self.per_text)} texts; one "

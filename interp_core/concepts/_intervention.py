@@ -17,11 +17,13 @@ from interp_core.concepts._space import ConceptSpace
 from interp_core.errors import InputError, LayerError, nearest
 from interp_core.model import SplitModel, hidden_of, module_at, repack
 from interp_core.plugin import named_options
+from interp_core.results import circumstances
 from jaxtyping import Float
 from torch import Tensor
 
 EXAMPLES = "ablate=[3], scale={3: 2.0}, add={3: 1.5}"
 _open: ContextVar[frozenset[object]] = ContextVar("interventions", default=frozenset())
+_told: ContextVar[tuple[dict[str, Any], ...]] = ContextVar("what the open interventions change", default=())
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class Change:
 
         ablated = {"ablate": [name(one) for one in self.ablate]} if len(self.ablate) else {}
         amounts = {"scale": self.scale, "add": self.add}
-        return ablated | {how: {name(k): v for k, v in by.items()} for how, by in amounts.items() if by}
+        return ablated | {how: {name(k): float(v) for k, v in by.items()} for how, by in amounts.items() if by}
 
 
 def change_of(change: Any) -> Change:
@@ -131,7 +133,9 @@ def change_of(change: Any) -> Change:
 
 
 def _is_number(value: Any) -> bool:
-    return hasattr(value, "__float__") and not isinstance(value, bool | str)
+    if isinstance(value, bool | str) or not hasattr(value, "__float__"):
+        return False
+    return getattr(value, "ndim", 0) == 0
 
 
 @named_options
@@ -149,6 +153,8 @@ def intervene(
 
     A state x at the layer becomes x + decode(changed codes) - decode(codes), so what the concepts do not explain stays
     as it is. The model is restored when the block ends, even by an exception.
+
+    What is made inside the block says so: the settings of its provenance list the interventions that were open.
 
     Only the thread that opens the block sees the change, and the threads on which the verbs of this library work for
     it; what other threads ask of the model meanwhile is answered as always.
@@ -191,7 +197,8 @@ def intervene(
     check_space(split, space)
     where = _positions(split, space) if positions is None else checked(positions)
     chosen_tokens = TokenChoice(where, split.model.side_of(split.path))
-    factor, shift = Change(ablate, scale or {}, add or {}).factors(space)
+    change = Change(ablate, scale or {}, add or {})
+    factor, shift = change.factors(space)
     own_space = copy.deepcopy(space)  # moves to the device of the states
     ran, layout = _Ran(), split.model.layout
     calls: list[None] = []  # of the layer in this pass
@@ -219,9 +226,9 @@ def intervene(
         rows = hidden[chosen].float()
         own_space.to(rows.device)
         codes = own_space.encode(rows)
-        change = own_space.decode(codes * factor.to(codes) + shift.to(codes)) - own_space.decode(codes)
+        moved = own_space.decode(codes * factor.to(codes) + shift.to(codes)) - own_space.decode(codes)
         changed = hidden.clone()
-        changed[chosen] += change.to(hidden.dtype)
+        changed[chosen] += moved.to(hidden.dtype)
         return repack(output, layout.turned(changed))
 
     with ExitStack() as stack:
@@ -232,6 +239,15 @@ def intervene(
         stack.callback(model.register_forward_hook(end, always_call=True).remove)
         _open.set(_open.get() | {ran})
         stack.callback(lambda: _open.set(_open.get() - {ran}))
+        told = {
+            "layer": split.path,
+            "space": space.made_by.method,
+            "positions": where if isinstance(where, str) else [int(i) for i in where],
+            **change.told(space),
+        }
+        _told.set((*_told.get(), told))
+        stack.callback(lambda: _told.set(tuple(one for one in _told.get() if one is not told)))
+        stack.enter_context(circumstances(interventions=list(_told.get())))
         yield
     ran.check(split.path)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,27 @@ from interp_core.plugin import PROGRAM, methods, package_of
 from interp_core.results import MadeBy, load_tensors, save_tensors
 from jaxtyping import Float
 from torch import Tensor, nn
+
+
+def _checked(function: Callable[[Any, Tensor], Tensor]) -> Callable[[Any, Tensor], Tensor]:
+    """`encode` or `decode` of a space that refuses what are no rows; the code of what is not finite is not a number."""
+    encodes = function.__name__ == "encode"
+
+    @functools.wraps(function)
+    def call(self: ConceptSpace, rows: Tensor) -> Tensor:
+        size, what = (self.width, "width") if encodes else (self.concepts, "concepts")
+        if not isinstance(rows, Tensor) or rows.ndim != 2 or rows.shape[1] != size or not rows.is_floating_point():
+            given = f"{rows.dtype} {tuple(rows.shape)}" if isinstance(rows, Tensor) else type(rows).__name__
+            raise InputError(
+                f"{function.__name__} was given {given}; a tensor of floats (rows, {what} {size}) was expected."
+            )
+        values = function(self, rows)
+        strange = ~rows.isfinite().all(1) if encodes else None
+        if strange is not None and bool(strange.any()):
+            return values.masked_fill(strange.to(values.device)[:, None], torch.nan)
+        return values
+
+    return call
 
 
 class ConceptSpace(nn.Module):
@@ -63,6 +85,13 @@ class ConceptSpace(nn.Module):
         self.history: dict[str, list[float]] = {}
         self.notes: tuple[str, ...] = ()
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Check what every space is given, whoever wrote it."""
+        super().__init_subclass__(**options)
+        for name in ("encode", "decode"):
+            if name in vars(cls):
+                setattr(cls, name, _checked(vars(cls)[name]))
+
     @property
     def concepts(self) -> int:
         """The number of concepts c."""
@@ -80,13 +109,15 @@ class ConceptSpace(nn.Module):
             values: activations (n, d).
 
         Returns:
-            Codes (n, c).
+            Codes (n, c); NaN for a row that is not finite.
 
         Raises:
+            InputError: the values are not rows of this width.
             UnsupportedError: the class does not implement it.
         """
         raise UnsupportedError(f"{type(self).__name__} does not implement encode.")
 
+    @_checked
     def decode(self, codes: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
         """The activations that codes stand for; differentiable.
 
@@ -95,6 +126,9 @@ class ConceptSpace(nn.Module):
 
         Returns:
             Activations (n, d), by default the codes times the dictionary.
+
+        Raises:
+            InputError: the codes are not rows with one number for each concept.
         """
         return codes @ self.dictionary
 

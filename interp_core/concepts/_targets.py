@@ -58,6 +58,8 @@ class ConceptTargets:
                 or "all" in tokens
             ):
                 raise TargetError("for a generator name the next tokens to explain, such as targets=[' good', ' bad'].")
+        elif model.head in CLASSIFIERS and _nested(self.asked):
+            raise TargetError("targets are classes for all texts here, not a list for each; give one list of classes.")
         elif model.head not in CLASSIFIERS and isinstance(self.asked, list) and len(self.asked) != texts:
             raise TargetError(
                 f"{len(self.asked)} targets were given in a list for {texts} texts; one each was expected. Use a tuple "
@@ -125,3 +127,8 @@ class ConceptTargets:
                 "the predicted class of each text is not known; make the activations with predictions=True."
             )
         return (Target(model.labels[int(predicted[text])], int(predicted[text])),)
+
+
+def _nested(asked: Any) -> bool:
+    rows = asked.tolist() if hasattr(asked, "tolist") else asked
+    return isinstance(rows, list | tuple) and any(isinstance(row, list | tuple) for row in rows)

@@ -36,7 +36,12 @@ def read(
     progress: bool,
 ) -> list[Activations]:
     """The activations of several layers of one model, each in memory or in its folder; see `SplitModel.activations`."""
-    reader = _Reader(tuple(layers), granularity, predictions, tuple(class_names or layers[0].model.labels))
+    reader = _Reader(
+        tuple(layers),
+        granularity,
+        predictions,
+        tuple(layers[0].model.labels if class_names is None or not len(class_names) else map(str, class_names)),
+    )
     corpus, total = one_by_one(texts, all(folder is not None for folder in folders))
     if isinstance(labels, Sized) and total is not None and len(labels) != total:
         raise InputError(f"{len(labels)} labels were given for {total} texts.")
@@ -96,8 +101,7 @@ class _Reader:
     @property
     def name(self) -> str:
         """The name of the granularity."""
-        granularity = self.granularity
-        return granularity if isinstance(granularity, str) else getattr(granularity, "__name__", "spans")
+        return self.granularity if isinstance(self.granularity, str) else "spans"
 
     def into_memory(self, items: Iterator[Item], bar: Any) -> list[Activations]:
         """Read the whole corpus into memory."""

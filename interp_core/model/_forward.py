@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from interp_core.errors import LayerError, ModelError, UnsupportedError
+from interp_core.model._heads import points_at_spans
 from interp_core.model._hooks import at_rest, taps
 from interp_core.model._logits_to_scores import logits_of
 from interp_core.model._own_positions import own_positions
@@ -209,7 +210,7 @@ class BatchRunner:
         if not batch.source and logits.shape[1] == 1:  # a translator without a target, which is given its start alone
             return logits
         mask = batch.seen_by("target")
-        span = "start_logits" in output
+        span = points_at_spans(output)
         logits = own_positions(self.model, logits, mask.shape[1], "the head", dim=2 if span else 1)
         if span:
             return logits.masked_fill(~mask.to(logits.device)[:, None], -torch.inf)

@@ -14,6 +14,11 @@ GENERATORS: frozenset[Head] = frozenset({"causal", "encoder-decoder"})
 VOCABULARY: frozenset[Head] = GENERATORS | {"masked"}  # predicts tokens of the vocabulary
 
 
+def points_at_spans(output: Any) -> bool:
+    """Whether a model's output has logits for the start of an answer and for its stop."""
+    return hasattr(output, "get") and "start_logits" in output
+
+
 def head_of(output: Any, logits: Tensor | None, model: Any, is_causal: Any) -> Head:
     """The type of head.
 
@@ -26,7 +31,7 @@ def head_of(output: Any, logits: Tensor | None, model: Any, is_causal: Any) -> H
     if logits is None or logits.ndim not in (2, 3):
         return "other"
     config = getattr(model, "config", None)
-    if hasattr(output, "get") and "start_logits" in output:
+    if points_at_spans(output):
         return "span"
     if logits.ndim == 2:
         problem = getattr(config, "problem_type", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int = DEFAUL
     """
     import transformers
 
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"the path is {path!r}; a folder or hub id was expected, as a string or Path.")
     shared = {key: value for key, value in options.items() if key in _HUB_OPTIONS}
     try:
         _check_place(path, shared)

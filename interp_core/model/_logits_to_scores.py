@@ -144,7 +144,15 @@ class Readout:
             row = self.positions.index(position) if self.gathers else position
             logits, scaled = logits[:, row], scaled[:, row]
         if target.function is not None:
-            scores = target.function(logits)
+            try:
+                scores = target.function(logits)
+            except (IndexError, RuntimeError, TypeError, ValueError) as error:
+                raise TargetError(
+                    f"the function {target.label!r} failed: {error}; it gets logits {tuple(logits.shape)}, a row for "
+                    "each variant of the text, and returns one number for each row."
+                ) from error
+            if not isinstance(scores, Tensor):
+                raise TargetError(f"the function {target.label!r} gave {type(scores).__name__}; a tensor was expected.")
             if scores.numel() != len(logits):
                 raise TargetError(
                     f"the function {target.label!r} gave {tuple(scores.shape)} for logits {tuple(logits.shape)}; one "

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextvars import Context
+from functools import cached_property
 from operator import is_
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
+T = TypeVar("T")
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))  # hooks and flags of torch's own
 _SMALL = 4096  # numbers in a buffer whose values are remembered; masks are larger, and are not written into
 _locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 _making = threading.Lock()
+
+
+class tried_once(cached_property[T]):  # noqa: N801 - a decorator
+    """A property that is found by trying the model, once and as it is: without the interventions that are open."""
+
+    def __init__(self, function: Callable[[Any], T]) -> None:
+        super().__init__(lambda owner: Context().run(function, owner))
+        self.__doc__ = function.__doc__
 
 
 def lock_of(module: nn.Module) -> threading.RLock:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from interp_core.errors import LayerError
+from contextvars import Context
+
+from interp_core.errors import LayerError, ModelError
 from interp_core.model._heads import CLASSIFIERS
 from interp_core.model._injection import BypassInjection
 from interp_core.model._layer_capabilities import LayerCapabilities
@@ -17,7 +19,8 @@ def read_position(model: WrappedModel) -> int:
         LayerError: the classifier reads several positions, or none.
     """
     if "read position" not in model.tried:
-        model.tried["read position"] = _read_position(LayerCapabilities(model, model.blocks[-1]))
+        layer = LayerCapabilities(model, model.blocks[-1])
+        model.tried["read position"] = Context().run(_read_position, layer)
     return int(model.tried["read position"])
 
 
@@ -39,6 +42,8 @@ def _read_position(layer: LayerCapabilities) -> int:
     """The only position at which the states of a layer change the logits."""
     ids, states = layer.random_states()
     plain, share = layer.logits_from(ids, states), rounding(layer.model.model, 1)
+    if not bool(plain.isfinite().all()):
+        raise ModelError(f"{layer.model.name} gives NaN or infinity.{layer.model.non_finite()}")
     moved = []
     for i in range(ids.shape[1]):
         other = states.clone()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from interp_core.errors import InputError
 from interp_core.model._attention import attends
 from interp_core.model._heads import Head
 from interp_core.model._layers import Layers
+from interp_core.model._module_state import tried_once
 from interp_core.model._read_position import read_position
 from interp_core.model._split import SplitModel
 from interp_core.model._trial import Sharing, trial_of
@@ -37,7 +36,7 @@ class TextModel(WrappedModel):
         ('bert.encoder.layer.0', 'bert.encoder.layer.1')
     """
 
-    @cached_property
+    @tried_once
     def head(self) -> Head:
         """The type of head, detected with a short text; what rows may share a pass is tried at the same time."""
         head: Head = super().head

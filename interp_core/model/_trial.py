@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from interp_core.errors import LayerError, UnsupportedError
 from interp_core.model._gradient_flow import gradients_end_at
+from interp_core.model._heads import points_at_spans
 from interp_core.model._hooks import at_rest, module_at
 from interp_core.model._logits_to_scores import logits_of
 from interp_core.model._module_state import ModuleState
@@ -260,7 +261,7 @@ def _own(model: WrappedModel, logits: Tensor, output: Any, mask: Tensor) -> Tens
     last = logits[-1].float().cpu()
     if last.ndim == 1:
         return last
-    last = last.T if "start_logits" in output else last
+    last = last.T if points_at_spans(output) else last
     return own_positions(model, last, len(mask), "the head", dim=0)[mask] if len(last) >= len(mask) else last
 
 

@@ -9,7 +9,15 @@ if TYPE_CHECKING:
     from interp_core.results._lent import lent
     from interp_core.results._paths import empty_folder, named_with
     from interp_core.results._place import place_of
-    from interp_core.results._provenance import Cost, MadeBy, claims_of, made_again, made_by, parameters_of
+    from interp_core.results._provenance import (
+        Cost,
+        MadeBy,
+        circumstances,
+        claims_of,
+        made_again,
+        made_by,
+        parameters_of,
+    )
     from interp_core.results._saving import load_result, load_results, save
     from interp_core.results._serialization import (
         STORE,
@@ -26,6 +34,7 @@ __all__ = [
     "STORE",
     "Cost",
     "MadeBy",
+    "circumstances",
     "claims_of",
     "empty_folder",
     "for_json",
@@ -54,7 +63,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_lent": ["lent"],
         "_paths": ["empty_folder", "named_with"],
         "_place": ["place_of"],
-        "_provenance": ["Cost", "MadeBy", "claims_of", "made_again", "made_by", "parameters_of"],
+        "_provenance": ["Cost", "MadeBy", "circumstances", "claims_of", "made_again", "made_by", "parameters_of"],
         "_saving": ["load_result", "load_results", "save"],
         "_serialization": [
             "STORE",

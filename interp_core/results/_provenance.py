@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -28,6 +29,8 @@ from interp_core.plugin import (
     version_of,
 )
 from interp_core.results._json import without_infinities
+
+_circumstances: ContextVar[dict[str, Any]] = ContextVar("circumstances", default={})  # noqa: B039 - never written to
 
 
 @dataclass
@@ -110,6 +113,29 @@ class MadeBy:
         return cls(**{**data, "cost": Cost(**data.get("cost", {}))})
 
 
+@contextmanager
+def circumstances(**settings: Any) -> Iterator[None]:
+    """A context in which all results are made under the same circumstances, which their provenance says.
+
+    Args:
+        **settings: JSON values, added to the settings of each result.
+
+    Yields:
+        Nothing.
+
+    Examples:
+        >>> from interp_core.results import Cost, circumstances, made_by
+        >>> with circumstances(weather="rain"):
+        ...     made_by("activations", Cost()).settings
+        {'weather': 'rain'}
+    """
+    token = _circumstances.set({**_circumstances.get(), **settings})
+    try:
+        yield
+    finally:
+        _circumstances.reset(token)
+
+
 def made_by(method: object, cost: Cost, model: str = "", settings: dict[str, Any] | None = None) -> MadeBy:
     """The provenance of a result that a method has just produced.
 
@@ -138,7 +164,7 @@ def made_by(method: object, cost: Cost, model: str = "", settings: dict[str, Any
         source="" if core else declared.source if declared else PROGRAM_SOURCE,
         parameters=parameters_of(method),
         model=model,
-        settings=settings or {},
+        settings={**(settings or {}), **_circumstances.get()},
         versions={name: _release(name) for name in ("interp-core", "torch", "transformers")},
         cost=cost,
     )

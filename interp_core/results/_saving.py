@@ -53,12 +53,12 @@ def save(results: Any, folder: str | Path) -> list[Path]:
         raise InputError(f"{', '.join(sorted(set(unknown)))} cannot be saved; give results.")
     if not flat:
         raise InputError("there are no results to save; give at least one.")
-    new = not target.exists()
+    new, digits = not target.exists(), max(4, len(str(len(flat) - 1)))
     target.mkdir(parents=True, exist_ok=True)
     try:
         with TemporaryDirectory(prefix=".saving-", dir=target) as beside:
             written = [
-                result.save(Path(beside) / f"{number:04d}-{type(result).__name__.lower()}{_suffix(result)}")
+                result.save(Path(beside) / f"{number:0{digits}}-{type(result).__name__.lower()}{_suffix(result)}")
                 for number, result in enumerate(flat)
             ]
             return [file.replace(target / file.name) for file in written]
@@ -96,13 +96,23 @@ def load_results(*paths: str | Path | Sequence[str | Path]) -> list[Any]:
     if not paths:
         raise InputError("load_results needs the files or folders to read; interp.save(results, folder) writes some.")
     files: list[Path] = []
-    for path in (Path(one) for some in paths for one in ([some] if isinstance(some, str | Path) else some)):
+    several = [[some] if isinstance(some, str | Path) else some for some in paths]
+    for one in several:
+        if not isinstance(one, Sequence) or not all(isinstance(path, str | Path) for path in one):
+            raise InputError(f"{one!r} is no path; the files or folders to read were expected.")
+    for path in (Path(one) for some in several for one in some):
         folder = path.is_dir() and not (path / STORE).is_file()
-        files += sorted(f for f in path.iterdir() if f.suffix in SUFFIXES) if folder else [path]
+        files += sorted((f for f in path.iterdir() if f.suffix in SUFFIXES), key=_number) if folder else [path]
     if not files:
         named = ", ".join(repr(str(path)) for path in paths)
         raise InputError(f"there are no results in {named}; interp.save(results, folder) writes some.")
     return [load_result(file) for file in files]
+
+
+def _number(file: Path) -> tuple[int, str]:
+    """The number that a name begins with, which 0.1 wrote with four digits; and the name."""
+    number = file.name.partition("-")[0]
+    return (int(number) if number.isdecimal() else 0, file.name)
 
 
 def load_result(path: str | Path) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import regex
 import torch
@@ -52,14 +52,14 @@ def divide(encoded: Encoded, granularity: Granularity) -> DividedText:
         ['so sad', 'not today.']
     """
     if callable(granularity):
-        return encoded.with_units([(int(start), int(stop)) for start, stop in granularity(encoded.text)])
+        return encoded.with_units(_given(granularity(encoded.text)))
     if granularity == "token":
         return _tokens(encoded)
     if granularity == "turn":
         if not encoded.turns:
             raise InputError("granularity 'turn' is for chats: give the prompt as a list of messages.")
         return encoded.with_units(_with_answer(encoded))
-    if granularity not in _SPANS:
+    if not isinstance(granularity, str) or granularity not in _SPANS:
         also = "a function from the text to character spans"
         raise InputError(unknown("granularity", granularity, get_args(Name), also))
     divided = encoded.with_units(_SPANS[granularity](encoded.text))
@@ -155,9 +155,24 @@ def _tokens(encoded: Encoded) -> DividedText:
 
 def _as_one(divided: DividedText) -> DividedText:
     """One unit for the whole text, also of a pair or chat: a row is read at a single token."""
+    if not divided.units:
+        return divided
     start, stop = divided.units[0].start, divided.units[-1].stop
     whole = Unit(divided.text[start:stop], start, stop)
     return replace(divided, units=(whole,), unit_of=divided.unit_of.clamp(max=0))
+
+
+def _given(spans: Any) -> list[tuple[int, int]]:
+    """The spans that a function gives.
+
+    Raises:
+        InputError: they are not pairs of whole numbers.
+    """
+    try:
+        return [(int(start), int(stop)) for start, stop in spans]
+    except (TypeError, ValueError):
+        said = repr(spans)[:60]
+        raise InputError(f"the granularity gives {said}; pairs of characters (start, stop) were expected.") from None
 
 
 def _with_answer(encoded: Encoded) -> list[tuple[int, int]]:
