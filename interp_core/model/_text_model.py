@@ -23,7 +23,7 @@ class TextModel(WrappedModel):
             runs out.
 
     Raises:
-        InputError: the tokenizer is slow, the model does not name its embeddings, or `tokens_per_batch` is below 1.
+        InputError: the tokenizer is none of transformers, the model does not name its embeddings, or `tokens_per_batch` is below 1.
         ModelError: weights are on the `meta` device.
 
     Examples:
