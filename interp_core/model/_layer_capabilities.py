@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from interp_core.errors import LayerError
 from interp_core.model._hooks import at_rest, call_of, module_at, tap
 from interp_core.model._injection import BypassInjection, OutputInjection
 from interp_core.model._logits_to_scores import logits_of
-from interp_core.model._module_state import tried_once
+from interp_core.model._module_state import undisturbed
 from interp_core.model._requests import Injection
 from interp_core.model._rounding import agree, rounding
 from interp_core.model._wrapped_model import WrappedModel
@@ -24,7 +25,8 @@ class LayerCapabilities:
     def __init__(self, model: WrappedModel, path: str) -> None:
         self.model, self.path = model, path
 
-    @tried_once
+    @cached_property
+    @undisturbed
     def injection(self) -> Injection:
         """Where states enter: above the skipped blocks if a trial shows equal outputs, else by replacing the output.
 
@@ -34,7 +36,8 @@ class LayerCapabilities:
         self.runs_once  # noqa: B018 - raises for a layer that does not
         return self._bypass() or OutputInjection(self.model.model, self.path, self.model.layout)
 
-    @tried_once
+    @cached_property
+    @undisturbed
     def runs_once(self) -> bool:
         """True if the layer ran once in a whole pass; a pass that stops at the layer could not tell.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextvars import Context
-from functools import cached_property
+from functools import wraps
 from operator import is_
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -20,12 +20,14 @@ _locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 _making = threading.Lock()
 
 
-class tried_once(cached_property[T]):  # noqa: N801 - a decorator
-    """A property that is found by trying the model, once and as it is: without the interventions that are open."""
+def undisturbed(function: Callable[[Any], T]) -> Callable[[Any], T]:
+    """Make a function of one argument try the model as it is, without the interventions that are open."""
 
-    def __init__(self, function: Callable[[Any], T]) -> None:
-        super().__init__(lambda owner: Context().run(function, owner))
-        self.__doc__ = function.__doc__
+    @wraps(function)
+    def call(owner: Any) -> T:
+        return Context().run(function, owner)
+
+    return call
 
 
 def lock_of(module: nn.Module) -> threading.RLock:
