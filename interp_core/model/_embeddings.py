@@ -10,7 +10,7 @@ import torch
 from interp_core.errors import InputError
 from interp_core.model._hooks import Layout, at_rest, hidden_of, module_at, stacks_of
 from interp_core.model._injection import EmbeddingsInjection, EncoderDecoderInjection
-from interp_core.model._module_state import lock_of, tried_once
+from interp_core.model._module_state import lock_of, undisturbed
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -89,20 +89,23 @@ class Embeddings:
             vectors = torch.cat([_looked_up(m, p.to(device)) for m, p in zip(modules, parts, strict=False)])
         return vectors.detach().to(torch.promote_types(vectors.dtype, torch.float32))
 
-    @tried_once
+    @cached_property
+    @undisturbed
     def mean(self) -> Float[Tensor, " d"]:
         """The mean embedding of the vocabulary."""
         parts = [self(piece).sum(0) for piece in torch.arange(self.count).split(AT_A_TIME)]
         return torch.stack(parts).sum(0) / self.count
 
-    @tried_once
+    @cached_property
+    @undisturbed
     def spread(self) -> float:
         """The standard deviation over the vocabulary, pooled over coordinates, each about its own mean."""
         pieces = torch.arange(self.count).split(AT_A_TIME)
         squares = torch.stack([(self(piece) - self.mean).square().sum(0) for piece in pieces])
         return float((squares.sum(0) / self.count).mean().sqrt())
 
-    @tried_once
+    @cached_property
+    @undisturbed
     def some(self) -> Float[Tensor, "r d"]:
         """The embeddings of about a thousand ids, evenly spread over the vocabulary."""
         return self(torch.arange(0, self.count, max(1, self.count // SOME)))

@@ -11,7 +11,7 @@ from interp_core.model._forward import BatchRunner
 from interp_core.model._hooks import call_of, module_at
 from interp_core.model._layer_capabilities import LayerCapabilities
 from interp_core.model._logits_to_scores import predicted
-from interp_core.model._module_state import tried_once
+from interp_core.model._module_state import undisturbed
 from interp_core.model._read_position import head_reads_one_row, read_position
 from interp_core.model._requests import Injection, ModelRequest, whole_text
 from interp_core.model._stream import SAID, role_in_stream
@@ -70,7 +70,8 @@ class Layer:
         """The width d of the states."""
         return int(self.sample.shape[-1])
 
-    @tried_once
+    @cached_property
+    @undisturbed
     def sample(self) -> Float[Tensor, "t d"]:
         """The states of a short text, to check that this is the same layer of the same model; on the CPU, float32."""
         return (
@@ -155,12 +156,14 @@ class Layer:
         """Where states enter: above the skipped blocks if a trial shows equal outputs, else by replacing the output."""
         return self.capabilities.injection
 
-    @tried_once
+    @cached_property
+    @undisturbed
     def head_reads_one_row(self) -> bool:
         """Whether the logits depend on the layer at one position alone, so that `cls` rows determine them."""
         return head_reads_one_row(self.capabilities)
 
-    @tried_once
+    @cached_property
+    @undisturbed
     def _read_position(self) -> int:
         return read_position(self.model)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from interp_core.errors import InputError
 from interp_core.model._attention import attends
 from interp_core.model._heads import Head
 from interp_core.model._layers import Layers
-from interp_core.model._module_state import tried_once
+from interp_core.model._module_state import undisturbed
 from interp_core.model._read_position import read_position
 from interp_core.model._split import SplitModel
 from interp_core.model._trial import Sharing, trial_of
@@ -23,7 +25,8 @@ class TextModel(WrappedModel):
             runs out.
 
     Raises:
-        InputError: the tokenizer is none of transformers, the model does not name its embeddings, or `tokens_per_batch` is below 1.
+        InputError: the tokenizer is none of transformers, the model does not name its embeddings, or
+            `tokens_per_batch` is below 1.
         ModelError: weights are on the `meta` device.
 
     Examples:
@@ -36,7 +39,8 @@ class TextModel(WrappedModel):
         ('bert.encoder.layer.0', 'bert.encoder.layer.1')
     """
 
-    @tried_once
+    @cached_property
+    @undisturbed
     def head(self) -> Head:
         """The type of head, detected with a short text; what rows may share a pass is tried at the same time."""
         head: Head = super().head

@@ -16,7 +16,7 @@ from interp_core.model._encoder_decoder import model_inputs, side_of, start_id
 from interp_core.model._heads import CLASSIFIERS, Head, head_of
 from interp_core.model._hooks import Layout, at_rest, module_at, tap
 from interp_core.model._logits_to_scores import logits_of
-from interp_core.model._module_state import tried_once
+from interp_core.model._module_state import undisturbed
 from interp_core.model._own_positions import come_first
 from interp_core.model._requests import PaddedBatch, Side
 from interp_core.model._wrappings import check_weights, uncallable, uncompiled
@@ -128,7 +128,8 @@ class WrappedModel:
         names = getattr(getattr(self.model, "config", None), "id2label", None) or {}
         return tuple(str(names.get(i, f"LABEL_{i}")) for i in range(self._width))
 
-    @tried_once
+    @cached_property
+    @undisturbed
     def head(self) -> Head:
         """The type of head, detected with a short text."""
         ids = self.some_ids()
@@ -152,7 +153,8 @@ class WrappedModel:
         self._width = 0 if logits is None else logits.shape[-1]
         return head_of(output, logits, self.model, self._is_causal)
 
-    @tried_once
+    @cached_property
+    @undisturbed
     def layout(self) -> Layout:
         """How the model lays out hidden states, tried with a short text at its embeddings."""
         ids, first = self.some_ids(), False
@@ -165,7 +167,8 @@ class WrappedModel:
                 come_first(self)  # now, since no other pass can run within the one that asks
         return Layout(first, partial(come_first, self))
 
-    @tried_once
+    @cached_property
+    @undisturbed
     def blocks(self) -> tuple[str, ...]:
         """The module paths of the transformer's blocks, first to last.
 
