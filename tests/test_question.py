@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from interp_core.attribution import FunctionRunner, Question, ask
+from interp_core.attribution._question import SHOWN
 from interp_core.errors import InputError
 
 
@@ -116,3 +117,57 @@ def test_no_variants_have_no_scores() -> None:
 def test_the_words_of_a_function_are_its_text() -> None:
     question = asked()
     assert question.text == "one two" and [question.text[u.start : u.stop] for u in question.units] == ["one", "two"]
+
+
+# What a question says of itself, and of what it cannot take
+
+
+@pytest.mark.parametrize(("length", "shown"), [(SHOWN, "a" * SHOWN), (SHOWN + 1, "a" * (SHOWN - 1) + "…")])
+def test_a_long_text_is_shortened_where_a_question_shows_itself(length: int, shown: str) -> None:
+    question = ask(lambda v: v.sum(1), torch.ones(1, 1), names=["a" * length])
+    assert repr(question) == f"Question({shown!r}, units=1, targets=['y0'], rows=0)"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda question: question.moved(torch.zeros(3, 1)),
+            "x is float32 (3, 1); numbers (2, 1) were expected, as the features of this question have.",
+        ),
+        (
+            lambda question: question.at(torch.zeros(2, 1)),
+            "x is float32 (2, 1); numbers (p, 2, 1) were expected, a variant of the features in each row.",
+        ),
+        (
+            lambda question: question.pool(torch.zeros(1, 3)),
+            "scores is float32 (1, 3); numbers (k, 2) were expected, one for each feature.",
+        ),
+        (
+            lambda question: question.masked(torch.zeros(1, 2)),
+            "keep is float32 (1, 2); a tensor of booleans (p, 2) was expected: a row for each variant, False for the "
+            "units that are removed.",
+        ),
+        (
+            lambda question: question.replace(intact=torch.zeros(2)),
+            "intact is float32 (2,); numbers (1,) were expected, a score for each target.",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_what_does_not_fit_is_described_with_what_would(call: Any, message: str) -> None:
+    with pytest.raises(InputError) as refused:
+        call(asked())
+    assert str(refused.value) == message
+
+
+def test_features_that_cannot_be_set_say_what_to_ask() -> None:
+    with pytest.raises(AttributeError) as refused:
+        asked().x = torch.zeros(2, 1)
+    assert str(refused.value) == "a Question is read-only, so 'x' cannot be set. Ask question.moved(x)."
+
+
+def test_a_single_row_has_the_spread_of_its_distance_from_the_baseline() -> None:
+    question = ask(lambda v: v.sum((1, 2))[:, None], torch.tensor([[3.0, 5.0]]), torch.tensor([[2.0, 2.0]]))
+    assert question.spread == pytest.approx(5**0.5)  # of 1 and 9
+    assert asked().spread == pytest.approx(0.5)  # of 1 and 2 about their mean

@@ -17,7 +17,7 @@ from interp_core.errors import InputError, InterpError
 from interp_core.results import load_result
 from interp_core.testing import tiny_classifier
 from interp_core.text import one_by_one, read_column
-from interp_core.text._labels import as_label
+from interp_core.text._labels import as_label, with_labels
 
 FEW = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 JSON = st.recursive(
@@ -117,6 +117,43 @@ def test_a_table_is_no_corpus() -> None:
 def test_what_is_no_label_is_refused(wrong: Any) -> None:
     with pytest.raises(InputError):
         as_label(wrong, ["joy", "love"])
+
+
+def test_labels_that_are_wrong_are_named_with_the_classes() -> None:
+    with pytest.raises(InputError, match=r"the label 'sad' is not a class; the classes are joy, love\. Name"):
+        as_label("sad", ["joy", "love"])
+    with pytest.raises(InputError, match=r"the label 'sad' is not a class; the classes are not named\."):
+        as_label("sad")
+    with pytest.raises(InputError, match=r"the label of text 1 is \[True, False\], that of the first 1"):
+        list(with_labels(iter(["a", "b"]), [1, [1, 0]], ["joy", "love"]))
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_stream_is_refused_only_if_it_is_empty(number: int) -> None:
+    stream, total = one_by_one(iter(["so sad"] * number), streams=True)
+    assert total is None
+    if number:
+        assert list(stream) == ["so sad"] * number
+    else:
+        with pytest.raises(InputError, match="the corpus is empty"):
+            list(stream)
+
+
+def test_a_line_of_json_that_is_a_string_is_no_row(tmp_path: Path) -> None:
+    import gzip
+
+    for name in ("rows.jsonl", "rows.jsonl.gz"):
+        path = tmp_path / name
+        path.write_bytes(gzip.compress(b'"so sad"\n') if name.endswith("gz") else b'"so sad"\n')
+        with pytest.raises(InputError, match=r"row 1 of rows.jsonl(\.gz)? is 'so sad'; an object with the column"):
+            read_column(path)
+
+
+def test_a_row_with_too_many_values_shows_them(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label\nso sad, but calm,1\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"row 1 of rows.csv has more values than there are columns: \['1'\]"):
+        read_column(path)
 
 
 @pytest.mark.parametrize("row", [[1, 0], [1.0, 0.0], [True, False]])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from interp_core.attribution import class_targets
+from interp_core.attribution._targets import _best_span
 from interp_core.errors import InputError, TargetError, UnsupportedError
 from interp_core.model import predicted, readout_of
 from interp_core.testing import (
@@ -521,6 +522,48 @@ def test_a_removal_that_is_none_is_refused(removal: Any) -> None:
         ask(tiny_classifier(), TEXTS[0], removal=removal)
 
 
+def test_two_gaps_take_two_words_and_no_other_number() -> None:
+    model, text = tiny_filler(), "the [MASK] dog was [MASK]"
+    (found,) = ask(model, text, targets=("old", "sad"))
+    places = [i for i, token in enumerate(model.encoder(text).ids.tolist()) if token == model.tokenizer.mask_token_id]
+    assert [(t.label, t.position) for t in found.targets] == [("old", places[0]), ("sad", places[1])]
+    for words in (("old",), ("old", "sad", "calm"), "old"):
+        with pytest.raises(TargetError, match="the text has 2 gaps; give a tuple of 2 words"):
+            ask(model, text, targets=words)
+
+
+def test_an_answer_that_the_question_names_too_is_that_of_the_context() -> None:
+    model = tiny_extractor()
+    (found,) = ask(model, [PAIR], targets="dog")
+    (part, stop) = found.targets[0].parts
+    assert part.index == stop.index
+    start = int(found.encoded.offsets[part.index, 0])
+    assert found.text[start : start + 3] == "dog" and start >= found.text.index(PAIR[1])
+
+
+def test_the_best_span_may_be_a_single_token() -> None:
+    logits = torch.tensor([[0.0, 5.0, 0.0, 1.0], [3.0, 5.0, 0.0, 1.0]])
+    assert _best_span(logits) == (1, 1)
+    assert _best_span(torch.tensor([[-9.0, 5.0, 0.0, 4.0], [9.0, 0.0, 0.0, 2.0]])) == (1, 3)  # never backwards
+    assert _best_span(torch.tensor([[5.0, 0.0, 0.0], [0.0, 0.0, 9.0]]), longest=2) == (1, 2)
+
+
+def test_a_prompt_that_is_too_long_says_by_how_much() -> None:
+    model = tiny_generator()
+    text = " ".join(["so"] * (model.max_tokens + 2))
+    over = len(model.encoder.prompt(text)) - model.max_tokens
+    with pytest.raises(InputError, match=f"the prompt has {over} tokens more than the model takes; shorten it"):
+        ask(model, text, targets=interp.contrast("happy", "sad"))
+
+
+def test_a_prompt_and_its_continuation_may_fill_the_model() -> None:
+    model = tiny_generator()
+    room = model.max_tokens - len(model.encoder.prompt("so"))
+    assert len(model.encoder.with_continuation("so", " so" * room)) == model.max_tokens
+    with pytest.raises(InputError, match=f"this model takes {model.max_tokens}"):
+        model.encoder.with_continuation("so", " so" * (room + 1))
+
+
 # Chats and their templates
 
 
@@ -541,6 +584,15 @@ def test_a_template_that_rewrites_messages_is_refused() -> None:
         rendered(tokenizer, [{"role": "user", "content": "sad"}])
     with pytest.raises(InputError, match="a message of nobody is empty"):
         rendered(tokenizer, [{"content": " "}])
+    with pytest.raises(InputError, match="a message of user is empty"):
+        rendered(tokenizer, [{"role": "user", "content": " "}])
+    for content, held in (
+        (None, "NoneType"),
+        (3, "int"),
+        ([{"type": "image"}, {"type": "text", "text": "so"}, 4], r"3 parts \(image, text, int\)"),
+    ):
+        with pytest.raises(InputError, match=f"the content of a message of user is {held}; give one string"):
+            rendered(tokenizer, [{"role": "user", "content": content}])
 
 
 def test_only_a_continuation_is_a_turn_beside_the_messages() -> None:
