@@ -38,7 +38,7 @@ mutants: $(VENV)/.test
 
 # the core's tests of models and tokenizers, and those of five packages, with the oldest transformers that is supported
 compatibility: $(OLDER)/.ready
-	OMP_NUM_THREADS=1 $(OLDER)/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal -m "not real and not current" \
+	INTERP_TYPES=unchecked OMP_NUM_THREADS=1 $(OLDER)/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal -m "not real and not current" \
 		$(MEETING:%=tests/test_%.py) $(foreach name,$(FIVE),$(wildcard plugins/*/$(name)))
 
 lint: $(VENV)/.test api
