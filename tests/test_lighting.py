@@ -127,5 +127,5 @@ def test_a_space_of_another_layer_is_refused() -> None:
     with pytest.raises(InputError, match="over 'least' is unknown"):
         interp.ConceptModel(split, space, over="least")
     wrong: Any = split.model
-    with pytest.raises(InputError, match="a split model, .* was expected for split, and TextModel was given"):
+    with pytest.raises(InputError, match=r"a split model, .* was expected for split, and TextModel was given"):
         interp.ConceptModel(wrong, space)
