@@ -22,8 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 EXAMPLES = "ablate=[3], scale={3: 2.0}, add={3: 1.5}"
-_open: ContextVar[frozenset[object]] = ContextVar("interventions", default=frozenset())
-_told: ContextVar[tuple[dict[str, Any], ...]] = ContextVar("what the open interventions change", default=())
+_open: ContextVar[tuple[_Ran, ...]] = ContextVar("interventions", default=())
 
 
 @dataclass(frozen=True)
@@ -200,7 +199,9 @@ def intervene(
     change = Change(ablate, scale or {}, add or {})
     factor, shift = change.factors(space)
     own_space = copy.deepcopy(space)  # moves to the device of the states
-    ran, layout = _Ran(), split.model.layout
+    places = where if isinstance(where, str) else [int(i) for i in where]
+    told = {"layer": split.path, "space": space.made_by.method, "positions": places, **change.told(space)}
+    ran, layout = _Ran(told), split.model.layout
     calls: list[None] = []  # of the layer in this pass
 
     def begin(module: Any, args: Any, kwargs: Any) -> None:
@@ -237,25 +238,18 @@ def intervene(
         model = split.model.model
         stack.callback(model.register_forward_pre_hook(begin, with_kwargs=True).remove)
         stack.callback(model.register_forward_hook(end, always_call=True).remove)
-        _open.set(_open.get() | {ran})
-        stack.callback(lambda: _open.set(_open.get() - {ran}))
-        told = {
-            "layer": split.path,
-            "space": space.made_by.method,
-            "positions": where if isinstance(where, str) else [int(i) for i in where],
-            **change.told(space),
-        }
-        _told.set((*_told.get(), told))
-        stack.callback(lambda: _told.set(tuple(one for one in _told.get() if one is not told)))
-        stack.enter_context(circumstances(interventions=list(_told.get())))
+        _open.set((*_open.get(), ran))
+        stack.callback(lambda: _open.set(tuple(one for one in _open.get() if one is not ran)))
+        stack.enter_context(circumstances(interventions=[one.told for one in _open.get()]))
         yield
     ran.check(split.path)
 
 
 @dataclass(eq=False)
 class _Ran:
-    """What has run while an intervention is open: the layer, whole passes, and the layer in other threads."""
+    """An open intervention as provenance tells it, and what has run: the layer, whole passes, the layer elsewhere."""
 
+    told: dict[str, Any]
     layer: bool = False
     model: bool = False
     elsewhere: bool = False

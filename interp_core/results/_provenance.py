@@ -129,11 +129,12 @@ def circumstances(**settings: Any) -> Iterator[None]:
         ...     made_by("activations", Cost()).settings
         {'weather': 'rain'}
     """
-    token = _circumstances.set({**_circumstances.get(), **settings})
+    before = _circumstances.get()
+    _circumstances.set({**before, **settings})
     try:
         yield
     finally:
-        _circumstances.reset(token)
+        _circumstances.set(before)
 
 
 def made_by(method: object, cost: Cost, model: str = "", settings: dict[str, Any] | None = None) -> MadeBy:

@@ -27,6 +27,20 @@ def test_family(check: Check, trained: Trained) -> None:
     check(trained)
 
 
+@pytest.mark.parametrize("concepts", [4, 20, 128])
+def test_a_normal_row_lights_one_concept_at_first(concepts: int) -> None:
+    """And thresholds learn from a band as wide as they are high, unless one is given."""
+    g = torch.Generator().manual_seed(0)
+    network = JumpReLUNetwork(concepts, 8, g, None)
+    threshold = network.log_threshold.exp()
+    lit = (torch.randn(20_000, concepts, generator=g) > threshold).sum(1).float()
+    assert float(lit.mean()) == pytest.approx(1, abs=0.04)
+    assert (
+        network.bandwidth == pytest.approx(float(threshold[0].detach()))
+        and JumpReLUNetwork(4, 8, g, 0.5).bandwidth == 0.5
+    )
+
+
 def test_a_pre_activation_above_its_threshold_is_the_code() -> None:
     expected = torch.tensor([[0.0, 0.0, 0.0], [1.2, 0.55, 0.0], [2.0, 0.7, 0.45]])
     assert torch.equal(jumprelu(PRE_ACTIVATIONS, THRESHOLD, 0.5), expected)
