@@ -103,9 +103,9 @@ def test_ten_thousand_results_come_in_order(tmp_path: Path) -> None:
     """Also from a folder of 0.1, which wrote four digits whatever the number."""
     interp.save([interp.Score(float(i), True) for i in range(10_002)], tmp_path / "new")
     assert [score.value for score in interp.load_results(tmp_path / "new")][998:1003] == [998, 999, 1000, 1001, 1002]
-    for number in (999, 1000, 10_000, 10_001):
+    for number in (999, 1001, 10_000, 10_001):
         interp.Score(float(number), True).save(_made(tmp_path / "old") / f"{number:04d}-score.json")
-    assert [score.value for score in interp.load_results(tmp_path / "old")] == [999, 1000, 10_000, 10_001]
+    assert [score.value for score in interp.load_results(tmp_path / "old")] == [999, 1001, 10_000, 10_001]
 
 
 def _made(folder: Path) -> Path:
