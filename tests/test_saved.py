@@ -99,10 +99,20 @@ def test_a_store_written_by_0_1_is_read_and_gone_on_with() -> None:
     assert held.texts[0] == "i feel so happy today"
 
 
+class Touched:
+    """A result that is quickly saved."""
+
+    SUFFIX = ".json"
+
+    def save(self, path: Path) -> Path:
+        path.touch()
+        return path
+
+
 def test_ten_thousand_results_come_in_order(tmp_path: Path) -> None:
     """Also from a folder of 0.1, which wrote four digits whatever the number."""
-    interp.save([interp.Score(float(i), True) for i in range(10_002)], tmp_path / "new")
-    assert [score.value for score in interp.load_results(tmp_path / "new")][998:1003] == [998, 999, 1000, 1001, 1002]
+    written = interp.save([Touched()] * 10_002, tmp_path / "new")
+    assert [file.name for file in written[998:1003]] == [f"{n:05d}-touched.json" for n in range(998, 1003)]
     for number in (999, 1001, 10_000, 10_001):
         interp.Score(float(number), True).save(_made(tmp_path / "old") / f"{number:04d}-score.json")
     assert [score.value for score in interp.load_results(tmp_path / "old")] == [999, 1001, 10_000, 10_001]
