@@ -19,6 +19,7 @@ pytestmark = pytest.mark.usefixtures("unchecked")
 MODEL = tiny_classifier()
 SPLIT = MODEL.split(-1)
 SPACE = AffineSpace(torch.eye(16), torch.eye(16))
+REMOVED = Change(ablate=[0])
 ROWS = of_rows(torch.randn(6, 16, generator=torch.Generator().manual_seed(0)))
 
 
@@ -37,6 +38,12 @@ def held() -> interp.Activations:
         (lambda: Change(add={0: "much"}), "a number for each concept"),  # type: ignore[dict-item]
         (lambda: Change(abalte=[0]), "Did you mean 'ablate'"),  # type: ignore[call-arg]
         (lambda: of_rows(torch.eye(3), ["sun"]), "1 words were given for 3 rows"),
+        (lambda: of_rows(torch.eye(3), labels=torch.tensor([0, 1])), "2 labels were given for 3 rows"),
+        (lambda: of_rows(torch.eye(3), predictions=torch.tensor([0, 1])), "2 predictions were given for 3 rows"),
+        (lambda: of_rows(torch.eye(2), labels=["a", "c"], class_names=["a", "b"]), "the label 'c' is not a class"),
+        (lambda: ROWS.select(torch.ones(5, dtype=torch.bool)), "to choose among 6 texts"),
+        (lambda: ROWS.select(torch.ones(6)), "one boolean for each was expected"),
+        (lambda: ROWS.select([0, 1]), "one boolean for each was expected"),  # type: ignore[arg-type]
         (lambda: moments(of_rows(torch.zeros(0, 3))), "no rows"),
         (lambda: mean_of(of_rows(torch.zeros(0, 3))), "no rows"),
         (lambda: ROWS.membership(by="foo"), "'labels' or 'predictions' was expected"),
@@ -145,6 +152,62 @@ def test_a_row_that_is_not_finite_has_no_codes(method: str) -> None:
     strange[1, 4] = torch.nan
     codes = space.encode(strange)
     assert codes[1].isnan().all() and torch.allclose(codes[[0, 2]], space.encode(rows[[0, 2]]), atol=1e-5)
+
+
+CONCEPTS = [method.name for method in interp.methods("concepts")]
+EMPTY = ROWS.select(torch.zeros(6, dtype=torch.bool)), SPLIT.activations(["so sad"], granularity=lambda _: [])
+
+
+@pytest.mark.parametrize("empty", EMPTY)
+def test_where_there_are_no_rows_nothing_is_learnt_or_said(empty: interp.Activations) -> None:
+    """Texts may have no units; a zero would say that concepts do not matter."""
+    verbs: list[Any] = [
+        lambda: interp.interpret(SPACE, empty, by="top-inputs"),
+        *(lambda by=by: interp.fit_concepts(empty, by=by) for by in CONCEPTS),
+    ]
+    verbs += [lambda by=by: interp.measure(SPACE, empty, by=by) for by in ("mse", "l0", "fid", "uniqueness")]
+    if empty.layer != "given":
+        verbs += [lambda: interp.importance(SPLIT, SPACE, empty), lambda: interp.effect(SPLIT, SPACE, empty, REMOVED)]
+    for verb in verbs:
+        with pytest.raises(InputError, match="the activations have no rows"):
+            verb()
+
+
+def test_labels_of_rows_may_be_names() -> None:
+    assert of_rows(torch.eye(2), labels=["b", "a"], class_names=["a", "b"]).labels.tolist() == [1, 0]
+    assert of_rows(torch.eye(2), labels=[[1, 0], [1, 1]]).labels.tolist() == [[True, False], [True, True]]
+
+
+@pytest.mark.parametrize("method", ["linear-probe", "cav", "mean-difference", "centroid"])
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.filterwarnings("ignore:The concepts reconstruct")
+def test_a_class_that_no_row_has_is_left_out_and_said(method: str, several: bool) -> None:
+    """A sample of a corpus with many classes seldom has them all."""
+    rows, labels = torch.randn(40, 8, generator=torch.Generator().manual_seed(0)), 2 * (torch.arange(40) % 2)
+    full = of_rows(rows, labels=labels // 2, class_names=("a", "c"))
+    given = torch.nn.functional.one_hot(labels, 4).bool() if several else labels
+    with pytest.warns(InterpWarning, match="No row has the label 'b' or 'd'"):
+        space = interp.fit_concepts(of_rows(rows, labels=given, class_names=("a", "b", "c", "d")), by=method)
+    assert space.names == ["a", "c"] and "'b' or 'd'" in " ".join(space.notes)
+    assert torch.equal(space.encode(rows), interp.fit_concepts(full, by=method).encode(rows))
+
+
+def test_a_removal_that_raises_a_concept_is_said() -> None:
+    """The decision of a classifier is below 0 where its class is not; 0 is the boundary, and not its absence."""
+    bias = torch.tensor([-100.0] * 5 + [100.0] * 11)
+    space = AffineSpace(torch.eye(16), torch.eye(16), torch.zeros(16), bias)
+    space.made_by = MadeBy("linear-probe")
+    held = SPLIT.activations(["so sad", "glad"] * 5, granularity="cls", progress=False)
+    with pytest.warns(InterpWarning, match="concept 0, concept 1, concept 2 and 2 more are below 0"):
+        assert len(interp.importance(SPLIT, space, held, progress=False).notes) == 1
+    with pytest.warns(InterpWarning, match="the codes of concept 3 are below 0"):
+        assert interp.effect(SPLIT, space, held, Change(ablate=[3, 9]), progress=False).notes
+    for change in (Change(ablate=[9]), Change(scale={3: 2.0}), Change(ablate=[3], add={3: -100.0})):
+        assert interp.effect(SPLIT, space, held, change, progress=False).notes == ()
+    few = held.select(torch.arange(10) < 9)
+    assert interp.importance(SPLIT, space, few, progress=False).notes == ()
+    space.made_by = MadeBy("neurons")
+    assert interp.importance(SPLIT, space, held, progress=False).notes == ()
 
 
 def test_layers_may_stand_in_a_list() -> None:

@@ -162,6 +162,19 @@ def test_a_method_that_gives_nonsense_is_refused() -> None:
         ask(tiny_classifier(), by=Endless())
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_a_metric_that_gives_no_score_is_refused() -> None:
+    class Bare:
+        def measure(self, *_: object) -> float:
+            return 0.5
+
+    rows, planted = dictionary_world()
+    with pytest.raises(ModelError, match=r"Bare returned 0.5; a Score was expected"):
+        interp.measure(planted, rows, by=Bare())
+    with pytest.raises(ModelError, match=r"Bare returned 0.5; a Score was expected"):
+        interp.measure(ask(tiny_classifier()), tiny_classifier(), by=Bare(), progress=False)
+
+
 MISTAKES = {
     # names that nobody has
     "interp.load(folder, dtyp='float32')": "Did you mean 'dtype'?",
@@ -240,6 +253,8 @@ MISTAKES = {
     "interp.importance(model, None, None)": "a split model, model.split(layer), was expected",
     "interp.TextModel(model, model.tokenizer)": "is a TextModel already",
     "interp.TextModel('bert', model.tokenizer)": "interp.load(path)",
+    "interp.TextModel(model.model, model.tokenizer, tokens_per_batch='10')": "a whole number from 1 was expected",
+    "interp.TextModel(model.model, model.tokenizer, tokens_per_batch=1.5)": "a whole number from 1 was expected",
 }
 
 

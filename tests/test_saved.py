@@ -243,6 +243,12 @@ def test_nothing_to_save_is_refused_and_makes_no_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_swapped_arguments_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"the folder is list; a path was expected: interp.save\(results, folder\)"):
+        interp.save(tmp_path, [interp.Score(0.5, True)])  # type: ignore[arg-type]
+
+
 def test_a_file_must_be_named_as_its_kind_is_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"does not end in \.json.*name it 'score.json'"):
         interp.Score(0.5, None).save(tmp_path / "score.txt")

@@ -1,6 +1,7 @@
 """Every kind of head can be asked: its scores are those of the model's own call, and its targets what is meant."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import interp_core as interp
@@ -430,6 +431,54 @@ def test_a_target_of_ones_own_must_be_a_class() -> None:
         class_targets(interp.Target("seven", 7), ("sad", "glad"), "single-label", None)
     own = interp.Target("sum", function=lambda logits: logits.sum(-1))
     assert class_targets(own, ("sad", "glad"), "single-label", None) == (own,)
+
+
+@pytest.mark.parametrize(
+    ("model", "text", "target", "said"),
+    [
+        (tiny_classifier(), "so", interp.Target("a", 0, position=1), r"of positions \(1,\), but a classifier"),
+        (tiny_classifier(), "so", interp.Target("a", parts=(interp.Target("b", 0),)), "but a classifier answers"),
+        (tiny_classifier(), "so", interp.Target("a", 0, against=9), "target 9 is out of range"),
+        (tiny_generator(), "so sad", interp.Target("a", 9999), "token 9999 is out of range"),
+        (tiny_generator(), "so sad", interp.Target("a", 3, against=9999), "token 9999 is out of range"),
+        (tiny_generator(), "so sad", interp.Target("a", 3, position=4), "of position 4; one from 1 to 3 was expected"),
+        (tiny_generator(), "so sad", interp.Target("a", 3, position=0), "of position 0; one from 1 to 3 was expected"),
+        (tiny_filler(), "so [MASK]", interp.Target("a", 3, position=4), "of position 4; one from 0 to 3 was expected"),
+        (
+            tiny_filler(),
+            "so [MASK]",
+            interp.Target("a", parts=(interp.Target("b", -1, 2),)),
+            "token -1 is out of range",
+        ),
+    ],
+)
+def test_a_target_of_ones_own_must_be_somewhere(model: interp.TextModel, text: str, target: Any, said: str) -> None:
+    with pytest.raises(TargetError, match=said):
+        ask(model, text, targets=(target,))
+
+
+def test_a_target_of_ones_own_may_be_at_any_token_that_the_model_predicts() -> None:
+    model = tiny_filler()
+    own = interp.Target("happy", model.tokenizer.convert_tokens_to_ids("happy"), position=1)
+    (result,) = ask(model, "so [MASK]", targets=(own,), score="logit")
+    assert float(result.intact[0]) == pytest.approx(float(own_logits(model, "so [MASK]")[1, own.index]), abs=1e-5)
+
+
+@dataclass
+class Margin:
+    """A score of ones own that cannot be hashed."""
+
+    other: int
+
+    def __call__(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits[:, 0] - logits[:, self.other]
+
+
+@pytest.mark.parametrize("make", [tiny_classifier, tiny_generator])
+def test_a_function_may_be_an_object_that_cannot_be_hashed(make: Callable[[], interp.TextModel]) -> None:
+    (result,) = ask(make(), "so sad", targets=(Margin(1),))
+    (same,) = ask(make(), "so sad", targets=(lambda logits: logits[:, 0] - logits[:, 1],))
+    assert torch.equal(result.scores, same.scores) and bool(result.scores.any())
 
 
 @pytest.mark.parametrize("nothing", [True, 1.0, None.__class__, object()])

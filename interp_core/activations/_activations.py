@@ -12,7 +12,7 @@ import torch
 from interp_core.activations._shards import Shards, StoredRows, cut_notes, only, read_manifest, texts_of, units_of
 from interp_core.errors import InputError
 from interp_core.results import MadeBy, load_tensors, reading, save_tensors
-from interp_core.text import Unit, class_index, joined_parts, with_parts
+from interp_core.text import Unit, class_index, joined_parts, with_labels, with_parts
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import one_hot
@@ -172,7 +172,16 @@ class Activations:
         return self.select(having)
 
     def select(self, keep: Bool[Tensor, " m"]) -> Activations:
-        """The activations of the texts for which `keep` (m) is True; the rows of a store stay on disk."""
+        """The activations of the texts for which `keep` (m) is True; the rows of a store stay on disk.
+
+        Raises:
+            InputError: `keep` does not hold one boolean for each text.
+        """
+        if not isinstance(keep, Tensor) or keep.dtype != torch.bool or keep.shape != (len(self.texts),):
+            raise InputError(
+                f"{keep!r} was given to choose among {len(self.texts)} texts; a tensor of one boolean for each was "
+                "expected, such as activations.labels == 2."
+            )
         chosen = keep.nonzero().flatten()
         number = torch.full((len(keep),), -1).index_put_((chosen,), torch.arange(len(chosen)))
         rows = keep[self.text_of]
@@ -275,13 +284,14 @@ def of_rows(values: Float[Tensor, "n d"], words: Sequence[str] | None = None, **
     Args:
         values: (n, d) the rows; converted to float32 on the CPU.
         words: n texts, one for each row; `"row 0"`, `"row 1"`, … by default.
-        **columns: `labels`, `predictions`, `class_names` or `notes`, as in `Activations`.
+        **columns: `labels`, `predictions`, `class_names` or `notes`, as in `Activations`; labels may be names.
 
     Returns:
         The activations, with layer `"given"`.
 
     Raises:
-        InputError: the rows are not a matrix, or there are not as many words as rows.
+        InputError: the rows are not a matrix, there are not as many words, labels or predictions as rows, or a label is
+            none of the classes.
 
     Examples:
         >>> from interp_core.activations import of_rows
@@ -296,6 +306,13 @@ def of_rows(values: Float[Tensor, "n d"], words: Sequence[str] | None = None, **
     texts = tuple(words) if words is not None else tuple(f"row {i}" for i in range(len(values)))
     if len(texts) != len(values):
         raise InputError(f"{len(texts)} words were given for {len(values)} rows; one for each row was expected.")
+    columns["class_names"] = names = tuple(map(str, columns.get("class_names", ())))
+    for column in ("labels", "predictions"):
+        given = columns.get(column)
+        if given is not None and not isinstance(given, Tensor):
+            columns[column] = given = torch.stack([label for _, label in with_labels(iter(texts), given, names)])
+        if given is not None and len(given) != len(values):
+            raise InputError(f"{len(given)} {column} were given for {len(values)} rows; one for each row was expected.")
     return Activations(
         values=values.detach().float().cpu(),
         text_of=torch.arange(len(values)),

@@ -37,10 +37,11 @@ def classes_of(activations: Activations) -> tuple[Bool[Tensor, "n k"], list[str]
         activations: n rows, with labels of k classes.
 
     Returns:
-        Booleans (n, k), True where the text of a row has the class; and the k names.
+        Booleans (n, k), True where the text of a row has the class; and the k names. Classes that no row has are left
+        out.
 
     Raises:
-        InputError: there are no labels, or some class belongs to no row or to every row.
+        InputError: there are no labels, no row has a class, or every row has the same.
 
     Examples:
         >>> from interp_core.activations import classes_of, of_rows
@@ -50,12 +51,15 @@ def classes_of(activations: Activations) -> tuple[Bool[Tensor, "n k"], list[str]
         {'noun': 1, 'verb': 2}
     """
     member = activations.membership("labels")
-    count = member.sum(0).tolist()
-    names = names_of(activations, len(count))
-    for name, having in zip(names, count, strict=True):
-        if not 0 < having < len(member):
+    kept = member.any(0)
+    names = [name for name, some in zip(names_of(activations, len(kept)), kept.tolist(), strict=True) if some]
+    member = member[:, kept]
+    if not names:
+        raise InputError("no row has any class; a concept is learnt from rows with and without it.")
+    for name, having in zip(names, member.all(0).tolist(), strict=True):
+        if having:
             raise InputError(
-                f"{having} of {len(member)} rows have {name!r}; a concept is learnt from rows with and without it. "
-                "Keep only the other classes: dataclasses.replace(activations, labels=…, class_names=…)."
+                f"each of the {len(member)} rows has {name!r}; a concept is learnt from rows with and without it. Give "
+                "rows of other classes too, or leave it out: dataclasses.replace(activations, labels=…, class_names=…)."
             )
     return member, names

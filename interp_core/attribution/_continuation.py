@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from interp_core.attribution._contrast import Contrast, check_contrast
 from interp_core.errors import InputError, TargetError, UnsupportedError
-from interp_core.model import Target, WrappedModel, at_rest
+from interp_core.model import GENERATORS, Target, WrappedModel, at_rest
 from interp_core.results import Cost
 from interp_core.text import Encoded, Encoder, Granularity, Text, divide
 
@@ -132,7 +135,7 @@ def next_token_targets(model: WrappedModel, encoded: Encoded, want: Any) -> tupl
     return (token_target(model, len(encoded), want),)
 
 
-def token_target(model: WrappedModel, position: int, target_spec: Any) -> Target:
+def token_target(model: WrappedModel, position: int, target_spec: Any, last: int | None = None) -> Target:
     """The target that a caller means by a question about the token at a position.
 
     Args:
@@ -140,23 +143,39 @@ def token_target(model: WrappedModel, position: int, target_spec: Any) -> Target
         position: where the token is, or will be.
         target_spec: a word that is one token, the id of a token, a `Contrast` of two of these, a function of the
             logits, or a `Target`.
+        last: the last position that a `Target` may be of; the position by default.
 
     Raises:
-        TargetError: a word that is not exactly one token, an id out of range, or none of these.
+        TargetError: a word that is not exactly one token, an id or a position out of range, or none of these.
     """
     if isinstance(target_spec, Target):
-        if target_spec.positions:
-            return target_spec
-        return Target(target_spec.label, target_spec.index, position, target_spec.against, target_spec.function)
+        whole = target_spec if target_spec.positions else replace(target_spec, position=position)
+        first, last = int(model.head in GENERATORS), position if last is None else last
+        for part in whole.parts or (whole,):
+            if part.position is None or not first <= part.position <= last:
+                raise TargetError(
+                    f"target {part.label!r} is of position {part.position}; one from {first} to {last} was expected."
+                )
+            for index in (part.index, part.against):
+                if part.function is None and index is not None:
+                    _one_token(model.encoder, index)
+        return whole
     if isinstance(target_spec, Contrast):
         chosen, other = (_one_token(model.encoder, t) for t in (target_spec.chosen, target_spec.other))
         check_contrast(chosen, other, target_spec)
         return Target(f"{target_spec.chosen} - {target_spec.other}", chosen, position, other)
     if callable(target_spec):
-        return Target(getattr(target_spec, "__name__", "function"), position=position, function=target_spec)
+        return function_target(target_spec, position)
     index = _one_token(model.encoder, target_spec)
     label = target_spec if isinstance(target_spec, str) else _label(model.tokenizer, index)
     return Target(label, index, position)
+
+
+def function_target(function: Any, position: int | None = None) -> Target:
+    """The target of a score of the caller's own, also of an object that cannot be hashed, which targets are."""
+    name = getattr(function, "__name__", "function")
+    hashable = isinstance(function, Hashable)
+    return Target(name, position=position, function=function if hashable else partial(function))
 
 
 def _label(tokenizer: Any, index: int, text: str = "") -> str:

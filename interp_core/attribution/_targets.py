@@ -9,7 +9,13 @@ from typing import Any, TypeVar
 import torch
 from interp_core.attribution._at import At
 from interp_core.attribution._attempts import Attempts
-from interp_core.attribution._continuation import continued, next_token_targets, token_target, token_targets
+from interp_core.attribution._continuation import (
+    continued,
+    function_target,
+    next_token_targets,
+    token_target,
+    token_targets,
+)
 from interp_core.attribution._contrast import Contrast, check_contrast
 from interp_core.attribution._options import Options
 from interp_core.errors import InputError, InterpError, TargetError, UnsupportedError
@@ -168,7 +174,8 @@ class TargetResolver:
                 f"the text has {len(gaps)} gaps; give a tuple of {len(gaps)} words, or leave targets out."
             )
         places = gaps if len(gaps) > 1 else gaps * len(words)
-        return tuple(token_target(self.model, place, word) for place, word in zip(places, words, strict=True))
+        last = len(encoded) - 1
+        return tuple(token_target(self.model, place, word, last) for place, word in zip(places, words, strict=True))
 
     def _tagged(self, encoded: Encoded, target_spec: Any, logits: Float[Tensor, "t v"]) -> tuple[Target, ...]:
         """The targets of a model that labels tokens. A word has the label of its first token."""
@@ -352,14 +359,20 @@ def class_targets(
 
 def _class_target(target_spec: Any, labels: Sequence[str]) -> Target:
     if isinstance(target_spec, Target):
-        if target_spec.function is None:
-            class_index(target_spec.index, labels)
+        if target_spec.positions or target_spec.parts:
+            raise TargetError(
+                f"target {target_spec.label!r} is of positions {target_spec.positions}, but a classifier answers for "
+                "the whole text; leave out `position` and `parts`."
+            )
+        for one in (target_spec.index, target_spec.against):
+            if target_spec.function is None and one is not None:
+                class_index(one, labels)
         return target_spec
     if isinstance(target_spec, Contrast):
         chosen, other = class_index(target_spec.chosen, labels), class_index(target_spec.other, labels)
         check_contrast(chosen, other, target_spec)
         return Target(f"{labels[chosen]} - {labels[other]}", chosen, against=other)
     if callable(target_spec):
-        return Target(getattr(target_spec, "__name__", "function"), function=target_spec)
+        return function_target(target_spec)
     index = class_index(target_spec, labels)
     return Target(labels[index], index)

@@ -31,6 +31,17 @@ def check_kinds(**given: Any) -> None:
             )
 
 
+def check_rows(activations: Activations) -> None:
+    """Check that there are rows.
+
+    Raises:
+        InputError: there are none.
+    """
+    if not len(activations):
+        of_texts = f"{len(activations.texts)} texts have no units of granularity {activations.granularity!r}"
+        raise InputError(f"the activations have no rows: {of_texts if activations.texts else 'there are no texts'}.")
+
+
 def check_fits(space: ConceptSpace, activations: Activations) -> None:
     """Check that activations are of the layer and model that a space was learnt from.
 
@@ -42,7 +53,7 @@ def check_fits(space: ConceptSpace, activations: Activations) -> None:
         activations: the activations to be encoded with them.
 
     Raises:
-        InputError: width, layer or model differ.
+        InputError: width, layer or model differ, or there are no rows.
 
     Examples:
         A metric calls it before it encodes anything, so that a mix-up is refused rather than measured.
@@ -57,6 +68,7 @@ def check_fits(space: ConceptSpace, activations: Activations) -> None:
         interp_core.errors.InputError: the space has width 3, but the activations have width 2.
     """
     check_kinds(space=space, activations=activations)
+    check_rows(activations)
     if space.width != activations.width:
         raise InputError(f"the space has width {space.width}, but the activations have width {activations.width}.")
     for what, learnt_from, read_from in (

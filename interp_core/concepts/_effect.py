@@ -164,7 +164,7 @@ def effect(
     settings = {"granularity": activations.granularity, "layer": split.path, "texts": len(per_text)}
     made = made_by("effect", source.session.cost, split.model.name, settings)
     of_texts = torch.stack(per_text)
-    notes = source.zero_note(of_texts)
+    notes = source.absence_note((factor == 0) & (shift == 0)) + source.zero_note(of_texts)
     for note in notes:
         warnings.warn(note, InterpWarning, stacklevel=3)
     return Effect(of_texts, source.targets.labels, change.told(space), made, notes)

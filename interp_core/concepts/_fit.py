@@ -6,7 +6,8 @@ import warnings
 from typing import Any
 
 import torch
-from interp_core.activations import Activations
+from interp_core.activations import Activations, names_of
+from interp_core.concepts._compatibility import check_rows
 from interp_core.concepts._space import ConceptSpace
 from interp_core.errors import InputError, InterpWarning, ModelError, UnsupportedError
 from interp_core.plugin import declaration_of, methods, named_options, resolve
@@ -28,8 +29,8 @@ def fit_concepts(activations: Activations, *, by: Any, **parameters: Any) -> Con
         The concept space, in evaluation mode, on the CPU, without gradients, and with its provenance.
 
     Raises:
-        InputError: the method is asked for fewer than one concept or for more concepts than rows, it does not have one
-            of the parameters, or the activations contain NaN or infinity.
+        InputError: there are no rows, the method is asked for fewer than one concept or for more concepts than rows, it
+            does not have one of the parameters, or the activations contain NaN or infinity.
         UnsupportedError: the method needs labels or non-negative values, and the activations do not have them.
         UnknownMethodError: no installed package declares a method of this name.
         ModelError: the method does not return a space of the width of the activations, or wrote into them.
@@ -63,11 +64,23 @@ def fit_concepts(activations: Activations, *, by: Any, **parameters: Any) -> Con
     settings = {"rows": len(activations), "granularity": activations.granularity, "layer": activations.layer}
     space.made_by = made_by(method, cost, model, settings)
     space.layer = activations.layer
-    notes = _reconstruction_note(method, space, activations)
+    notes = _absent_note(method, activations) + _reconstruction_note(method, space, activations)
     for note in notes:
         warnings.warn(note, InterpWarning, stacklevel=3)
     space.notes += notes
     return space
+
+
+def _absent_note(method: Any, activations: Activations) -> tuple[str, ...]:
+    """A note if a method that learns from labels is given classes that no row has."""
+    declared = declaration_of(method)
+    if declared is None or "labels" not in declared.needs:
+        return ()
+    having = activations.membership("labels").any(0).tolist()
+    absent = [name for name, some in zip(names_of(activations, len(having)), having, strict=True) if not some]
+    if not absent:
+        return ()
+    return (f"No row has the label {' or '.join(map(repr, absent))}, so that no concept stands for it.",)
 
 
 def _reconstruction_note(method: Any, space: ConceptSpace, activations: Activations) -> tuple[str, ...]:
@@ -99,6 +112,7 @@ def _check(method: Any, activations: Activations) -> None:
     needs = declared.needs if declared else frozenset()
     name = declared.name if declared else type(method).__name__
     rows = len(activations)
+    check_rows(activations)
     concepts = getattr(method, "concepts", 0)
     if isinstance(concepts, bool | float):
         raise InputError(f"{name} was asked for {concepts} concepts; a whole number was expected.")

@@ -221,7 +221,7 @@ def importance(
     source = concept_questions(split, space, activations, targets, options)
     results = source.each(lambda question: run_method(method, question)[0], "importance")
     per_text = torch.stack(results)
-    notes = source.zero_note(per_text)
+    notes = source.absence_note(torch.ones(space.concepts, dtype=torch.bool)) + source.zero_note(per_text)
     for note in notes:
         warnings.warn(note, InterpWarning, stacklevel=3)
     settings = {

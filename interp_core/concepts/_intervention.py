@@ -30,7 +30,7 @@ class Change:
     """A change of the codes of concepts, each given by number or name.
 
     Attributes:
-        ablate: concepts whose code is set to 0.
+        ablate: concepts whose code is set to 0, or to the amount of `add` where both name the concept.
         scale: factors that the codes of concepts are multiplied by, such as `{3: 2.0}`.
         add: amounts that are added to codes after scaling, in units of the codes.
 

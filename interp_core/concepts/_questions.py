@@ -30,13 +30,16 @@ from interp_core.model import (
     SplitModel,
     readout_of,
 )
+from interp_core.plugin import methods
 from interp_core.text import DividedText, Unit, batched_by_size
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 T = TypeVar("T")
 TEXTS_AT_A_TIME, NUMBERS_AT_A_TIME = 256, 2**26  # limits of what is in memory at once: texts, and codes or states
 FEW = 4  # texts on which is tried why a result is 0
+BELOW, ENOUGH = 0.5, 10  # standard deviations of a code below 0, over so many rows: there 0 adds a concept
+NAMED = 3  # concepts in a note
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +121,7 @@ class ConceptQuestions:
         activations: the texts and their rows.
         session: the run.
         targets: what is explained in each text.
+        sums: the sum of the codes of each concept, and of their squares, over the rows that were asked about.
     """
 
     split: SplitModel
@@ -125,6 +129,7 @@ class ConceptQuestions:
     activations: Activations
     session: Session
     targets: ConceptTargets
+    sums: Float[Tensor, "2 c"]
 
     def inputs(self, texts: Sequence[int]) -> list[_Input]:
         """The text, readout and concepts of each question."""
@@ -136,7 +141,9 @@ class ConceptQuestions:
         self.targets.check(readouts)
         rows = [held.values[held.rows_of(i)].to(model.device) for i in texts]
         with torch.no_grad():
-            codes = self.space.encode(torch.cat(rows).float()).split([len(r) for r in rows])
+            together = self.space.encode(torch.cat(rows).float())
+        self.sums += torch.stack([together, together.square()]).sum(1).cpu()
+        codes = together.split([len(r) for r in rows])
         if held.granularity == "cls" and self.split.head_reads_one_row:
             kept = [self._alone(e) for e in encoded]
             contexts, places = rows, [torch.zeros(1, dtype=torch.long)] * len(rows)
@@ -191,6 +198,29 @@ class ConceptQuestions:
             results += self.session.run([partial(job, item) for item in inputs], description, longest)
         return results
 
+    def absence_note(self, removed: Bool[Tensor, " c"]) -> tuple[str, ...]:
+        """A note if concepts learnt from labels are removed by setting codes to 0 that are below 0 as a rule.
+
+        Codes are decisions there, of which 0 is the boundary. Known once all texts have been asked about.
+
+        Args:
+            removed: the concepts whose codes are set to 0.
+        """
+        rows, learnt_by = len(self.activations), self.space.made_by.method
+        if not any(method.name == learnt_by and "labels" in method.needs for method in methods("concepts")):
+            return ()
+        mean, squares = self.sums / rows
+        below = mean < -BELOW * (squares - mean.square()).clamp(min=0).sqrt()
+        names = [self.space.names[i] for i in (removed & below).nonzero().flatten().tolist()]
+        if not names or rows < ENOUGH:
+            return ()
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        return (
+            f"Removing a concept sets its code to 0, but the codes of {', '.join(names[:NAMED])}{more} are below 0 as "
+            f"a rule, so that this raises them: for {learnt_by}, 0 is the boundary between rows with and without a "
+            "label. Any other code can be set with Change(ablate=[concept], add={concept: code}).",
+        )
+
     def zero_note(self, numbers: Float[Tensor, "n ..."]) -> tuple[str, ...]:
         """A note that says why, if every number of a result is exactly 0.
 
@@ -230,4 +260,5 @@ def concept_questions(
     check_split(split, space, activations)
     session = Session(split.model, replace(options, layer=None))
     of_texts = ConceptTargets(split, activations, session, targets)
-    return ConceptQuestions(split, copy.deepcopy(space).to(split.model.device), activations, session, of_texts)
+    sums = torch.zeros(2, space.concepts)
+    return ConceptQuestions(split, copy.deepcopy(space).to(split.model.device), activations, session, of_texts, sums)

@@ -172,7 +172,7 @@ class AttributionMetricRun:
         extra = [more[name] for name in ("labels", "model") if name in self.needs]
         needs_method = "method" in self.needs
         method = [self._method(attribution)] if needs_method else []
-        score = self._called(attribution, question, *method, *extra)
+        score = measured_by(self.metric, attribution, question, *method, *extra)
         generator = torch.Generator().manual_seed(self._seed(i))
         size = float(attribution.scores.square().mean().sqrt()) or 1.0  # some metrics are in the unit of the scores
         random = []
@@ -181,7 +181,7 @@ class AttributionMetricRun:
             drawn = torch.randn(attribution.scores.shape, generator=generator) * size
             other = dataclasses.replace(attribution, scores=drawn * question.applicable, error=None)
             method = [RandomScores(generator, size)] if needs_method else []
-            random.append(_values(self._called(other, renewed, *method, *extra)).mean())
+            random.append(_values(measured_by(self.metric, other, renewed, *method, *extra)).mean())
         return score, torch.stack(random) if random else torch.zeros(0)
 
     def _seed(self, i: int) -> int:
@@ -190,11 +190,6 @@ class AttributionMetricRun:
         before = sum(a.text == text and a.units == units for a in self.attributions[:i])
         named = f"{text}\n{[(unit.start, unit.stop) for unit in units]}\n{before}"
         return int.from_bytes(hashlib.sha256(named.encode()).digest()[:7])
-
-    def _called(self, *values: Any) -> Score:
-        with lent(self.metric, *values) as given:
-            score: Score = self.metric.measure(*given)
-        return score
 
     def _method(self, attribution: Attribution) -> Any:
         return self.method if self.method is not None else made_again(attribution.made_by, "attribution")
@@ -241,13 +236,26 @@ def _mean(values: Tensor) -> float:
     return math.fsum(values.tolist()) / len(values)
 
 
+def measured_by(metric: Any, *values: Any) -> Score:
+    """What a metric says of values that are lent to it.
+
+    Raises:
+        ModelError: it is not a `Score`, or the metric wrote into the values.
+    """
+    with lent(metric, *values) as given:
+        score = metric.measure(*given)
+    if not isinstance(score, Score):
+        raise ModelError(f"{type(metric).__name__} returned {score!r}; a Score was expected.")
+    return score
+
+
 def finished(score: Score, metric: Any, cost: Cost, model: str, settings: dict[str, Any]) -> Score:
     """The score with its name, definition and provenance.
 
     Raises:
-        ModelError: it is not a `Score` with a finite value.
+        ModelError: its value is not finite.
     """
-    if not isinstance(score, Score) or not math.isfinite(score.value):
+    if not math.isfinite(score.value):
         raise ModelError(f"{type(metric).__name__} returned {score}; a Score with a finite value was expected.")
     made = made_by(metric, cost, model, settings)
     definition = score.definition or getattr(metric, "definition", "")

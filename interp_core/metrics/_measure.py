@@ -11,12 +11,12 @@ from interp_core.activations import Activations
 from interp_core.attribution import Attribution, Removal
 from interp_core.concepts import ConceptSpace, Interpretation, check_fits, check_layer
 from interp_core.errors import InputError, UnsupportedError
-from interp_core.metrics._attribution_metrics import AttributionMetricRun, finished
+from interp_core.metrics._attribution_metrics import AttributionMetricRun, finished, measured_by
 from interp_core.metrics._random_baselines import RandomDirections, RandomFit
 from interp_core.metrics._score import Score as Score
 from interp_core.model import SplitModel, WrappedModel
 from interp_core.plugin import Kind, declaration_of, methods, named_options, resolve
-from interp_core.results import Cost, lent, made_again
+from interp_core.results import Cost, made_again
 
 
 @named_options
@@ -97,7 +97,7 @@ def measure(
     space, activations = _expected(what_produced_it, ConceptSpace, Activations)
     cost = Cost()
     with cost.timed():
-        measured = _called(metric, result, space, activations)
+        measured = measured_by(metric, result, space, activations)
     return finished(measured, metric, cost, activations.made_by.model, {})
 
 
@@ -129,19 +129,14 @@ def _of_space(metric: Any, space: ConceptSpace, arguments: dict[str, Any], chanc
     full = chance and space.concepts >= space.width and getattr(metric, "reconstructs", True)
     random = None
     with cost.timed(), torch.no_grad():
-        score = _called(metric, space, *arguments.values())
+        score = measured_by(metric, space, *arguments.values())
         if chance and not full:
-            random = _called(metric, RandomDirections.like(space, activations), *at_random.values()).value
-    notes = ("No chance level: with as many concepts as dimensions, random directions reconstruct everything.",)
-    notes = score.notes + notes * full + _overlap_note(metric, space)
+            random = measured_by(metric, RandomDirections.like(space, activations), *at_random.values()).value
+    unknown = "No chance level: with as many concepts as dimensions, random directions reconstruct everything."
+    notes = score.notes + (unknown,) * full + _overlap_note(metric, space)
     score = dataclasses.replace(score, chance=random, notes=notes)
     settings = {"rows": len(activations), "layer": activations.layer}
     return finished(score, metric, cost, activations.made_by.model, settings)
-
-
-def _called(metric: Any, *values: Any) -> Any:
-    with lent(metric, *values) as given:
-        return metric.measure(*given)
 
 
 def _overlap_note(metric: Any, space: ConceptSpace) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ class WrappedModel:
 
     Raises:
         InputError: the tokenizer is none of transformers, the model does not name its embeddings, or
-            `tokens_per_batch` is below 1.
+            `tokens_per_batch` is not a whole number from 1.
         ModelError: weights are on the `meta` device.
 
     Examples:
@@ -69,8 +69,8 @@ class WrappedModel:
         model = uncompiled(model)
         if not callable(tokenizer) or not hasattr(tokenizer, "convert_ids_to_tokens"):
             raise InputError(f"the tokenizer is {type(tokenizer).__name__}; one of transformers was expected.")
-        if tokens_per_batch < 1:
-            raise InputError(f"tokens_per_batch is {tokens_per_batch}; at least 1 is needed.")
+        if isinstance(tokens_per_batch, bool) or not isinstance(tokens_per_batch, int) or tokens_per_batch < 1:
+            raise InputError(f"tokens_per_batch is {tokens_per_batch!r}; a whole number from 1 was expected.")
         self.model: Any = model
         self.tokenizer: Any = copy.deepcopy(tokenizer)
         self.tokens_per_batch = tokens_per_batch

@@ -45,6 +45,8 @@ def save(results: Any, folder: str | Path) -> list[Path]:
         ...     [file.name for file in interp.save([activations, interp.Score(0.5, True)], folder)]
         ['0000-activations.safetensors', '0001-score.json']
     """
+    if not isinstance(folder, str | Path):
+        raise InputError(f"the folder is {type(folder).__name__}; a path was expected: interp.save(results, folder).")
     target = empty_folder(folder)
     items = results if isinstance(results, list | tuple) else [results]
     flat = [result for item in items for result in (item if isinstance(item, Sequence) else [item])]

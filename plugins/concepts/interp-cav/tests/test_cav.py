@@ -148,7 +148,7 @@ def test_what_cannot_be_is_refused() -> None:
         CAV(kind="tree")
     with pytest.raises(InputError, match="all 4 rows of 'given' are equal"):
         CAV().fit(of_rows(torch.ones(4, 2), labels=torch.tensor([0, 1, 0, 1])))
-    with pytest.raises(InputError, match="1 of 1 rows have 'class 0'"):
+    with pytest.raises(InputError, match="each of the 1 rows has 'class 0'"):
         CAV().fit(of_rows(x[:1], labels=torch.tensor([0])))
     with pytest.raises(UnsupportedError, match="needs labels"):
         fit_concepts(of_rows(x), by="cav")

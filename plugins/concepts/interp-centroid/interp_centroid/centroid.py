@@ -58,7 +58,7 @@ class Centroid:
             one, and for "cosine" as rows are away from the mean (root mean square).
 
         Raises:
-            InputError: a class that no row has or that all rows have, or one whose mean is that of the other rows; rows
+            InputError: no classes, a class that all rows have, or one whose mean is that of the other rows; rows
                 that do not vary within classes, for "mahalanobis".
         """
         means = class_means(activations)

@@ -154,7 +154,7 @@ def test_more_dimensions_than_rows_need_shrinkage() -> None:
 def test_constant_rows_and_single_rows_are_refused(distance: str) -> None:
     with pytest.raises(InputError, match="have equal means"):
         Centroid(distance=distance).fit(of_rows(torch.ones(4, 2), labels=torch.tensor([0, 1, 0, 1])))
-    with pytest.raises(InputError, match="1 of 1 rows have 'class 0'"):
+    with pytest.raises(InputError, match="each of the 1 rows has 'class 0'"):
         Centroid(distance=distance).fit(of_rows(torch.ones(1, 2), labels=torch.tensor([0])))
 
 

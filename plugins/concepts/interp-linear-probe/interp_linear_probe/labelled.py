@@ -30,7 +30,7 @@ def labelled(activations: Activations) -> Labelled:
     """The rows and classes of activations.
 
     Raises:
-        InputError: a class that no row has or that all rows have, or rows that are all equal.
+        InputError: no classes, a class that all rows have, or rows that are all equal.
     """
     member, names = classes_of(activations)
     x = activations.matrix().double().numpy()

@@ -71,7 +71,7 @@ class LinearProbe:
         """Learn a probe for each class, in the order of the classes, which give their names.
 
         Raises:
-            InputError: a class that no row has or that all rows have, or rows that are all equal.
+            InputError: no classes, a class that all rows have, or rows that are all equal.
         """
         data, classifier = labelled(activations), self._classifier()
         lines = classifier.fit_each(data.x, data.member)

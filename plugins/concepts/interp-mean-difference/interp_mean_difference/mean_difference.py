@@ -36,7 +36,7 @@ class MeanDifference:
         """Learn a direction for each class, in the order of the classes, which give their names.
 
         Raises:
-            InputError: a class that no row has or that all rows have, or one whose mean is that of the other rows.
+            InputError: no classes, a class that all rows have, or one whose mean is that of the other rows.
         """
         means = class_means(activations)
         direction = means.inside - means.outside

@@ -35,7 +35,7 @@ def class_means(activations: Activations) -> ClassMeans:
     """The means, with the rows read once and in batches.
 
     Raises:
-        InputError: a class that no row has or that all rows have, or one whose mean is that of the other rows.
+        InputError: no classes, a class that all rows have, or one whose mean is that of the other rows.
     """
     member, names = classes_of(activations)
     sums = torch.zeros(member.shape[1], activations.width, dtype=torch.float64)

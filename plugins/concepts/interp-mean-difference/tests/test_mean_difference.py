@@ -120,9 +120,7 @@ def test_concepts_are_called_like_their_classes_where_these_are_known() -> None:
 
 
 def test_what_gives_no_direction_is_refused() -> None:
-    with pytest.raises(InputError, match="0 of 5 rows have 'd'; a concept is learnt from rows with and without it"):
-        MeanDifference().fit(of_rows(X, labels=LABELS, class_names=("a", "b", "c", "d")))
-    with pytest.raises(InputError, match="1 of 1 rows have 'class 0'"):
+    with pytest.raises(InputError, match="each of the 1 rows has 'class 0'; a concept is learnt from rows with and"):
         MeanDifference().fit(of_rows(X[:1], labels=torch.tensor([0])))
     with pytest.raises(InputError, match="with and without 'class 0' have equal means"):
         MeanDifference().fit(of_rows(torch.full((4, 2), 0.1), labels=torch.tensor([0, 1, 0, 1])))
