@@ -74,8 +74,16 @@ def test_backward_passes_are_counted_by_targets_and_batches() -> None:
     assert cost.backwards <= 4 * (gradient_passes + 1)
 
 
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB)"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: 1 GB"),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
 @pytest.mark.parametrize("make", [tiny_classifier, tiny_generator])
-def test_running_out_of_memory_halves_the_batch_and_changes_nothing(make) -> None:  # type: ignore[no-untyped-def]
+def test_running_out_of_memory_halves_the_batch_and_changes_nothing(make, error) -> None:  # type: ignore[no-untyped-def]
     model = make()
     options = {"max_new_tokens": 3} if model.head == "causal" else {"targets": "all"}
     expected = interp.attribute(model, TEXTS, by="occlusion", progress=False, **options)
@@ -86,7 +94,7 @@ def test_running_out_of_memory_halves_the_batch_and_changes_nothing(make) -> Non
         rows = kwargs["input_ids"].shape[0]  # type: ignore[attr-defined]
         seen.append(rows)
         if rows > 5:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         return inner(*args, **kwargs)
 
     model.model.forward = forward

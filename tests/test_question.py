@@ -42,6 +42,17 @@ def test_with_its_runner_a_question_answers_for_the_new_parts() -> None:
     assert question.intact().tolist() == [30.0]
 
 
+def test_the_intact_text_costs_one_row() -> None:
+    rows: list[int] = []
+
+    def counted(x: torch.Tensor) -> torch.Tensor:
+        rows.append(len(x))
+        return x.sum(1)
+
+    asked().replace(runner=FunctionRunner(counted, asked().x, asked().baseline, asked().unit_of), x=asked().x).intact()
+    assert rows == [1]
+
+
 def test_an_unknown_part_is_refused_with_the_nearest() -> None:
     with pytest.raises(InputError, match=r"no part 'max_row'.*Did you mean 'max_rows'"):
         asked().replace(max_row=3)

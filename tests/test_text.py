@@ -182,12 +182,16 @@ def test_an_unknown_truncation_lists_the_known_ones() -> None:
 
 
 def test_results_record_a_truncation_that_is_not_the_default() -> None:
-    with pytest.warns(InterpWarning, match="cut to 32 of 46"):
-        settings = [
-            attribute(MODEL, [(LONG, SHORT)], by="occlusion", progress=False, **options)[0].made_by.settings  # type: ignore[arg-type]
+    pair = LONG, "so sad today " * 6
+    with pytest.warns(InterpWarning, match="cut to 32 of 61"):
+        results = [
+            attribute(MODEL, [pair], by="occlusion", progress=False, **options)[0]  # type: ignore[arg-type]
             for options in ({}, {"truncation": "only_first"})
         ]
-    assert [s.get("truncation") for s in settings] == [None, "only_first"]
+    assert [one.made_by.settings.get("truncation") for one in results] == [None, "only_first"]
+    ids = [one.encoded.ids.tolist() for one in results]
+    assert ids == [MODEL.encoder(pair, truncation).ids.tolist() for truncation in ("longest_first", "only_first")]
+    assert ids[0] != ids[1]
 
 
 def test_a_bare_tuple_of_two_strings_asks_what_is_meant() -> None:
