@@ -18,9 +18,11 @@ FIVE := interp-lime interp-integrated-gradients interp-semi-nmf interp-top-input
 demo: $(VENV)/.demo
 	$(BIN)/interp demo --html report.html
 
-# shapes and types are checked in the quick tests, which reach all code; the slow ones would take twice as long
+# shapes and types are checked in the quick tests, those of the core in its own, which reach all of its code; with the
+# checks everything takes twice as long
 test: $(VENV)/.test
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" tests
+	INTERP_TYPES=packages $(PYTEST) -m "not slow" plugins
 	INTERP_TYPES=unchecked $(PYTEST) -m slow
 
 # what says most in two minutes of one core

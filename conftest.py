@@ -1,4 +1,7 @@
-"""Shapes and types are checked while the tests run, unless INTERP_TYPES=unchecked; `../shared` holds real models."""
+"""Shapes and types are checked while the tests run; `../shared` holds real models.
+
+INTERP_TYPES says otherwise: `packages` checks those of the methods' packages only, `unchecked` none.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,14 @@ from jaxtyping import install_import_hook
 from packages import packages
 
 ROOT = Path(__file__).parent
-CHECKED = ["interp_core", *(package.module for package in packages())]
+PACKAGES = [package.module for package in packages()]
+CHECKED = {"unchecked": [], "packages": PACKAGES}.get(os.environ.get("INTERP_TYPES", ""), ["interp_core", *PACKAGES])
 
 # Deterministic, since the tests also check that nothing draws from the global random state.
 _checker = types.ModuleType("interp_typechecker")
 _checker.check = beartype(conf=BeartypeConf(is_random=False, is_pep484_tower=True))  # type: ignore[attr-defined]
 sys.modules[_checker.__name__] = _checker
-if os.environ.get("INTERP_TYPES") != "unchecked":
+if CHECKED:
     install_import_hook(CHECKED, "interp_typechecker.check")
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

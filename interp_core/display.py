@@ -1,31 +1,43 @@
-"""HTML of values for notebooks, without an import of what draws it.
+"""HTML of values for notebooks, and figures of them for papers, without an import of what draws them.
 
-A package that draws values has an entry point in the group `interp.display`. It is loaded when a value is first shown,
-and called with `html_of`, a `functools.singledispatch` function with which it registers a function for each type.
+A package that draws values has an entry point in the group `interp.display` for HTML, or `interp.figures` for figures.
+It is loaded when a value is first shown, and called with a `functools.singledispatch` function, `html_of` or
+`figure_of`, with which it registers a function for each type.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import cache, singledispatch
 from importlib.metadata import entry_points
 from typing import Any
 
-GROUP = "interp.display"
+DISPLAY, FIGURES = "interp.display", "interp.figures"
 
 
 @singledispatch
 def html_of(value: Any) -> str:
-    """The HTML of a value of a type that no package draws: its escaped `repr`."""
+    """The HTML of a value of a type that no package draws: its columns as a table, or else its `repr`."""
     import html
 
-    return f"<pre>{html.escape(repr(value))}</pre>"
+    columns = getattr(value, "columns", None)
+    if not callable(columns):
+        return f"<pre>{html.escape(repr(value))}</pre>"
+
+    def row(cells: Iterable[Any], tag: str) -> str:
+        shown = "".join(f'<{tag} style="text-align:left">{html.escape(str(cell))}</{tag}>' for cell in cells)
+        return f"<tr>{shown}</tr>"
+
+    named = columns()
+    rows = "".join(row(cells, "td") for cells in zip(*named.values(), strict=True))
+    return f"<table><thead>{row(named, 'th')}</thead><tbody>{rows}</tbody></table>"
 
 
 def html(value: Any) -> str:
     """The HTML of a value, drawn by the package that has registered its type.
 
     Args:
-        value: any value; one that no package draws is shown as its `repr`.
+        value: any value; one that no package draws is shown as a table of its `columns()`, or else as its `repr`.
 
     Returns:
         A fragment of HTML.
@@ -35,11 +47,41 @@ def html(value: Any) -> str:
         >>> html(3)
         '<pre>3</pre>'
     """
-    _register_all()
+    _register_all(DISPLAY, html_of)
     return html_of(value)
 
 
+@singledispatch
+def figure_of(value: Any, **options: Any) -> Any:
+    """The figure of a value of a type that no package draws: there is none."""
+    raise NotImplementedError(type(value).__name__)
+
+
+def figure(value: Any, **options: Any) -> Any:
+    """A value as a figure, drawn by the package that has registered its type.
+
+    Args:
+        value: any value.
+        **options: what the drawing function of the type takes.
+
+    Returns:
+        The figure, such as a `matplotlib.figure.Figure`.
+
+    Raises:
+        NotImplementedError: no package draws values of this type.
+        InputError: what draws it is not installed, or an option is unknown.
+
+    Examples:
+        >>> from interp_core.display import figure
+        >>> figure(3)
+        Traceback (most recent call last):
+        NotImplementedError: int
+    """
+    _register_all(FIGURES, figure_of)
+    return figure_of(value, **options)
+
+
 @cache
-def _register_all() -> None:
-    for entry in entry_points(group=GROUP):
-        entry.load()(html_of)
+def _register_all(group: str, drawn: Callable[..., Any]) -> None:
+    for entry in entry_points(group=group):
+        entry.load()(drawn)

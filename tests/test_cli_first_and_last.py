@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from interp_core.attribution import attribute
 from interp_core.cli import _concepts, _explain, main
 from interp_core.testing import tiny_classifier, tiny_generator
 
@@ -145,6 +146,24 @@ def test_json_has_null_in_place_of_infinity_and_says_so(tiny: Path) -> None:
     [row] = json.loads(result.stdout, parse_constant=refuse)["attributions"]
     assert row["error"] == [[None] * len(TEXT.split())]
     assert "Numbers that are infinite or undefined are written as null." in row["notes"]
+
+
+def test_the_column_of_classes_says_which_texts_are_right(tiny: Path, tmp_path: Path) -> None:
+    table, texts = tmp_path / "texts.csv", ["so happy", "never sad", "calm"]
+    answers = [one.answer for one in attribute(tiny_classifier(), texts, by="occlusion", progress=False)]
+    table.write_text(
+        "text,label,name\n" + "".join(f"{t},{i % 2},{a}\n" for i, (t, a) in enumerate(zip(texts, answers, strict=True)))
+    )
+    line = ("attribute", "--model", tiny, "--by", "occlusion", "--data", table, "--labels")
+    assert "\n3 of 3 right\n" in interp(*line, "name").stdout
+    numbers = sum(answer == f"LABEL_{i % 2}" for i, answer in enumerate(answers))
+    shown = interp(*line, "label").stdout
+    assert f"\n{numbers} of 3 right\n" in shown and "The model says" in shown
+    told = json.loads(interp(*line, "name", "--json").stdout)["attributions"]
+    assert [(one["answer"], one["label"]) for one in told] == [(answer, answer) for answer in answers]
+    for wrong in ([TEXT], ["--pair", "a", "b"]):
+        assert "--labels names a column of the file of texts" in refused(*line, "name", *wrong)
+    assert "--labels names a column" in refused("attribute", "--model", tiny, "--labels", "name", TEXT)
 
 
 def test_scores_without_a_direction_are_printed_without_signs(tiny: Path) -> None:

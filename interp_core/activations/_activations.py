@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, SupportsIndex
@@ -11,8 +11,8 @@ from typing import Any, SupportsIndex
 import torch
 from interp_core.activations._shards import Shards, StoredRows, cut_notes, only, read_manifest, texts_of, units_of
 from interp_core.errors import InputError
-from interp_core.results import MadeBy, load_tensors, reading, save_tensors
-from interp_core.text import Unit, class_index, joined_parts, with_labels, with_parts
+from interp_core.results import MadeBy, Value, counted, for_json, load_tensors, reading, save_tensors
+from interp_core.text import Unit, class_index, joined_parts, with_parts
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import one_hot
@@ -22,8 +22,8 @@ MIXED = 2**25  # how many numbers are held in memory while rows are shuffled
 TABLE_ROWS = 4096  # rows of a `datasets.Dataset` that are written at a time
 
 
-@dataclass(frozen=True, eq=False)
-class Activations:
+@dataclass(frozen=True, eq=False, repr=False)
+class Activations(Value):
     """The activations of a layer for each unit of each text, in memory or in a store on disk.
 
     Methods read the rows with `batches`, `sample` or `matrix`, which work for both.
@@ -196,6 +196,53 @@ class Activations:
             labels=None if self.labels is None else self.labels[keep],
         )
 
+    def one_line(self) -> str:
+        """What the activations hold, in less than a line."""
+        texts = f"{self.granularity!r} of {counted(len(self.texts), 'text')}"
+        model = f" of {self.made_by.model}" if self.made_by.model else ""
+        return f"{counted(len(self), 'row')} of width {self.width}, {texts} at {self.layer!r}{model}"
+
+    def summary(self) -> str:
+        """What the activations hold, how often each class is predicted and labelled, and what a reader should know."""
+        lines = [self.one_line()]
+        for by in ("labels", "predictions"):
+            column = getattr(self, by)
+            if column is not None:
+                count = column.sum(0) if column.ndim == 2 else torch.bincount(column, minlength=len(self.class_names))
+                names = self.class_names or [f"class {i}" for i in range(len(count))]
+                lines.append(
+                    f"{by}: {', '.join(f'{name} {n}' for name, n in zip(names, count.tolist(), strict=False))}"
+                )
+        if self.labels is not None and self.predictions is not None and self.labels.shape == self.predictions.shape:
+            same = self.labels == self.predictions
+            lines.append(f"{int((same if same.ndim == 1 else same.all(1)).sum())} of {len(self.texts)} right")
+        return "\n".join([*lines, *self.notes])
+
+    def to_json(self) -> dict[str, Any]:
+        """The activations as JSON values; all rows are read into memory."""
+        columns = {name: getattr(self, name) for name in ("text_of", "unit_of", "predictions", "labels")}
+        data = {
+            "layer": self.layer,
+            "granularity": self.granularity,
+            "texts": [str(text) for text in self.texts],
+            "units": [[[u.text, u.start, u.stop] for u in units] for units in self.units],
+            "values": self.matrix().tolist(),
+            **{name: None if column is None else column.tolist() for name, column in columns.items()},
+            "class_names": self.class_names,
+        }
+        return for_json({**data, "notes": list(self.notes), "made_by": self.made_by.to_json()})
+
+    def columns(self) -> Mapping[str, Sequence[Any]]:
+        """One row for each unit, with its values in as many columns as the layer is wide; all are read into memory."""
+        units = [self.unit(row) for row in range(len(self))]
+        return {
+            "text": self.text_of.tolist(),
+            "unit": [unit.text for unit in units],
+            "start": [unit.start for unit in units],
+            "stop": [unit.stop for unit in units],
+            **{f"dimension {i}": column for i, column in enumerate(self.matrix().T.tolist())},
+        }
+
     def to_dataset(self, to: str | Path | None = None) -> Any:
         """A `datasets.Dataset` with a row for each unit.
 
@@ -275,54 +322,6 @@ def _opened(folder: Path) -> Activations:
         labels=shards.column("labels"),
         class_names=tuple(manifest["class_names"]),
         notes=cut_notes(cut, manifest["texts"], manifest["max_tokens"]),
-    )
-
-
-def of_rows(values: Float[Tensor, "n d"], words: Sequence[str] | None = None, **columns: Any) -> Activations:
-    """Activations made of rows that come from elsewhere: each row is a text of one unit.
-
-    Args:
-        values: (n, d) the rows; converted to float32 on the CPU.
-        words: n texts, one for each row; `"row 0"`, `"row 1"`, … by default.
-        **columns: `labels`, `predictions`, `class_names` or `notes`, as in `Activations`; labels may be names.
-
-    Returns:
-        The activations, with layer `"given"`.
-
-    Raises:
-        InputError: the rows are not a matrix, there are not as many words, labels or predictions as rows, or a label is
-            none of the classes.
-
-    Examples:
-        >>> from interp_core.activations import of_rows
-        >>> rows = of_rows(torch.eye(3), ["sun", "cat", "dog"], labels=torch.tensor([0, 1, 1]))
-        >>> rows.of_class(1, by="labels").texts
-        ('cat', 'dog')
-    """
-    if not isinstance(values, Tensor):
-        raise InputError(f"the rows are {type(values).__name__}; a tensor (rows, width) was expected.")
-    if values.ndim != 2:
-        raise InputError(f"the rows have shape {tuple(values.shape)}; (rows, width) was expected.")
-    texts = tuple(words) if words is not None else tuple(f"row {i}" for i in range(len(values)))
-    if len(texts) != len(values):
-        raise InputError(f"{len(texts)} words were given for {len(values)} rows; one for each row was expected.")
-    columns["class_names"] = names = tuple(map(str, columns.get("class_names", ())))
-    for column in ("labels", "predictions"):
-        given = columns.get(column)
-        if given is not None and not isinstance(given, Tensor):
-            columns[column] = given = torch.stack([label for _, label in with_labels(iter(texts), given, names)])
-        if given is not None and len(given) != len(values):
-            raise InputError(f"{len(given)} {column} were given for {len(values)} rows; one for each row was expected.")
-    return Activations(
-        values=values.detach().float().cpu(),
-        text_of=torch.arange(len(values)),
-        unit_of=torch.zeros(len(values), dtype=torch.long),
-        texts=texts,
-        units=tuple((Unit(text, 0, len(text)),) for text in texts),
-        layer="given",
-        granularity="sample",
-        made_by=MadeBy("given"),
-        **columns,
     )
 
 

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
+    from interp_core.attribution._answer import Classes, answer_of
     from interp_core.attribution._ask import ask
     from interp_core.attribution._at import At, at
     from interp_core.attribution._attribute import attribute
     from interp_core.attribution._attribution import Attribution
+    from interp_core.attribution._attributions import Attributions
     from interp_core.attribution._completeness import missing_share
     from interp_core.attribution._continuation import next_token_targets
     from interp_core.attribution._contrast import Contrast, contrast
@@ -27,6 +29,8 @@ __all__ = [
     "Ask",
     "At",
     "Attribution",
+    "Attributions",
+    "Classes",
     "Contrast",
     "FunctionRunner",
     "ModelRunner",
@@ -38,6 +42,7 @@ __all__ = [
     "Session",
     "TargetResolver",
     "absence",
+    "answer_of",
     "ask",
     "at",
     "attribute",
@@ -53,10 +58,12 @@ __all__ = [
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "_answer": ["Classes", "answer_of"],
         "_ask": ["ask"],
         "_at": ["At", "at"],
         "_attribute": ["attribute"],
         "_attribution": ["Attribution"],
+        "_attributions": ["Attributions"],
         "_completeness": ["missing_share"],
         "_continuation": ["next_token_targets"],
         "_contrast": ["Contrast", "contrast"],

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from interp_core.attribution._answer import answer_of, knows_answers, true_classes
 from interp_core.attribution._attribution import Attribution
+from interp_core.attribution._attributions import Attributions
 from interp_core.attribution._method_call import explain, name_of
 from interp_core.attribution._options import Options
 from interp_core.attribution._question_checks import check_count
@@ -28,6 +30,7 @@ def attribute(
     *,
     by: Any,
     targets: Any = None,
+    labels: Iterable[Any] | None = None,
     granularity: Granularity = "word",
     removal: Removal = "auto",
     score: str = "auto",
@@ -39,7 +42,7 @@ def attribute(
     on_error: str = "raise",
     progress: bool = True,
     **parameters: Any,
-) -> list[Attribution]:
+) -> Attributions:
     """Score the units of texts: how much does each count for the answer of the model?
 
     Args:
@@ -58,6 +61,8 @@ def attribute(
             - Tagger: None (the words that have a tag), `"all"`, `interp.at(word, tag)` or a tuple of these.
             - Extractor of answers: None (the model's own answer), or the answer.
 
+        labels: for a classifier the true class of each text, by name or number, or a row of booleans for a multi-label
+            head; results say which texts the model gets right.
             Except for classifiers, one value holds for all texts, and a list has one value for each text.
         granularity: the units, see `interp_core.text.divide`.
         removal: what replaces an absent unit: `"mask"`, `"mean"`, `"zero"`, `"drop"`, `"attention"`, a vector, or
@@ -125,7 +130,8 @@ def attribute(
     corpus = as_texts(texts)
     session = Session(model, options)
     _check_for_generators(model, options)
-    prepared = session.prepare(corpus, targets, granularity)
+    truths = true_classes(model, corpus, labels)
+    prepared = session.prepare(corpus, targets, granularity, answers=truths is not None)
     first_of = {_key(p): i for i, p in reversed(list(enumerate(prepared)))}
     firsts = sorted(first_of.values())  # equal texts with equal targets are explained once
     works = [partial(explain, method)] * len(firsts)
@@ -145,6 +151,8 @@ def attribute(
             made_by=replace(provenance, settings={**provenance.settings, "removal": item.removal}),
             score_space=item.space,
             encoded=item.encoded,
+            label=None if truths is None else truths[item.number],
+            **_answer(model, item, result),
         )
         for item, result in results
     ]
@@ -155,7 +163,21 @@ def attribute(
     if with_notes:
         message = f"{len(with_notes)} of {len(attributions)} texts: {with_notes[0].notes[0]}"
         warnings.warn(message, InterpWarning, stacklevel=3)
-    return attributions
+    return Attributions(attributions)
+
+
+def _answer(model: WrappedModel, item: PreparedText, result: Attribution) -> dict[str, Any]:
+    """The answer of a classifier and its probability, if all of its logits are known."""
+    if not knows_answers(model):
+        return {}
+    logits, every = item.logits, [(i, None, None) for i in range(len(model.labels))]
+    asked = [(t.index, t.against, t.function) for t in item.readout.targets]
+    if logits is None and item.space == "logit" and asked == every:
+        logits = result.intact
+    if logits is None:
+        return {}
+    answer, probability = answer_of(logits, model.labels, model.head)
+    return {"answer": answer, "probability": probability}
 
 
 def _check_for_generators(model: WrappedModel, options: Options) -> None:

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from interp_core.display import html
+from interp_core.attribution._answer import Classes
+from interp_core.attribution._terminal import coloured
 from interp_core.errors import InputError
 from interp_core.model import Target
-from interp_core.results import MadeBy, claims_of, load_tensors, place_of, save_tensors
+from interp_core.results import (
+    MadeBy,
+    Value,
+    claims_of,
+    counted,
+    for_json,
+    load_tensors,
+    place_of,
+    quoted,
+    save_tensors,
+)
 from interp_core.text import DividedText, Encoded, Unit
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 ENCODED = ("ids", "offsets", "special", "unit_of", "types")  # fields of the encoded text saved as tensors
 PLAIN = ("prompt", "cut", "source", "borders", "turns")  # and as JSON values
+TENSORS = ("error", "applicable", "intact")
+CLASSES = ("label", "answer", "probability")  # what a classifier was asked, and what it said
+HEADING = 60  # characters of the label of a target in a summary
+COLOURED = 6  # targets whose words are coloured in a terminal
 
 
-@dataclass(frozen=True, eq=False)
-class Attribution:
+@dataclass(frozen=True, eq=False, repr=False)
+class Attribution(Value):
     """How much each unit of a text counts for each target.
 
     Attributes:
@@ -39,6 +54,10 @@ class Attribution:
         encoded: the tokenised text and its units.
         rows: the number of model rows evaluated for this text. Repeated rows, and rows taken from another text, are not
             counted.
+        label: the true class of the text, if labels were given; a tuple of all of its classes for a multi-label head.
+        answer: the class that the classifier gives to the text; a tuple of those above one half for a multi-label head.
+            None if only other targets were asked about, and for other models.
+        probability: of the answer; a tuple for a multi-label head.
 
     Examples:
         >>> from interp_core.testing import planted_model
@@ -53,6 +72,11 @@ class Attribution:
                 [ 0.,  2.,  0.,  0., -1.]])
         >>> attribution.top(target=1, count=2)
         [('sad', 2.0), ('happy', -1.0)]
+        >>> print(attribution)
+        so sad but never happy
+        The model says class 0 (50%).
+        'class 0': happy +3.000, sad -2.000
+        'class 1': sad +2.000, happy -1.000
     """
 
     text: str
@@ -67,6 +91,16 @@ class Attribution:
     notes: tuple[str, ...] = ()
     encoded: Encoded | None = None
     rows: int = 0
+    label: Classes | None = None
+    answer: Classes | None = None
+    probability: float | tuple[float, ...] | None = None
+
+    @property
+    def right(self) -> bool | None:
+        """Whether the answer is the true class, or all of them; None if one of the two is not known."""
+        if self.label is None or self.answer is None:
+            return None
+        return set(_several(self.label)) == set(_several(self.answer))
 
     @property
     def exact(self) -> bool:
@@ -114,6 +148,77 @@ class Attribution:
         ranked = [i for i in order if self.applicable is None or bool(self.applicable[row, i])]
         return [(self.units[i].text, float(self.scores[row, i])) for i in ranked[:count]]
 
+    @property
+    def headings(self) -> list[str]:
+        """What a reader is told above the words of each target."""
+        names = [t.label if len(t.label) <= HEADING else f"{t.label[: HEADING - 1]}…" for t in self.targets]
+        return [f"{'' if self.directed else 'matters most to '}{name!r}" for name in names]
+
+    def one_line(self) -> str:
+        """What the attribution holds, in less than a line."""
+        text = self.text if len(self.text) <= HEADING else f"{self.text[: HEADING - 1]}…"
+        targets = quoted([t.label for t in self.targets])
+        return f"{text!r}, {len(self.units)} units for {targets}, by {self.made_by.brief}"
+
+    def summary(self) -> str:
+        """The text, what the model answers to it, and for each target the words that count most."""
+        form = "+.3f" if self.directed or bool((self.scores < 0).any()) else ".3f"
+        lines = []
+        for k, heading in enumerate(self.headings):
+            words = ", ".join(f"{word} {score:{form}}" for word, score in self.top(k) if score)
+            lines.append(f"{heading}: {words or 'every score is 0'}")
+        return "\n".join([self.text, *self._answered(), *lines, *self.notes])
+
+    def _answered(self) -> list[str]:
+        """The answer of the model beside the true class, in a line, if it is known."""
+        if self.answer is None:
+            return []
+        pairs = zip(_several(self.answer), _several(self.probability or ()), strict=True)
+        said = ", ".join(f"{name} ({share:.0%})" for name, share in pairs) or "none of the classes"
+        truth = ", ".join(_several(self.label or ())) or "none of them"
+        beside = "" if self.right is None else ", rightly" if self.right else f"; the label is {truth}"
+        return [f"The model says {said}{beside}."]
+
+    def __str__(self) -> str:
+        some = self.headings[:COLOURED]
+        words = coloured(self.text, self.units, self.scores[: len(some)], some, directed=self.directed)
+        if not words:
+            return self.summary()
+        more = [f"… and {counted(len(self.targets) - len(some), 'more target')}"] * (len(self.targets) > len(some))
+        return "\n".join([*self._answered(), words, *more, *self.notes])
+
+    def to_json(self) -> dict[str, Any]:
+        """The attribution as JSON values; of a target that is a function only the label is kept."""
+        return for_json(
+            {
+                "text": self.text,
+                "units": [[u.text, u.start, u.stop] for u in self.units],
+                "targets": [t.label for t in self.targets],
+                "scores": self.scores.tolist(),
+                "score_space": self.score_space,
+                "directed": self.directed,
+                **{name: None if (held := getattr(self, name)) is None else held.tolist() for name in TENSORS},
+                **{name: getattr(self, name) for name in CLASSES},
+                "rows": self.rows,
+                "made_by": self.made_by.to_json(),
+                "notes": list(self.notes),
+            }
+        )
+
+    def columns(self) -> Mapping[str, Sequence[Any]]:
+        """One row for each unit and target; scores are None where they do not apply."""
+        k, u = self.scores.shape
+        applies = [[True] * u] * k if self.applicable is None else self.applicable.tolist()
+        kept = [(i, j) for i in range(k) for j in range(u)]
+        return {
+            "target": [self.targets[i].label for i, _ in kept],
+            "unit": [self.units[j].text for _, j in kept],
+            "start": [self.units[j].start for _, j in kept],
+            "stop": [self.units[j].stop for _, j in kept],
+            "score": [float(self.scores[i, j]) if applies[i][j] else None for i, j in kept],
+            "error": [None if self.error is None else float(self.error[i, j]) for i, j in kept],
+        }
+
     def save(self, path: str | Path) -> Path:
         """Write to one safetensors file. Of a target that is a function only the label is kept.
 
@@ -126,7 +231,7 @@ class Attribution:
         Raises:
             InputError: the file ends in another way.
         """
-        tensors = {"scores": self.scores, "error": self.error, "applicable": self.applicable, "intact": self.intact}
+        tensors = {"scores": self.scores, **{name: getattr(self, name) for name in TENSORS}}
         if self.encoded is not None:
             tensors |= {name: getattr(self.encoded, name) for name in ENCODED}
         data = {
@@ -138,6 +243,7 @@ class Attribution:
             "rows": self.rows,
             "encoded": None if self.encoded is None else {name: getattr(self.encoded, name) for name in PLAIN},
             "made_by": self.made_by.to_json(),
+            **{name: getattr(self, name) for name in CLASSES},
         }
         return save_tensors(path, "attribution", {k: v for k, v in tensors.items() if v is not None}, data)
 
@@ -157,6 +263,8 @@ class Attribution:
         """
         tensors, data = load_tensors(path, "attribution")
         units = tuple(Unit(text, start, stop) for start, stop, text in data["units"])
+        plain_classes = {name: data.get(name) for name in CLASSES}
+        known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain_classes.items()}
         encoded = None
         if data["encoded"] is not None:
             plain = data["encoded"]
@@ -172,11 +280,13 @@ class Attribution:
             score_space=data["score_space"],
             notes=tuple(data["notes"]),
             rows=data.get("rows", 0),
-            **tensors,
+            **known,
+            **dict[str, Any](tensors),
         )
 
-    def _repr_html_(self) -> str:
-        return html(self)
+
+def _several(one: Any) -> tuple[Any, ...]:
+    return one if isinstance(one, tuple) else (one,)
 
 
 def _plain(target: Target) -> list[Any]:

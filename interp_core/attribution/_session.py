@@ -47,6 +47,7 @@ class PreparedText:
         removal: the name of the removal, see `absence`.
         intact: (k) the scores of the unchanged text, if they are known.
         number: the index of the text in the run.
+        logits: (v) the logits of the unchanged text, of a classifier and if they are known.
 
     Examples:
         >>> from interp_core.attribution import Options, Session
@@ -64,6 +65,7 @@ class PreparedText:
     removal: str
     intact: Tensor | None = None
     number: int = 0
+    logits: Tensor | None = None
 
     @property
     def space(self) -> Space:
@@ -123,13 +125,16 @@ class Session:
         truncation = {} if cut == Options().truncation else {"truncation": cut}
         return {"granularity": name, "layer": layer, **limit, **truncation, **({"skipped": skipped} if skipped else {})}
 
-    def prepare(self, texts: Sequence[Text], targets: Any, granularity: Granularity) -> list[PreparedText]:
+    def prepare(
+        self, texts: Sequence[Text], targets: Any, granularity: Granularity, *, answers: bool = False
+    ) -> list[PreparedText]:
         """Tokenise texts, divide them into units and find their targets.
 
         Args:
             texts: the texts, at least one.
             targets: what to explain, as in `attribute`.
             granularity: the units, see `interp_core.text.divide`.
+            answers: also find out the answer of a classifier where the targets do not need it.
 
         Returns:
             One prepared text for each text, in order; none for a text that is skipped, see `Options.on_error`.
@@ -143,7 +148,7 @@ class Session:
         with self.cost.timed():
             self.attempts = Attempts(texts, self.options.on_error)
             resolver = TargetResolver(self.model, self.batch_runner, self.options, self.attempts)
-            resolved = resolver.resolve(texts, targets)
+            resolved = resolver.resolve(texts, targets, answers=answers)
         prepared = []
         for number, one in enumerate(resolved):
             item = None if one is None else self.attempts.of(number, self._prepared, number, one, granularity)
@@ -161,7 +166,7 @@ class Session:
                 "the text has no unit that could be removed: all of its tokens are special ones, such as "
                 f"{self.model.tokenizer.mask_token or self.model.tokenizer.eos_token}, or in none of the spans."
             )
-        return PreparedText(divided, readout, self.removal_name(readout), intact, number)
+        return PreparedText(divided, readout, self.removal_name(readout), intact, number, logits)
 
     def each(
         self, prepared: Sequence[PreparedText], works: Sequence[Callable[[Question], T]], description: str

@@ -66,12 +66,13 @@ class TargetResolver:
         self.model, self.batch_runner, self.options = model, batch_runner, options
         self.attempts = Attempts() if attempts is None else attempts
 
-    def resolve(self, texts: Sequence[Text], targets: Any) -> list[ResolvedText | None]:
+    def resolve(self, texts: Sequence[Text], targets: Any, *, answers: bool = False) -> list[ResolvedText | None]:
         """Each text with its targets, in order; None for one that is skipped.
 
         Args:
             texts: the texts, for a generator the prompts.
             targets: as in `attribute`.
+            answers: also ask for the logits of a classifier where the targets do not need them.
 
         Returns:
             For each text the text as the model receives it, its targets, and for a classifier its logits if they are
@@ -83,7 +84,7 @@ class TargetResolver:
         """
         head = self.model.head
         if head in CLASSIFIERS:
-            return self._classified(texts, targets)
+            return self._classified(texts, targets, answers)
         target_specs = _one_each(targets, texts)
         if head in GENERATORS:
             return self._each(self._generated, texts, target_specs)
@@ -105,12 +106,12 @@ class TargetResolver:
         columns = (encoded, target_specs, all_logits)
         return self._each(lambda e, spec, logits: (e, resolve_one(e, spec, logits), None), *columns)
 
-    def _classified(self, texts: Sequence[Text], targets: Any) -> list[ResolvedText | None]:
+    def _classified(self, texts: Sequence[Text], targets: Any, answers: bool) -> list[ResolvedText | None]:
         target_specs, several = _per_text(targets, texts)
         encoded = self._encoded(texts)
         all_logits: list[Any] = [None] * len(texts)
         labels, head = self.model.labels, self.model.head
-        if _asks_prediction(target_specs):
+        if answers or _asks_prediction(target_specs):
             requests = self._each(lambda e: ModelRequest(torch.tensor([len(e)]), whole_text(e)), encoded)
             all_logits = self._logits(requests)
         elif not several:  # a mistaken target is about no text

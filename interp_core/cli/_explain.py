@@ -8,9 +8,12 @@ from typing import Any
 import click
 from interp_core.cli._options import (
     asked,
+    class_of,
     corpus_options,
     html_option,
     json_option,
+    labels_of,
+    labels_option,
     load_model,
     model_option,
     pairs_option,
@@ -24,8 +27,6 @@ from interp_core.cli._results import check_destinations, echo_json, write_result
 from interp_core.errors import InputError
 from interp_core.plugin import find_method, method, resolve
 
-LABEL = 60  # characters of the label of a target on a terminal
-
 
 @click.command()
 @model_option
@@ -37,6 +38,7 @@ LABEL = 60  # characters of the label of a target on a terminal
     "--measure", "metrics", multiple=True, metavar="METRIC", help="Also measure by this metric; may be repeated."
 )
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter of the method.")
+@labels_option
 @click.option(
     "--on-error",
     type=click.Choice(["raise", "skip"]),
@@ -58,13 +60,14 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
     from interp_core.attribution import attribute as explain
     from interp_core.metrics import measure
 
-    corpus = texts_of(texts, options)
+    corpus, column = texts_of(texts, options), labels_of(texts, options)
     model = load_model(path)
-    arguments = {**asked(model, options), "on_error": options["on_error"]}
+    labels = None if column is None else [class_of(label, model.labels) for label in column]
+    arguments = {**asked(model, options), "on_error": options["on_error"], "labels": labels}
     attributions = explain(model, corpus, by=explainer, **arguments)
     scores = [measure(attributions, model, by=metric) for metric in metrics]
     if plain:
-        rows = [_attribution_row(a) for a in attributions]
+        rows = [a.to_json() for a in attributions]
         echo_json({"attributions": rows, "scores": [s.to_json() for s in scores]})
     else:
         _show(attributions, scores)
@@ -73,13 +76,10 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
 
 def _show(attributions: list[Any], scores: list[Any]) -> None:
     """Print the words that count most for each target of each text, and the scores."""
-    for attribution in attributions:
-        if len(attributions) > 1:
-            click.secho(attribution.text, bold=True)
-        form = "+.3f" if attribution.directed or bool((attribution.scores < 0).any()) else ".3f"
-        for k, target in enumerate(attribution.targets):
-            words = ", ".join(f"{word} {score:{form}}" for word, score in attribution.top(k))
-            click.echo(f"{'' if attribution.directed else 'matters most to '}{_cut(target.label)!r}: {words}")
+    click.echo("\n\n".join(map(str, attributions)))
+    right = [one.right for one in attributions if one.right is not None]
+    if len(right) > 1:
+        click.echo(f"\n{sum(right)} of {len(right)} right")
     for score in scores:
         click.echo(str(score))
 
@@ -115,7 +115,7 @@ def benchmark(texts: tuple[str, ...], path: str, plain: bool, **options: Any) ->
     model = load_model(path)
     result = compare(model, corpus, methods=methods, metrics=metrics, **asked(model, options))
     if plain:
-        echo_json(_benchmark_data(result))
+        echo_json(result.to_json())
     else:
         click.echo("\n".join(_table(result)))
     write_results([result], options["html"], options["folder"], "")
@@ -169,40 +169,3 @@ def _cell(result: Any, row: Any, metric: str) -> str:
         return "failed"
     interval = f" [{score.interval[0]:.3f}, {score.interval[1]:.3f}]" if score.interval else ""
     return f"{score.value:.3f}{interval}{' +' * result.beats_chance(row, metric)}"
-
-
-def _benchmark_data(result: Any) -> dict[str, Any]:
-    def scores(row: Any) -> dict[str, Any]:
-        return {m: {**s.to_json(), "beats_chance": result.beats_chance(row, m)} for m, s in row.scores.items()}
-
-    rows = [
-        {
-            "method": row.method,
-            "parameters": dict(row.parameters),
-            "scores": scores(row),
-            "cost": vars(row.cost),
-            "failures": dict(row.failures),
-        }
-        for row in result.rows
-    ]
-    trusted = result.trusted.method if result.trusted else None
-    return {"model": result.model, "texts": result.texts, "rows": rows, "trusted": trusted, "verdict": result.verdict}
-
-
-def _attribution_row(attribution: Any) -> dict[str, Any]:
-    return {
-        "text": attribution.text,
-        "units": [[u.text, u.start, u.stop] for u in attribution.units],
-        "targets": [t.label for t in attribution.targets],
-        "scores": attribution.scores.tolist(),
-        "score_space": attribution.score_space,
-        "directed": attribution.directed,
-        "error": None if attribution.error is None else attribution.error.tolist(),
-        "rows": attribution.rows,
-        "made_by": attribution.made_by.to_json(),
-        "notes": list(attribution.notes),
-    }
-
-
-def _cut(label: str) -> str:
-    return label if len(label) <= LABEL else label[: LABEL - 1] + "…"

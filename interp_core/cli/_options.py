@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,8 @@ save_option = click.option(
     "--save", "folder", type=click.Path(file_okay=False, path_type=Path), help="Keep the results here."
 )
 json_option = click.option("--json", "plain", is_flag=True, help="Print JSON for programs.")
+
+labels_option = click.option("--labels", "label_column", default=None, metavar="COLUMN", help="Column of the classes.")
 
 _QUESTION = (
     click.option(
@@ -113,6 +115,22 @@ def texts_of(texts: tuple[str, ...], options: dict[str, Any]) -> list[Any]:
     if not given and options["data"] is None:
         raise click.UsageError("give TEXTS, a pair as --pair FIRST SECOND, or a file of texts as --data FILE.")
     return [*given, *(read_texts(options) if options["data"] else [])]
+
+
+def labels_of(texts: tuple[str, ...], options: dict[str, Any]) -> list[str] | None:
+    """The true class of each text of the file; None if no column was named."""
+    from interp_core.text import read_column
+
+    if options["label_column"] is None:
+        return None
+    if texts or options["text_pairs"] or options["data"] is None:
+        raise click.UsageError("--labels names a column of the file of texts; give the texts as --data FILE alone.")
+    return read_column(options["data"], options["label_column"])[: options["limit"]]
+
+
+def class_of(label: str, names: Sequence[str]) -> int | str:
+    """The class that a cell of a table names; its number, if it is one and no class is called so."""
+    return int(label) if label.isdigit() and label not in names else label
 
 
 def read_texts(options: dict[str, Any]) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,17 @@ from interp_core.attribution import Options, Question
 from interp_core.concepts._intervention import Change, change_of
 from interp_core.concepts._questions import concept_questions
 from interp_core.concepts._space import ConceptSpace
-from interp_core.display import html
 from interp_core.errors import InterpWarning
 from interp_core.model import SplitModel
 from interp_core.plugin import named_options
-from interp_core.results import MadeBy, load_tensors, made_by, save_tensors
+from interp_core.results import MadeBy, Value, for_json, load_tensors, made_by, save_tensors
 from interp_core.statistics import interval_of_mean
 from jaxtyping import Float
 from torch import Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class Effect:
+@dataclass(frozen=True, eq=False, repr=False)
+class Effect(Value):
     """The effect of changing concepts on the scores of targets.
 
     Attributes:
@@ -60,10 +60,29 @@ class Effect:
         """95 % confidence interval of the mean for each target (Student's t), or None for fewer than five texts."""
         return [interval_of_mean(column) for column in self.per_text.T]
 
-    def __str__(self) -> str:
+    def one_line(self) -> str:
+        """The mean effect on each target, with its interval."""
         pairs = zip(self.targets, self.mean.tolist(), self.intervals, strict=True)
         means = [f"{t} {m:+.3f}" + (f" [{i[0]:+.3f}, {i[1]:+.3f}]" if i else "") for t, m, i in pairs]
         return f"{self.change}: " + ", ".join(means)
+
+    def summary(self) -> str:
+        """The mean effect on each target, with its interval, and what a reader should know."""
+        return "\n".join([self.one_line(), *self.notes])
+
+    def to_json(self) -> dict[str, Any]:
+        """The effect as JSON values, text by text."""
+        data = {"targets": self.targets, "change": self.change, "per_text": self.per_text.tolist()}
+        return for_json({**data, "notes": list(self.notes), "made_by": self.made_by.to_json()})
+
+    def columns(self) -> Mapping[str, Sequence[Any]]:
+        """One row for each text and target."""
+        n, k = self.per_text.shape
+        return {
+            "text": [i for i in range(n) for _ in range(k)],
+            "target": [target for _ in range(n) for target in self.targets],
+            "effect": self.per_text.flatten().tolist(),
+        }
 
     def save(self, path: str | Path) -> Path:
         """Write to one safetensors file.
@@ -98,9 +117,6 @@ class Effect:
         tensors, data = load_tensors(path, "effect")
         made = MadeBy.from_json(data["made_by"])
         return cls(tensors["per_text"], tuple(data["targets"]), data["change"], made, tuple(data["notes"]))
-
-    def _repr_html_(self) -> str:
-        return html(self)
 
 
 @named_options

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,17 +14,27 @@ from interp_core.activations import Activations
 from interp_core.attribution import Options, run_method
 from interp_core.concepts._questions import concept_questions
 from interp_core.concepts._space import ConceptSpace
-from interp_core.display import html
 from interp_core.errors import InputError, InterpWarning
 from interp_core.model import SplitModel
 from interp_core.plugin import named_options, resolve
-from interp_core.results import MadeBy, claims_of, load_tensors, made_by, place_of, save_tensors
+from interp_core.results import (
+    MadeBy,
+    Value,
+    claims_of,
+    counted,
+    for_json,
+    load_tensors,
+    made_by,
+    place_of,
+    quoted,
+    save_tensors,
+)
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class Importance:
+@dataclass(frozen=True, eq=False, repr=False)
+class Importance(Value):
     """The contributions of concepts to the scores of targets.
 
     Attributes:
@@ -150,8 +162,29 @@ class Importance:
         made = MadeBy.from_json(data["made_by"])
         return cls(tensors["per_text"], tuple(data["targets"]), tuple(data["concepts"]), made, tuple(data["notes"]))
 
-    def _repr_html_(self) -> str:
-        return html(self)
+    def one_line(self) -> str:
+        """What the importance holds, in less than a line."""
+        n, _, c = self.per_text.shape
+        return f"{counted(c, 'concept')} for {quoted(self.targets)} in {counted(n, 'text')}, by {self.made_by.brief}"
+
+    def summary(self) -> str:
+        """For each target the concepts that matter most, in the mean over texts."""
+        lines = [f"Concepts that matter most, mean size over {counted(len(self.per_text), 'text')}:"]
+        for k, target in enumerate(self.targets):
+            tops = ", ".join(f"{self.concepts[i]} {value:.3f}" for i, value in self.top(k))
+            lines.append(f"{target}: {tops}")
+        return "\n".join([*lines, *self.notes])
+
+    def to_json(self) -> dict[str, Any]:
+        """The importance as JSON values, text by text."""
+        data = {"targets": self.targets, "concepts": self.concepts, "per_text": self.per_text.tolist()}
+        return for_json({**data, "notes": list(self.notes), "made_by": self.made_by.to_json()})
+
+    def columns(self) -> Mapping[str, Sequence[Any]]:
+        """One row for each text, target and concept."""
+        kept = list(itertools.product(range(len(self.per_text)), self.targets, self.concepts))
+        text, target, concept = zip(*kept, strict=True) if kept else ((), (), ())
+        return {"text": text, "target": target, "concept": concept, "importance": self.per_text.flatten().tolist()}
 
 
 @named_options

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -11,10 +11,9 @@ from typing import Any, ClassVar, Literal
 from interp_core.activations import Activations
 from interp_core.concepts._compatibility import check_fits
 from interp_core.concepts._space import ConceptSpace
-from interp_core.display import html
 from interp_core.errors import InputError, InterpWarning, ModelError
 from interp_core.plugin import named_options, resolve
-from interp_core.results import Cost, MadeBy, lent, load_json, made_by, save_json
+from interp_core.results import Cost, MadeBy, Value, counted, for_json, lent, load_json, made_by, quoted, save_json
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,8 @@ class LabelledConcept:
         return self.label or f"concept {self.concept}"
 
 
-@dataclass(frozen=True, eq=False)
-class Interpretation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Interpretation(Value):
     """Concepts of a space in words.
 
     Attributes:
@@ -106,6 +105,12 @@ class Interpretation:
         if labelled is None:
             raise InputError(f"concept {concept} was not interpreted; {[c.concept for c in self.concepts]} were.")
         return labelled
+
+    def __len__(self) -> int:
+        return len(self.concepts)
+
+    def __iter__(self) -> Iterator[LabelledConcept]:
+        return iter(self.concepts)
 
     @property
     def labels(self) -> dict[int, str]:
@@ -143,8 +148,35 @@ class Interpretation:
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise InputError(f"{str(path)!r} is not an interpretation: {type(error).__name__}: {error}") from error
 
-    def _repr_html_(self) -> str:
-        return html(self)
+    def one_line(self) -> str:
+        """What the interpretation holds, in less than a line."""
+        silent = sum(concept.label is None for concept in self.concepts)
+        without = f", {silent} without a label" if silent else ""
+        titles = quoted([concept.title for concept in self.concepts if concept.label is not None])
+        return f"{counted(len(self), 'concept')}{without}{': ' if titles else ''}{titles}, by {self.made_by.brief}"
+
+    def summary(self) -> str:
+        """Each concept in a line: its number, its label, and how reliable that is, or why there is none."""
+        lines = []
+        for concept in self.concepts:
+            score = "" if concept.score is None else f" ({concept.score:.2f})"
+            lines.append(f"{concept.concept:>4}  {concept.label or concept.note or 'no words'}{score}")
+        return "\n".join([*lines, *self.notes])
+
+    def to_json(self) -> dict[str, Any]:
+        """The interpretation as JSON values."""
+        return for_json({**asdict(self), "made_by": self.made_by.to_json()})
+
+    def columns(self) -> Mapping[str, Sequence[Any]]:
+        """One row for each word of each concept; a concept without words has one row."""
+        rows = [(c, word) for c in self.concepts for word in (c.words or ((None, None),))]
+        return {
+            "concept": [concept.concept for concept, _ in rows],
+            "label": [concept.label for concept, _ in rows],
+            "word": [word for _, (word, _) in rows],
+            "strength": [strength for _, (_, strength) in rows],
+            "note": [concept.note for concept, _ in rows],
+        }
 
 
 def _concept(data: dict[str, Any]) -> LabelledConcept:

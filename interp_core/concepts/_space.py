@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
-from interp_core.display import html
 from interp_core.errors import BrokenPluginError, InputError, UnsupportedError
 from interp_core.plugin import PROGRAM, methods, package_of
-from interp_core.results import MadeBy, load_tensors, save_tensors
+from interp_core.results import MadeBy, Value, counted, for_json, load_tensors, quoted, save_tensors
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -39,7 +38,7 @@ def _checked(function: Callable[[Any, Tensor], Tensor]) -> Callable[[Any, Tensor
     return call
 
 
-class ConceptSpace(nn.Module):
+class ConceptSpace(Value, nn.Module):
     """A dictionary of c directions in activations of width d, with an encoder and a decoder. Base class of all spaces.
 
     A subclass overrides `encode`, and `decode` unless a row is its codes times the dictionary. For saving and loading,
@@ -198,8 +197,26 @@ class ConceptSpace(nn.Module):
         space.names, space.history = data["names"], data["history"]
         return space.eval()
 
-    def _repr_html_(self) -> str:
-        return html(self)
+    def one_line(self) -> str:
+        """What the space holds, in less than a line."""
+        place = f" at {self.layer!r}" if self.layer else ""
+        return f"{counted(self.concepts, 'concept')} of width {self.width}{place}, by {self.made_by.brief}"
+
+    def summary(self) -> str:
+        """The space in a line, the names that its concepts have, and what a reader should know."""
+        known = [name for i, name in enumerate(self.names) if name != f"concept {i}"]
+        named = [f"Concepts: {quoted(known, most=20)}"] if known else []
+        return "\n".join([repr(self), *named, *self.notes])
+
+    def to_json(self) -> dict[str, Any]:
+        """The directions as JSON values, with the names of the concepts and the provenance."""
+        data = {"names": self.names, "layer": self.layer, "dictionary": self.dictionary.tolist()}
+        return for_json({**data, "notes": list(self.notes), "made_by": self.made_by.to_json()})
+
+    def columns(self) -> Mapping[str, Sequence[Any]]:
+        """One row for each concept, with its direction in as many columns as the activations are wide."""
+        directions = enumerate(self.dictionary.T.tolist())
+        return {"concept": self.names, **{f"dimension {i}": column for i, column in directions}}
 
 
 class _Chosen(ConceptSpace):

@@ -11,9 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from interp_core.display import html
 from interp_core.metrics._score import Score
-from interp_core.results import Cost, MadeBy, load_json, save_json, write_text
+from interp_core.results import Cost, MadeBy, Value, counted, for_json, load_json, save_json, write_text
 from interp_core.statistics import FEWEST, interval_of_mean
 
 SURE = 0.95  # confidence that no comparison of a benchmark is wrong
@@ -46,8 +45,8 @@ class Row:
     made_by: MadeBy | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Benchmark:
+@dataclass(frozen=True, eq=False, repr=False)
+class Benchmark(Value):
     """Methods × metrics on the same texts of one model.
 
     Attributes:
@@ -175,8 +174,41 @@ class Benchmark:
         names = ", ".join(row.method for row in self.ties)
         return f" These {self.texts} texts cannot tell it from {names}; more texts would be needed."
 
-    def __str__(self) -> str:
+    def one_line(self) -> str:
+        """What the benchmark compares, in less than a line."""
+        made = f"{counted(len(self.rows), 'method')}, {counted(len(self.metrics), 'metric')}"
+        trusted = f", trust {self.trusted.method}" if self.trusted else ""
+        return f"{made}, {counted(self.texts, 'text')} on {self.model}{trusted}"
+
+    def summary(self) -> str:
+        """The table as CSV, and the verdict."""
         return f"{self.to_csv()}{self.verdict}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The benchmark as JSON values, with what beats chance and the verdict."""
+
+        def scores(row: Row) -> dict[str, Any]:
+            return {m: {**s.to_json(), "beats_chance": self.beats_chance(row, m)} for m, s in row.scores.items()}
+
+        rows = [
+            {
+                "method": row.method,
+                "parameters": dict(row.parameters),
+                "scores": scores(row),
+                "cost": vars(row.cost),
+                "failures": dict(row.failures),
+            }
+            for row in self.rows
+        ]
+        trusted = self.trusted.method if self.trusted else None
+        told = {"model": self.model, "texts": self.texts, "rows": rows, "trusted": trusted, "verdict": self.verdict}
+        return for_json(told)
+
+    def columns(self) -> Mapping[str, Sequence[Any]]:
+        """One row for each method and metric, as in `to_csv`; numbers that are not there are None."""
+        lines = [self._line(row, metric) for row in self.rows for metric in self.metrics]
+        cells = [[None if cell == "" else cell for cell in line] for line in lines]
+        return {name: [line[i] for line in cells] for i, name in enumerate(COLUMNS)}
 
     def to_csv(self, path: str | Path | None = None) -> str:
         """The table as CSV, with a line for each method and metric; also written to `path` if given."""
@@ -246,9 +278,6 @@ class Benchmark:
         )
         deciding = None if data.get("deciding") is None else tuple(data["deciding"])
         return cls(rows, tuple(data["metrics"]), data["model"], data["texts"], deciding)
-
-    def _repr_html_(self) -> str:
-        return html(self)
 
 
 COLUMNS = (

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from interp_core.display import html
-from interp_core.results import MadeBy, for_json, load_json, save_json
+from interp_core.results import MadeBy, Value, for_json, load_json, save_json
 from interp_core.statistics import interval_of_mean
 from jaxtyping import Float
 from torch import Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class Score:
+@dataclass(frozen=True, eq=False, repr=False)
+class Score(Value):
     """One number about a result, with its interval and its chance level.
 
     Attributes:
@@ -68,12 +68,25 @@ class Score:
         """95 % interval of the mean of `margins`; None without margins or for fewer than five."""
         return None if self.margins is None else interval_of_mean(self.margins)
 
-    def __str__(self) -> str:
+    def one_line(self) -> str:
+        """The number with its name, interval, chance level and direction."""
         direction = {True: ", higher is better", False: ", lower is better", None: ""}[self.higher_is_better]
         interval = f" [{self.interval[0]:.3f}, {self.interval[1]:.3f}]" if self.interval else ""
         error = f" ± {self.chance_error:.3f}" if self.chance_error is not None else ""
         chance = f" (random: {self.chance:.3f}{error})" if self.chance is not None else ""
         return f"{self.name} {self.value:.3f}{interval}{chance}{direction}"
+
+    def summary(self) -> str:
+        """The number with its name, interval, chance level and direction, and what a reader should know."""
+        return "\n".join([self.one_line(), *self.notes])
+
+    def __str__(self) -> str:
+        return self.one_line()
+
+    def columns(self) -> Mapping[str, Sequence[Any]]:
+        """One row for each input and target, or a single one where only the whole was measured."""
+        values = [self.value] if self.values is None else self.values.tolist()
+        return {"metric": [self.name] * len(values), "value": values}
 
     def to_json(self) -> dict[str, Any]:
         """The score as plain JSON values; NaN and infinity are None, and a note says so."""
@@ -114,9 +127,6 @@ class Score:
             InputError: there is no such file, or it does not hold a score.
         """
         return cls.from_json(load_json(path, "score"))
-
-    def _repr_html_(self) -> str:
-        return html(self)
 
 
 def _number(value: float | None) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from interp_core.display import html
 from interp_core.errors import InputError
 from interp_core.model._attention import attends
 from interp_core.model._heads import Head
@@ -61,6 +62,25 @@ class TextModel(WrappedModel):
         """Which rows share a pass: `"padded"`, of any length; `"equal-length"`; or `"single"`, none. Tried once."""
         self.head  # noqa: B018 - all trials are made together
         return trial_of(self).sharing(stop=False)
+
+    def columns(self) -> dict[str, list[str]]:
+        """What is known of the model, as the columns of a table."""
+        head = self.head
+        told = {
+            "model": self.name,
+            "class": type(self.model).__name__,
+            "head": str(head),
+            "classes": ", ".join(self.labels),
+            "blocks": f"{len(self.blocks)}, {self.blocks[0]} to {self.blocks[-1]}" if self.blocks else "",
+            "most tokens": f"{self.max_tokens:,}",
+            "device": str(self.device),
+            "dtype": str(self.dtype).removeprefix("torch."),
+        }
+        known = {name: value for name, value in told.items() if value}
+        return {"": list(known), "value": list(known.values())}
+
+    def _repr_html_(self) -> str:
+        return html(self)
 
     @property
     def attends(self) -> bool:

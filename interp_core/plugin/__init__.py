@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from interp_core.plugin._catalogue import catalogue
     from interp_core.plugin._declaration import API, GROUP, PROGRAM_SOURCE, VERBS, Claim, Kind, Method, Need, hookimpl
     from interp_core.plugin._discovery import Plugin
+    from interp_core.plugin._methods import Methods
     from interp_core.plugin._moved import moved
     from interp_core.plugin._registry import (
         PROGRAM,
@@ -36,6 +37,7 @@ __all__ = [
     "Claim",
     "Kind",
     "Method",
+    "Methods",
     "Need",
     "Plugin",
     "catalogue",
@@ -63,6 +65,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_arguments": ["named_options"],
         "_catalogue": ["catalogue"],
         "_declaration": ["API", "Claim", "GROUP", "Kind", "Method", "Need", "PROGRAM_SOURCE", "VERBS", "hookimpl"],
+        "_methods": ["Methods"],
         "_moved": ["moved"],
         "_discovery": ["Plugin"],
         "_registry": [

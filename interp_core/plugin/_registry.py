@@ -27,6 +27,7 @@ from interp_core.plugin._arguments import check_types, named_options, suggestion
 from interp_core.plugin._catalogue import catalogue
 from interp_core.plugin._declaration import GROUP, VERBS, Kind, Method
 from interp_core.plugin._discovery import Plugin, read
+from interp_core.plugin._methods import Methods
 from interp_core.plugin._requirements import unmet
 
 LONGEST = 80  # characters of a value that a message repeats
@@ -56,7 +57,7 @@ def plugins() -> tuple[Plugin, ...]:
 
 
 @named_options
-def methods(kind: Kind | None = None) -> tuple[Method, ...]:
+def methods(kind: Kind | None = None) -> Methods:
     """All installed and registered methods.
 
     Args:
@@ -75,7 +76,7 @@ def methods(kind: Kind | None = None) -> tuple[Method, ...]:
     """
     _check_kind(kind)
     declared = [m for plugin in plugins() for m in plugin.methods if kind in (None, m.kind)]
-    return tuple(sorted(declared, key=lambda m: (list(VERBS).index(m.kind), m.name)))
+    return Methods(sorted(declared, key=lambda m: (list(VERBS).index(m.kind), m.name)))
 
 
 def failures() -> tuple[Plugin, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,17 +12,16 @@ import torch
 from interp_core.activations import Activations
 from interp_core.attribution import Attribution
 from interp_core.concepts import ConceptSpace, Effect, Importance, Interpretation
-from interp_core.display import html
 from interp_core.errors import InputError
 from interp_core.metrics import Benchmark, Score
-from interp_core.results import load_result, load_tensors, save_tensors
+from interp_core.results import Value, counted, load_result, load_tensors, save_tensors
 
 PARTS = ("space", "interpretation", "importance")  # of the concepts of one class
 SHOWN = "Attribution, ConceptSpace, Interpretation, Importance, Effect, ClassConcepts, Activations, Score and Benchmark"
 
 
-@dataclass(frozen=True, eq=False)
-class ClassConcepts:
+@dataclass(frozen=True, eq=False, repr=False)
+class ClassConcepts(Value):
     """The concepts of one class, for reports in which each class has a concept space of its own.
 
     Attributes:
@@ -123,8 +122,32 @@ class ClassConcepts:
             raise InputError(f"{str(path)!r} does not hold the concepts of a class but {', '.join(tensors)}.")
         return cls(data["class_name"], **parts)
 
-    def _repr_html_(self) -> str:
-        return html(self)
+    def one_line(self) -> str:
+        """What is known of the class, in less than a line."""
+        count, made = len(self.importance.concepts), self.importance.made_by.brief
+        return f"{self.class_name!r}, {counted(count, 'concept')}, importance by {made}"
+
+    def summary(self) -> str:
+        """The concepts that matter most to the class, in words if these are known."""
+        words = self.interpretation.labels if self.interpretation is not None else {}
+        lines = [f"{v:.3f}  {words.get(i, self.importance.concepts[i])}" for i, v in self.importance.top(self.row)]
+        return "\n".join([f"{self.class_name}:", *lines])
+
+    def to_json(self) -> dict[str, Any]:
+        """The parts as JSON values; None for those that are not known."""
+        parts = {name: None if (part := getattr(self, name)) is None else part.to_json() for name in PARTS}
+        return {"class_name": self.class_name, **parts}
+
+    def columns(self) -> Mapping[str, Sequence[Any]]:
+        """One row for each concept, those that matter most first."""
+        words = self.interpretation.labels if self.interpretation is not None else {}
+        tops = self.importance.top(self.row, len(self.importance.concepts))
+        return {
+            "class": [self.class_name] * len(tops),
+            "concept": [self.importance.concepts[i] for i, _ in tops],
+            "label": [words.get(i) for i, _ in tops],
+            "importance": [value for _, value in tops],
+        }
 
 
 KINDS = (

@@ -12,12 +12,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from interp_core.attribution import Attributions
 from interp_core.plugin import named_options
 from interp_core.reporting._benchmark_table import standings_of
 from interp_core.reporting._concept_cards import Group
 from interp_core.reporting._contents import KINDS, Contents, contents_of
 from interp_core.reporting._effect_view import effect_view
-from interp_core.reporting._formatting import short
+from interp_core.reporting._formatting import short, shortened
 from interp_core.reporting._grouping import groups_of
 from interp_core.reporting._provenance_view import notes_of, records_of, runs_of, versions_of
 from interp_core.reporting._score_view import score_view
@@ -32,7 +33,7 @@ STYLES = ("base.css", "words.css", "concepts.css", "tables.css", "benchmark.css"
 _calls = itertools.count(1)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Report:
     """An HTML page. Notebooks display it.
 
@@ -66,6 +67,10 @@ class Report:
             InputError: the file ends in another way, so that no browser would show it.
         """
         return write_text(named_with(path, ".html", ".htm"), self.html)
+
+    def __repr__(self) -> str:
+        title = markup.unescape(self.html.partition("<title>")[2].partition("</title>")[0])
+        return f"Report({shortened(title)!r}, {len(self.html.encode()) / 1000:,.0f} kB)"
 
     def _repr_html_(self) -> str:
         if self.inline:
@@ -132,7 +137,7 @@ def register(html_of: Any) -> None:
     Args:
         html_of: the `functools.singledispatch` function of `interp_core.display`.
     """
-    for kind in KINDS:
+    for kind in (*KINDS, Attributions):
         html_of.register(kind, fragment)
 
 

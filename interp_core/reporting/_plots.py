@@ -21,18 +21,19 @@ Names = Sequence[str] | Mapping[int, str] | None
 
 
 @named_options
-def plot_attributions(attributions: Any, class_names: Names = None) -> Report:
+def plot_attributions(attributions: Any, class_names: Names = None, sample: int | None = None) -> Report:
     """Plot the words of one or more texts, coloured by their scores, with a button for each class.
 
     Args:
         attributions: an `Attribution`, or a list of them.
         class_names: names of the classes, as a list or by number; those of the model by default.
+        sample: show one text only, by its number among the attributions.
 
     Returns:
         The plot. Notebooks display it, and `save` writes it as a whole page.
 
     Raises:
-        InputError: a value is not an `Attribution`, or there are none.
+        InputError: a value is not an `Attribution`, there are none, or there is no such text.
 
     Examples:
         >>> import re
@@ -47,12 +48,20 @@ def plot_attributions(attributions: Any, class_names: Names = None) -> Report:
     if not contents.attributions or len(contents.values) != len(contents.attributions):
         kind = type(attributions).__name__
         raise InputError(f"plot_attributions shows attributions only; this {kind} is or contains something else.")
+    if sample is not None:
+        contents.attributions = [contents.attributions[_text(sample, len(contents.attributions))]]
     contents.attributions = [_renamed(a, class_names) for a in contents.attributions]
     return Report(page(contents, [], "Which words"), part(contents, []))
 
 
 @named_options
-def plot_concepts(importance: Any, interpretation: Any = None, class_names: Names = None, top: int = 10) -> Report:
+def plot_concepts(
+    importance: Any,
+    interpretation: Any = None,
+    class_names: Names = None,
+    top: int = 10,
+    sample: int | None = None,
+) -> Report:
     """Plot the concepts that matter most to each class, with a button for each class.
 
     Args:
@@ -62,13 +71,14 @@ def plot_concepts(importance: Any, interpretation: Any = None, class_names: Name
             to strength. If each class has concepts of its own, a dict from class to one of these.
         class_names: names of the classes, as a list or by number.
         top: the number of concepts shown for each class at first, at least 1.
+        sample: show the concepts of one text, by its number in the importance; by default the mean over texts.
 
     Returns:
         The plot. Notebooks display it, and `save` writes it as a whole page.
 
     Raises:
-        InputError: `top` is below 1, the scores are not numbers of shape (k, c), or the words of a concept are of
-            another type.
+        InputError: `top` is below 1, the scores are not numbers of shape (k, c), the words of a concept are of
+            another type, or there is no such text.
 
     Examples:
         Concept 1 matters most to the first class, and concept 0 to the second.
@@ -82,8 +92,27 @@ def plot_concepts(importance: Any, interpretation: Any = None, class_names: Name
     """
     if top < 1:
         raise InputError(f"top is {top}; at least 1 concept must be shown.")
+    if sample is not None:
+        importance = _of_text(importance, sample)
     group, contents = _group(importance, interpretation, class_names, top)
     return Report(page(contents, [group], "Concepts that matter most"), part(contents, [group]))
+
+
+def _of_text(importance: Any, sample: int) -> Any:
+    """The importance, or each of the concepts of classes, in one text."""
+    if isinstance(importance, Importance):
+        return replace(importance, per_text=importance.per_text[_text(sample, len(importance.per_text))][None])
+    if isinstance(importance, ClassConcepts):
+        return replace(importance, importance=_of_text(importance.importance, sample))
+    if isinstance(importance, list | tuple) and importance and all(isinstance(c, ClassConcepts) for c in importance):
+        return [_of_text(one, sample) for one in importance]
+    raise InputError(f"{type(importance).__name__} has no texts; sample= is for an Importance or ClassConcepts.")
+
+
+def _text(sample: int, count: int) -> int:
+    if isinstance(sample, bool) or not hasattr(sample, "__index__") or not 0 <= sample < count:
+        raise InputError(f"sample is {sample!r}; the number of a text, from 0 to {count - 1}, was expected.")
+    return int(sample)
 
 
 def _group(importance: Any, words: Any, names: Names, top: int) -> tuple[Group, Contents]:

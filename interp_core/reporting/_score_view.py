@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from interp_core.metrics import Score
@@ -87,7 +88,7 @@ def _strip(score: Score) -> Strip | None:
     """The small plot; None if there is nothing to compare the value with."""
     known = [score.value, *(score.interval or ()), *(() if score.chance is None else (score.chance,))]
     low, high = min(known), max(known)
-    if high <= low:
+    if not all(map(math.isfinite, known)) or high <= low:
         return None
     pad = MARGIN * (high - low) / (1 - 2 * MARGIN)
     places = {v: 100 * (v - low + pad) / (high - low + 2 * pad) for v in known}

@@ -29,13 +29,16 @@ if TYPE_CHECKING:
         save_tensors,
         write_text,
     )
+    from interp_core.results._value import Value, counted, quoted
 
 __all__ = [
     "STORE",
     "Cost",
     "MadeBy",
+    "Value",
     "circumstances",
     "claims_of",
+    "counted",
     "empty_folder",
     "for_json",
     "lent",
@@ -48,6 +51,7 @@ __all__ = [
     "named_with",
     "parameters_of",
     "place_of",
+    "quoted",
     "read_header",
     "reading",
     "save",
@@ -75,5 +79,6 @@ __getattr__, __dir__, _ = lazy_loader.attach(
             "save_tensors",
             "write_text",
         ],
+        "_value": ["Value", "counted", "quoted"],
     },
 )

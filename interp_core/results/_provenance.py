@@ -103,6 +103,11 @@ class MadeBy:
     versions: dict[str, str] = field(default_factory=dict)
     cost: Cost = field(default_factory=Cost)
 
+    @property
+    def brief(self) -> str:
+        """The method and the model: `lime on bert-base-uncased`."""
+        return f"{self.method} on {self.model}" if self.model else self.method
+
     def to_json(self) -> dict[str, Any]:
         """The provenance as plain JSON values; NaN and infinity are None."""
         return dict(without_infinities(dataclasses.asdict(self)))

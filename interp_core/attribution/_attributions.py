@@ -1,0 +1,69 @@
+"""The list that `attribute` returns, which shows itself as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, SupportsIndex, overload
+
+from interp_core.attribution._attribution import Attribution
+from interp_core.results import Value, counted, save
+
+FEW = 10  # attributions that a summary tells one by one
+
+
+class Attributions(Value, list[Attribution]):
+    """The attributions of several texts: a list, in the order of the texts.
+
+    Examples:
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> results = interp.attribute(
+        ...     model, ["so happy", "sad"], by="occlusion", labels=[0, 0], progress=False
+        ... )
+        >>> results
+        Attributions(2 texts, 1 of 2 right, by occlusion on _BagOfWords)
+        >>> results.right
+        [True, False]
+    """
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Attribution: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Attributions: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Attribution | Attributions:
+        """An attribution, or some of them."""
+        return Attributions(super().__getitem__(index)) if isinstance(index, slice) else super().__getitem__(index)
+
+    @property
+    def right(self) -> list[bool]:
+        """Whether the answer is the true class, for each text of which both are known."""
+        return [one.right for one in self if one.right is not None]
+
+    def one_line(self) -> str:
+        """What the list holds, in less than a line."""
+        right = f", {sum(self.right)} of {len(self.right)} right" if self.right else ""
+        made = " and ".join(sorted({one.made_by.brief for one in self}))
+        return f"{counted(len(self), 'text')}{right}{', by ' if made else ''}{made}"
+
+    def summary(self) -> str:
+        """A line for the whole, and the words that count most in each of the first texts."""
+        more = [f"… and {len(self) - FEW} more"] * (len(self) > FEW)
+        return "\n\n".join([self.one_line(), *(one.summary() for one in self[:FEW]), *more])
+
+    def to_json(self) -> dict[str, Any]:
+        """The attributions as JSON values."""
+        return {"attributions": [one.to_json() for one in self]}
+
+    def columns(self) -> Mapping[str, Sequence[Any]]:
+        """The columns of all attributions, with `text` for the number of the text."""
+        tables = [one.columns() for one in self]
+        numbers = [i for i, table in enumerate(tables) for _ in table["unit"]]
+        names = tables[0] if tables else ()
+        return {"text": numbers, **{name: [v for table in tables for v in table[name]] for name in names}}
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write each attribution to a file in a new or empty folder, see `interp.save`."""
+        return save(list(self), folder)

@@ -1,0 +1,36 @@
+"""A list of methods, which shows itself."""
+
+from __future__ import annotations
+
+from interp_core.display import html
+from interp_core.plugin._declaration import Method
+
+
+class Methods(tuple[Method, ...]):
+    """The declarations of methods, which show themselves as a table.
+
+    Examples:
+        >>> interp.methods("interpretation")
+        Methods(2 of kind interpretation)
+        >>> print(interp.methods("interpretation"))
+        llm-labels   a language model names each concept from where it is active
+        top-inputs   the units where a concept is most active, and the words that raise it
+    """
+
+    __slots__ = ()
+
+    def columns(self) -> dict[str, list[str]]:
+        """The columns of the table."""
+        names = ("name", "kind", "summary", "source")
+        return {name: [str(getattr(method, name)) for method in self] for name in names}
+
+    def __repr__(self) -> str:
+        kinds = sorted({method.kind for method in self})
+        return f"Methods({len(self)}{' of kind ' if kinds else ''}{', '.join(kinds)})"
+
+    def __str__(self) -> str:
+        width = max((len(method.name) for method in self), default=0)
+        return "\n".join(f"{method.name:<{width}}   {method.summary}" for method in self)
+
+    def _repr_html_(self) -> str:
+        return html(self)
