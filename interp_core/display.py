@@ -7,10 +7,14 @@ It is loaded when a value is first shown, and called with a `functools.singledis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, singledispatch
 from importlib.metadata import entry_points
 from typing import Any
+
+__all__ = ["figure", "html", "progress_bar", "progress_shown"]
 
 DISPLAY, FIGURES = "interp.display", "interp.figures"
 
@@ -79,6 +83,59 @@ def figure(value: Any, **options: Any) -> Any:
     """
     _register_all(FIGURES, figure_of)
     return figure_of(value, **options)
+
+
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+@contextmanager
+def progress_shown(shown: bool) -> Iterator[None]:
+    """A context in which progress bars are shown, in terminals and notebooks, or are not.
+
+    Args:
+        shown: False for none; True changes nothing.
+
+    Yields:
+        Nothing.
+
+    Examples:
+        >>> from interp_core.display import progress_bar, progress_shown
+        >>> with progress_shown(False):
+        ...     progress_bar(range(3), "steps").disable
+        True
+    """
+    token = _quiet.set(_quiet.get() or not shown)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
+def progress_bar(
+    items: Iterable[Any] | None, description: str, *, total: int | None = None, initial: int = 0, unit: str = "step"
+) -> Any:
+    """A progress bar with the time that is left, for whatever takes more than a second; gone when it ends.
+
+    Args:
+        items: what is gone through; None for a bar that is told to `update()`.
+        description: what is being done.
+        total: how many items there are; the length of `items` by default.
+        initial: how many are done already.
+        unit: what an item is called.
+
+    Returns:
+        A `tqdm.tqdm`: an iterable of the items, and a context manager. It shows nothing without a terminal or notebook,
+        and in `progress_shown(False)`.
+
+    Examples:
+        >>> from interp_core.display import progress_bar
+        >>> [step for step in progress_bar(range(3), "learning")]
+        [0, 1, 2]
+    """
+    from tqdm.auto import tqdm
+
+    disable = True if _quiet.get() else None
+    return tqdm(items, description, total, initial=initial, unit=unit, disable=disable, leave=False)
 
 
 @cache

@@ -198,11 +198,8 @@ def test_a_parameter_without_a_value_is_a_usage_error() -> None:
 def test_attribute_prints_words_with_their_scores(emotion: Path) -> None:
     said = told("attribute", "--model", emotion, "--by", "lime", TEXT)
     text, answer, words = said.splitlines()
-    assert (
-        text == TEXT
-        and re.fullmatch(r"The model says anger \(\d+%\)\.", answer)
-        and words.startswith("'anger': angry +")
-    )
+    assert text == TEXT and words.startswith("'anger': angry +")
+    assert re.fullmatch(r"The model says anger \(\d+%\)\.", answer)
 
 
 def test_attribute_for_programs_is_json_with_everything_that_made_it(emotion: Path) -> None:
@@ -333,9 +330,8 @@ def test_a_long_answer_is_cut_where_its_words_are_printed(tiny_lm: Path) -> None
     said = " happy today and the cat was never sad or calm but always good"
     asked = ("attribute", "--model", tiny_lm, "--by", "occlusion", "--output", "sample", "--targets", said, "i feel so")
     text, words = told(*asked).splitlines()
-    assert text == f"i feel so{said}" and words.startswith(
-        "'happy today and the cat was never sad or calm but always go…': "
-    )
+    assert text == f"i feel so{said}"
+    assert words.startswith("'happy today and the cat was never sad or calm but always go…': ")
 
 
 @pytest.mark.parametrize("pair", ["removal=mask", "max_rows=9", "layer=1", "by=lime", "targets=all", "model=x"])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import math
 import sys
+from collections.abc import Callable
 from functools import cache
 from html.parser import HTMLParser
 from importlib.metadata import entry_points
@@ -15,6 +17,7 @@ from typing import Any
 import interp_core as interp
 import pytest
 import torch
+from interp_core.activations import of_rows
 from interp_core.attribution import Attributions, answer_of
 from interp_core.concepts import LabelledConcept
 from interp_core.errors import InputError
@@ -274,3 +277,45 @@ def test_a_report_is_a_short_line() -> None:
 
 def test_provenance_is_told_in_short() -> None:
     assert MadeBy("lime", model="bert").brief == "lime on bert" and MadeBy("lime").brief == "lime"
+
+
+# Long work
+
+
+class Terminal(io.StringIO):
+    """A file that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+ROWS = of_rows(torch.randn(40, 8, generator=torch.Generator().manual_seed(0)))
+LONG: dict[str, Callable[[bool], object]] = {
+    "activations": lambda shown: tiny_classifier().split(-1).activations(TEXTS, progress=shown),
+    "attribute by occlusion": lambda shown: interp.attribute(
+        planted_model(WORDS), TEXTS, by="occlusion", progress=shown
+    ),
+    "alternating least squares": lambda shown: interp.fit_concepts(ROWS, by="semi-nmf", concepts=2, progress=shown),
+    "dictionary learning": lambda shown: interp.fit_concepts(
+        ROWS, by="dictionary-learning", concepts=2, steps=3, progress=shown
+    ),
+    "TopKSAE": lambda shown: interp.fit_concepts(ROWS, by="topk-sae", concepts=8, k=2, steps=3, progress=shown),
+    "importance": lambda shown: interp.importance(*learnt(), progress=shown),
+    "effect": lambda shown: interp.effect(*learnt(), interp.Change(ablate=[0]), progress=shown),
+}
+
+
+def learnt() -> tuple[Any, Any, Any]:
+    split = tiny_classifier().split(-1)
+    held = split.activations(TEXTS, granularity="cls", progress=False)
+    return split, interp.fit_concepts(held, by="neurons"), held
+
+
+@pytest.mark.parametrize("description", LONG)
+def test_long_work_is_seen_in_a_terminal_unless_it_is_not_wanted(
+    description: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for shown, terminal in ((True, Terminal()), (False, Terminal()), (True, io.StringIO())):
+        monkeypatch.setattr(sys, "stderr", terminal)
+        LONG[description](shown)
+        assert (description in terminal.getvalue()) is (shown and terminal.isatty())

@@ -9,6 +9,7 @@ import torch
 from interp_core.activations import Activations, names_of
 from interp_core.concepts._compatibility import check_rows
 from interp_core.concepts._space import ConceptSpace
+from interp_core.display import progress_shown
 from interp_core.errors import InputError, InterpWarning, ModelError, UnsupportedError
 from interp_core.plugin import declaration_of, methods, named_options, resolve
 from interp_core.results import Cost, lent, made_by
@@ -17,12 +18,13 @@ SAMPLE = 4096  # rows on which the reconstruction is looked at
 
 
 @named_options
-def fit_concepts(activations: Activations, *, by: Any, **parameters: Any) -> ConceptSpace:
+def fit_concepts(activations: Activations, *, by: Any, progress: bool = True, **parameters: Any) -> ConceptSpace:
     """Learn concepts from activations.
 
     Args:
         activations: n rows of width d, from `split.activations(texts)` or `interp_core.activations.of_rows(rows)`.
         by: a method of kind `concepts`, by name or as an instance.
+        progress: show progress bars in terminals and notebooks.
         **parameters: parameters of the method if `by` is a name, such as `concepts=20`.
 
     Returns:
@@ -50,7 +52,7 @@ def fit_concepts(activations: Activations, *, by: Any, **parameters: Any) -> Con
     method = resolve(by, "concepts", parameters, fit_concepts)
     _check(method, activations)
     cost = Cost()
-    with lent(method, activations) as (rows,), cost.timed():
+    with progress_shown(progress), lent(method, activations) as (rows,), cost.timed():
         space = method.fit(rows)
     if not isinstance(space, ConceptSpace):
         raise ModelError(f"{type(method).__name__}.fit returned {type(space).__name__}; a ConceptSpace was expected.")

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from interp_core.activations import Activations, moments, orient_by_skewness
 from interp_core.concepts import ConceptSpace
+from interp_core.display import progress_bar
 from interp_core.errors import InputError
 from jaxtyping import Float
 from torch import Tensor
@@ -102,7 +103,8 @@ class DictionaryLearning:
                 "give more varied texts."
             )
         generator = torch.Generator().manual_seed(self.seed)
-        batches = islice(self._shuffled(activations, generator), self.steps)
+        several = islice(self._shuffled(activations, generator), self.steps)
+        batches = progress_bar(several, "dictionary learning", total=self.steps)
         rows = ((part.double() - mean) / spread for part in batches)
         found = learnt(rows, self.concepts, self.penalty, generator)
         return LassoSpace(orient_by_skewness(activations, found, mean) * found, mean, self.penalty * spread)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from interp_core.activations import Activations
 from interp_core.concepts import ConceptSpace
+from interp_core.display import progress_bar
 from interp_core.errors import InputError
 from jaxtyping import Float
 from sklearn import cluster
@@ -130,7 +131,7 @@ class KMeans:
         online = cluster.MiniBatchKMeans(
             self.concepts, init=centres.numpy(), n_init=1, reassignment_ratio=0, random_state=self.seed
         )
-        for _ in range(self.epochs):
+        for _ in progress_bar(range(self.epochs), "k-means", unit="epoch"):
             for part in activations.batches(generator=generator):
                 online.partial_fit(part.double().numpy())
         return torch.from_numpy(online.cluster_centers_)

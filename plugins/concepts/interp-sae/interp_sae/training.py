@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from interp_core.activations import Activations
 from interp_core.concepts import ConceptSpace
+from interp_core.display import progress_bar
 from interp_core.errors import InputError
 from interp_core.results import parameters_of
 from jaxtyping import Float, Int
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from interp_sae.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from interp_sae.config import TrainingConfig
@@ -59,8 +59,7 @@ class Training:
     def run(self) -> ConceptSpace:
         """Takes all steps that are left, and returns the space that was learnt."""
         config, batches = self.config, self._batches()
-        label = type(config).__name__
-        with tqdm(total=config.steps, initial=self.step, desc=label, unit="step", disable=None, leave=False) as bar:
+        with progress_bar(None, type(config).__name__, total=config.steps, initial=self.step) as bar:
             while self.step < config.steps:
                 self._train_on(next(batches))
                 self.step += 1

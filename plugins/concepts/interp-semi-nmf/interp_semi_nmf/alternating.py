@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from interp_core.activations import Activations
+from interp_core.display import progress_bar
 from interp_core.errors import InputError
 from jaxtyping import Float
 from torch import Tensor
@@ -99,7 +100,7 @@ def _improved(
 ) -> tuple[Float[Tensor, "c d"], list[float], Sums]:
     """The dictionary after the last step, the loss after each, and the sums of the last."""
     losses: list[float] = []
-    for _ in range(steps):
+    for _ in progress_bar(range(steps), "alternating least squares"):
         sums = sums_over(batches(), dictionary)
         dictionary = improve(sums, dictionary)
         losses.append(sums.error(dictionary) / sums.squares)

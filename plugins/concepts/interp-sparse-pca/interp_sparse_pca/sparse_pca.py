@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from interp_core.activations import Activations, directions, moments, orient_by_skewness
 from interp_core.concepts import AffineSpace
+from interp_core.display import progress_bar
 from interp_core.errors import InputError
 from interp_dictionary_learning.lasso import lasso
 from interp_dictionary_learning.online import improved
@@ -78,7 +79,7 @@ class SparsePCA:
         dims = root.T.contiguous()  # a row for each dimension, whose codes are its loadings
         units = torch.diag(root.norm(dim=1))[: self.concepts]  # the singular vectors of the rows of a root are its axes
         objective: list[float] = []
-        for _ in range(self.steps):
+        for _ in progress_bar(range(self.steps), "sparse PCA"):
             loadings = lasso(units @ units.T, dims @ units.T, self.penalty)
             units = improved(units, loadings.T @ loadings, loadings.T @ dims, dims, generator)
             missed = (dims - loadings @ units).square().sum()
