@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import interp_core as interp
 import pytest
 import torch
 import transformers
-from interp_core.errors import InputError
+from interp_core.errors import InputError, LayerError
+from interp_core.model import BatchRunner, _own_positions, tap
 from interp_core.testing import state_of, tiny_classifier, tiny_generator, word_tokenizer
 from interp_core.testing._tiny_models import SPECIAL, WORDS
 from torch import nn
@@ -176,3 +178,60 @@ def test_a_vocabulary_head_that_is_never_called_is_read_at_the_gap(score: str) -
         assert torch.allclose(found.intact, own[[found.targets[0].index]], atol=1e-5)
     (found,) = interp.attribute(model, texts[0], by="occlusion", progress=False)  # its own words, two positions
     assert found.targets[0].position == 2
+
+
+# Models that add positions to a text
+
+
+def longformer() -> nn.Module:
+    """Pads a text inside to a multiple of its window."""
+    sizes = {**SMALL, "pad_token_id": 1, "intermediate_size": 32, "max_position_embeddings": 512}
+    config = transformers.LongformerConfig(**sizes, attention_window=6, num_labels=3)
+    config.initializer_range = 0.5
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return transformers.LongformerForSequenceClassification(config).eval()
+
+
+def test_where_positions_are_added_may_be_asked_in_the_middle_of_a_pass() -> None:
+    """The trial is a pass of its own, which nothing that is open reads, replaces or ends."""
+    model = interp.TextModel(longformer(), word_tokenizer())
+    encoded = model.encoder(TEXTS[0])
+    (states,) = model.split(0).states(BatchRunner(model), [encoded])
+    expected = model.logits(encoded.ids[None])
+    assert len(encoded) % 6 and model.tried.pop("added positions") is False
+    ids = encoded.ids[None]
+    with tap(model.model, model.blocks[0], replace=states[None], layout=model.layout) as seen:
+        answer = model.forward(ids, torch.ones_like(ids)).logits
+    assert seen.read().shape[1] % 6 == 0 and torch.allclose(answer, expected, atol=1e-5)
+    assert model.tried["added positions"] is False
+
+
+@pytest.mark.parametrize("come_first", [False, True])
+def test_attention_may_change_another_position_more_than_the_one_that_was_changed(
+    come_first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two positions ahead changes more than the token's own, as in one of twenty small LEDs."""
+
+    def states(_model: object, ids: torch.Tensor) -> torch.Tensor:
+        rows = torch.nn.functional.one_hot(ids, 50).float()
+        mixed = rows + 1.2 * rows.roll(-2, 1)
+        return torch.nn.functional.pad(mixed, (0, 0, 5, 0) if come_first else (0, 0, 0, 5))
+
+    monkeypatch.setattr(_own_positions, "_lowest_states", states)
+    model = SimpleNamespace(
+        some_ids=lambda: torch.arange(13)[None], embeddings=SimpleNamespace(count=50), tried={}, name="mixed"
+    )
+    assert _own_positions.come_first(model) is come_first
+
+
+def test_where_positions_are_added_is_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def states(_model: object, ids: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.one_hot(ids, 50).float().sum(1, keepdim=True).expand(1, ids.shape[1] + 5, 50)
+
+    monkeypatch.setattr(_own_positions, "_lowest_states", states)
+    model = SimpleNamespace(
+        some_ids=lambda: torch.arange(13)[None], embeddings=SimpleNamespace(count=50), tried={}, name="mixed"
+    )
+    with pytest.raises(LayerError, match="mixed adds 5 positions to a text, and where could not be found out"):
+        _own_positions.come_first(model)

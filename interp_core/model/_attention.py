@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from interp_core.errors import LayerError, UnsupportedError
+from interp_core.model._module_state import calling_here
 from interp_core.model._rounding import agree, rounding
 from interp_core.model._wrapped_model import WrappedModel
 from torch import Tensor
@@ -47,11 +48,11 @@ def attending(see: SeesAttention) -> Iterator[None]:
 
     check_release()
     original = AttentionInterface.get_interface
-    caller, count = threading.get_ident(), [0]
+    meant, count = calling_here(), [0]
 
     def get_interface(self: Any, name: Any, default: Any) -> Any:
         compute = original(self, name, default)
-        if threading.get_ident() != caller:
+        if not meant():
             return compute
 
         def attend(module: Any, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Any:

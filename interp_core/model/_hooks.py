@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 
 import torch
 from interp_core.errors import LayerError
-from interp_core.model._module_state import ModuleState
+from interp_core.model._module_state import ModuleState, calling_here
 from torch import Tensor, nn
 
 Replacement = Tensor | Callable[[Tensor], Tensor]
@@ -161,14 +160,14 @@ def tap(
     module = module_at(model, path)
     seen = Tap(path)
     signal = _StopPass()
-    caller = threading.get_ident()
+    meant = calling_here()
     as_is = layout or Layout()
     _, which = call_of(path)
     calls = 0
 
     def hook(_module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
         nonlocal calls
-        if threading.get_ident() != caller or not (when is None or when(inputs)):  # or another thread's call
+        if not meant() or not (when is None or when(inputs)):
             return output
         calls += 1
         if which is not None and calls - 1 != which:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from interp_core.errors import LayerError, UnsupportedError
 from interp_core.model._hooks import Layout, Tap, module_at, repack, tap
+from interp_core.model._module_state import calling_here
 from torch import Tensor, nn
 
 
@@ -114,13 +114,13 @@ class EncoderDecoderInjection:
             LayerError: no target was given, and the decoder does not read the source one position later.
             UnsupportedError: no target was given, and the embeddings of encoder and decoder differ.
         """
-        caller, calls, entered = threading.get_ident(), list[int](), Tap(self.paths[0])
+        meant, calls, entered = calling_here(), list[int](), Tap(self.paths[0])
         given: dict[str, Tensor] = {}
 
         def enter(which: int, ids: Tensor, output: Tensor) -> Tensor:
             source = given["input_ids"]
             border = source.shape[1]
-            if threading.get_ident() != caller or (which == 0 and not _begins_with(ids, source)):
+            if not meant() or (which == 0 and not _begins_with(ids, source)):
                 return output
             calls.append(which)
             if which == 0:
@@ -186,10 +186,10 @@ class BypassInjection:
 def _returning(forward: Callable[..., Any], output: Any, value: Tensor, seen: Tap) -> Callable[..., Any]:
     """A forward that returns `value` in the form of `output` on this thread and notes it, and computes on others."""
     first = output[0] if isinstance(output, tuple | list) else output
-    result, caller = repack(output, value.to(first)), threading.get_ident()
+    result, meant = repack(output, value.to(first)), calling_here()
 
     def give(*args: Any, **kwargs: Any) -> Any:
-        if threading.get_ident() != caller:
+        if not meant():
             return forward(*args, **kwargs)
         seen.value = value
         return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextvars import Context
+from contextvars import Context, ContextVar
 from functools import wraps
 from operator import is_
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ _OF_EVERY_MODULE = frozenset(vars(nn.Module()))  # hooks and flags of torch's ow
 _SMALL = 4096  # numbers in a buffer whose values are remembered; masks are larger, and are not written into
 _locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 _making = threading.Lock()
+_here: ContextVar[object] = ContextVar("here", default=None)  # marks a context; a new one has none
 
 
 def undisturbed(function: Callable[[Any], T]) -> Callable[[Any], T]:
@@ -28,6 +29,16 @@ def undisturbed(function: Callable[[Any], T]) -> Callable[[Any], T]:
         return Context().run(function, owner)
 
     return call
+
+
+def calling_here() -> Callable[[], bool]:
+    """Tells whether a module is called by who asks now: not on another thread, and not by a trial of the model that is
+    made meanwhile, see `undisturbed`. A hook that reads or changes what it gives leaves all other calls alone.
+    """
+    thread, mark = threading.get_ident(), _here.get()
+    if mark is None:
+        _here.set(mark := object())
+    return lambda: threading.get_ident() == thread and _here.get() is mark
 
 
 def lock_of(module: nn.Module) -> threading.RLock:

@@ -8,7 +8,10 @@ from typing import Any
 import torch
 from interp_core.errors import LayerError
 from interp_core.model._hooks import at_rest, module_at
+from interp_core.model._module_state import undisturbed
 from torch import Tensor
+
+CLEARLY = 1.5  # times the change of the other position
 
 
 def own_positions(model: Any, values: Tensor, length: int, what: str, dim: int = 1) -> Tensor:
@@ -39,20 +42,27 @@ def come_first(model: Any) -> bool:
     return bool(model.tried["added positions"])
 
 
+@undisturbed
 def _try_added(model: Any) -> bool:
-    """Changing one token changes its own position in the lowest block the most: how far is that from its number?"""
+    """Changing a token changes its own position in the lowest block, and others less: is that the one of its number, or
+    the one behind as many as are added? Attention may change one other position more, so that several tokens are tried.
+    """
     ids = model.some_ids()
     for count in range(ids.shape[1], 1, -1):
-        whole, other = ids[:, :count], ids[:, :count].clone()
-        place = count // 2
-        other[0, place] = (other[0, place] + 1) % model.embeddings.count
-        one, two = (_lowest_states(model, each) for each in (whole, other))
-        added = one.shape[1] - count
-        if added > 0 and one.shape == two.shape:
-            moved = int((one - two)[0].abs().mean(-1).argmax()) - place
-            if moved in (0, added):
-                return moved == added
-            raise LayerError(f"{model.name} adds {added} positions to a text, and where could not be found out.")
+        whole = ids[:, :count]
+        states = _lowest_states(model, whole)
+        added = states.shape[1] - count
+        if added <= 0:
+            continue
+        behind = before = 0.0
+        for place in sorted({count // 4, count // 2, 3 * count // 4}):
+            other = whole.clone()
+            other[0, place] = (other[0, place] + 1) % model.embeddings.count
+            changed = (states - _lowest_states(model, other))[0].abs().mean(-1)
+            behind, before = behind + float(changed[place]), before + float(changed[place + added])
+        if CLEARLY * min(behind, before) < max(behind, before):
+            return before > behind
+        raise LayerError(f"{model.name} adds {added} positions to a text, and where could not be found out.")
     raise LayerError(f"{model.name} adds positions to some texts only, and where could not be found out.")
 
 

@@ -164,7 +164,7 @@ class WrappedModel:
             shape = (0, 0) if seen.value is None else tuple(seen.value.shape[:2])
             first |= text.shape[1] > 1 and shape == (text.shape[1], 1)
             if shape[0] == 1 and shape[1] > text.shape[1]:
-                come_first(self)  # now, since no other pass can run within the one that asks
+                come_first(self)  # now, rather than in the middle of a pass
         return Layout(first, partial(come_first, self))
 
     @cached_property
