@@ -14,9 +14,10 @@ from functools import cache, singledispatch
 from importlib.metadata import entry_points
 from typing import Any
 
-__all__ = ["figure", "html", "progress_bar", "progress_shown"]
+__all__ = ["GROUP", "figure", "html", "progress_bar", "progress_shown"]
 
-DISPLAY, FIGURES = "interp.display", "interp.figures"
+GROUP = "interp.display"
+FIGURES = "interp.figures"
 
 
 @singledispatch
@@ -51,7 +52,7 @@ def html(value: Any) -> str:
         >>> html(3)
         '<pre>3</pre>'
     """
-    _register_all(DISPLAY, html_of)
+    _register_all(GROUP, html_of)
     return html_of(value)
 
 

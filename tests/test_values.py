@@ -18,9 +18,10 @@ import interp_core as interp
 import pytest
 import torch
 from interp_core.activations import of_rows
-from interp_core.attribution import Attributions, answer_of
+from interp_core.attribution import Attributions
 from interp_core.concepts import LabelledConcept
 from interp_core.errors import InputError
+from interp_core.model import answer_of
 from interp_core.reporting import ClassConcepts
 from interp_core.results import MadeBy, load_result
 from interp_core.testing import planted_model, tiny_classifier, tiny_generator, tiny_tagger

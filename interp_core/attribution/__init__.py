@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
-    from interp_core.attribution._answer import Classes, answer_of
     from interp_core.attribution._ask import ask
     from interp_core.attribution._at import At, at
     from interp_core.attribution._attribute import attribute
@@ -30,7 +29,6 @@ __all__ = [
     "At",
     "Attribution",
     "Attributions",
-    "Classes",
     "Contrast",
     "FunctionRunner",
     "ModelRunner",
@@ -42,7 +40,6 @@ __all__ = [
     "Session",
     "TargetResolver",
     "absence",
-    "answer_of",
     "ask",
     "at",
     "attribute",
@@ -58,7 +55,6 @@ __all__ = [
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "_answer": ["Classes", "answer_of"],
         "_ask": ["ask"],
         "_at": ["At", "at"],
         "_attribute": ["attribute"],

@@ -8,16 +8,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from interp_core.attribution._answer import answer_of, knows_answers, true_classes
 from interp_core.attribution._attribution import Attribution
 from interp_core.attribution._attributions import Attributions
+from interp_core.attribution._labels import true_classes
 from interp_core.attribution._method_call import explain, name_of
 from interp_core.attribution._options import Options
 from interp_core.attribution._question_checks import check_count
 from interp_core.attribution._removal import Removal
 from interp_core.attribution._session import PreparedText, Session
 from interp_core.errors import InputError, InterpWarning
-from interp_core.model import GENERATORS, WrappedModel
+from interp_core.model import CLASSIFIERS, GENERATORS, WrappedModel, answer_of
 from interp_core.plugin import named_options, resolve
 from interp_core.results import made_by
 from interp_core.text import Granularity, Text, as_texts
@@ -130,7 +130,7 @@ def attribute(
     corpus = as_texts(texts)
     session = Session(model, options)
     _check_for_generators(model, options)
-    truths = true_classes(model, corpus, labels)
+    truths = None if labels is None else true_classes(model, corpus, labels)
     prepared = session.prepare(corpus, targets, granularity, answers=truths is not None)
     first_of = {_key(p): i for i, p in reversed(list(enumerate(prepared)))}
     firsts = sorted(first_of.values())  # equal texts with equal targets are explained once
@@ -168,7 +168,7 @@ def attribute(
 
 def _answer(model: WrappedModel, item: PreparedText, result: Attribution) -> dict[str, Any]:
     """The answer of a classifier and its probability, if all of its logits are known."""
-    if not knows_answers(model):
+    if model.head not in CLASSIFIERS or model.head == "regression":
         return {}
     logits, every = item.logits, [(i, None, None) for i in range(len(model.labels))]
     asked = [(t.index, t.against, t.function) for t in item.readout.targets]

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from interp_core.attribution._answer import Classes
 from interp_core.attribution._terminal import coloured
 from interp_core.errors import InputError
-from interp_core.model import Target
+from interp_core.model import Classes, Target
 from interp_core.results import (
     MadeBy,
     Value,

@@ -15,7 +15,6 @@ from interp_core.attribution._question_builders import Ask, about_layer, about_t
 from interp_core.attribution._question_checks import check_budget
 from interp_core.attribution._removal import Absence, absence, removal_name, stand_in
 from interp_core.attribution._targets import ResolvedText, TargetResolver
-from interp_core.display import progress_bar, progress_shown
 from interp_core.errors import InputError, UnsupportedError
 from interp_core.model import (
     BatchRunner,
@@ -31,6 +30,7 @@ from interp_core.model import (
 from interp_core.results import Cost
 from interp_core.text import DividedText, Granularity, Text, divide
 from torch import Tensor
+from tqdm.auto import tqdm
 
 T = TypeVar("T")
 MOST_IN_FLIGHT = 48
@@ -234,12 +234,10 @@ class Session:
         """
         width = max(1, min(MOST_IN_FLIGHT, len(jobs), self.model.tokens_per_batch // max(1, longest)))
         self.batch_runner.in_flight = width
+        quiet = None if self.options.progress else True
+        bar = tqdm(total=len(jobs), desc=description, unit="text", disable=quiet, leave=False)
         results = []
-        with (
-            progress_shown(self.options.progress),
-            progress_bar(None, description, total=len(jobs), unit="text") as bar,
-            self.cost.timed(),
-        ):
+        with bar, self.cost.timed():
             for result in self._results(jobs, width):
                 results.append(result)
                 bar.update()

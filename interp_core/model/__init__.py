@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from interp_core.model._layer import Layer
     from interp_core.model._layers import Layers
     from interp_core.model._loading import load
-    from interp_core.model._logits_to_scores import Readout, Space, Target, predicted, readout_of
+    from interp_core.model._logits_to_scores import Classes, Readout, Space, Target, answer_of, predicted, readout_of
     from interp_core.model._requests import (
         GeneratorRows,
         Injection,
@@ -37,6 +37,7 @@ __all__ = [
     "CLASSIFIERS",
     "GENERATORS",
     "BatchRunner",
+    "Classes",
     "GeneratorRows",
     "Head",
     "Injection",
@@ -57,6 +58,7 @@ __all__ = [
     "TextRows",
     "Trial",
     "WrappedModel",
+    "answer_of",
     "at_rest",
     "hidden_of",
     "hides_tokens",
@@ -83,7 +85,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_layer": ["Layer"],
         "_layers": ["Layers"],
         "_loading": ["load"],
-        "_logits_to_scores": ["Readout", "Space", "Target", "predicted", "readout_of"],
+        "_logits_to_scores": ["Classes", "Readout", "Space", "Target", "answer_of", "predicted", "readout_of"],
         "_requests": [
             "GeneratorRows",
             "Injection",

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from interp_core.activations import Activations, Store, cut_notes, remaining
-from interp_core.display import progress_bar, progress_shown
 from interp_core.errors import InputError, ModelError
 from interp_core.model._forward import BatchRunner
 from interp_core.model._layer import Layer
@@ -19,6 +18,7 @@ from interp_core.model._requests import ModelRequest, whole_text
 from interp_core.results import Cost, made_by
 from interp_core.text import DividedText, Granularity, Item, Text, batched_by_size, divide, one_by_one, with_labels
 from torch import Tensor
+from tqdm.auto import tqdm
 
 TEXTS_AT_A_TIME, NUMBERS_AT_A_TIME = 256, 2**26  # held on the device of the model at once, at most
 TEXTS_A_SHARD, NUMBERS_A_SHARD = 1024, 2**24  # of a shard, 64 MB; its last text may go past that
@@ -46,12 +46,9 @@ def read(
     if isinstance(labels, Sized) and total is not None and len(labels) != total:
         raise InputError(f"{len(labels)} labels were given for {total} texts.")
     items = with_labels(corpus, labels, reader.class_names)
-    with (
-        progress_shown(progress),
-        progress_bar(None, "activations", total=total, unit="text") as bar,
-        torch.inference_mode(False),  # rows that gradients may be taken at later
-        torch.no_grad(),
-    ):
+    quiet = None if progress else True
+    bar_of = tqdm(total=total, desc="activations", unit="text", disable=quiet, leave=False)
+    with torch.inference_mode(False), torch.no_grad(), bar_of as bar:  # rows that gradients may be taken at later
         if folders[0] is None:
             return reader.into_memory(items, bar)
         return reader.onto_disk(items, bar, [Path(str(folder)) for folder in folders], labels is not None)

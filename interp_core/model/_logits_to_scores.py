@@ -5,7 +5,7 @@ This is the last module that depends on the task: a score looks the same for a c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from torch import Tensor
 Space = Literal["logit", "probability", "log-probability", "entropy"]
 SPACES: tuple[Space, ...] = ("logit", "probability", "log-probability", "entropy")
 Function = Callable[[Tensor], Tensor]
+Classes = str | tuple[str, ...]  # the class of a text; its classes, of a multi-label head
 
 
 @dataclass(frozen=True)
@@ -261,6 +262,33 @@ def predicted(logits: Float[Tensor, " v"] | None, head: Head) -> list[int]:
         above: list[int] = torch.nonzero(logits > 0).flatten().tolist()
         return above or [int(logits.argmax())]
     return [int(logits.argmax())]
+
+
+def answer_of(
+    logits: Float[Tensor, " v"], labels: Sequence[str], head: Head
+) -> tuple[Classes, float | tuple[float, ...]]:
+    """The answer of a classifier and its probability.
+
+    Args:
+        logits: the logits of the text, one for each of v classes.
+        labels: the names of the classes.
+        head: "single-label" or "multi-label".
+
+    Returns:
+        The class and its probability; for a multi-label head a tuple of each, of the classes above one half.
+
+    Examples:
+        >>> from interp_core.model import answer_of
+        >>> answer_of(torch.tensor([0.0, 0.0, 10.0]), ("anger", "fear", "joy"), "single-label")[0]
+        'joy'
+        >>> answer_of(torch.tensor([0.0, 2.0, 10.0]), ("anger", "fear", "joy"), "multi-label")[0]
+        ('fear', 'joy')
+    """
+    if head == "multi-label":
+        given = torch.nonzero(logits > 0).flatten().tolist()
+        return tuple(labels[i] for i in given), tuple(logits[given].float().sigmoid().tolist())
+    best = int(logits.argmax())
+    return labels[best], float(logits.float().softmax(-1)[best])
 
 
 def logits_of(output: Any, attention: Bool[Tensor, "p t"] | None = None) -> Tensor | None:
