@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, SupportsIndex, overload
+from typing import Any
 
 from interp_core.attribution._attribution import Attribution
 from interp_core.results import Value, counted, save
@@ -26,16 +26,6 @@ class Attributions(Value, list[Attribution]):
         >>> results.right
         [True, False]
     """
-
-    @overload
-    def __getitem__(self, index: SupportsIndex) -> Attribution: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Attributions: ...
-
-    def __getitem__(self, index: SupportsIndex | slice) -> Attribution | Attributions:
-        """An attribution, or some of them."""
-        return Attributions(super().__getitem__(index)) if isinstance(index, slice) else super().__getitem__(index)
 
     @property
     def right(self) -> list[bool]:

@@ -1,0 +1,49 @@
+"""The commands `interp run` and `interp reproduce`. They import the pipeline, and with it torch, when they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    help="Where results are kept and found again; by default a folder named after FILE, beside it.",
+)
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a report of all results.")
+@click.option("--quiet", is_flag=True, help="Say nothing about the steps.")
+def run(file: Path, folder: Path | None, html: Path | None, quiet: bool) -> None:
+    """Run the steps of a pipeline, FILE.toml or FILE.yaml; what an earlier run has kept is not computed again."""
+    from interp_core.cli import check_destinations
+
+    check_destinations(html=html)
+    from interp_pipeline.pipeline import Pipeline
+
+    pipeline = Pipeline(file)
+    done = pipeline.run(
+        folder or file.with_suffix(".run"), progress=not quiet, told=(lambda _: None) if quiet else click.echo
+    )
+    if html:
+        from interp_core.reporting import report
+
+        click.echo(f"Wrote {report(*done.values()).save(html)}", err=True)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def reproduce(folder: Path) -> None:
+    """Run again what a run has kept in FOLDER, from nothing, and compare; nothing in FOLDER is changed."""
+    from interp_pipeline.reproduction import reproduce as again
+
+    different = 0
+    for line in again(folder):
+        click.echo(str(line))
+        different += not line.same
+    if different:
+        raise SystemExit(1)

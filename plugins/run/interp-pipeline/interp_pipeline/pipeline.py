@@ -1,0 +1,296 @@
+"""Pipelines: steps that are run in order, each once."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import interp_core as interp
+from interp_core.errors import InputError, InterpError, unknown
+from interp_core.metrics import Score
+from interp_core.model import TextModel
+from interp_core.plugin import declaration_of
+from interp_core.results import write_text
+from interp_core.text import read_column
+
+from interp_pipeline.document import Document, read
+from interp_pipeline.kept import Kept
+from interp_pipeline.keys import key_of, key_of_folder, key_of_model, key_of_texts, releases
+from interp_pipeline.steps import Step, change_of, described, steps_of
+
+RECORD = "run.json"
+TEXTS = ("data", "column", "labels", "limit", "split", "texts", "pairs")
+
+
+@dataclass(frozen=True, eq=False)
+class Run(Mapping[str, Any]):
+    """What a pipeline gave: the result of each step, by name.
+
+    Attributes:
+        results: the results.
+        computed: the names of the steps that were computed; the others were found where an earlier run kept them.
+        depends_on: for each step the key of all that its result depends on.
+        seconds: how long each computed step took.
+        folder: where the results are kept.
+    """
+
+    results: Mapping[str, Any]
+    computed: tuple[str, ...]
+    depends_on: Mapping[str, str]
+    seconds: Mapping[str, float]
+    folder: Path
+
+    def __getitem__(self, name: str) -> Any:
+        """The result of a step.
+
+        Raises:
+            InputError: there is no such step.
+        """
+        if name not in self.results:
+            raise InputError(unknown("the step", name, self.results))
+        return self.results[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.results)
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __repr__(self) -> str:
+        return f"Run({len(self)} steps, {len(self.computed)} computed, kept in {str(self.folder)!r})"
+
+
+class Pipeline:
+    """Named steps as data: a model, texts, and what is done with them.
+
+    The result of each step is kept under a key of all that it depends on: the step's options, the method with its
+    parameters and release, the model's weights, the texts, and the steps that it builds on. A step whose key is known
+    is not computed again, so that a run that was killed goes on where it stopped, and a changed step is computed again
+    with those that build on it, and no others.
+
+    Args:
+        source: a `.toml` or `.yaml` file, or a mapping of the same form.
+
+    Attributes:
+        document: the entries, with their lines.
+        steps: the steps, checked.
+
+    Raises:
+        InputError: an entry is unknown or missing, or a method is not installed or refuses a parameter; the message
+            says where it stands.
+    """
+
+    def __init__(self, source: Mapping[str, Any] | str | Path) -> None:
+        self.document: Document = read(source)
+        self.steps: list[Step] = steps_of(self.document)
+        self._texts_table = self._table("texts", TEXTS)
+        self._model_table = self._table("model")
+
+    def __repr__(self) -> str:
+        named = ", ".join(f"{step.name}: {step.verb}" for step in self.steps)
+        return f"Pipeline({named})"
+
+    def _table(self, name: str, known: Sequence[str] | None = None) -> Mapping[str, Any]:
+        table = self.document.data.get(name, {})
+        if not isinstance(table, Mapping):
+            raise self.document.error((name,), f"{name} is a table of options.")
+        for key in table:
+            if known is not None and key not in known:
+                raise self.document.error((name, key), unknown("the option", key, known))
+        return table
+
+    def run(
+        self,
+        folder: str | Path,
+        *,
+        model: TextModel | None = None,
+        texts: Sequence[Any] | None = None,
+        labels: Sequence[Any] | None = None,
+        progress: bool = True,
+        told: Callable[[str], None] = lambda _: None,
+    ) -> Run:
+        """Run the steps.
+
+        Args:
+            folder: where results are kept, and found again.
+            model: the model, if the document does not name one.
+            texts: the texts, if the document does not.
+            labels: the true class of each text, if the document does not name a column of them.
+            progress: show progress bars in terminals and notebooks.
+            told: called with a line for each step when it is done.
+
+        Returns:
+            The result of each step. `run.json` in the folder says how to repeat the run.
+
+        Raises:
+            InputError: there is no model or there are no texts, or a step fails for what it was given.
+            InterpError: as the verbs raise them; the message says which step it was.
+        """
+        work = _Work(self, Kept(Path(folder)), model, texts, labels, progress)
+        results: dict[str, Any] = {}
+        seconds: dict[str, float] = {}
+        for step in self.steps:
+            start = time.perf_counter()
+            key = work.key(step)
+            if work.kept.holds(step.name, key):
+                results[step.name] = work.kept.load(step.name, key)
+                told(f"{step.name}: {results[step.name]!r}, from before")
+                continue
+            try:
+                results[step.name] = work.compute(step, results)
+            except InterpError as error:
+                raise type(error)(str(self.document.error(step.place, str(error)))) from error
+            seconds[step.name] = time.perf_counter() - start
+            told(f"{step.name}: {results[step.name]!r}, {seconds[step.name]:.1f} s")
+        run = Run(results, tuple(seconds), work.keys, seconds, Path(folder))
+        self._record(work, run)
+        return run
+
+    def _record(self, work: _Work, run: Run) -> None:
+        record = {
+            "pipeline": json.loads(json.dumps(self.document.data, default=str)),
+            "source": self.document.source,
+            "model": work.model_key,
+            "texts": work.texts_key,
+            "releases": releases(),
+            "steps": dict(run.depends_on),
+        }
+        write_text(run.folder / RECORD, json.dumps(record, ensure_ascii=False, indent=1))
+
+
+@dataclass
+class _Work:
+    """One run: what the steps are computed with, loaded when the first needs it."""
+
+    pipeline: Pipeline
+    kept: Kept
+    given_model: TextModel | None
+    given_texts: Sequence[Any] | None
+    given_labels: Sequence[Any] | None
+    progress: bool
+    keys: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def model_key(self) -> str:
+        """The key of the model; of one in a folder it is found without loading it."""
+        table = dict(self.pipeline._model_table)
+        path = table.pop("path", None)
+        if self.given_model is None and path is not None and Path(path).is_dir():
+            return key_of_folder(Path(path), table)
+        return key_of_model(self.model)
+
+    @cached_property
+    def model(self) -> TextModel:
+        """The model."""
+        if self.given_model is not None:
+            return self.given_model
+        table = dict(self.pipeline._model_table)
+        path = table.pop("path", None)
+        if path is None:
+            raise self.pipeline.document.error(("model",), "no model: give its path, or run(…, model=…).")
+        try:
+            return interp.load(path, **table)
+        except InterpError as error:
+            raise type(error)(str(self.pipeline.document.error(("model", "path"), str(error)))) from error
+
+    @cached_property
+    def corpus(self) -> tuple[list[Any], list[Any] | None]:
+        """The texts, and their labels if there are any."""
+        table, document = self.pipeline._texts_table, self.pipeline.document
+        limit = table.get("limit")
+        if self.given_texts is not None:
+            return list(self.given_texts), None if self.given_labels is None else list(self.given_labels)
+        if "texts" in table:
+            return list(table["texts"])[:limit], list(table["labels"])[:limit] if "labels" in table else None
+        if "data" not in table:
+            raise document.error(("texts",), "no texts: name a file or data set as data, or give run(…, texts=…).")
+        column, options = table.get("column", "text"), {"split": table["split"]} if "split" in table else {}
+        try:
+            texts = read_column(table["data"], column, **options)[:limit]
+            labels = read_column(table["data"], table["labels"], **options)[:limit] if "labels" in table else None
+        except InterpError as error:
+            raise type(error)(str(document.error(("texts",), str(error)))) from error
+        return texts, labels
+
+    @cached_property
+    def texts_key(self) -> str:
+        """The key of the texts and their labels."""
+        return key_of_texts(*self.corpus)
+
+    def key(self, step: Step) -> str:
+        """The key of a step's result."""
+        inputs = {role: self._input_key(name) for role, name in step.inputs.items()}
+        method = None if step.method is None else described(step.method)
+        parts = {"verb": step.verb, "options": step.options, "method": method, "inputs": inputs, "releases": releases()}
+        if step.verb in ("importance", "effect", "measure", "benchmark"):
+            parts["model"] = self.model_key
+        self.keys[step.name] = key_of(parts)
+        return self.keys[step.name]
+
+    def _input_key(self, name: str) -> str:
+        return {"model": lambda: self.model_key, "texts": lambda: self.texts_key}.get(name, lambda: self.keys[name])()
+
+    def compute(self, step: Step, results: Mapping[str, Any]) -> Any:
+        """Compute a step and keep its result."""
+        key, options = self.keys[step.name], dict(step.options)
+        by = {} if step.method is None else {"by": step.method}
+        inputs = {role: results[name] for role, name in step.inputs.items() if name in results}
+        value: Any
+        if step.verb == "activations":
+            return self._activations(step, key, options)
+        if step.verb == "attribute":
+            value = interp.attribute(self.model, self.corpus[0], **by, **self._labels, **options, **self._shown)
+        elif step.verb == "benchmark":
+            value = interp.benchmark(self.model, self.corpus[0], **options, **self._shown)
+        elif step.verb == "fit":
+            value = interp.fit_concepts(inputs["activations"], **by, **options, **self._shown)
+        elif step.verb == "interpret":
+            value = interp.interpret(inputs["space"], inputs["activations"], **by, **options)
+        elif step.verb == "measure":
+            value = self._measured(inputs["of"], step, results, options)
+        else:
+            split, held = self.model.split(inputs["activations"].layer), inputs["activations"]
+            if step.verb == "importance":
+                value = interp.importance(split, inputs["space"], held, **by, **options, **self._shown)
+            else:
+                change, rest = change_of(options)
+                value = interp.effect(split, inputs["space"], held, change, **rest, **self._shown)
+        return self.kept.keep(step.name, key, value)
+
+    @property
+    def _shown(self) -> dict[str, Any]:
+        return {"progress": self.progress}
+
+    @property
+    def _labels(self) -> dict[str, Any]:
+        """The labels, where they are classes of the model."""
+        labels, names = self.corpus[1], self.model.labels
+        if labels is None or not all(label in names or str(label).isdigit() for label in labels):
+            return {}
+        return {"labels": [label if label in names else int(label) for label in labels]}
+
+    def _activations(self, step: Step, key: str, options: dict[str, Any]) -> Any:
+        """Activations are written to a store, from which a run that was killed in the middle goes on."""
+        split, store = self.model.split(options.pop("layer")), self.kept.unfinished(step.name, key)
+        labels = self.corpus[1]
+        names: dict[str, Any] = {}
+        if labels is not None:
+            known = self._labels
+            labels = known["labels"] if known else labels
+            names = {} if known else {"class_names": sorted({str(label) for label in labels})}
+        found = split.activations(self.corpus[0], to=store, labels=labels, **names, **options, **self._shown)
+        return self.kept.keep_store(step.name, key, store, found)
+
+    def _measured(self, result: Any, step: Step, results: Mapping[str, Any], options: dict[str, Any]) -> Score:
+        """A score of attributions, or of a space on the activations that it was learnt from."""
+        if isinstance(result, list):
+            return interp.measure(result, self.model, by=step.method, **options, **self._shown)
+        source = next(one for one in self.pipeline.steps if one.name == step.inputs["of"])
+        held, declared = results[source.inputs["activations"]], declaration_of(step.method)
+        more = [self.model.split(held.layer)] if declared is not None and "model" in declared.needs else []
+        return interp.measure(result, held, *more, by=step.method, **options, **self._shown)
