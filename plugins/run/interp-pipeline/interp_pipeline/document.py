@@ -65,7 +65,10 @@ def _toml_lines(text: str) -> Iterator[tuple[Place, int]]:
     table: Place = ()
     for number, line in enumerate(text.splitlines(), 1):
         if header := HEADER.match(line):
-            table = tuple(part.strip().strip("\"'") for part in header[1].split("."))
+            table, entries = (), tomllib.loads(f"[{header[1]}]")
+            while entries:
+                name, entries = next(iter(entries.items()))
+                table = (*table, name)
             yield table, number
         elif key := KEY.match(line):
             yield (*table, key[1] or key[2] or key[3]), number

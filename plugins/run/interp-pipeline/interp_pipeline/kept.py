@@ -83,6 +83,9 @@ class Kept:
         kind = "attributions" if isinstance(value, list) else type(value).__name__.lower()
         about = {"key": key, "kind": kind, "files": files}
         (beside / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+        if self.holds(place.name.rpartition("-")[0], key):  # another run was as quick
+            shutil.rmtree(beside)
+            return
         if place.exists():
             raise InputError(f"{str(place)!r} is there and holds something else; remove it.")
         beside.replace(place)

@@ -24,7 +24,7 @@ from interp_pipeline.keys import key_of, key_of_folder, key_of_model, key_of_tex
 from interp_pipeline.steps import Step, change_of, described, steps_of
 
 RECORD = "run.json"
-TEXTS = ("data", "column", "labels", "limit", "split", "texts", "pairs")
+TEXTS = ("data", "column", "labels", "limit", "split", "texts")
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,8 +225,14 @@ class _Work:
     def key(self, step: Step) -> str:
         """The key of a step's result."""
         inputs = {role: self._input_key(name) for role, name in step.inputs.items()}
-        method = None if step.method is None else described(step.method)
-        parts = {"verb": step.verb, "options": step.options, "method": method, "inputs": inputs, "releases": releases()}
+        methods = [described(method) for method in step.methods]
+        parts = {
+            "verb": step.verb,
+            "options": step.options,
+            "methods": methods,
+            "inputs": inputs,
+            "releases": releases(),
+        }
         if step.verb in ("importance", "effect", "measure", "benchmark"):
             parts["model"] = self.model_key
         self.keys[step.name] = key_of(parts)
@@ -238,7 +244,7 @@ class _Work:
     def compute(self, step: Step, results: Mapping[str, Any]) -> Any:
         """Compute a step and keep its result."""
         key, options = self.keys[step.name], dict(step.options)
-        by = {} if step.method is None else {"by": step.method}
+        by = {"by": step.methods[0]} if step.methods else {}
         inputs = {role: results[name] for role, name in step.inputs.items() if name in results}
         value: Any
         if step.verb == "activations":
@@ -289,8 +295,8 @@ class _Work:
     def _measured(self, result: Any, step: Step, results: Mapping[str, Any], options: dict[str, Any]) -> Score:
         """A score of attributions, or of a space on the activations that it was learnt from."""
         if isinstance(result, list):
-            return interp.measure(result, self.model, by=step.method, **options, **self._shown)
+            return interp.measure(result, self.model, by=step.methods[0], **options, **self._shown)
         source = next(one for one in self.pipeline.steps if one.name == step.inputs["of"])
-        held, declared = results[source.inputs["activations"]], declaration_of(step.method)
+        held, declared = results[source.inputs["activations"]], declaration_of(step.methods[0])
         more = [self.model.split(held.layer)] if declared is not None and "model" in declared.needs else []
-        return interp.measure(result, held, *more, by=step.method, **options, **self._shown)
+        return interp.measure(result, held, *more, by=step.methods[0], **options, **self._shown)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import interp_core as interp
@@ -29,12 +29,14 @@ class Verb:
         inputs: what it is called with, by argument: what the steps do that can give it; nothing for model and texts.
         options: the options that a pipeline may set.
         needs: the options that must be set.
+        compared: the options that name several methods, with their kinds.
     """
 
     kind: Kind | None
     inputs: Mapping[str, tuple[str, ...]]
     options: tuple[str, ...]
     needs: tuple[str, ...] = ()
+    compared: Mapping[str, Kind] = field(default_factory=dict)
 
 
 def _options(function: Any, *without: str) -> tuple[str, ...]:
@@ -44,6 +46,8 @@ def _options(function: Any, *without: str) -> tuple[str, ...]:
     return tuple(name for name in named if name not in ("progress", "labels", "class_names", *without))
 
 
+NAME = re.compile(r"[\w-]+")
+COMPARED: dict[str, Kind] = {"methods": "attribution", "metrics": "metric"}
 CORPUS: dict[str, tuple[str, ...]] = {"model": (), "texts": ()}
 LEARNT = {"space": ("fit",), "activations": ("activations",)}
 VERBS: dict[str, Verb] = {
@@ -54,7 +58,7 @@ VERBS: dict[str, Verb] = {
     "importance": Verb("attribution", LEARNT, _options(interp.importance)),
     "effect": Verb(None, LEARNT, ("ablate", "scale", "add", *_options(interp.effect))),
     "measure": Verb("metric", {"of": ("attribute", "fit")}, _options(interp.measure, "method"), ("by", "of")),
-    "benchmark": Verb(None, CORPUS, _options(interp.benchmark), ("methods", "metrics")),
+    "benchmark": Verb(None, CORPUS, _options(interp.benchmark), ("methods", "metrics"), COMPARED),
 }
 
 
@@ -67,7 +71,7 @@ class Step:
         verb: what it does.
         inputs: the names of the steps that it builds on, by argument; `"model"` and `"texts"` stand for themselves.
         options: the options of the verb, as JSON values.
-        method: the method, if the verb has one; None for the verb's own default.
+        methods: the method of the verb, or those that it compares.
         place: where it stands in the document.
     """
 
@@ -75,7 +79,7 @@ class Step:
     verb: str
     inputs: Mapping[str, str]
     options: Mapping[str, Any]
-    method: Any = None
+    methods: tuple[Any, ...] = ()
     place: Place = ()
 
 
@@ -94,6 +98,8 @@ def steps_of(document: Document) -> list[Step]:
         raise document.error(("steps",), "there are no steps; write [steps.NAME] with do = one of " + ", ".join(VERBS))
     found: list[Step] = []
     for name, entries in steps.items():
+        if not NAME.fullmatch(str(name)):
+            raise document.error(("steps", str(name)), f"{name!r} is no name: letters, digits, - and _ are.")
         found.append(_step(document, str(name), entries, found))
     return found
 
@@ -104,32 +110,43 @@ def _step(document: Document, name: str, entries: Any, before: Sequence[Step]) -
         raise document.error(place, f"a step says what it does: do = one of {', '.join(VERBS)}.")
     if entries["do"] not in VERBS:
         raise document.error((*place, "do"), unknown("do", entries["do"], VERBS))
-    verb = VERBS[entries["do"]]
+    verb, does = VERBS[entries["do"]], str(entries["do"])
     inputs = {}
     for role, kinds in verb.inputs.items():
         inputs[role] = role if not kinds else _input(document, place, entries, role, kinds=kinds, before=before)
-    given = {key: value for key, value in entries.items() if key != "do" and key not in verb.inputs}
+    given = {key: value for key, value in entries.items() if key not in ("do", "by") and not verb.inputs.get(key)}
     for key in verb.needs:
         if key not in entries:
-            raise document.error(place, f"{entries['do']} needs {key!r}, which is missing.")
-    options = {key: value for key, value in given.items() if key in verb.options and key != "by"}
-    rest = {key: value for key, value in given.items() if key not in options and key != "by"}
-    method = None
-    if verb.kind is not None and ("by" in given or rest):
-        by = given.get("by") or inspect.signature(getattr(interp, entries["do"])).parameters["by"].default
-        try:
-            find_method(by, verb.kind)
-        except InterpError as error:
-            raise document.error((*place, "by"), str(error)) from error
-        try:
-            method = resolve(by, verb.kind, rest)
-        except InterpError as error:
-            wrong = next((key for key in rest if re.search(rf"\b{re.escape(key)}\b", str(error))), "by")
-            raise document.error((*place, wrong), str(error)) from error
+            raise document.error(place, f"{does} needs {key!r}, which is missing.")
+    options = {key: value for key, value in given.items() if key in verb.options}
+    rest = {key: value for key, value in given.items() if key not in options}
+    methods: list[Any] = []
+    if verb.kind is not None:
+        by = entries.get("by") or inspect.signature(getattr(interp, does)).parameters["by"].default
+        methods.append(_method(document, place, "by", by, verb.kind, rest))
     elif rest:
         wrong = next(iter(rest))
         raise document.error((*place, wrong), unknown("the option", wrong, (*verb.inputs, *verb.options)))
-    return Step(name, str(entries["do"]), inputs, options, method, place)
+    for key, kind in verb.compared.items():
+        options[key] = [options[key]] if isinstance(options[key], str) else list(options[key])
+        methods += [_method(document, place, key, one, kind) for one in options[key]]
+    return Step(name, does, inputs, options, tuple(methods), place)
+
+
+def _method(
+    document: Document, place: Place, key: str, by: Any, kind: Kind, parameters: Mapping[str, Any] | None = None
+) -> Any:
+    """The method that an entry names, with its parameters."""
+    given = parameters or {}
+    try:
+        find_method(by, kind)
+    except InterpError as error:
+        raise document.error((*place, key), str(error)) from error
+    try:
+        return resolve(by, kind, given)
+    except InterpError as error:
+        wrong = next((one for one in given if re.search(rf"\b{re.escape(one)}\b", str(error))), key)
+        raise document.error((*place, wrong), str(error)) from error
 
 
 def _input(

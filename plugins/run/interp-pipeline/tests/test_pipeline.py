@@ -201,6 +201,8 @@ WRONG: list[tuple[str, str, str]] = [
     ('ablate = ["concept 1"]', 'ablat = ["concept 1"]', "steps.without.ablat: .*Did you mean 'ablate'"),
     ('labels = "label"', 'label = "label"', "texts.label: .*Did you mean 'labels'"),
     ("[texts]", "[text]", "text: .*Did you mean 'texts'"),
+    ("samples = 16", 'model = "other"', "has no parameter 'model'"),
+    ("[steps.words]", '[steps."../words"]', "'../words' is no name"),
     ('[steps.concepts]\ndo = "fit"', "[steps.concepts]", "steps.concepts: a step says what it does"),
 ]
 
@@ -346,3 +348,18 @@ def test_a_damaged_result_is_refused_in_words(document: Path, tmp_path: Path) ->
     next(folder.glob("0000-*")).write_text("{", encoding="utf-8")
     with pytest.raises(interp.InterpError):
         Pipeline(document).run(tmp_path / "run", progress=False)
+
+
+def test_methods_that_are_compared_are_checked_and_part_of_the_key(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table: dict[str, Any] = {"do": "benchmark", "methods": ["occlusion", "saliency"], "metrics": "insertion"}
+    table["chance"] = False
+    document = {"model": {"path": str(model)}, "texts": {"texts": TEXTS[:3]}, "steps": {"table": table}}
+    run = Pipeline(document).run(tmp_path / "run", progress=False)
+    assert [row.method for row in run["table"].rows] == ["occlusion", "saliency"]
+    monkeypatch.setattr("interp_core.plugin.version_of", lambda method: "9" if method.name == "saliency" else "0.2.0")
+    assert Pipeline(document).run(tmp_path / "run", progress=False).computed == ("table",)
+    table["methods"] = ["occlusion", "salency"]
+    with pytest.raises(InputError, match=r"steps.table.methods: .*Did you mean 'saliency'"):
+        Pipeline(document)
