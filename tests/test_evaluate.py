@@ -285,3 +285,12 @@ def test_two_threads_may_ask_the_same_model_at_once_and_the_user_may_call_it() -
 
 def test_an_evaluator_without_requests_has_nothing_to_do() -> None:
     assert BatchRunner(tiny_classifier()).run([]) == []
+
+
+def test_texts_share_passes_at_a_layer_as_at_the_embeddings() -> None:
+    asked = {"by": "occlusion", "targets": 0, "progress": False}
+    (at_layer, *_), (plain, *_) = (
+        interp.attribute(tiny_classifier(), TEXTS, layer=layer, **asked) for layer in (0, None)
+    )
+    reading = 2  # the states of all texts, and those without any unit
+    assert at_layer.made_by.cost.forwards <= plain.made_by.cost.forwards + reading < len(TEXTS)
