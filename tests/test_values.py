@@ -166,6 +166,18 @@ def test_labels_cost_no_more_than_the_row_that_is_asked_for_anyway() -> None:
     assert one.made_by.cost.rows == 3 and one.right
 
 
+@pytest.mark.parametrize("label", [1, "class 1", [1], ["class 1"], torch.tensor([1])])
+def test_a_single_text_may_have_its_label_as_it_is(label: Any) -> None:
+    (one,) = interp.attribute(planted_model(WORDS), "so sad", by="occlusion", labels=label, progress=False)
+    assert one.right and one.label == "class 1"
+
+
+def test_no_attributions_are_shown_as_none() -> None:
+    none = Attributions()
+    assert repr(none) == "Attributions(0 texts)" and none._repr_html_() == "<p>0 texts</p>" and none.right == []
+    assert len(none.to_dataframe()) == 0
+
+
 def test_several_labels_are_right_together() -> None:
     names = ("a", "b", "c")
     assert answer_of(torch.tensor([-1.0, 2.0, 3.0]), names, "multi-label")[0] == ("b", "c")

@@ -30,7 +30,7 @@ def attribute(
     *,
     by: Any,
     targets: Any = None,
-    labels: Iterable[Any] | None = None,
+    labels: Iterable[Any] | str | int | None = None,
     granularity: Granularity = "word",
     removal: Removal = "auto",
     score: str = "auto",
@@ -62,7 +62,7 @@ def attribute(
             - Extractor of answers: None (the model's own answer), or the answer.
 
         labels: for a classifier the true class of each text, by name or number, or a row of booleans for a multi-label
-            head; results say which texts the model gets right.
+            head; for a single text also the class itself. Results say which texts the model gets right.
             Except for classifiers, one value holds for all texts, and a list has one value for each text.
         granularity: the units, see `interp_core.text.divide`.
         removal: what replaces an absent unit: `"mask"`, `"mean"`, `"zero"`, `"drop"`, `"attention"`, a vector, or

@@ -157,7 +157,7 @@ class Attribution(Value):
         """What the attribution holds, in less than a line."""
         text = self.text if len(self.text) <= HEADING else f"{self.text[: HEADING - 1]}…"
         targets = quoted([t.label for t in self.targets])
-        return f"{text!r}, {len(self.units)} units for {targets}, by {self.made_by.brief}"
+        return f"{text!r}, {counted(len(self.units), 'unit')} for {targets}, by {self.made_by.brief}"
 
     def summary(self) -> str:
         """The text, what the model answers to it, and for each target the words that count most."""

@@ -54,6 +54,9 @@ class Attributions(Value, list[Attribution]):
         names = tables[0] if tables else ()
         return {"text": numbers, **{name: [v for table in tables for v in table[name]] for name in names}}
 
+    def _repr_html_(self) -> str:
+        return super()._repr_html_() if self else f"<p>{self.one_line()}</p>"
+
     def save(self, folder: str | Path) -> list[Path]:
         """Write each attribution to a file in a new or empty folder, see `interp.save`."""
         return save(list(self), folder)

@@ -11,7 +11,7 @@ from interp_core.model import CLASSIFIERS, Classes, WrappedModel
 from interp_core.text import Text, with_labels
 
 
-def true_classes(model: WrappedModel, texts: Sequence[Text], labels: Iterable[Any]) -> list[Classes]:
+def true_classes(model: WrappedModel, texts: Sequence[Text], labels: Iterable[Any] | str | int) -> list[Classes]:
     """The true class of each text, in words.
 
     Raises:
@@ -23,7 +23,8 @@ def true_classes(model: WrappedModel, texts: Sequence[Text], labels: Iterable[An
         )
     names = model.labels
     found: list[Classes] = []
-    for _, label in with_labels(iter(texts), labels, names):
+    several = [labels] if isinstance(labels, str | int) else labels  # that of a single text
+    for _, label in with_labels(iter(texts), several, names, hint=""):
         if (label.ndim == 1) != (model.head == "multi-label"):
             raise InputError(
                 f"the label {label.tolist()} does not fit the head of {model.name}, which is {model.head}."

@@ -13,7 +13,12 @@ from torch import Tensor
 Item = tuple[Text, Any]  # a text and its label, or None
 
 
-def with_labels(texts: Iterator[Text], labels: Iterable[Any] | None, names: Sequence[str] = ()) -> Iterator[Item]:
+NAMING = " Name the classes of the labels with class_names=[…]."
+
+
+def with_labels(
+    texts: Iterator[Text], labels: Iterable[Any] | None, names: Sequence[str] = (), *, hint: str = NAMING
+) -> Iterator[Item]:
     """Pair each text with its label.
 
     Args:
@@ -21,6 +26,7 @@ def with_labels(texts: Iterator[Text], labels: Iterable[Any] | None, names: Sequ
         labels: one label per text, all in one form: the name or number of a class, or a row of booleans (k), one per
             class. None for texts without labels.
         names: the names of the classes, in order.
+        hint: the end of the message about a label that is none of the classes.
 
     Yields:
         Each text with its label as a tensor, the number of a class or booleans (k), or with None.
@@ -40,7 +46,7 @@ def with_labels(texts: Iterator[Text], labels: Iterable[Any] | None, names: Sequ
     remaining, first = iter(labels), None
     for number, text in enumerate(texts):
         try:
-            label = as_label(next(remaining), names)
+            label = as_label(next(remaining), names, hint)
         except StopIteration:
             raise InputError(f"{number} labels were given, and there are more texts.") from None
         first = label if first is None else first
@@ -51,13 +57,13 @@ def with_labels(texts: Iterator[Text], labels: Iterable[Any] | None, names: Sequ
         raise InputError("more labels were given than texts.")
 
 
-def as_label(label: Any, names: Sequence[str] = ()) -> Tensor:
+def as_label(label: Any, names: Sequence[str] = (), hint: str = NAMING) -> Tensor:
     """The number of a class, or booleans (k), one per class.
 
     Raises:
         InputError: it is not one of the classes, or not a label.
     """
-    known = f"the classes are {', '.join(names) or 'not named'}. Name the classes of the labels with class_names=[…]."
+    known = f"the classes are {', '.join(names) or 'not named'}.{hint}"
     if isinstance(label, str):
         if label not in names:
             raise InputError(f"the label {label!r} is not a class; {known}")
