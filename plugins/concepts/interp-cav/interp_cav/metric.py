@@ -11,9 +11,7 @@ from interp_core.metrics import Score
 from interp_core.model import SplitModel
 
 from interp_cav.dealing import Dealing
-from interp_cav.tcav import tcav
-
-LEVEL = 0.05
+from interp_cav.tcav import LEVEL, tcav
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from interp_core.activations import Activations
 from interp_core.errors import InputError
 from interp_core.model import SplitModel
-from interp_core.results import Cost, MadeBy, load_tensors, made_by, save_tensors
+from interp_core.results import Cost, MadeBy, Value, counted, for_json, load_tensors, made_by, save_tensors
 from jaxtyping import Float
 from torch import Tensor
 
@@ -19,14 +19,15 @@ from interp_cav.dealing import Dealing
 from interp_cav.significance import holm, two_sided
 from interp_cav.slopes import class_slopes
 
+LEVEL = 0.05  # of p, for a star
 UNREAD = (
     "No logit depends on the rows, so that scores of 0 say nothing: the head does not read the positions that the rows "
     "stand for. Use rows of granularity 'cls', or split at a lower layer."
 )
 
 
-@dataclass(frozen=True, eq=False)
-class TCAV:
+@dataclass(frozen=True, eq=False, repr=False)
+class TCAV(Value):
     """How sensitive each class is to each concept.
 
     Attributes:
@@ -49,13 +50,34 @@ class TCAV:
     made_by: MadeBy = MadeBy("tcav")  # noqa: RUF009 - frozen
     notes: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
+    def one_line(self) -> str:
+        """What was compared, in less than a line."""
+        stars = int((self.p < LEVEL).sum())
+        return f"{len(self.classes)} classes, {counted(len(self.concepts), 'concept')}, {stars} pairs with p < {LEVEL}"
+
+    def summary(self) -> str:
         """A line a class; scores that differ from random ones (p < 0.05) have a star."""
         lines = []
         for name, scores, p in zip(self.classes, self.scores.tolist(), self.p.tolist(), strict=True):
-            told = [f"{c} {s:.2f}{'*' * (q < 0.05)}" for c, s, q in zip(self.concepts, scores, p, strict=True)]
+            told = [f"{c} {s:.2f}{'*' * (q < LEVEL)}" for c, s, q in zip(self.concepts, scores, p, strict=True)]
             lines.append(f"{name}: {', '.join(told)}")
         return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """The scores and p-values as JSON values."""
+        tensors = {name: getattr(self, name).tolist() for name in ("scores", "p", "each", "random")}
+        data = {"classes": self.classes, "concepts": self.concepts, **tensors, "notes": list(self.notes)}
+        return for_json({**data, "made_by": self.made_by.to_json()})
+
+    def columns(self) -> dict[str, list[Any]]:
+        """One row for each class and concept."""
+        pairs = [(i, j) for i in range(len(self.classes)) for j in range(len(self.concepts))]
+        return {
+            "class": [self.classes[i] for i, _ in pairs],
+            "concept": [self.concepts[j] for _, j in pairs],
+            "score": [float(self.scores[i, j]) for i, j in pairs],
+            "p": [float(self.p[i, j]) for i, j in pairs],
+        }
 
     def save(self, path: str | Path) -> Path:
         """Write to one safetensors file."""

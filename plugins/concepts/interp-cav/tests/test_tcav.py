@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,6 +211,9 @@ def test_the_table_survives_saving_and_carries_its_provenance(tmp_path: Path) ->
         assert torch.equal(getattr(again, name), getattr(found, name))
     assert again.made_by == found.made_by and again.concepts == ("even", "odd") and str(again) == str(found)
     assert again.notes == found.notes and again.classes == found.classes
+    assert repr(found).startswith("TCAV(") and len(repr(found)) <= 200 and json.dumps(found.to_json(), allow_nan=False)
+    table = found.to_dataframe()
+    assert table.score.tolist() == found.scores.flatten().tolist() and table.p.tolist() == found.p.flatten().tolist()
     assert found.made_by.method == "tcav" and found.made_by.settings["seed"] == 3 and found.made_by.cost.backwards > 0
 
 
