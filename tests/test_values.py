@@ -255,13 +255,26 @@ def test_bars_are_the_scores_and_a_waterfall_ends_at_the_score_of_the_text() -> 
         ("attribution", {"targt": 1}, "Did you mean 'target'"),
         ("attribution", {"kind": "bar"}, "Did you mean 'bars'"),
         ("attribution", {"target": "joy"}, "'joy'"),
+        ("attribution", {"top": -1}, "top is -1; a whole number from 1"),
+        ("importance", {"top": "3"}, "top is '3'"),
         ("benchmark", {"metric": "insertio"}, "Did you mean 'insertion'"),
         ("space", {}, "AffineSpace has no figure"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_what_a_figure_cannot_be_is_said(name: str, options: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         values()[name].plot(**options)
+
+
+def test_targets_of_one_label_are_told_apart() -> None:
+    attribution = values()["generated"]
+    twice = dataclasses.replace(attribution, targets=(attribution.targets[0],) * len(attribution.targets))
+    table = twice.to_dataframe()
+    assert table.target_number.tolist() == [i for i, row in enumerate(twice.scores) for _ in row]
+    last = len(twice.targets) - 1
+    lines = [float(line.get_xdata()[0]) for line in twice.plot(kind="waterfall", target=last).axes[0].lines]
+    assert any(place == pytest.approx(float(twice.intact[last])) for place in lines)
 
 
 @pytest.mark.parametrize(("package", "ask"), [("pandas", "to_dataframe"), ("matplotlib", "plot")])

@@ -205,12 +205,15 @@ class Attribution(Value):
         )
 
     def columns(self) -> Mapping[str, Sequence[Any]]:
-        """One row for each unit and target; scores are None where they do not apply."""
+        """One row for each unit and target, which has a number since labels of tokens repeat; scores are None where
+        they do not apply.
+        """
         k, u = self.scores.shape
         applies = [[True] * u] * k if self.applicable is None else self.applicable.tolist()
         kept = [(i, j) for i in range(k) for j in range(u)]
         return {
             "target": [self.targets[i].label for i, _ in kept],
+            "target_number": [i for i, _ in kept],
             "unit": [self.units[j].text for _, j in kept],
             "start": [self.units[j].start for _, j in kept],
             "stop": [self.units[j].stop for _, j in kept],

@@ -59,12 +59,13 @@ def _attribution(one: Attribution, *, kind: str = "auto", target: int | str = 0,
         kind = "heatmap" if len(one.targets) > 1 and one.targets[0].positions else "bars"
     if kind not in kinds:
         raise InputError(unknown("kind", kind, kinds))
+    _check_top(top)
     if kind == "heatmap":
         return _heatmap(one)
     row = place_of(target, [t.label for t in one.targets], "target", "this attribution")
     scores, label = one.scores[row], one.targets[row].label
     if kind == "waterfall":
-        return _waterfall(one, scores, label)
+        return _waterfall(one, row)
     order = [i for i in scores.abs().argsort(descending=True, stable=True).tolist() if scores[i] != 0][:top]
     errors = None if one.error is None else one.error[row][order].tolist()
     colours = [_colour(float(scores[i]), one.directed) for i in order]
@@ -78,11 +79,12 @@ def _attribution(one: Attribution, *, kind: str = "auto", target: int | str = 0,
     )
 
 
-def _waterfall(one: Attribution, scores: torch.Tensor, label: str) -> Any:
+def _waterfall(one: Attribution, row: int) -> Any:
     """From the score without any unit to that of the text, unit by unit."""
     figure, axes = _axes(len(one.units))
+    scores, label = one.scores[row], one.targets[row].label
     total = float(scores.sum())
-    whole = float(one.intact[[t.label for t in one.targets].index(label)]) if one.intact is not None else total
+    whole = total if one.intact is None else float(one.intact[row])
     start = whole - total
     for i, score in enumerate(scores.tolist()):
         axes.barh(i, score, left=start, color=_colour(score, one.directed))
@@ -112,6 +114,7 @@ def _heatmap(one: Attribution) -> Any:
 
 def _importance(one: Importance, *, target: int | str = 0, top: int = 15) -> Any:
     """Bars of the concepts that matter most to a target, with 95 % intervals of the mean size over texts."""
+    _check_top(top)
     row = place_of(target, one.targets, "target", "this importance")
     tops = one.top(row, top)
     sizes = one.per_text[:, row].abs()
@@ -126,6 +129,7 @@ def _importance(one: Importance, *, target: int | str = 0, top: int = 15) -> Any
 
 def _class_concepts(one: ClassConcepts, *, top: int = 15) -> Any:
     """Bars of the concepts that matter most to the class, in words if these are known."""
+    _check_top(top)
     table = one.columns()
     names = [label or concept for label, concept in zip(table["label"], table["concept"], strict=True)]
     return _bars(names[:top], list(table["importance"])[:top], f"importance for {one.class_name}")
@@ -201,6 +205,11 @@ def _axes(rows: int, *, wide: float = INCHES, extra: float = 0.9) -> tuple[Any, 
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _check_top(top: Any) -> None:
+    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
+        raise InputError(f"top is {top!r}; a whole number from 1 was expected.")
 
 
 def _half(values: torch.Tensor) -> float:

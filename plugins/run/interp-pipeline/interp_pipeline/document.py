@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,27 @@ class Document:
     source: str = ""
     lines: Mapping[Place, int] = field(default_factory=dict)
 
+    def table(self, name: str) -> Mapping[str, Any]:
+        """One of the tables; empty if it is not there.
+
+        Raises:
+            InputError: it is something else.
+        """
+        table = self.data.get(name, {})
+        if not isinstance(table, Mapping):
+            raise self.error((name,), f"{name} is {table!r}; a table of options was expected.")
+        return table
+
+    def resolved(self) -> Document:
+        """The document with paths that lie beside its file as absolute ones, so that it says the same from anywhere."""
+        data = {name: dict(entries) if isinstance(entries, Mapping) else entries for name, entries in self.data.items()}
+        for table, key in (("model", "path"), ("texts", "data")):
+            named = self.table(table).get(key)
+            beside = Path(self.source).parent / named if self.source and isinstance(named, str) else Path(str(named))
+            if isinstance(named, str) and beside.exists():
+                data[table][key] = str(beside.absolute())
+        return replace(self, data=data)
+
     def error(self, place: Place, message: str) -> InputError:
         """The error about an entry, which says where it stands."""
         named = ".".join(place)
@@ -49,12 +70,16 @@ def read(source: Mapping[str, Any] | str | Path) -> Document:
     path = Path(source)
     if not path.is_file():
         raise InputError(f"there is no file {str(path)!r}; a pipeline is a .toml or .yaml file.")
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{str(path)!r} is not in UTF-8: {error}") from error
     if path.suffix == ".toml":
         try:
-            return Document(tomllib.loads(text), str(path), dict(_toml_lines(text)))
+            data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise InputError(f"{str(path)!r} is no TOML: {error}") from error
+        return Document(data, str(path), dict(_toml_lines(text)))
     if path.suffix in (".yaml", ".yml"):
         return _yaml(path, text)
     raise InputError(f"{str(path)!r} is neither .toml nor .yaml; a pipeline is written in one of these.")
@@ -65,7 +90,11 @@ def _toml_lines(text: str) -> Iterator[tuple[Place, int]]:
     table: Place = ()
     for number, line in enumerate(text.splitlines(), 1):
         if header := HEADER.match(line):
-            table, entries = (), tomllib.loads(f"[{header[1]}]")
+            try:
+                entries = tomllib.loads(f"[{header[1]}]")
+            except tomllib.TOMLDecodeError:  # a line of a list, or of a text
+                continue
+            table = ()
             while entries:
                 name, entries = next(iter(entries.items()))
                 table = (*table, name)

@@ -10,7 +10,6 @@ from tempfile import mkdtemp
 from typing import Any
 
 from interp_core.attribution import Attributions
-from interp_core.errors import InputError
 from interp_core.results import load_results, reading, save
 
 ABOUT, SHORT = "step.json", 16
@@ -32,18 +31,25 @@ class Kept:
 
     def holds(self, name: str, key: str) -> bool:
         """Whether the result is there, whole."""
-        about = self.place(name, key) / ABOUT
-        return about.is_file() and json.loads(about.read_text(encoding="utf-8"))["key"] == key
+        about = self._about(self.place(name, key))
+        return about.get("key") == key and all((self.place(name, key) / file).exists() for file in about["files"])
 
     def load(self, name: str, key: str) -> Any:
         """The result of a step."""
         place = self.place(name, key)
-        about = json.loads((place / ABOUT).read_text(encoding="utf-8"))
+        about = self._about(place)
         with reading(place):
             found = load_results(*(place / file for file in about["files"]))
         if about["kind"] == "attributions":
             return Attributions(found)
         return found[0]
+
+    def _about(self, place: Path) -> dict[str, Any]:
+        """What is said of a result; nothing if it is damaged, so that it is computed again."""
+        try:
+            return dict(json.loads((place / ABOUT).read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {}
 
     def keep(self, name: str, key: str, value: Any) -> Any:
         """Keep a result, and return it as it is read back."""
@@ -86,6 +92,6 @@ class Kept:
         if self.holds(place.name.rpartition("-")[0], key):  # another run was as quick
             shutil.rmtree(beside)
             return
-        if place.exists():
-            raise InputError(f"{str(place)!r} is there and holds something else; remove it.")
+        if place.exists():  # damaged
+            shutil.rmtree(place)
         beside.replace(place)

@@ -12,15 +12,6 @@ from typing import Any
 import torch
 from interp_core.model import WrappedModel
 
-READ = (
-    ".safetensors",
-    ".bin",
-    ".json",
-    ".txt",
-    ".model",
-    ".jinja",
-    ".py",
-)  # files of a model that its answers depend on
 CHUNK = 2**20
 
 
@@ -36,18 +27,25 @@ def key_of_texts(texts: Iterable[Any], labels: Iterable[Any] | None) -> str:
 
 def key_of_folder(folder: Path, options: Mapping[str, Any]) -> str:
     """A key of a model that lies in a folder: the bytes of its files, and how they are loaded."""
-    said = hashlib.sha256(key_of({name: str(value) for name, value in options.items()}).encode())
-    for file in sorted(f for f in folder.iterdir() if f.suffix in READ):
-        said.update(file.name.encode())
-        for chunk in _chunks(file):
-            said.update(chunk)
+    return key_of([key_of_path(folder), {name: str(value) for name, value in options.items()}])
+
+
+def key_of_path(path: Path) -> str:
+    """A key of the bytes of a file, or of all files in a folder and below it, but hidden ones."""
+    said = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        inner = file.relative_to(path)
+        if file.is_file() and not any(part.startswith(".") for part in inner.parts):
+            said.update(f"{inner} {file.stat().st_size} ".encode())
+            for chunk in _chunks(file):
+                said.update(chunk)
     return said.hexdigest()
 
 
 def key_of_model(model: WrappedModel) -> str:
     """A key of a model in memory: its weights, its configuration, and what its tokenizer makes of words."""
     said = hashlib.sha256(type(model.model).__name__.encode())
-    for name, tensor in sorted(model.model.state_dict().items()):
+    for name, tensor in sorted([*model.model.named_parameters(), *model.model.named_buffers()], key=lambda one: one[0]):
         if isinstance(tensor, torch.Tensor):
             said.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             said.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())

@@ -16,15 +16,14 @@ from interp_core.metrics import Score
 from interp_core.model import TextModel
 from interp_core.plugin import declaration_of
 from interp_core.results import write_text
-from interp_core.text import read_column
 
+from interp_pipeline.corpus import Corpus, as_classes, check_texts, read_corpus
 from interp_pipeline.document import Document, read
 from interp_pipeline.kept import Kept
 from interp_pipeline.keys import key_of, key_of_folder, key_of_model, key_of_texts, releases
 from interp_pipeline.steps import Step, change_of, described, steps_of
 
 RECORD = "run.json"
-TEXTS = ("data", "column", "labels", "limit", "split", "texts")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +68,12 @@ class Pipeline:
     """Named steps as data: a model, texts, and what is done with them.
 
     The result of each step is kept under a key of all that it depends on: the step's options, the method with its
-    parameters and release, the model's weights, the texts, and the steps that it builds on. A step whose key is known
-    is not computed again, so that a run that was killed goes on where it stopped, and a changed step is computed again
-    with those that build on it, and no others.
+    parameters and release, the model's weights, the texts with their labels, and the steps that it builds on. A step
+    whose key is known is not computed again, so that a run that was killed goes on where it stopped, and a changed step
+    is computed again with those that build on it, and no others.
+
+    Paths are relative to the file of the pipeline. Labels that are the model's classes go to attributions and
+    activations; labels of other classes to activations alone.
 
     Args:
         source: a `.toml` or `.yaml` file, or a mapping of the same form.
@@ -86,23 +88,17 @@ class Pipeline:
     """
 
     def __init__(self, source: Mapping[str, Any] | str | Path) -> None:
-        self.document: Document = read(source)
+        self.document: Document = read(source).resolved()
         self.steps: list[Step] = steps_of(self.document)
-        self._texts_table = self._table("texts", TEXTS)
-        self._model_table = self._table("model")
+        check_texts(self.document)
+        table = self.document.table("model")
+        if table and not isinstance(table.get("path"), str):
+            wrong = next((key for key in table if key != "path"), "path")
+            raise self.document.error(("model", wrong), "the model is named by its path, a folder or hub id.")
 
     def __repr__(self) -> str:
         named = ", ".join(f"{step.name}: {step.verb}" for step in self.steps)
         return f"Pipeline({named})"
-
-    def _table(self, name: str, known: Sequence[str] | None = None) -> Mapping[str, Any]:
-        table = self.document.data.get(name, {})
-        if not isinstance(table, Mapping):
-            raise self.document.error((name,), f"{name} is a table of options.")
-        for key in table:
-            if known is not None and key not in known:
-                raise self.document.error((name, key), unknown("the option", key, known))
-        return table
 
     def run(
         self,
@@ -118,9 +114,9 @@ class Pipeline:
 
         Args:
             folder: where results are kept, and found again.
-            model: the model, if the document does not name one.
-            texts: the texts, if the document does not.
-            labels: the true class of each text, if the document does not name a column of them.
+            model: the model, in place of the one that the document names.
+            texts: the texts, in place of those of the document.
+            labels: the true class of each text, in place of those of the document.
             progress: show progress bars in terminals and notebooks.
             told: called with a line for each step when it is done.
 
@@ -178,7 +174,7 @@ class _Work:
     @cached_property
     def model_key(self) -> str:
         """The key of the model; of one in a folder it is found without loading it."""
-        table = dict(self.pipeline._model_table)
+        table = dict(self.pipeline.document.table("model"))
         path = table.pop("path", None)
         if self.given_model is None and path is not None and Path(path).is_dir():
             return key_of_folder(Path(path), table)
@@ -189,7 +185,7 @@ class _Work:
         """The model."""
         if self.given_model is not None:
             return self.given_model
-        table = dict(self.pipeline._model_table)
+        table = dict(self.pipeline.document.table("model"))
         path = table.pop("path", None)
         if path is None:
             raise self.pipeline.document.error(("model",), "no model: give its path, or run(…, model=…).")
@@ -199,23 +195,9 @@ class _Work:
             raise type(error)(str(self.pipeline.document.error(("model", "path"), str(error)))) from error
 
     @cached_property
-    def corpus(self) -> tuple[list[Any], list[Any] | None]:
+    def corpus(self) -> Corpus:
         """The texts, and their labels if there are any."""
-        table, document = self.pipeline._texts_table, self.pipeline.document
-        limit = table.get("limit")
-        if self.given_texts is not None:
-            return list(self.given_texts), None if self.given_labels is None else list(self.given_labels)
-        if "texts" in table:
-            return list(table["texts"])[:limit], list(table["labels"])[:limit] if "labels" in table else None
-        if "data" not in table:
-            raise document.error(("texts",), "no texts: name a file or data set as data, or give run(…, texts=…).")
-        column, options = table.get("column", "text"), {"split": table["split"]} if "split" in table else {}
-        try:
-            texts = read_column(table["data"], column, **options)[:limit]
-            labels = read_column(table["data"], table["labels"], **options)[:limit] if "labels" in table else None
-        except InterpError as error:
-            raise type(error)(str(document.error(("texts",), str(error)))) from error
-        return texts, labels
+        return read_corpus(self.pipeline.document, self.given_texts, self.given_labels)
 
     @cached_property
     def texts_key(self) -> str:
@@ -239,7 +221,7 @@ class _Work:
         return self.keys[step.name]
 
     def _input_key(self, name: str) -> str:
-        return {"model": lambda: self.model_key, "texts": lambda: self.texts_key}.get(name, lambda: self.keys[name])()
+        return self.model_key if name == "model" else self.texts_key if name == "texts" else self.keys[name]
 
     def compute(self, step: Step, results: Mapping[str, Any]) -> Any:
         """Compute a step and keep its result."""
@@ -275,20 +257,17 @@ class _Work:
     @property
     def _labels(self) -> dict[str, Any]:
         """The labels, where they are classes of the model."""
-        labels, names = self.corpus[1], self.model.labels
-        if labels is None or not all(label in names or str(label).isdigit() for label in labels):
-            return {}
-        return {"labels": [label if label in names else int(label) for label in labels]}
+        labels = as_classes(self.pipeline.document, self.corpus[1], self.model.labels)
+        return {} if labels is None else {"labels": labels}
 
     def _activations(self, step: Step, key: str, options: dict[str, Any]) -> Any:
         """Activations are written to a store, from which a run that was killed in the middle goes on."""
         split, store = self.model.split(options.pop("layer")), self.kept.unfinished(step.name, key)
-        labels = self.corpus[1]
+        labels = self._labels.get("labels")
         names: dict[str, Any] = {}
-        if labels is not None:
-            known = self._labels
-            labels = known["labels"] if known else labels
-            names = {} if known else {"class_names": sorted({str(label) for label in labels})}
+        if labels is None and self.corpus[1] is not None:
+            labels = [str(label) for label in self.corpus[1]]
+            names = {"class_names": sorted(set(labels))}
         found = split.activations(self.corpus[0], to=store, labels=labels, **names, **options, **self._shown)
         return self.kept.keep_store(step.name, key, store, found)
 

@@ -53,13 +53,20 @@ def reproduce(folder: str | Path) -> Iterator[Compared]:
     file = Path(folder) / RECORD
     if not file.is_file():
         raise InputError(f"{str(folder)!r} holds no {RECORD}; give the folder of a run.")
-    record = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        pipeline, kept = Pipeline(record["pipeline"]), Kept(Path(folder))
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{str(file)!r} does not say how to repeat a run: {error}") from error
     for name, then in record["releases"].items():
         if (now := releases()[name]) != then:
             yield Compared(name, True, f"was {then} and is {now}")
-    pipeline, kept = Pipeline(record["pipeline"]), Kept(Path(folder))
     with TemporaryDirectory() as fresh:
         again = pipeline.run(fresh, progress=False)
+        now = json.loads((Path(fresh) / RECORD).read_text(encoding="utf-8"))
+        for what, said in (("model", "is another model"), ("texts", "are other texts or labels")):
+            if now[what] != record[what]:
+                yield Compared(what, False, said)
         for name, key in record["steps"].items():
             if not kept.holds(name, key):
                 yield Compared(name, False, "is not kept any more")
@@ -71,23 +78,40 @@ def reproduce(folder: str | Path) -> Iterator[Compared]:
 
 
 def distance(one: Any, other: Any) -> float:
-    """How far two JSON values are apart, as a share of the largest number; infinity where they are of other shapes."""
-    differences, largest = [0.0], [1e-30]
-    _collect(one, other, differences, largest)
-    return max(differences) / max(largest) if max(differences) else 0.0
+    """How far two JSON values are apart: of each array of numbers the largest difference as a share of its largest
+    number, and the most of these; infinity where anything else differs.
+    """
+    if isinstance(one, Mapping) and isinstance(other, Mapping) and one.keys() == other.keys():
+        return max((distance(one[name], other[name]) for name in one.keys() - set(APART)), default=0.0)
+    if _shape(one) != _shape(other):
+        return math.inf
+    if not isinstance(one, list | tuple) and not isinstance(one, float):
+        return 0.0 if one == other else math.inf
+    these, those = list(_leaves(one)), list(_leaves(other))
+    if not all(isinstance(value, float) for value in (*these, *those)):
+        if any(isinstance(value, Mapping) for value in these):
+            return max(map(distance, these, those), default=0.0)
+        return 0.0 if these == those else _mixed(these, those)
+    largest = max(map(abs, these), default=0.0)
+    apart = max((abs(a - b) for a, b in zip(these, those, strict=True)), default=0.0)
+    return apart / largest if apart and largest else math.inf if apart else 0.0
 
 
-def _collect(one: Any, other: Any, differences: list[float], largest: list[float]) -> None:
-    if isinstance(one, bool | str) or one is None:
-        differences.append(0.0 if one == other else math.inf)
-    elif isinstance(one, int | float) and isinstance(other, int | float):
-        differences.append(abs(one - other))
-        largest.append(abs(one))
-    elif isinstance(one, Mapping) and isinstance(other, Mapping) and one.keys() == other.keys():
-        for name in one.keys() - set(APART):
-            _collect(one[name], other[name], differences, largest)
-    elif isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
-        for pair in zip(one, other, strict=True):
-            _collect(*pair, differences, largest)
+def _mixed(these: list[Any], those: list[Any]) -> float:
+    """The same of values that are not all numbers with a fraction: what is none must be equal."""
+    pairs = list(zip(these, those, strict=True))
+    if any(a != b for a, b in pairs if not (isinstance(a, float) and isinstance(b, float))):
+        return math.inf
+    return distance([a for a, _ in pairs if isinstance(a, float)], [b for a, b in pairs if isinstance(a, float)])
+
+
+def _shape(value: Any) -> Any:
+    return [_shape(one) for one in value] if isinstance(value, list | tuple) else None
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, list | tuple):
+        for one in value:
+            yield from _leaves(one)
     else:
-        differences.append(math.inf)
+        yield value

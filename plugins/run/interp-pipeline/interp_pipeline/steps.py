@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import interp_core as interp
@@ -16,6 +17,7 @@ from interp_core.plugin import Kind, find_method, resolve
 from interp_core.results import parameters_of
 
 from interp_pipeline.document import Document, Place
+from interp_pipeline.keys import key_of_path
 
 TABLES = ("model", "texts", "steps")
 
@@ -98,15 +100,15 @@ def steps_of(document: Document) -> list[Step]:
         raise document.error(("steps",), "there are no steps; write [steps.NAME] with do = one of " + ", ".join(VERBS))
     found: list[Step] = []
     for name, entries in steps.items():
-        if not NAME.fullmatch(str(name)):
-            raise document.error(("steps", str(name)), f"{name!r} is no name: letters, digits, - and _ are.")
+        if not NAME.fullmatch(str(name)) or name in TABLES:
+            raise document.error(("steps", str(name)), f"{name!r} is no name of a step; use letters, digits, - and _.")
         found.append(_step(document, str(name), entries, found))
     return found
 
 
 def _step(document: Document, name: str, entries: Any, before: Sequence[Step]) -> Step:
     place = ("steps", name)
-    if not isinstance(entries, Mapping) or "do" not in entries:
+    if not isinstance(entries, Mapping) or not isinstance(entries.get("do"), str):
         raise document.error(place, f"a step says what it does: do = one of {', '.join(VERBS)}.")
     if entries["do"] not in VERBS:
         raise document.error((*place, "do"), unknown("do", entries["do"], VERBS))
@@ -114,6 +116,8 @@ def _step(document: Document, name: str, entries: Any, before: Sequence[Step]) -
     inputs = {}
     for role, kinds in verb.inputs.items():
         inputs[role] = role if not kinds else _input(document, place, entries, role, kinds=kinds, before=before)
+        if role == "activations" and role not in entries and "space" in inputs:  # those that the space was learnt from
+            inputs[role] = next(step for step in before if step.name == inputs["space"]).inputs[role]
     given = {key: value for key, value in entries.items() if key not in ("do", "by") and not verb.inputs.get(key)}
     for key in verb.needs:
         if key not in entries:
@@ -127,10 +131,21 @@ def _step(document: Document, name: str, entries: Any, before: Sequence[Step]) -
     elif rest:
         wrong = next(iter(rest))
         raise document.error((*place, wrong), unknown("the option", wrong, (*verb.inputs, *verb.options)))
-    for key, kind in verb.compared.items():
-        options[key] = [options[key]] if isinstance(options[key], str) else list(options[key])
-        methods += [_method(document, place, key, one, kind) for one in options[key]]
+    _check_values(document, place, options, verb)
+    methods += [_method(document, place, key, one, kind) for key, kind in verb.compared.items() for one in options[key]]
     return Step(name, does, inputs, options, tuple(methods), place)
+
+
+def _check_values(document: Document, place: Place, options: dict[str, Any], verb: Verb) -> None:
+    """Refuse values of another type where a verb would read them as something else."""
+    for key in verb.compared:
+        options[key] = [options[key]] if isinstance(options[key], str) else options[key]
+        if not isinstance(options[key], list) or not all(isinstance(one, str) for one in options[key]):
+            raise document.error((*place, key), f"{key} is {options[key]!r}; names of methods were expected.")
+    for key, kind in (("ablate", list), ("scale", Mapping), ("add", Mapping)):
+        if key in options and not isinstance(options[key], kind):
+            expected = "a list of concepts" if key == "ablate" else "a number for each concept"
+            raise document.error((*place, key), f"{key} is {options[key]!r}; {expected} was expected.")
 
 
 def _method(
@@ -195,4 +210,19 @@ def described(method: Any) -> dict[str, Any]:
         "package": package_of(declared),
         "version": version_of(declared),
         "parameters": parameters_of(method),
+        "files": files_of(method),
     }
+
+
+def files_of(method: Any) -> dict[str, str]:
+    """The keys of the files and folders that parameters of a method name, on which it then depends."""
+    named = {name: value for name, value in vars(method).items() if isinstance(value, str) and _is_path(value)}
+    return {name: key_of_path(Path(value)) for name, value in named.items()}
+
+
+def _is_path(text: str) -> bool:
+    """Whether a text names something that lies here."""
+    try:
+        return bool(text) and Path(text).exists()
+    except OSError:
+        return False

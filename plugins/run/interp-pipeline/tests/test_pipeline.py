@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,10 @@ from click.testing import CliRunner
 from interp_core.cli import main
 from interp_core.errors import InputError
 from interp_core.testing import tiny_classifier, tiny_generator
+from interp_pipeline.keys import key_of_folder, key_of_model
 from interp_pipeline.pipeline import Pipeline
 from interp_pipeline.reproduction import distance, reproduce
+from interp_pipeline.steps import files_of
 
 TEXTS = [f"i feel so {word} today" for word in ("happy", "sad", "angry", "glad", "old", "calm", "good", "warm")]
 EIGHT = """
@@ -319,6 +321,11 @@ def test_a_run_is_reproduced_and_what_differs_is_said(document: Path, tmp_path: 
         ({"a": "x"}, {"a": "y"}, float("inf")),
         ([1], [1, 2], float("inf")),
         ({"a": None}, {"a": 1.0}, float("inf")),
+        ({"scores": [1e-3, 2e-3], "stop": 1338}, {"scores": [-5e-3, 0.0], "stop": 1338}, 3.0),
+        ({"stop": 1338}, {"stop": 1339}, float("inf")),
+        ({"units": [["a", 0, 1]]}, {"units": [["a", 0, 2]]}, float("inf")),
+        ({"words": [["a", 4.0]]}, {"words": [["a", 5.0]]}, 0.25),
+        ([{"value": 2.0}, {"value": 4.0}], [{"value": 2.0}, {"value": 5.0}], 0.25),
     ],
 )
 def test_values_are_as_far_apart_as_their_numbers(one: Any, other: Any, apart: float) -> None:
@@ -342,7 +349,7 @@ def test_the_command_line_runs_finds_again_and_reproduces(document: Path) -> Non
     assert missing.exit_code != 0 and "there is no file" in missing.stderr
 
 
-def test_a_damaged_result_is_refused_in_words(document: Path, tmp_path: Path) -> None:
+def test_a_result_that_was_written_over_is_refused_in_words(document: Path, tmp_path: Path) -> None:
     Pipeline(document).run(tmp_path / "run", progress=False)
     (folder,) = (tmp_path / "run").glob("share-*")
     next(folder.glob("0000-*")).write_text("{", encoding="utf-8")
@@ -363,3 +370,159 @@ def test_methods_that_are_compared_are_checked_and_part_of_the_key(
     table["methods"] = ["occlusion", "salency"]
     with pytest.raises(InputError, match=r"steps.table.methods: .*Did you mean 'saliency'"):
         Pipeline(document)
+
+
+# What a result depends on
+
+
+def test_steps_are_not_called_like_what_they_are_given(document: Path) -> None:
+    for name in ("texts", "model"):
+        before = document.read_text(encoding="utf-8")
+        document.write_text(before.replace("[steps.states]", f"[steps.{name}]"), encoding="utf-8")
+        with pytest.raises(InputError, match=f"steps.{name}: '{name}' is no name of a step"):
+            Pipeline(document)
+        document.write_text(before, encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["source.spm", "tokenizer.tiktoken", "sub/config.json", "model.pt"])
+def test_every_file_of_a_model_is_part_of_its_key(name: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    before = key_of_folder(tmp_path, {})
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("a")
+    one = key_of_folder(tmp_path, {})
+    (tmp_path / name).write_text("b")
+    assert (
+        len({before, one, key_of_folder(tmp_path, {}), key_of_folder(tmp_path, {"task": "TokenClassification"})}) == 4
+    )
+
+
+def test_files_that_a_parameter_names_are_part_of_the_key(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Reader:
+        path: str = ""
+        note: str = "not a path"
+
+    method = Reader(str(tmp_path))
+    (tmp_path / "weights.bin").write_text("a")
+    keys = [files_of(method)]
+    (tmp_path / "weights.bin").write_text("b")
+    keys.append(files_of(method))
+    assert keys[0] != keys[1] and list(keys[0]) == ["path"] and files_of(Reader("gone")) == {}
+
+
+def test_buffers_that_are_not_saved_are_part_of_a_models_key() -> None:
+    one, other = tiny_classifier(), tiny_classifier()
+    assert key_of_model(one) == key_of_model(other)
+    other.model.register_buffer("shift", torch.ones(2), persistent=False)
+    assert key_of_model(one) != key_of_model(other)
+
+
+def test_a_step_takes_the_activations_that_its_space_was_learnt_from(document: Path) -> None:
+    words = '[steps.tokens]\ndo = "activations"\nlayer = 0\ngranularity = "word"\n\n[steps.words]'
+    steps = {step.name: step for step in Pipeline(changed(document, "[steps.words]", words)).steps}
+    assert steps["matter"].inputs == {"space": "concepts", "activations": "states"}
+
+
+def test_labels_of_the_program_are_used_and_a_mistaken_one_is_refused(model: Path, tmp_path: Path) -> None:
+    steps = {
+        "why": {"do": "attribute", "by": "saliency"},
+        "states": {"do": "activations", "layer": 0, "granularity": "cls"},
+    }
+    document: dict[str, Any] = {"model": {"path": str(model)}, "texts": {"texts": TEXTS[:3]}, "steps": steps}
+    right = Pipeline(document).run(tmp_path / "a", labels=["LABEL_0", 1, "2"], progress=False)
+    assert [one.label for one in right["why"]] == ["LABEL_0", "LABEL_1", "LABEL_2"]
+    with pytest.raises(InputError, match=r"the label 'LABEL_O' is not a class of the model.*Did you mean 'LABEL_"):
+        Pipeline(document).run(tmp_path / "b", labels=["LABEL_O", 1, 2], progress=False)
+    with pytest.raises(InputError, match="2 labels were given for 3 texts"):
+        Pipeline(document).run(tmp_path / "c", labels=[1, 2], progress=False)
+    other = Pipeline(document).run(tmp_path / "d", labels=["warm", "cold", "²"], progress=False)
+    assert [one.label for one in other["why"]] == [None] * 3 and other["states"].class_names == ("cold", "warm", "²")
+
+
+def test_paths_are_relative_to_the_file(
+    model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "texts.csv").write_bytes(data.read_bytes())
+    (tmp_path / "here" / "m").symlink_to(model)
+    file = tmp_path / "here" / "eight.toml"
+    file.write_text(EIGHT.replace("MODEL", "m").replace("DATA", "texts.csv"), encoding="utf-8")
+    assert len(Pipeline(file).run(tmp_path / "run", progress=False)["why"]) == len(TEXTS)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert all(one.same for one in reproduce(tmp_path / "run"))
+    (tmp_path / "here" / "texts.csv").write_text(
+        "text,label\nso sad,1\nnever calm,0\nso happy,2\nold dog,1\nwarm sun,0\n"
+    )
+    assert str(next(reproduce(tmp_path / "run"))) == "texts: are other texts or labels"
+
+
+# Damage and mistakes
+
+
+@pytest.mark.parametrize("damage", ["step.json removed", "step.json emptied", "value removed"])
+def test_a_damaged_result_is_computed_again(damage: str, document: Path, tmp_path: Path) -> None:
+    Pipeline(document).run(tmp_path / "run", progress=False)
+    (folder,) = (tmp_path / "run").glob("matter-*")
+    about, value = folder / "step.json", next(folder.glob("0000-*"))
+    if damage == "step.json emptied":
+        about.write_text("")
+    else:
+        (about if "step" in damage else value).unlink()
+    assert Pipeline(document).run(tmp_path / "run", progress=False).computed == ("matter",)
+    assert Pipeline(document).run(tmp_path / "run", progress=False).computed == ()
+
+
+STEPS = {"why": {"do": "attribute", "by": "saliency"}}
+EFFECT = {
+    "states": {"do": "activations", "layer": 0},
+    "c": {"do": "fit", "by": "pca", "concepts": 2},
+}
+MISTAKES: list[tuple[dict[str, Any], str]] = [
+    ({"texts": {"texts": TEXTS, "limit": "10"}}, "texts.limit: limit is '10'; a whole number from 1"),
+    ({"texts": {"texts": TEXTS, "limit": 2.0}}, "texts.limit: limit is 2.0"),
+    ({"texts": {"texts": TEXTS, "limit": -10}}, "texts.limit: limit is -10"),
+    ({"texts": {"texts": TEXTS, "limit": True}}, "texts.limit: limit is True"),
+    ({"texts": {"texts": "so sad"}}, "texts.texts: texts is 'so sad'; a list of texts"),
+    ({"texts": {"texts": 5}}, "texts.texts: texts is 5"),
+    ({"texts": {"data": 5}}, "texts.data: data is 5"),
+    ({"texts": {"data": "a.csv", "column": 3}}, "texts.column: column is 3"),
+    ({"texts": {"data": "a.csv", "texts": TEXTS}}, "texts are given twice"),
+    ({"texts": {"texts": TEXTS, "labels": "joy"}}, "texts.labels: labels is 'joy'; a list with a class for each"),
+    ({"texts": 3}, "texts: texts is 3; a table of options"),
+    ({"model": {"path": 3}}, "model.path: the model is named by its path"),
+    ({"model": {"pth": "m"}}, "model.pth: the model is named by its path"),
+    ({"steps": {"why": {"do": ["attribute"]}}}, "steps.why: a step says what it does"),
+    ({"steps": {"t": {"do": "benchmark", "methods": 3, "metrics": "insertion"}}}, "steps.t.methods: methods is 3"),
+    (
+        {"steps": {**EFFECT, "e": {"do": "effect", "ablate": "12"}}},
+        "steps.e.ablate: ablate is '12'; a list",
+    ),
+    ({"steps": {**EFFECT, "e": {"do": "effect", "ablate": 1}}}, "steps.e.ablate: ablate is 1"),
+    ({"steps": {**EFFECT, "e": {"do": "effect", "scale": 2}}}, "steps.e.scale: scale is 2; a number for each concept"),
+    ({"steps": {**EFFECT, "e": {"do": "effect", "add": [1]}}}, r"steps.e.add: add is \[1\]"),
+]
+
+
+@pytest.mark.parametrize(("entries", "said"), MISTAKES)
+def test_values_of_another_type_are_refused_in_words(entries: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Pipeline({"steps": STEPS, **entries})
+
+
+def test_what_looks_like_a_table_within_a_value_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.toml"
+    text = '\ufeff[texts]\ntexts = [\n  ["a b","c"]\n]\nlimit = "x"\n\n[steps.why]\ndo = "attribute"\nby = "lime"\n'
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"pairs.toml, line 5, texts.limit"):
+        Pipeline(file)
+    file.write_bytes("# é".encode("latin-1"))
+    with pytest.raises(InputError, match="is not in UTF-8"):
+        Pipeline(file)
+
+
+def test_a_record_that_says_nothing_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(InputError, match="does not say how to repeat a run"):
+        list(reproduce(tmp_path))
