@@ -127,12 +127,14 @@ def _step(document: Document, name: str, entries: Any, before: Sequence[Step]) -
     methods: list[Any] = []
     if verb.kind is not None:
         by = entries.get("by") or inspect.signature(getattr(interp, does)).parameters["by"].default
-        methods.append(_method(document, place, "by", by, verb.kind, rest))
+        methods.append(_method(document, place, "by", by, kind=verb.kind, parameters=rest))
     elif rest:
         wrong = next(iter(rest))
         raise document.error((*place, wrong), unknown("the option", wrong, (*verb.inputs, *verb.options)))
     _check_values(document, place, options, verb)
-    methods += [_method(document, place, key, one, kind) for key, kind in verb.compared.items() for one in options[key]]
+    methods += [
+        _method(document, place, key, one, kind=kind) for key, kind in verb.compared.items() for one in options[key]
+    ]
     return Step(name, does, inputs, options, tuple(methods), place)
 
 
@@ -149,7 +151,7 @@ def _check_values(document: Document, place: Place, options: dict[str, Any], ver
 
 
 def _method(
-    document: Document, place: Place, key: str, by: Any, kind: Kind, parameters: Mapping[str, Any] | None = None
+    document: Document, place: Place, key: str, by: Any, *, kind: Kind, parameters: Mapping[str, Any] | None = None
 ) -> Any:
     """The method that an entry names, with its parameters."""
     given = parameters or {}
