@@ -132,9 +132,8 @@ def _step(document: Document, name: str, entries: Any, before: Sequence[Step]) -
         wrong = next(iter(rest))
         raise document.error((*place, wrong), unknown("the option", wrong, (*verb.inputs, *verb.options)))
     _check_values(document, place, options, verb)
-    methods += [
-        _method(document, place, key, one, kind=kind) for key, kind in verb.compared.items() for one in options[key]
-    ]
+    for key, kind in verb.compared.items():
+        methods += [_method(document, place, key, one, kind=kind) for one in options[key]]
     return Step(name, does, inputs, options, tuple(methods), place)
 
 
