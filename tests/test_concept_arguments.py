@@ -1,5 +1,6 @@
 """Arguments about concepts that are something else than was expected are answered in words, before anything runs."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import interp_core as interp
@@ -8,6 +9,7 @@ import pytest
 import torch
 from interp_core.activations import mean_of, moments, of_rows
 from interp_core.concepts import AffineSpace, Change, ConceptModel, ConceptSpace, Importance
+from interp_core.concepts._questions import ConceptQuestions
 from interp_core.errors import InputError, InterpWarning, LayerError, TargetError, UnsupportedError
 from interp_core.model import BatchRunner, ModelRequest, Target, TextModel, readout_of, whole_text
 from interp_core.reporting import ClassConcepts
@@ -208,6 +210,17 @@ def test_a_removal_that_raises_a_concept_is_said() -> None:
     assert interp.importance(SPLIT, space, few, progress=False).notes == ()
     space.made_by = MadeBy("neurons")
     assert interp.importance(SPLIT, space, held, progress=False).notes == ()
+
+
+@pytest.mark.parametrize(("mean", "said"), [(-0.54, True), (-0.46, False), (0.0, False), (0.54, False)])
+def test_what_is_below_0_as_a_rule_is_half_a_standard_deviation_below(mean: float, said: bool) -> None:
+    codes = torch.tensor([1.0, -1.0] * 10) + mean  # of standard deviation 1
+    space = AffineSpace(torch.eye(1), torch.eye(1))
+    space.made_by = MadeBy("linear-probe")
+    sums = torch.stack([codes.sum(), codes.square().sum()])[:, None]
+    asked: Any = SimpleNamespace(activations=range(20), space=space, sums=sums)
+    assert bool(ConceptQuestions.absence_note(asked, torch.tensor([True]))) is said
+    assert ConceptQuestions.absence_note(asked, torch.tensor([False])) == ()
 
 
 def test_layers_may_stand_in_a_list() -> None:

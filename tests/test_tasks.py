@@ -359,6 +359,16 @@ def test_the_entropy_of_an_answer_can_be_explained() -> None:
         ask(model, TEXTS[0], score="entropy", targets=interp.contrast(0, 1))
 
 
+def test_the_entropy_at_each_token_is_that_of_its_own_distribution() -> None:
+    model = tiny_generator()
+    (one,) = ask(model, "i feel", targets=" so happy today", score="entropy")
+    with torch.no_grad():
+        log = model.model(input_ids=one.encoded.ids[None]).logits[0].log_softmax(-1)
+    entropies = -(log.exp() * log).sum(-1)
+    places = [target.position - 1 for target in one.targets]
+    assert len(places) == 3 and torch.allclose(one.intact, entropies[places], atol=1e-5)
+
+
 def test_a_function_of_the_next_tokens_logits_can_be_explained() -> None:
     def margin(logits: torch.Tensor) -> torch.Tensor:
         best = logits.topk(2, dim=-1).values

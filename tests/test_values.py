@@ -188,6 +188,8 @@ def test_several_labels_are_right_together() -> None:
     assert (
         "says none of the classes; the label is b, c" in dataclasses.replace(one, answer=(), probability=()).summary()
     )
+    some = dataclasses.replace(one, label=("b",), answer=("c", "b"), probability=(0.9, 0.8))
+    assert some.right is False and dataclasses.replace(some, label=()).right is False
 
 
 def test_equal_texts_keep_labels_of_their_own() -> None:
@@ -245,6 +247,10 @@ def test_bars_are_the_scores_and_a_waterfall_ends_at_the_score_of_the_text() -> 
     assert [bar.get_width() for bar in bars.patches] == [2.0, -1.0]
     steps = one.plot(kind="waterfall").axes[0].patches
     assert steps[-1].get_x() + steps[-1].get_width() == pytest.approx(float(one.intact[0]))
+    (other,) = interp.attribute(tiny_classifier(), "so sad", by="occlusion", targets=0, progress=False)
+    start = float(other.intact[0] - other.scores[0].sum())
+    assert abs(start) > 0.1
+    assert other.plot(kind="waterfall").axes[0].patches[0].get_x() == pytest.approx(start, abs=1e-5)
     cells = one.plot(kind="heatmap").axes[0].images[0].get_array()
     assert torch.equal(torch.as_tensor(cells.data), one.scores)
 

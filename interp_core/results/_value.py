@@ -42,7 +42,7 @@ class Value:
         raise NotImplementedError
 
     def to_dataframe(self) -> Any:
-        """The value as a pandas data frame in long form: one number, and what it is of, in each row.
+        """The value as a pandas data frame: scores in long form, rows and directions with a column for each dimension.
 
         Raises:
             InputError: pandas is not installed.

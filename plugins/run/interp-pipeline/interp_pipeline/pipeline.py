@@ -215,8 +215,6 @@ class _Work:
             "inputs": inputs,
             "releases": releases(),
         }
-        if step.verb in ("importance", "effect", "measure", "benchmark"):
-            parts["model"] = self.model_key
         self.keys[step.name] = key_of(parts)
         return self.keys[step.name]
 
