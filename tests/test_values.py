@@ -225,6 +225,9 @@ def test_words_are_coloured_in_a_terminal_and_nowhere_else(monkeypatch: pytest.M
     monkeypatch.setenv("COLORTERM", "truecolor")
     coloured = str(one)
     assert "\x1b[" in coloured and "\x1b[" not in plain
+    (two,) = interp.attribute(planted_model(WORDS), "so sad but happy", by="occlusion", targets=0, progress=False)
+    words = str(two).splitlines()[-1]
+    assert words.startswith("so \x1b[30;48;2;136;183;228msad") and "48;2;240;138;26mhappy" in words
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[3" not in str(one) and "\x1b[4" not in str(one)
 
