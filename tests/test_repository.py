@@ -31,7 +31,7 @@ CORE = sorted((ROOT / "interp_core").rglob("*.py"))
 PACKAGES = packages()
 PLUGINS = [package.folder for package in PACKAGES]
 CODE = [*CORE, *(file for p in PACKAGES for file in sorted((p.folder / p.module).rglob("*.py")))]
-METHODLESS = {"interp-demo", "interp-pipeline"}  # commands that run the methods of others; they may declare none
+METHODLESS = {"interp-demo", "interp-interpreto", "interp-pipeline"}  # they run the methods of others
 ROOMS = sorted(folder.name for folder in (ROOT / "interp_core").iterdir() if (folder / "__init__.py").is_file())
 
 # imported in a function, and explained where missing

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from interp_core.concepts._importance import Importance, importance
     from interp_core.concepts._interpretation import Example, Interpretation, LabelledConcept, interpret
     from interp_core.concepts._intervention import Change, intervene
+    from interp_core.concepts._questions import concept_questions
     from interp_core.concepts._space import AffineSpace, ConceptSpace
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "LabelledConcept",
     "check_fits",
     "check_layer",
+    "concept_questions",
     "effect",
     "fit_concepts",
     "importance",
@@ -44,6 +46,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_importance": ["Importance", "importance"],
         "_interpretation": ["Example", "Interpretation", "LabelledConcept", "interpret"],
         "_intervention": ["Change", "intervene"],
+        "_questions": ["concept_questions"],
         "_space": ["AffineSpace", "ConceptSpace"],
     },
 )

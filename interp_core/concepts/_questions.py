@@ -250,12 +250,37 @@ class ConceptQuestions:
 def concept_questions(
     split: SplitModel, space: ConceptSpace, activations: Activations, targets: Any, options: Options
 ) -> ConceptQuestions:
-    """The questions of one run, about all texts of the activations.
+    """The questions of one run about the concepts of all texts, for what no verb asks.
+
+    Args:
+        split: the model, split where the activations were read.
+        space: the c concepts.
+        activations: the texts with their rows.
+        targets: as in `importance`.
+        options: the options of the run.
+
+    Returns:
+        The questions; `each(work, description)` calls `work` with the question of each text, in shared passes. Its
+        features x are (c, r), the code of each concept in each of the r rows of the text.
 
     Raises:
         InputError: space, activations and split do not belong together.
         TargetError: there are not as many targets as texts.
         UnsupportedError: the model gives no logits, or the layer is in a decoder that follows an encoder.
+
+    Examples:
+        The gradient of two scores by the code of each concept in each of two words.
+
+        >>> from interp_core.attribution import Options
+        >>> from interp_core.concepts import AffineSpace, concept_questions
+        >>> from interp_core.testing import planted_model
+        >>> split = planted_model({"happy": (2.0, 0.0), "sad": (0.0, 3.0)}).split("words")
+        >>> space = AffineSpace(torch.eye(2), torch.eye(2))
+        >>> activations = split.activations(["so happy"], granularity="word", progress=False)
+        >>> questions = concept_questions(split, space, activations, "all", Options(progress=False))
+        >>> (slopes,) = questions.each(lambda question: next(question.gradients(question.x[None])), "gradients")
+        >>> slopes.shape
+        torch.Size([2, 2, 2])
     """
     check_split(split, space, activations)
     session = Session(split.model, replace(options, layer=None))

@@ -155,6 +155,7 @@ class AttributionMetricRun:
             **beside,
             definition=scores[0][0].definition,
             notes=tuple(dict.fromkeys(note for own, _ in scores for note in own.notes)),
+            curves=tuple(curve for own, _ in scores for curve in own.curves),
         )
         settings = {"score": prepared.space, "removal": prepared.removal, "texts": len(scores), "random orders": draws}
         return finished(score, self.metric, session.cost, self.model.name, settings)

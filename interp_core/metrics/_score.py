@@ -32,6 +32,7 @@ class Score(Value):
         made_by: metric, model, settings and cost.
         notes: what a reader should know.
         chance_error: standard error of `chance`, as far as it is due to which random orders were drawn.
+        curves: of a metric that is an area, what it is the area of, one curve (p) for each of `values`; else empty.
 
     Examples:
         >>> from interp_core.metrics import Score
@@ -56,6 +57,7 @@ class Score(Value):
     made_by: MadeBy = MadeBy("given")  # noqa: RUF009 - frozen
     notes: tuple[str, ...] = ()
     chance_error: float | None = None
+    curves: tuple[Float[Tensor, " p"], ...] = ()
 
     @property
     def floor(self) -> float | None:
@@ -93,11 +95,13 @@ class Score(Value):
         plain = {
             f.name: getattr(self, f.name)
             for f in dataclasses.fields(self)
-            if f.name not in ("values", "margins", "made_by")
+            if f.name not in ("values", "margins", "made_by", "curves")
         }
+        curves = [curve.tolist() for curve in self.curves]
         values = None if self.values is None else self.values.tolist()
         margins = None if self.margins is None else self.margins.tolist()
-        return for_json({**plain, "values": values, "margins": margins, "made_by": self.made_by.to_json()})
+        listed = {"values": values, "margins": margins, "curves": curves}
+        return for_json({**plain, **listed, "made_by": self.made_by.to_json()})
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Score:
@@ -109,6 +113,7 @@ class Score(Value):
                 "value": _number(data["value"]),
                 "values": _numbers(data["values"]),
                 "margins": _numbers(data.get("margins")),
+                "curves": tuple(torch.tensor(list(map(_number, curve))) for curve in data.get("curves", ())),
                 "interval": None if data["interval"] is None else tuple(map(_number, data["interval"])),
                 "notes": tuple(data["notes"]),
                 "made_by": MadeBy.from_json(data["made_by"]),

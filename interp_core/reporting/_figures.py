@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from interp_core.attribution import Attribution
 from interp_core.concepts import Effect, Importance
@@ -13,11 +14,12 @@ from interp_core.errors import InputError, unknown
 from interp_core.metrics import Benchmark, Score
 from interp_core.reporting._contents import ClassConcepts
 from interp_core.reporting._formatting import shortened
-from interp_core.results import place_of
+from interp_core.results import counted, place_of
 from interp_core.statistics import interval_of_mean
 
 FOR, AGAINST, SIZE, CHANCE = "#dc7a12", "#3b82c4", "#7d53b0", "#8a8478"  # the hues of reports
 INCHES, ROW = 6.4, 0.28  # the width of a figure, and the height of a bar with what is around it
+POINTS = 101  # of a mean curve
 
 
 def register(figure_of: Any) -> None:
@@ -143,8 +145,13 @@ def _effect(one: Effect) -> Any:
     return _bars(list(one.targets), means, "change of the score", errors=errors, colours=colours)
 
 
-def _score(one: Score) -> Any:
-    """The values of all inputs, or the one value, beside the chance level."""
+def _score(one: Score, *, kind: str = "auto") -> Any:
+    """The values of all inputs, or the one value, beside the chance level; "curves" for what they are areas of."""
+    kinds = ("values", "curves") if one.curves else ("values",)
+    if kind not in ("auto", *kinds):
+        raise InputError(unknown("kind", kind, ("auto", *kinds)))
+    if one.curves and kind != "values":
+        return _curves(one)
     figure, axes = _axes(6)
     if one.values is not None and len(one.values) > 1:
         axes.hist(one.values[one.values.isfinite()].numpy(), bins="auto", color=SIZE, alpha=0.6)
@@ -153,6 +160,23 @@ def _score(one: Score) -> Any:
     if one.chance is not None:
         axes.axvline(one.chance, color=CHANCE, linestyle=":", label=f"random {one.chance:.3f}")
     axes.set_xlabel(one.name)
+    axes.legend(frameon=False)
+    return figure
+
+
+def _curves(one: Score) -> Any:
+    """The curve of each input and target over the share of steps, and their mean."""
+    figure, axes = _axes(8)
+    share, drawn = np.linspace(0, 1, POINTS), []
+    for curve in one.curves:
+        heights = curve.expand(2) if len(curve) == 1 else curve  # a point alone is as high everywhere
+        at = np.linspace(0, 1, len(heights))
+        axes.plot(at, heights.numpy(), color=SIZE, alpha=0.25, linewidth=0.8)
+        drawn.append(np.interp(share, at, heights.numpy()))
+    axes.plot(share, np.mean(drawn, axis=0), color=SIZE, label=f"mean of {counted(len(drawn), 'curve')}")
+    axes.set_xlabel("share of the units")
+    axes.set_ylabel(str(one.made_by.settings.get("score", "score")))
+    axes.set_title(one.one_line(), fontsize="small", loc="left")
     axes.legend(frameon=False)
     return figure
 

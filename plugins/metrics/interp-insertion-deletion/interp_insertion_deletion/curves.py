@@ -49,8 +49,9 @@ class Deletion:
 def _score(attribution: Attribution, question: Question, insert: bool) -> Score:
     keeps = [variants(s, a, insert) for s, a in zip(attribution.scores, question.applicable, strict=True)]
     scores = question.masked(torch.cat(keeps)).split([len(k) for k in keeps])
-    areas = torch.stack([area(s[:, k]) for k, s in enumerate(scores)])
-    return Score(float(areas.mean()), insert, areas)
+    curves = tuple(s[:, k] for k, s in enumerate(scores))
+    areas = torch.stack([area(curve) for curve in curves])
+    return Score(float(areas.mean()), insert, areas, curves=curves)
 
 
 def variants(scores: Float[Tensor, " u"], applicable: Bool[Tensor, " u"], insert: bool) -> Bool[Tensor, "p u"]:

@@ -78,9 +78,14 @@ class OpenAI:
         Raises:
             InputError: OpenAI itself is asked and there is no key.
         """
-        self._key()
+        self.key()
 
-    def _key(self) -> str:
+    def key(self) -> str:
+        """The key that calls are made with; a subclass may have it from elsewhere than the environment.
+
+        Raises:
+            InputError: OpenAI itself is asked and there is no key.
+        """
         key = os.environ.get(self.key_from, "").strip()
         if not key and self.base_url is None:
             raise InputError(
@@ -109,7 +114,7 @@ class OpenAI:
         Raises:
             InputError: OpenAI itself is asked and there is no key.
         """
-        key = self._key()
+        key = self.key()
         client = openai.OpenAI(
             api_key=key or "none", base_url=self.base_url, timeout=self.timeout, max_retries=self.retries
         )
