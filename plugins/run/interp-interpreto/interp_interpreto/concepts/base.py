@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import interp_core as interp
 import torch
 from interp_core.attribution import Options, Question
 from interp_core.concepts import ConceptSpace, concept_questions
-from interp_core.errors import InputError, UnsupportedError
+from interp_core.errors import InputError, InterpWarning, UnsupportedError
 from interp_core.model import CLASSIFIERS, SplitModel
 from interp_core.plugin import resolve
 from jaxtyping import Float
@@ -63,7 +65,7 @@ class ConceptEncoderExplainer:
 
     def __init__(
         self,
-        model_with_split_points: ModelWithSplitPoints,
+        model_with_split_points: Any,
         *,
         nb_concepts: int | None = None,
         split_point: Any = None,
@@ -77,7 +79,7 @@ class ConceptEncoderExplainer:
             )
         if self.counted and nb_concepts is None:
             raise InputError(f"{type(self).__name__} needs nb_concepts, the number of concepts.")
-        self.splitter = model_with_split_points
+        self.splitter: ModelWithSplitPoints = model_with_split_points
         self.split: SplitModel = model_with_split_points.at(split_point)
         self._parameters = {**({"concepts": nb_concepts} if self.counted else {}), **kwargs}
         if self.placed:
@@ -188,7 +190,7 @@ class ConceptAutoEncoderExplainer(ConceptEncoderExplainer):
     def concept_output_gradient(
         self,
         inputs: Any,
-        targets: list[int] | None = None,
+        targets: Sequence[int | str] | None = None,
         *,
         split_point: Any = None,
         activation_granularity: Any = ActivationGranularity.TOKEN,
@@ -240,4 +242,8 @@ class ConceptAutoEncoderExplainer(ConceptEncoderExplainer):
             total = weighted.abs().sum((1, 2), keepdim=True) if normalization else torch.ones(1)
             return (weighted / torch.where(total > 0, total, 1.0)).transpose(1, 2).cpu()
 
-        return questions.each(gradients, "gradients")
+        found = questions.each(gradients, "gradients")
+        if not any(bool(one.any()) for one in found):
+            for note in questions.zero_note(torch.zeros(1)):
+                warnings.warn(note, InterpWarning, stacklevel=2)
+        return found

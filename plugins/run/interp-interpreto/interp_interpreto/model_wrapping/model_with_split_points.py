@@ -31,7 +31,7 @@ WHOLE = ("cls", "sample")  # granularities of one row for each text
 
 
 class SplitActivations(dict[Any, Any]):
-    """Activations by layer, and predicted classes: a dict of tensors that still knows which text a row is of.
+    """Activations by layer, and the predicted class of the text of each row: a dict that knows which text a row is of.
 
     Attributes:
         of: the `Activations` of each layer, by module path.
@@ -44,15 +44,16 @@ class SplitActivations(dict[Any, Any]):
         >>> word = split.activation_granularities.WORD
         >>> activations = split.get_activations(["so happy", "sad"], word, include_predicted_classes=True)
         >>> activations[1].shape, activations[split.split_points[0]].shape, activations["predictions"].shape
-        (torch.Size([3, 16]), torch.Size([3, 16]), torch.Size([2]))
+        (torch.Size([3, 16]), torch.Size([3, 16]), torch.Size([3]))
     """
 
     def __init__(self, split_model: ModelWithSplitPoints, of: Mapping[str, Activations], flat: bool) -> None:
         self._model, self.of = split_model, dict(of)
         super().__init__({path: one.matrix() if flat else _by_text(one) for path, one in of.items()})
         first = next(iter(of.values()))
-        if first.predictions is not None:
-            self[PREDICTIONS] = first.predictions
+        if first.predictions is not None:  # one for each row, so that the same choice of rows fits all entries
+            of_rows = first.predictions[first.text_of]
+            self[PREDICTIONS] = of_rows if flat else first.predictions
 
     def __missing__(self, key: Any) -> Any:
         """The rows of a layer that is named by its number."""
@@ -178,7 +179,8 @@ class ModelWithSplitPoints:
             tqdm_bar: show a progress bar.
 
         Returns:
-            Tensors by module path, and `"predictions"`.
+            Tensors by module path, and `"predictions"`: the class of the text of each row, or of each text where rows
+            are listed by text.
 
         Raises:
             InputError: a text or granularity cannot be used, or the model has no classes to predict.

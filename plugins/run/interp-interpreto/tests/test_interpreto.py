@@ -1,0 +1,544 @@
+"""interpreto's calls give what the same calls of interp give, in both styles, and say so where they cannot."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+from pathlib import Path
+
+import interp_core as interp
+import interp_interpreto
+import pytest
+import torch
+from interp_core.errors import InputError, InterpWarning, UnsupportedError
+from interp_core.testing import planted_model, state_of, tiny_classifier, tiny_generator, tiny_llama
+from interp_interpreto import ModelWithSplitPoints, attributions, concepts, plot_attributions, plot_concepts
+from interp_interpreto.attributions import AttributionOutput, InferenceModes
+from interp_interpreto.attributions.metrics import Deletion, Insertion
+from interp_interpreto.commons import Granularity, GranularityAggregationStrategy
+from interp_interpreto.concepts import LLMLabels, NeuronsAsConcepts, PCAConcepts, SemiNMFConcepts, TopKInputs
+from interp_interpreto.concepts.interpretations import SAMPLING_METHOD
+from interp_interpreto.concepts.metrics import FID, MSE, Sparsity, SparsityRatio, Stability
+from interp_interpreto.model_wrapping.llm_interface import LLMInterface, OpenAILLM, Role
+from interp_interpreto.model_wrapping.model_with_split_points import ActivationGranularity
+
+TEXTS = ["so happy today", "the cat was sad", "a good dog", "very tired"]
+WORD, CLS = ActivationGranularity.WORD, ActivationGranularity.CLS_TOKEN
+MODULES = [
+    m.name for m in pkgutil.walk_packages(interp_interpreto.__path__, "interp_interpreto.") if "._" not in m.name
+]
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return tiny_classifier()
+
+
+@pytest.fixture(scope="module")
+def split(tiny):
+    return ModelWithSplitPoints(tiny.model, tokenizer=tiny.tokenizer, split_points=[1])
+
+
+@pytest.fixture(scope="module")
+def words(split):
+    return split.get_activations(TEXTS, WORD, include_predicted_classes=True)
+
+
+@pytest.fixture(scope="module")
+def fitted(split, words):
+    explainer = PCAConcepts(split, nb_concepts=3)
+    explainer.fit(words)
+    return explainer
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_examples_run(module):
+    done = doctest.testmod(
+        importlib.import_module(module),
+        globs=None,
+        extraglobs={"torch": torch, "interp": interp},
+        optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS,
+    )
+    assert done.failed == 0
+
+
+def test_finding_methods_imports_no_torch_and_a_wrong_name_is_none():
+    with pytest.raises(AttributeError, match="no attribute 'Limes'"):
+        interp_interpreto.Limes  # noqa: B018
+
+
+# Attributions
+
+
+@pytest.mark.parametrize("name", [n for n in attributions.__all__ if hasattr(getattr(attributions, n), "method")])
+def test_each_explainer_is_its_method(name, tiny):
+    explainer = getattr(attributions, name)
+    if not explainer.method:
+        return
+    (output,) = explainer(tiny.model, tiny.tokenizer)(TEXTS[0], targets=torch.tensor([[0, 2]]))
+    same = interp.attribute(tiny, TEXTS[0], by=explainer.method, targets=[0, 2], score="logit", progress=False)[0]
+    assert torch.equal(output.attributions, same.scores) and output.elements == same.words
+    assert output.targets.tolist() == output.classes.tolist() == [0, 2]
+    assert output.model_inputs_to_explain["input_ids"].shape == (1, 5)
+
+
+def test_occlusion_says_what_each_word_is_worth():
+    model = planted_model({"happy": (2.0, 0.0), "sad": (0.0, 3.0)})
+    explainer = attributions.Occlusion(model)
+    joy, grief = explainer(["so happy", "sad"], targets=torch.tensor([0, 1]))
+    assert joy.attributions.tolist() == [[0.0, 2.0]] and grief.attributions.tolist() == [[3.0]]
+
+
+@pytest.mark.parametrize(
+    ("targets", "count", "expected"),
+    [
+        (None, 2, None),
+        (1, 1, [[1]]),
+        (torch.tensor([0, 2]), 2, [[0], [2]]),
+        (torch.tensor([[0, 1], [2, 1]]), 2, [[0, 1], [2, 1]]),
+        ([0, 2], 2, [[0], [2]]),
+        ([torch.tensor([0, 1]), torch.tensor([2])], 2, [[0, 1], [2]]),
+    ],
+)
+def test_targets_are_those_of_each_text(targets, count, expected, tiny):
+    outputs = attributions.Saliency(tiny.model, tiny.tokenizer)(TEXTS[:count], targets=targets)
+    if expected is None:
+        expected = [[int(tiny_class)] for tiny_class in predicted_by(tiny, TEXTS[:count])]
+    assert [output.targets.tolist() for output in outputs] == expected
+
+
+def predicted_by(model, texts):
+    with torch.no_grad():
+        return [model.model(**model.tokenizer(text, return_tensors="pt")).logits.argmax() for text in texts]
+
+
+def test_encoded_texts_are_taken_and_ids_of_no_text_refused(tiny):
+    explainer = attributions.Occlusion(tiny.model, tiny.tokenizer)
+    encoded = tiny.tokenizer(TEXTS[:2], padding=True, return_tensors="pt")
+    plain, from_ids = explainer(TEXTS[:2], targets=[0, 1]), explainer(encoded, targets=[0, 1])
+    assert [o.elements for o in plain] == [o.elements for o in from_ids]
+    assert all(torch.equal(a.attributions, b.attributions) for a, b in zip(plain, from_ids, strict=True))
+    with pytest.raises(InputError, match="a text is float"):
+        explainer(0.5)
+
+
+def test_generators_explain_continuations_and_their_own_answer():
+    tiny = tiny_generator()
+    explainer = attributions.Occlusion(tiny.model, tiny.tokenizer)
+    (output,) = explainer("i feel so", targets="happy today")
+    same = interp.attribute(tiny, "i feel so", by="occlusion", targets=" happy today", score="logit", progress=False)[0]
+    assert torch.equal(output.attributions, same.scores) and output.classes is None
+    assert output.model_task.value == "generation"
+    ids = torch.tensor(tiny.tokenizer(" happy today", add_special_tokens=False)["input_ids"])
+    assert torch.equal(explainer("i feel so", targets=ids)[0].attributions, output.attributions)
+    assert len(explainer("i feel so", max_new_tokens=3)[0].targets) == 3
+    auc, curves = Insertion(tiny.model, tiny.tokenizer).evaluate([output])
+    assert 0 <= auc <= 1 and len(curves[0]) == 2
+    assert [len(c) for c in curves[0]] == [int(a.sum()) + 1 for a in output.attribution.applicable]
+
+
+def test_modes_and_units_are_those_asked_for(tiny):
+    for mode in InferenceModes:
+        output = attributions.Occlusion(tiny.model, tiny.tokenizer, inference_mode=mode)(TEXTS[0])[0]
+        assert output.attribution.score_space == mode.value
+    of_tokens = attributions.Occlusion(tiny.model, tiny.tokenizer, granularity=Granularity.TOKEN)
+    assert of_tokens(TEXTS[0])[0].attribution.made_by.settings["granularity"] == "token"
+    with pytest.warns(InterpWarning, match="special tokens"):
+        attributions.Occlusion(tiny.model, tiny.tokenizer, granularity=Granularity.ALL_TOKENS)
+
+
+def test_a_baseline_is_where_a_path_starts(tiny):
+    zero = attributions.IntegratedGradients(tiny.model, tiny.tokenizer, baseline=0)(TEXTS[0], targets=[1])[0]
+    same = interp.attribute(tiny, TEXTS[0], by="integrated-gradients", targets=1, removal="zero", progress=False)[0]
+    assert torch.equal(zero.attributions, same.scores)
+    lifted = attributions.IntegratedGradients(tiny.model, tiny.tokenizer, baseline=0.5)(TEXTS[0], targets=[1])[0]
+    assert not torch.equal(lifted.attributions, zero.attributions)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "error", "said"),
+    [
+        ("Lime", {"n_perturbation": 5}, InputError, "n_perturbation"),
+        ("Lime", {"perturb_probability": 0.3}, UnsupportedError, "perturb_probability=0.5"),
+        ("Lime", {"distance_function": attributions.Lime.distance_functions.HAMMING}, UnsupportedError, "COSINE"),
+        ("Lime", {"baseline": 0}, InputError, "baseline"),
+        ("Lime", {"granularity": "letter"}, InputError, "Granularity.WORD"),
+        ("Lime", {"inference_mode": "softmax"}, InputError, "InferenceModes"),
+        ("Lime", {"device": "cuda"}, InputError, "move the model yourself"),
+        ("Saliency", {"granularity_aggregation_strategy": GranularityAggregationStrategy.MAX}, UnsupportedError, "MAX"),
+        ("SmoothGrad", {"noise_std": 0.1}, UnsupportedError, "noise=…"),
+        ("SmoothGrad", {"input_x_gradient": False}, UnsupportedError, "multiplies"),
+        ("SquareGrad", {"input_x_gradient": True}, UnsupportedError, "does not multiply"),
+    ],
+)
+def test_what_an_explainer_cannot_do_is_said_when_it_is_made(name, arguments, error, said, tiny):
+    with pytest.raises(error, match=said):
+        getattr(attributions, name)(tiny.model, tiny.tokenizer, **arguments)
+
+
+def test_what_a_call_cannot_do_is_said(tiny):
+    explainer = attributions.Occlusion(tiny.model, tiny.tokenizer)
+    with pytest.raises(InputError, match="one for each was expected"):
+        explainer(TEXTS[:2], targets=[0])
+    with pytest.raises(InputError, match="numbers of classes"):
+        explainer(TEXTS[0], targets=[0.5])
+    with pytest.raises(InputError, match="max_new_token'"):
+        explainer(TEXTS[0], max_new_token=3)
+    with pytest.raises(InputError, match="there is no tokenizer"):
+        attributions.Occlusion(tiny.model)
+    with pytest.raises(InputError, match="no attributions"):
+        Insertion(tiny.model, tiny.tokenizer).evaluate([])
+
+
+def test_areas_are_those_of_the_curves(tiny):
+    outputs = attributions.Occlusion(tiny.model, tiny.tokenizer)(TEXTS[:2], targets=torch.tensor([[0, 2], [1, 0]]))
+    for metric in (Insertion(tiny.model, tiny.tokenizer), Deletion(tiny.model, tiny.tokenizer)):
+        auc, curves = metric(outputs)
+        areas = [[float(torch.trapezoid(c)) / (len(c) - 1) for c in own] for own in curves]
+        assert auc == pytest.approx(sum(map(sum, areas)) / 4, abs=1e-6)
+        with torch.no_grad():
+            whole = tiny.model(**tiny.tokenizer(TEXTS[0], return_tensors="pt")).logits.softmax(-1)[0, 0]
+        end = curves[0][0][-1 if isinstance(metric, Insertion) else 0]
+        assert float(end) == pytest.approx(float(whole), abs=1e-5)
+
+
+def test_saliency_without_the_input_is_the_size_of_gradients(tiny):
+    size = attributions.Saliency(tiny.model, tiny.tokenizer, input_x_gradient=False)
+    assert size.by == interp.method("saliency")
+    assert attributions.Saliency(tiny.model, tiny.tokenizer).by == interp.method("input-x-gradient")
+
+
+# Activations
+
+
+def test_activations_are_found_by_path_and_number_and_chosen_by_rows(split, words):
+    own = split.at().activations(TEXTS, granularity="word", predictions=True, progress=False)
+    assert torch.equal(words[split.split_points[0]], own.values) and torch.equal(words[1], own.values)
+    assert torch.equal(words["predictions"], own.predictions[own.text_of])
+    chosen = (words["predictions"] == words["predictions"][0]).nonzero(as_tuple=True)[0]
+    some = {key: rows[chosen] for key, rows in words.items()}
+    assert torch.equal(split.get_split_activations(some), own.values[chosen])
+    with pytest.raises(InputError, match="no activations of 0"):
+        words[0]
+
+
+def test_rows_by_text(split):
+    listed = split.get_activations(TEXTS, WORD, flatten_activations=False, include_predicted_classes=True)
+    assert [len(rows) for rows in listed[1]] == [3, 4, 3, 2] and len(listed["predictions"]) == 4
+    flat = split.get_activations(TEXTS, WORD)
+    assert torch.equal(split.get_split_activations(listed), flat[1])
+
+
+def test_several_layers_are_read_in_one_pass(tiny):
+    both = ModelWithSplitPoints(tiny.model, tokenizer=tiny.tokenizer, split_points=[0, "bert.encoder.layer.1.output"])
+    assert both.split_points == ["bert.encoder.layer.0", "bert.encoder.layer.1.output"]
+    read = both.get_activations(TEXTS, CLS)
+    assert read[0].shape == read["bert.encoder.layer.1.output"].shape == (4, 16)
+    assert {one.made_by.cost.forwards for one in read.of.values()} == {1}  # the same one
+    with pytest.raises(InputError, match="split_point=…"):
+        PCAConcepts(both, nb_concepts=2)
+    assert PCAConcepts(both, nb_concepts=2, split_point=0).split_point == "bert.encoder.layer.0"
+    with pytest.raises(InputError, match="not split at 1"):
+        both.at(1)
+
+
+def test_a_model_is_loaded_by_name_or_taken_as_it_lies(tiny, tmp_path):
+    tiny.model.save_pretrained(tmp_path)
+    tiny.tokenizer.save_pretrained(tmp_path)
+    from transformers import AutoModelForSequenceClassification
+
+    loaded = ModelWithSplitPoints(
+        str(tmp_path), split_points=-1, automodel=AutoModelForSequenceClassification, device_map="cpu"
+    )
+    assert loaded.split_points == ["bert.encoder.layer.1"] and loaded.device.type == "cpu"
+    for arguments, said in (
+        ({"device_map": "cuda"}, "move the model yourself"),
+        ({"revision": "main"}, "revision is for loading"),
+        ({"split_points": []}, r"split_points is \[\]"),
+        ({"split_points": 1.5}, "split_points is 1.5"),
+    ):
+        given = {"tokenizer": tiny.tokenizer, "split_points": 1, **arguments}
+        with pytest.raises(InputError, match=said):
+            ModelWithSplitPoints(tiny.model, **given)
+
+
+# Concepts
+
+
+@pytest.mark.parametrize("name", [n for n in concepts.__all__ if n.endswith(("Concepts", "Cockatiel"))])
+def test_each_explainer_learns_what_its_method_learns(name, split, words):
+    made = getattr(concepts, name)
+    options = {} if made is NeuronsAsConcepts else {"nb_concepts": 3}
+    if made.method.endswith("sae"):
+        options |= {"steps": 5}
+    rows = words.of[split.split_points[0]]
+    if made.method == "nmf":
+        rows = split.rows(rows.values.relu(), split.at())
+    explainer = made(split, **options, device="cpu")
+    assert not explainer.is_fitted
+    explainer.fit(words if made.method != "nmf" else {split.split_points[0]: rows.values})
+    parameters = {"concepts" if key == "nb_concepts" else key: value for key, value in options.items()}
+    space = interp.fit_concepts(rows, by=made.method, progress=False, **parameters)
+    assert explainer.is_fitted and torch.equal(explainer.get_dictionary(), space.dictionary)
+    codes = explainer.encode_activations(rows.values)
+    assert torch.equal(codes, space.encode(rows.values))
+    assert torch.equal(explainer.decode_concepts(codes), space.decode(codes))
+
+
+def test_gradients_are_the_importance_of_concepts(tiny):
+    split = ModelWithSplitPoints(tiny.model, tokenizer=tiny.tokenizer, split_points=[0])
+    words = split.get_activations(TEXTS, WORD)
+    fitted, own = PCAConcepts(split, nb_concepts=3), words.of[split.split_points[0]]
+    fitted.fit(words)
+    slopes = fitted.concept_output_gradient(
+        TEXTS, activation_granularity=WORD, concepts_x_gradients=True, normalization=False
+    )
+    assert [tuple(one.shape) for one in slopes] == [(3, 3, 3), (3, 4, 3), (3, 3, 3), (3, 2, 3)]
+    result = interp.importance(split.at(), fitted.space, own, by="input-x-gradient", progress=False)
+    summed = torch.stack([one.sum(1) for one in slopes])
+    assert torch.allclose(summed, result.per_text, atol=1e-6)
+    normed = fitted.concept_output_gradient(TEXTS, [2], activation_granularity=WORD)
+    assert all(float(one.abs().sum()) == pytest.approx(1, abs=1e-5) for one in normed)
+    assert torch.allclose(normed[0], slopes[0][2:] / slopes[0][2].abs().sum(), atol=1e-6)
+
+
+def test_gradients_that_are_all_zero_say_why(fitted):
+    """Above the last block only the first position is read, so that words cannot matter there."""
+    with pytest.warns(InterpWarning, match="rows of granularity 'cls'"):
+        found = fitted.concept_output_gradient(TEXTS, activation_granularity=WORD)
+    assert not any(bool(one.any()) for one in found)
+
+
+def test_gradients_alone_are_those_of_autograd(tiny):
+    """At the last block, where the head reads one row, by hand."""
+    split = ModelWithSplitPoints(tiny.model, tokenizer=tiny.tokenizer, split_points=[1])
+    rows = split.get_activations(TEXTS, CLS)
+    explainer = NeuronsAsConcepts(split)
+    explainer.fit(rows)
+    options = {"activation_granularity": CLS, "concepts_x_gradients": False, "normalization": False}
+    found = torch.stack(explainer.concept_output_gradient(TEXTS, **options))[:, :, 0]
+    states = rows[1].clone().requires_grad_()
+    logits = tiny.model.classifier(tiny.model.bert.pooler(states[:, None]))
+    by_hand = torch.stack([torch.autograd.grad(logits[:, k].sum(), states, retain_graph=True)[0] for k in range(3)], 1)
+    assert torch.allclose(found, by_hand, atol=1e-6)
+    stacked = torch.stack(explainer.concept_output_gradient(TEXTS, activation_granularity=CLS))
+    assert stacked.abs().squeeze().mean(0).shape == (3, 16)  # as notebooks have it
+
+
+def test_concepts_of_a_class_are_learnt_from_chosen_rows(split):
+    rows = split.get_activations(TEXTS, CLS, include_predicted_classes=True)
+    some = {key: value[:3] for key, value in rows.items()}
+    explainer = SemiNMFConcepts(split, nb_concepts=2)
+    explainer.fit(some)
+    assert explainer.space.layer == split.split_points[0] and explainer.space.concepts == 2
+    assert len(explainer.concept_output_gradient(TEXTS[:3], [0], activation_granularity=CLS)) == 3
+    words = TopKInputs(concept_explainer=explainer, activation_granularity=CLS, k=2, use_unique_words=True)
+    assert set(words.interpret(inputs=TEXTS[:3])) == {0, 1}
+
+
+def test_both_styles_of_top_inputs_are_one(split, fitted, words):
+    new = TopKInputs(concept_explainer=fitted, k=4, activation_granularity=WORD)
+    assert new.interpret(inputs=TEXTS) == new.interpret("all", TEXTS, words)
+    old = fitted.interpret(
+        TopKInputs,
+        concepts_indices="all",
+        source=TopKInputs.sources.LATENT_ACTIVATIONS,
+        granularity=TopKInputs.granularities.WORD,
+        inputs=TEXTS,
+        latent_activations=words,
+        k=4,
+    )
+    assert old == new.interpret(inputs=TEXTS)
+    own = interp.interpret(fitted.space, words.of[split.split_points[0]], source="units", top=4)
+    assert old == {c.concept: dict(c.words) for c in own}
+    plain = {split.split_points[0]: words[1]}  # as it is after rows were chosen
+    assert new.interpret(inputs=TEXTS, latent_activations=plain) == old
+    codes = fitted.encode_activations(words)
+    assert new.interpret(inputs=TEXTS, concepts_activations=codes) == old
+    assert list(new.interpret([2, 0], TEXTS)) == [2, 0] and list(new.interpret(torch.tensor([1]), TEXTS)) == [1]
+
+
+def test_words_of_byte_level_tokens_keep_the_blank_before_them():
+    tiny = tiny_llama()
+    split = ModelWithSplitPoints(tiny.model, tokenizer=tiny.tokenizer, split_points=[0])
+    rows = split.get_activations(TEXTS, WORD)
+    explainer = NeuronsAsConcepts(split)
+    explainer.fit(rows)
+    words = {w for c in explainer.interpret(TopKInputs, inputs=TEXTS, latent_activations=rows, k=9).values() for w in c}
+    blanks = any(str(t).startswith(("Ġ", "▁")) for t in tiny.tokenizer.get_vocab())
+    assert {word.strip() for word in words} <= set(" ".join(TEXTS).split())
+    assert any(word.startswith(" ") for word in words) == blanks
+
+
+def test_unique_words_are_counted_joined_and_left_out(split):
+    texts = [*TEXTS, "the dogs and the dog", "the cats"]
+    fitted = NeuronsAsConcepts(split)
+    fitted.fit(split.get_activations(texts, CLS))
+    kwargs = {"count_min_threshold": 2, "lemmatize": True, "words_to_ignore": ["The"]}
+    options = {"activation_granularity": CLS, "use_unique_words": True, "unique_words_kwargs": kwargs, "k": 5}
+    method = TopKInputs(concept_explainer=fitted, **options)
+    found = {word for words in method.interpret(inputs=texts).values() for word in words}
+    assert found <= {"dog", "dogs", "cat", "cats"} and found
+    for bad, error in (({"n": 2}, UnsupportedError), ({"min": 2}, InputError)):
+        with pytest.raises(error):
+            TopKInputs(concept_explainer=fitted, use_unique_words=True, unique_words_kwargs=bad)
+
+
+def test_the_vocabulary_is_looked_up_token_by_token(split, fitted, tiny):
+    words = fitted.interpret(TopKInputs, source=TopKInputs.sources.VOCABULARY, granularity=WORD, k=3)
+    special = set(tiny.tokenizer.all_special_tokens)
+    assert all(len(own) == 3 and not special & set(own) for own in words.values())
+
+
+class Reader(LLMInterface):
+    """Names a concept after what it is shown, and keeps what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def generate(self, prompt):
+        self.asked.append(prompt)
+        return prompt[-1][1].splitlines()[0].split("| ")[1] if len(self.asked) != 2 else None
+
+
+def test_both_styles_of_labels_are_one_and_ask_what_was_chosen(fitted):
+    new, old = Reader(), Reader()
+    by_class = LLMLabels(concept_explainer=fitted, llm_interface=new, activation_granularity=WORD, k_examples=2)
+    labels = by_class.interpret([2, 0, 1], inputs=TEXTS)
+    same = fitted.interpret(
+        LLMLabels,
+        concepts_indices=[2, 0, 1],
+        activation_granularity=WORD,
+        llm_interface=old,
+        sampling_method=SAMPLING_METHOD.TOP,
+        inputs=TEXTS,
+        k_examples=2,
+    )
+    assert labels == same and list(labels) == [2, 0, 1] and labels[0] is None and labels[2]
+    assert new.asked == old.asked and [role for role, _ in new.asked[0]] == [Role.SYSTEM, Role.USER]
+    assert len(new.asked[0][1][1].splitlines()) <= 2
+    context = fitted.interpret(LLMLabels, [0], inputs=TEXTS, llm_interface=Reader(), k_context=3, granularity=WORD)
+    assert "<<" in context[0]
+
+
+def test_a_key_is_in_the_object_alone(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    llm = OpenAILLM(api_key="sk-secret-0123456789", model="any", num_try=3)
+    assert llm.client.key() == "sk-secret-0123456789" and llm.client.retries == 2
+    assert "secret" not in repr(llm.client) and "secret" not in str(interp.results.parameters_of(llm.client))
+    with pytest.raises(InputError, match="OPENAI_API_KEY"):
+        OpenAILLM(model="any").client.ready()
+
+
+def test_metrics_are_those_of_interp(split, fitted, words):
+    own = words.of[split.split_points[0]]
+    for metric, name in ((FID, "fid"), (MSE, "mse"), (Sparsity, "sparsity"), (SparsityRatio, "sparsity-ratio")):
+        assert metric(fitted).compute(words) == interp.measure(fitted.space, own, by=name, chance=False).value
+    assert FID(fitted).compute({split.split_points[0]: own.values}) == FID(fitted).compute(words)
+    assert Stability(fitted, fitted).compute() == pytest.approx(1)
+    assert Stability(torch.eye(4)[:2], torch.eye(4)[2:]).compute() == 0
+    with pytest.raises(InputError, match="at least two"):
+        Stability(fitted)
+    with pytest.raises(InputError, match="widths"):
+        Stability(torch.eye(3), torch.eye(4))
+
+
+def test_what_concepts_cannot_do_is_said(split, fitted, words):
+    fresh = PCAConcepts(split, nb_concepts=2)
+    for call, error, said in (
+        (lambda: PCAConcepts(split), InputError, "nb_concepts"),
+        (lambda: PCAConcepts(split, nb_concepts=2, whitens=True), InputError, "whitens"),
+        (lambda: PCAConcepts("model", nb_concepts=2), InputError, "a ModelWithSplitPoints was expected"),
+        (lambda: fresh.encode_activations(words), InputError, r"call fit\(activations\)"),
+        (lambda: fresh.fit({"elsewhere": words[1]}), InputError, "there are 'elsewhere'"),
+        (lambda: fresh.fit(words[1][0]), InputError, "shape"),
+        (lambda: split.get_activations(TEXTS, WORD, GranularityAggregationStrategy.MAX), UnsupportedError, "MAX"),
+        (lambda: split.get_activations([], WORD), InputError, "no texts"),
+        (lambda: TopKInputs(concept_explainer=fitted).interpret(), InputError, "nothing to look concepts up in"),
+        (lambda: TopKInputs(concept_explainer=fitted).interpret([7], TEXTS), InputError, "from 0 to 2"),
+        (
+            lambda: TopKInputs(concept_explainer=fitted, activation_granularity=CLS).interpret("all", TEXTS, words),
+            InputError,
+            "'word', and 'cls' was asked for",
+        ),
+        (lambda: TopKInputs(concept_explainer=fitted).interpret("all", TEXTS[:2], words), InputError, "other texts"),
+        (lambda: TopKInputs(concept_explainer=fitted).interpret("all", TEXTS, words[1][:3]), InputError, "3 rows"),
+        (
+            lambda: LLMLabels(concept_explainer=fitted, llm_interface=Reader(), sampling_method="random"),
+            UnsupportedError,
+            "random rows",
+        ),
+        (
+            lambda: LLMLabels(concept_explainer=fitted, llm_interface=Reader(), use_unique_words=True),
+            UnsupportedError,
+            "TopKInputs",
+        ),
+        (
+            lambda: plot_concepts(concepts_importances=torch.ones(2, 3), sample=["a"]),
+            UnsupportedError,
+            r"interp\.plot_concepts",
+        ),
+    ):
+        with pytest.raises(error, match=said):
+            call()
+
+
+def test_a_generator_wants_targets_for_its_gradients():
+    tiny = tiny_generator()
+    split = ModelWithSplitPoints(tiny.model, tokenizer=tiny.tokenizer, split_points=[0])
+    explainer = PCAConcepts(split, nb_concepts=2)
+    explainer.fit(split.get_activations(TEXTS, ActivationGranularity.TOKEN))
+    with pytest.raises(UnsupportedError, match="next tokens"):
+        explainer.concept_output_gradient(TEXTS)
+    found = explainer.concept_output_gradient(TEXTS, [" happy", " sad"])
+    assert [one.shape[0] for one in found] == [2, 2, 2, 2] and found[0].shape[2] == 2
+
+
+def test_autoencoders_are_trained_as_asked(split, words):
+    explainer = concepts.TopKSAEConcepts(split, nb_concepts=8, k=2)
+    explainer.fit(words, lr=1e-3, nb_epochs=4, batch_size=5)
+    made = explainer.space.made_by.parameters
+    assert (made["learning_rate"], made["batch_size"], made["steps"], made["k"]) == (1e-3, 5, 4 * 3, 2)
+
+
+# Plots, and what must not change
+
+
+def test_plots_are_shown_and_saved(tiny, tmp_path):
+    outputs = attributions.Occlusion(tiny.model, tiny.tokenizer)(TEXTS[:2], targets=torch.tensor([[0, 1], [1, 2]]))
+    plot = plot_attributions(outputs, classes_names={0: "joy", 1: "<b>", 2: "fear"}, save_path=tmp_path / "a.html")
+    assert "&lt;b&gt;" in plot.html and "<b>fear" not in plot.html and (tmp_path / "a.html").exists()
+    assert "happy" in outputs[0]._repr_html_() and "happy" in str(outputs[0]) and len(repr(outputs[0])) <= 230
+    scores = {0: torch.tensor([0.1, 0.5]), 1: torch.tensor([0.3, 0.2])}
+    labels = {0: {0: "rain", 1: None}, 1: {0: "sun", 1: "wind"}}
+    page = plot_concepts(classes_names=["a", "b"], concepts_importances=scores, concepts_labels=labels)
+    assert "rain" in page.html and "wind" in page.html
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_models_and_tokenizers_of_users_stay_as_they_are(dtype):
+    tiny = tiny_classifier()
+    tiny.model.to(dtype).train()
+    before, size = state_of(tiny), len(tiny.tokenizer)
+    outputs = attributions.Lime(tiny.model, tiny.tokenizer)(TEXTS[:2], targets=torch.tensor([[0, 1], [1, 2]]))
+    Insertion(tiny.model, tiny.tokenizer).evaluate(outputs)
+    split = ModelWithSplitPoints(tiny.model, tokenizer=tiny.tokenizer, split_points=[1])
+    explainer = PCAConcepts(split, nb_concepts=2)
+    explainer.fit(split.get_activations(TEXTS, CLS))
+    explainer.concept_output_gradient(TEXTS, activation_granularity=CLS)
+    assert state_of(tiny) == before and tiny.model.training and len(tiny.tokenizer) == size
+    assert tiny.model.get_input_embeddings().weight.shape[0] == tiny.model.config.vocab_size
+
+
+def test_modules_are_named_as_there():
+    for name in (
+        "attributions.metrics",
+        "concepts.interpretations.llm_labels",
+        "concepts.metrics",
+        "model_wrapping.llm_interface",
+        "model_wrapping.model_with_split_points",
+    ):
+        importlib.import_module(f"interp_interpreto.{name}")
+    assert isinstance(attributions.AttributionOutput, type) and AttributionOutput is attributions.AttributionOutput
+    assert Path(interp_interpreto.__file__).name == "__init__.py"
