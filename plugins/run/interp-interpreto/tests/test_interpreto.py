@@ -77,7 +77,7 @@ def test_each_explainer_is_its_method(name, tiny):
     if not explainer.method:
         return
     (output,) = explainer(tiny.model, tiny.tokenizer)(TEXTS[0], targets=torch.tensor([[0, 2]]))
-    same = interp.attribute(tiny, TEXTS[0], by=explainer.method, targets=[0, 2], score="logit", progress=False)[0]
+    same = interp.attribute(tiny, TEXTS[0], by=explainer(tiny).by, targets=[0, 2], score="logit", progress=False)[0]
     assert torch.equal(output.attributions, same.scores) and output.elements == same.words
     assert output.targets.tolist() == output.classes.tolist() == [0, 2]
     assert output.model_inputs_to_explain["input_ids"].shape == (1, 5)

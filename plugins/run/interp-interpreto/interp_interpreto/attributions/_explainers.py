@@ -86,6 +86,7 @@ class AttributionExplainer:
     plain: ClassVar[str] = ""  # the method without multiplication by the input
     renamed: ClassVar[Mapping[str, str]] = {}
     fixed: ClassVar[Mapping[str, tuple[Any, ...]]] = {}  # parameters that have these values only
+    defaults: ClassVar[Mapping[str, Any]] = {}  # where interpreto's default means something else
     baselines: ClassVar[bool] = False
 
     def __init__(
@@ -138,7 +139,8 @@ class AttributionExplainer:
                 "standard deviations of the coordinates of the model's embeddings."
             )
         given = {name: value.value if isinstance(value, Enum) else value for name, value in parameters.items()}
-        return {self.renamed.get(name, name): value for name, value in given.items() if value is not None}
+        renamed = {self.renamed.get(name, name): value for name, value in given.items() if value is not None}
+        return {**self.defaults, **renamed}
 
     def _start(self, baseline: Any) -> Any:
         """The removal that a baseline stands for."""
@@ -222,10 +224,11 @@ class Occlusion(AttributionExplainer):
 
 
 class Sobol(AttributionExplainer):
-    """Sobol indices, by `interp-sobol`. `n_token_perturbations` is `samples`; `sobol_indices_order` is `order`."""
+    """Sobol indices, by `interp-sobol`. `n_token_perturbations` is `samples`, `sobol_indices_order` `order` ("first")."""
 
     method = "sobol"
     sobol_indices_orders = SobolIndicesOrders
+    defaults: ClassVar[Mapping[str, Any]] = {"order": "first"}
     renamed: ClassVar[Mapping[str, str]] = {"n_token_perturbations": "samples", "sobol_indices_order": "order"}
 
 
