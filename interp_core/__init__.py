@@ -78,7 +78,7 @@ __all__ = [
     "save",
 ]
 
-_resolve, __dir__, _ = lazy_loader.attach(
+_resolve, _dir, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "activations": ["Activations"],
@@ -110,9 +110,15 @@ _resolve, __dir__, _ = lazy_loader.attach(
 
 
 def __getattr__(name: str) -> Any:
-    """The public name, imported on first use."""
+    """The public name, imported on first use; also one that an installed package brings, such as `Pipeline`."""
     if name in __all__ or name.startswith("__"):
         return _resolve(name)
-    from interp_core.errors import nearest
+    from interp_core.plugin import packaged
 
-    raise AttributeError(f"interp_core has no {name!r}.{nearest(name, __all__)}", name=name)
+    return packaged(name, __all__)
+
+
+def __dir__() -> list[str]:
+    from interp_core.plugin import names
+
+    return sorted({*_dir(), *names()})

@@ -8,11 +8,14 @@ import runpy
 import subprocess
 import sys
 import tomllib
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+import interp_core as core
 import pytest
 from interp_core.errors import BrokenPluginError, DuplicateMethodError, InputError, PluginError, UnknownMethodError
 from interp_core.plugin import Method, catalogue
@@ -407,13 +410,14 @@ def test_a_declaration_that_makes_no_sense_is_refused(changes: dict[str, Any], s
 
 
 def test_the_catalogue_knows_the_package_of_every_method_and_command_of_this_repository() -> None:
-    declared, commands = {}, {}
+    declared, commands, names = {}, {}, {}
     for package in packages():
         hook = runpy.run_path(str(package.folder / package.module / "__init__.py")).get("interp_methods", tuple)
         declared |= {method.name: package.name for method in hook()}
         project = tomllib.loads((package.folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         commands |= dict.fromkeys(project["entry-points"].get("interp.commands", {}), package.name)
-    assert catalogue() == {"methods": declared, "commands": commands}
+        names |= dict.fromkeys(project["entry-points"].get("interp.names", {}), package.name)
+    assert catalogue() == {"methods": declared, "commands": commands, "names": names}
     assert len(declared) >= 83
 
 
@@ -434,3 +438,35 @@ def test_a_misspelt_name_of_what_is_installed_never_advises_a_package_that_is_no
     with pytest.raises(UnknownMethodError) as refused:
         registry.find_method(name)
     assert "pip install" not in str(refused.value) and "Did you mean" in str(refused.value)
+
+
+# Names at the top
+
+
+class _Entries:
+    """Stands for the entry points that are installed."""
+
+    def __init__(self, *entries: EntryPoint) -> None:
+        self.entries = entries
+
+    def __call__(self, *, group: str, name: str = "") -> list[EntryPoint]:
+        return [e for e in self.entries if e.group == group and name in ("", e.name)]
+
+
+def test_a_package_brings_a_name_to_the_top(monkeypatch: pytest.MonkeyPatch) -> None:
+    ordered = EntryPoint("Ordered", "collections:OrderedDict", "interp.names")
+    monkeypatch.setattr("interp_core.plugin._names.entry_points", _Entries(ordered))
+    assert core.Ordered is OrderedDict and "Ordered" in dir(core)
+    with pytest.raises(AttributeError, match="Did you mean 'Ordered'"):
+        core.Orderd  # noqa: B018
+    assert not hasattr(interp, "Pipeline")
+    with pytest.raises(AttributeError, match="pip install interp-pipeline"):
+        core.Pipeline  # noqa: B018
+
+
+def test_a_name_of_two_packages_is_of_neither(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = [EntryPoint("Both", f"collections:{name}", "interp.names") for name in ("OrderedDict", "Counter")]
+    monkeypatch.setattr("interp_core.plugin._names.entry_points", _Entries(*two))
+    with pytest.raises(AttributeError, match="uninstall all but one"):
+        core.Both  # noqa: B018
+    assert "attribute" in dir(core) and core.attribute

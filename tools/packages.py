@@ -76,6 +76,7 @@ def outputs() -> Iterator[tuple[Path, str]]:
                 name.removeprefix("interp-"),
                 [data["core"], *one["dependencies"]],
                 commands=one.get("commands", {}),
+                names=one.get("names", {}),
             ),
         )
     yield ROOT / "pyproject.toml", _with_extras((ROOT / "pyproject.toml").read_text(encoding="utf-8"), said)
@@ -83,14 +84,15 @@ def outputs() -> Iterator[tuple[Path, str]]:
 
 
 def _catalogue(said: dict[str, dict[str, Any]]) -> dict[str, dict[str, str]]:
-    methods, commands = {}, {}
+    methods, commands, names = {}, {}, {}
     for name, one in said.items():
         module = name.replace("-", "_")
         top = ROOT / "plugins" / one["shelf"] / name / module / "__init__.py"
         for method in runpy.run_path(str(top)).get("interp_methods", tuple)():
             methods[method.name] = name
         commands |= dict.fromkeys(one.get("commands", {}), name)
-    return {"methods": methods, "commands": commands}
+        names |= dict.fromkeys(one.get("names", {}), name)
+    return {"methods": methods, "commands": commands, "names": names}
 
 
 def _with_extras(text: str, said: dict[str, dict[str, Any]]) -> str:

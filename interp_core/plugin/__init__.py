@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from interp_core.plugin._discovery import Plugin
     from interp_core.plugin._methods import Methods
     from interp_core.plugin._moved import moved
+    from interp_core.plugin._names import names, packaged
     from interp_core.plugin._registry import (
         PROGRAM,
         declaration_of,
@@ -50,7 +51,9 @@ __all__ = [
     "methods",
     "moved",
     "named_options",
+    "names",
     "package_of",
+    "packaged",
     "plugins",
     "register",
     "render_pyproject",
@@ -67,6 +70,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_declaration": ["API", "Claim", "GROUP", "Kind", "Method", "Need", "PROGRAM_SOURCE", "VERBS", "hookimpl"],
         "_methods": ["Methods"],
         "_moved": ["moved"],
+        "_names": ["names", "packaged"],
         "_discovery": ["Plugin"],
         "_registry": [
             "PROGRAM",

@@ -80,6 +80,7 @@ def write_plugin(name: str, kind: Kind, into: Path) -> Path:
         "package": f"interp-{name}",
         "version": "0.1.0",
         "commands": {},
+        "names": {},
         "description": f"{name}: {_SUMMARY[kind]}",
         "dependencies": _DEPENDENCIES[kind],
         "entry": name,
@@ -142,6 +143,7 @@ def render_pyproject(
     dependencies: Sequence[str],
     *,
     commands: Mapping[str, str] | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> str:
     """The `pyproject.toml` of a package.
 
@@ -152,6 +154,7 @@ def render_pyproject(
         entry: the name of its entry point.
         dependencies: requirements with lower bounds.
         commands: the commands that it adds to the command line, `"module:command"` by name.
+        names: the names that it brings to the top of `interp_core`, `"module:name"` by name.
 
     Returns:
         The text of the file.
@@ -172,4 +175,5 @@ def render_pyproject(
         module=package.replace("-", "_"),
         dependencies=dependencies,
         commands=commands or {},
+        names=names or {},
     )

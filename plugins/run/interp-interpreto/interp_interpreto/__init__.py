@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
+import lazy_loader
 from interp_core.plugin import Method, hookimpl
 
-_WHERE = {
-    "attributions": (
-        "GradientShap",
-        "IntegratedGradients",
-        "KernelShap",
-        "Lime",
-        "Occlusion",
-        "Saliency",
-        "SmoothGrad",
-        "Sobol",
-        "SquareGrad",
-        "VarGrad",
-    ),
-    "commons": ("Granularity", "GranularityAggregationStrategy"),
-    "model_wrapping": ("ModelWithSplitPoints",),
-    "visualizations": ("plot_attributions", "plot_concepts"),
-}
+if TYPE_CHECKING:
+    from interp_interpreto.attributions import (
+        GradientShap,
+        IntegratedGradients,
+        KernelShap,
+        Lime,
+        Occlusion,
+        Saliency,
+        SmoothGrad,
+        Sobol,
+        SquareGrad,
+        VarGrad,
+    )
+    from interp_interpreto.commons import Granularity
+    from interp_interpreto.model_wrapping import ModelWithSplitPoints
+    from interp_interpreto.visualizations import plot_attributions, plot_concepts
+
+__all__ = [
+    "GradientShap",
+    "Granularity",
+    "IntegratedGradients",
+    "KernelShap",
+    "Lime",
+    "ModelWithSplitPoints",
+    "Occlusion",
+    "Saliency",
+    "SmoothGrad",
+    "Sobol",
+    "SquareGrad",
+    "VarGrad",
+    "plot_attributions",
+    "plot_concepts",
+]
 
 
 @hookimpl
@@ -32,11 +49,23 @@ def interp_methods() -> Iterable[Method]:
     return ()
 
 
-def __getattr__(name: str) -> Any:
-    """The name where interpreto has it, imported on first use: finding methods must not import torch."""
-    from importlib import import_module
-
-    for module, names in _WHERE.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, _ = lazy_loader.attach(  # finding methods must not import torch
+    __name__,
+    submod_attrs={
+        "attributions": [
+            "GradientShap",
+            "IntegratedGradients",
+            "KernelShap",
+            "Lime",
+            "Occlusion",
+            "Saliency",
+            "SmoothGrad",
+            "Sobol",
+            "SquareGrad",
+            "VarGrad",
+        ],
+        "commons": ["Granularity"],
+        "model_wrapping": ["ModelWithSplitPoints"],
+        "visualizations": ["plot_attributions", "plot_concepts"],
+    },
+)

@@ -224,7 +224,7 @@ class Occlusion(AttributionExplainer):
 
 
 class Sobol(AttributionExplainer):
-    """Sobol indices, by `interp-sobol`. `n_token_perturbations` is `samples`, `sobol_indices_order` `order` ("first")."""
+    """Sobol indices, first order by default, by `interp-sobol`. `n_token_perturbations` is `samples`."""
 
     method = "sobol"
     sobol_indices_orders = SobolIndicesOrders

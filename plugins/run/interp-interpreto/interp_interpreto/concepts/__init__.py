@@ -1,6 +1,6 @@
 """Explainers of concepts, how they are put into words, and how they are measured."""
 
-from interp_interpreto.concepts.base import ConceptAutoEncoderExplainer, ConceptEncoderExplainer
+from interp_interpreto.concepts.explainers import ConceptAutoEncoderExplainer, ConceptEncoderExplainer
 from interp_interpreto.concepts.interpretations import LLMLabels, TopKInputs
 from interp_interpreto.concepts.methods import (
     BatchTopKSAEConcepts,

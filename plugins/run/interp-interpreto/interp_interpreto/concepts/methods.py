@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from interp_interpreto.concepts.base import ConceptAutoEncoderExplainer
+from interp_interpreto.concepts.explainers import ConceptAutoEncoderExplainer
 
 
 class SemiNMFConcepts(ConceptAutoEncoderExplainer):

@@ -11,7 +11,7 @@ from interp_core.errors import InputError
 from interp_stability.matching import cosines, matched
 from torch import Tensor
 
-from interp_interpreto.concepts.base import ConceptEncoderExplainer
+from interp_interpreto.concepts.explainers import ConceptEncoderExplainer
 
 
 class _OfActivations:

@@ -9,7 +9,7 @@ from interp_core.errors import UnsupportedError
 from interp_core.plugin import resolve
 
 from interp_interpreto.commons import ActivationGranularity
-from interp_interpreto.concepts.interpretations.base import ConceptInterpretation
+from interp_interpreto.concepts.interpretations.interpretation import ConceptInterpretation
 from interp_interpreto.model_wrapping.llm_interface import llm_of
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from interp_core.plugin import resolve
 
 from interp_interpreto.commons import ActivationGranularity
-from interp_interpreto.concepts.interpretations.base import ConceptInterpretation, check_unique
+from interp_interpreto.concepts.interpretations.interpretation import ConceptInterpretation, check_unique
 
 
 class InterpretationSources(Enum):

@@ -18,7 +18,7 @@ from interp_interpreto.commons import (
     check_aggregation,
     units_of,
 )
-from interp_interpreto.concepts.base import ConceptEncoderExplainer
+from interp_interpreto.concepts.explainers import ConceptEncoderExplainer
 from interp_interpreto.model_wrapping.model_with_split_points import SplitActivations, with_blanks
 
 OLDER = ("source", "granularity", "split_point")  # arguments of the older style

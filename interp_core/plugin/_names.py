@@ -1,0 +1,55 @@
+"""Names at the top of `interp_core` that packages bring, such as `interp.Pipeline`: entry points of one group."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import Any
+
+from interp_core.errors import nearest
+from interp_core.plugin._catalogue import catalogue
+
+NAMES = "interp.names"
+
+
+def names() -> list[str]:
+    """The names that installed packages bring to the top of `interp_core`; none of them is imported.
+
+    Returns:
+        The names, sorted.
+
+    Examples:
+        >>> from interp_core.plugin import names
+        >>> "Pipeline" in names()
+        True
+    """
+    return sorted({entry.name for entry in entry_points(group=NAMES)})
+
+
+def packaged(name: str, own: list[str]) -> Any:
+    """What a package brings under a name.
+
+    Args:
+        name: the name.
+        own: the names of the core, for a hint where a name is mistyped.
+
+    Returns:
+        The value, imported from the package.
+
+    Raises:
+        AttributeError: no installed package brings it, or several do; the message names the packages.
+
+    Examples:
+        >>> from interp_core.plugin import packaged
+        >>> packaged("Pipeline", []).__module__
+        'interp_pipeline.pipeline'
+    """
+    found = list(entry_points(group=NAMES, name=name))
+    if len(found) > 1:
+        several = " and ".join(sorted(entry.dist.name if entry.dist else entry.value for entry in found))
+        raise AttributeError(f"interp_core.{name} is brought by {several}; uninstall all but one.", name=name)
+    if found:
+        return found[0].load()
+    package = catalogue()["names"].get(name)
+    if package is not None:
+        raise AttributeError(f"interp_core.{name} is in a separate package: pip install {package}.", name=name)
+    raise AttributeError(f"interp_core has no {name!r}.{nearest(name, [*own, *names()])}", name=name)
