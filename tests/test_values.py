@@ -56,7 +56,8 @@ def values() -> dict[str, Any]:
     words = interp.Interpretation((LabelledConcept(0, "<em>"), LabelledConcept(1, None, note="never active")))
     importance = interp.importance(split, space, held, progress=False)
     effect = interp.effect(split, space, held, interp.Change(ablate=[0]), progress=False)
-    score = interp.Score(0.6, True, torch.tensor([0.5, 0.7]), name="insertion", chance=0.1)
+    curves = (torch.tensor([0.0, 0.5, 1.0]), torch.tensor([0.7]))
+    score = interp.Score(0.6, True, torch.tensor([0.5, 0.7]), name="insertion", chance=0.1, curves=curves)
     benchmark = interp.benchmark(model, TEXTS[:2], methods=["occlusion"], metrics=["insertion"], progress=False)
     whole = ClassConcepts("LABEL_0", space, words, importance)
     every = (several[2], generated, several, held, space, words, importance, effect, whole, score, benchmark)
@@ -256,6 +257,20 @@ def test_bars_are_the_scores_and_a_waterfall_ends_at_the_score_of_the_text() -> 
     assert other.plot(kind="waterfall").axes[0].patches[0].get_x() == pytest.approx(start, abs=1e-5)
     cells = one.plot(kind="heatmap").axes[0].images[0].get_array()
     assert torch.equal(torch.as_tensor(cells.data), one.scores)
+
+
+def test_the_curves_of_a_score_are_drawn_with_their_mean() -> None:
+    score = values()["score"]
+    *own, mean = (line.get_xydata().tolist() for line in score.plot().axes[0].lines)
+    assert [[round(y, 3) for _, y in line] for line in own] == [
+        [0, 0.5, 1],
+        [0.7, 0.7],
+    ]  # a point is as high everywhere
+    assert [mean[i][1] for i in (0, 50, 100)] == pytest.approx([0.35, 0.6, 0.85])
+    assert len(score.plot(kind="values").axes[0].patches) > 0
+    assert dataclasses.replace(score, curves=()).plot().axes[0].patches
+    with pytest.raises(InputError, match="auto, values"):
+        dataclasses.replace(score, curves=()).plot(kind="curves")
 
 
 @pytest.mark.parametrize(

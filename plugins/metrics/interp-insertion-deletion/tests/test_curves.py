@@ -31,6 +31,19 @@ def test_a_step_has_the_area_of_a_step() -> None:
     scores = torch.tensor([[4.0, 3.0, 2.0, 1.0]])
     assert Insertion().measure(attribution(question, scores), question).value == pytest.approx(1 - 1.5 / 4)
     assert Deletion().measure(attribution(question, scores), question).value == pytest.approx(1.5 / 4)
+    assert [c.tolist() for c in Insertion().measure(attribution(question, scores), question).curves] == [
+        [0, 0, 1, 1, 1]
+    ]
+
+
+def test_a_measure_keeps_the_curve_of_each_text_and_target(tmp_path) -> None:
+    model = planted_model({"happy": (2.0, -2.0), "sad": (-2.0, 2.0)})
+    explained = interp.attribute(model, ["so happy", "sad", "so"], by="occlusion", targets="all", progress=False)
+    score = interp.measure(explained, model, by="deletion", chance=False, progress=False)
+    assert [len(curve) for curve in score.curves] == [3, 3, 2, 2, 2, 2]
+    assert torch.allclose(torch.stack([area(curve) for curve in score.curves]), score.values)
+    kept = interp.Score.load(score.save(tmp_path / "score.json")).curves
+    assert all(torch.equal(a, b) for a, b in zip(kept, score.curves, strict=True))
 
 
 def test_of_all_orders_the_true_one_is_the_best() -> None:
