@@ -265,7 +265,7 @@ def test_the_curves_of_a_score_are_drawn_with_their_mean() -> None:
     assert [[round(y, 3) for _, y in line] for line in own] == [
         [0, 0.5, 1],
         [0.7, 0.7],
-    ]  # a point is as high everywhere
+    ]
     assert [mean[i][1] for i in (0, 50, 100)] == pytest.approx([0.35, 0.6, 0.85])
     assert len(score.plot(kind="values").axes[0].patches) > 0
     assert dataclasses.replace(score, curves=()).plot().axes[0].patches
