@@ -201,8 +201,8 @@ def test_equal_texts_keep_labels_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("make", "labels", "said"),
     [
-        (tiny_classifier, [0], "1 labels were given, and there are more texts"),
-        (tiny_classifier, [0, 1, 2], "more labels were given than texts"),
+        (tiny_classifier, [0], "1 labels were given for 2 texts"),
+        (tiny_classifier, [0, 1, 2], "3 labels were given for 2 texts"),
         (tiny_classifier, [0, "LABEL_7"], "the label 'LABEL_7' is not a class"),
         (tiny_classifier, [[1, 0, 0], [0, 1, 0]], "does not fit"),
         (tiny_generator, [0, 1], "labels mean nothing to it"),
@@ -213,6 +213,14 @@ def test_equal_texts_keep_labels_of_their_own() -> None:
 def test_labels_that_mean_nothing_are_refused(make: Any, labels: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
         interp.attribute(make(), ["so sad", "calm"], by="occlusion", labels=labels, progress=False)
+
+
+def test_texts_without_a_label_are_neither_right_nor_wrong() -> None:
+    model = planted_model(WORDS)
+    found = interp.attribute(model, ["so happy", "sad", "so"], by="occlusion", labels=[0, None, 0], progress=False)
+    assert [one.label for one in found] == ["class 0", None, "class 0"] and found[1].right is None
+    with pytest.raises(InputError, match="every text needs one here"):
+        tiny_classifier().split(-1).activations(["a", "b"], labels=[0, None], progress=False)
 
 
 # Terminals and figures

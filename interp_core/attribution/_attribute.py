@@ -61,9 +61,10 @@ def attribute(
             - Tagger: None (the words that have a tag), `"all"`, `interp.at(word, tag)` or a tuple of these.
             - Extractor of answers: None (the model's own answer), or the answer.
 
-        labels: for a classifier the true class of each text, by name or number, or a row of booleans for a multi-label
-            head; for a single text also the class itself. Results say which texts the model gets right.
             Except for classifiers, one value holds for all texts, and a list has one value for each text.
+        labels: for a classifier the true class of each text, by name or number, or a row of booleans for a multi-label
+            head; None for a text without one. For a single text also the class itself. Results say which texts the
+            model gets right.
         granularity: the units, see `interp_core.text.divide`.
         removal: what replaces an absent unit: `"mask"`, `"mean"`, `"zero"`, `"drop"`, `"attention"`, a vector, or
             `"auto"` (the mask token if there is one, else the mean embedding); see `interp_core.attribution.absence`.

@@ -63,6 +63,8 @@ def as_label(label: Any, names: Sequence[str] = (), hint: str = NAMING) -> Tenso
     Raises:
         InputError: it is not one of the classes, or not a label.
     """
+    if label is None:
+        raise InputError("a text has no label (it is None), and every text needs one here; leave such texts out.")
     known = f"the classes are {', '.join(names) or 'not named'}.{hint}"
     if isinstance(label, str):
         if label not in names:
