@@ -19,7 +19,6 @@ from nbclient import NotebookClient
 pytestmark = [pytest.mark.slow, pytest.mark.current]
 
 ROOT = Path(__file__).parent.parent
-SEEDS = ROOT.parent / "shared" / "seeds"
 NOTEBOOKS = {
     "from-interpreto-classification.ipynb": "000_a954f46740fd0312.txt",
     "from-interpreto-concepts.ipynb": "003_4c5de5df8b2008b8.txt",
@@ -66,10 +65,8 @@ def shown(notebook: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(("name", "seed"), NOTEBOOKS.items())
-def test_nothing_but_import_lines_and_the_device_differs(name: str, seed: str) -> None:
-    if not SEEDS.is_dir():
-        pytest.skip(f"the notebooks of interpreto are not at {SEEDS}")
-    said = (SEEDS / seed).read_text(encoding="utf-8").splitlines()
+def test_nothing_but_import_lines_and_the_device_differs(name: str, seed: str, shared: Path) -> None:
+    said = (shared / "seeds" / seed).read_text(encoding="utf-8").splitlines()
     lines = iter(re.sub(r"\.cuda\(\)$", "", line).replace('"cuda"', '"cpu"') for line in said)
     for cell in cells_of(name).cells:
         if cell.cell_type == "code":
@@ -81,7 +78,7 @@ def test_nothing_but_import_lines_and_the_device_differs(name: str, seed: str) -
 def test_the_notebook_of_a_classifier_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the classifier of the demonstration, which has two blocks in place of twelve."""
     worlds.classifier(tmp_path)
-    worlds.data_set(tmp_path, "dair-ai/emotion", "split", story.corpus().texts)
+    worlds.data_set(tmp_path, "dair-ai/emotion", "split", story.corpus().texts[::3])
     notebook = cells_of("from-interpreto-classification.ipynb")
     for cell in notebook.cells:
         cell.source = cell.source.replace("split_points=[11]", "split_points=[1]")
@@ -98,6 +95,31 @@ def test_the_notebook_of_a_classifier_runs(tmp_path: Path, monkeypatch: pytest.M
     assert {authorization for _, authorization in server.requests} == {f"Bearer {KEY}"}
     plots = shown(notebook)
     assert len(plots) == 3 and "sadness" in plots[0] and "surprise" in plots[2] and KEY not in "".join(plots)
+
+
+def of_class(labelled: list[tuple[str, str]], name: str) -> list[str]:
+    return [text for text, label in labelled if label == name]
+
+
+@pytest.mark.real
+def test_the_notebook_of_a_classifier_runs_on_a_real_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: Path, real_texts: Any
+) -> None:
+    there = tmp_path / "nateraw" / "bert-base-uncased-emotion"
+    there.parent.mkdir()
+    there.symlink_to(shared / "models" / "emotion-minilm")
+    labelled = list(zip(real_texts("emotion", "train"), real_texts("emotion", "train", "label"), strict=True))
+    texts = [text for name in dict.fromkeys(label for _, label in labelled) for text in of_class(labelled, name)[:30]]
+    worlds.data_set(tmp_path, "dair-ai/emotion", "split", texts)
+    notebook = cells_of("from-interpreto-classification.ipynb")
+    for cell in notebook.cells:
+        cell.source = cell.source.replace("split_points=[11]", "split_points=[-1]")
+    with language_model(monkeypatch):
+        said = executed(notebook, tmp_path, monkeypatch)
+    assert 0.3 < float(re.search(r"AUC: ([\d.]+)", said)[1]) < 1  # type: ignore[index]
+    for name, word in (("sadness", "sad|lonely|hopeless|depressed"), ("anger", "angry|irritable|furious|annoyed")):
+        own = said.split(f"Class: {name}")[1].split("Class:")[0]
+        assert re.search("topk words", own) and own.count("importance") == 5, word
 
 
 def test_the_notebook_of_a_masked_language_model_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
