@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from functools import cached_property, partial
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -190,12 +191,12 @@ class WrappedModel:
         if isinstance(layer, str):
             module_at(self.model, layer)
             return layer
-        if isinstance(layer, bool) or not isinstance(layer, int):
+        if isinstance(layer, bool) or not isinstance(layer, Integral):
             raise LayerError(f"layer is {layer!r}; the number of a block or a module path was expected.")
         if not -len(self.blocks) <= layer < len(self.blocks):
             last = len(self.blocks) - 1
             raise LayerError(f"layer {layer} is out of range: this model has {last + 1} blocks, 0 to {last}.")
-        return self.blocks[layer]
+        return self.blocks[int(layer)]
 
     def with_weights(self, model: nn.Module) -> WrappedModel:
         """A wrapper with the same tokenizer and batch size around another model of the same architecture."""
