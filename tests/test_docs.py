@@ -38,6 +38,15 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
 
+PEERS = {
+    "from-captum": "captum",
+    "from-inseq": "inseq",
+    "from-saelens": "sae_lens",
+    "from-shap": "shap",
+    "from-transformerlens": "transformer_lens",
+}
+
+
 @dataclass(frozen=True)
 class Snippet:
     """A fenced block, or an indented one of commands, with the line it starts on."""
@@ -162,6 +171,78 @@ def test_every_block_of_a_page_runs(
         elif snippet.language in ("bash", "sh", "console"):
             for words in commands(snippet):
                 shell.run(words)
+
+
+# Other libraries' calls beside ours
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A section of a migration page: a call of another library, and ours."""
+
+    title: str
+    theirs: str
+    ours: str
+
+
+def beside(page: Path) -> list[Beside]:
+    """The numbered sections of a page; each has a block of theirs, which is `text`, and then one of ours."""
+    found = []
+    for section in re.split(r"^## (?=\d+\. )", text_of(page), flags=re.MULTILINE)[1:]:
+        blocks = FENCE.findall(section)
+        assert [language for language, _ in blocks] == ["text", "python"], section.splitlines()[0]
+        found.append(Beside(section.splitlines()[0], blocks[0][1], blocks[1][1]))
+    return found
+
+
+@pytest.mark.parametrize("page", sorted(PEERS))
+def test_a_migration_page_has_ten_calls_and_says_what_is_not_here(page: str) -> None:
+    text = text_of(ROOT / "docs" / f"{page}.md")
+    sections = beside(ROOT / "docs" / f"{page}.md")
+    assert len(sections) >= 10 and [s.title.split(".")[0] for s in sections] == [
+        str(i + 1) for i in range(len(sections))
+    ]
+    assert re.search(r"^\| .+ \| not here", text, re.MULTILINE) and re.search(r"\b\d+\.\d+", text.split("\n\n")[1])
+
+
+@pytest.mark.parametrize("page", sorted(PEERS))
+def test_calls_of_another_library_run_and_agree_where_it_is_installed(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours first, since theirs is given what ours makes. Where a section assigns `theirs`, `ours` is equal."""
+    import torch
+
+    pytest.importorskip(PEERS[page])
+    monkeypatch.chdir(tmp_path)
+    (_, first), *_ = FENCE.findall(text_of(ROOT / "docs" / f"{page}.md"))
+    scope: dict[str, Any] = {"__name__": "beside"}
+    exec(first, scope)
+    if "words_of" in scope:
+        scope["words_of"] = without_special_tokens(scope["words_of"])
+        scope["generator"] = scope["interp"].TextModel(scope["writer"], scope["words_of"])
+    for section in beside(ROOT / "docs" / f"{page}.md"):
+        for code in (section.ours, section.theirs):
+            exec(compile(code, f"{page}: {section.title}", "exec"), scope)
+        if "\ntheirs = " in "\n" + section.theirs:
+            theirs, ours = (torch.as_tensor(scope[name]).detach().float() for name in ("theirs", "ours"))
+            assert theirs.shape == ours.shape, section.title
+            assert float((theirs - ours).abs().max()) <= 1e-3 * float(ours.abs().max()), section.title
+
+
+def without_special_tokens(tokenizer: Any) -> Any:
+    """A tokenizer that adds nothing, as those of generators are; the tiny one is that of a BERT."""
+    import json
+
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    written = {**json.loads(tokenizer.backend_tokenizer.to_str()), "post_processor": None}
+    names = {name: getattr(tokenizer, name) for name in ("unk_token", "pad_token", "mask_token")}
+    plain = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(written)), eos_token=tokenizer.pad_token, **names
+    )
+    plain.model_input_names = ["input_ids", "attention_mask"]
+    return plain
 
 
 def test_code_is_fenced_in_a_language_that_the_test_runs() -> None:

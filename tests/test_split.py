@@ -1,6 +1,7 @@
 """A split model reads a layer, goes on from it, and takes a short cut only where that is proven equal."""
 
 import interp_core as interp
+import numpy as np
 import pytest
 import torch
 from interp_core.errors import InputError, LayerError
@@ -154,6 +155,43 @@ def test_a_multi_label_model_predicts_every_class_that_a_text_has() -> None:
     assert torch.equal(found.predictions, torch.stack(expected))
     part = found.of_class(int(expected[0].nonzero()[0]))
     assert TEXTS[0] in part.texts
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("layer", "instead"),
+    [
+        ([1], r"model\.split\(1\)"),
+        (("bert.encoder.layer.0",), r"model\.split\('bert\.encoder\.layer\.0'\)"),
+        ([0, -1], r"model\.layers\(0, -1\)"),
+        (range(2), r"model\.layers\(0, 1\)"),
+        ([], r"model\.split\(-1\)"),
+    ],
+)
+def test_a_list_of_layers_is_no_split_and_is_told_what_to_write(layer, instead) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(LayerError, match=f"one layer.*write {instead} instead"):
+        tiny_classifier().split(layer)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_hooks_of_transformer_lens_and_modules_are_told_what_they_are_called_here() -> None:
+    model = tiny_classifier()
+    for hook, block in (("blocks.1.hook_resid_post", 1), ("blocks.1.hook_resid_pre", 0)):
+        with pytest.raises(LayerError, match=f"hook of TransformerLens; here it is layer {block}"):
+            model.split(hook)
+    for hook in ("blocks.0.hook_resid_pre", "blocks.9.hook_resid_post"):
+        with pytest.raises(LayerError, match="there is no module"):
+            model.split(hook)
+    with pytest.raises(LayerError, match=r"layer is a BertLayer; give its path, 'bert\.encoder\.layer\.1'"):
+        model.split(model.model.bert.encoder.layer[1])
+    with pytest.raises(LayerError, match="layer is a Linear; it is no part of this model"):
+        model.split(torch.nn.Linear(2, 2))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_the_number_of_a_block_may_be_one_of_numpy() -> None:
+    model = tiny_classifier()
+    assert model.split(np.int64(-1)).path == model.split(-1).path
 
 
 def test_activations_survive_saving(tmp_path) -> None:  # type: ignore[no-untyped-def]

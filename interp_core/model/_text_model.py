@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from interp_core.display import html
-from interp_core.errors import InputError
+from interp_core.errors import InputError, LayerError
 from interp_core.model._attention import attends
 from interp_core.model._heads import Head
 from interp_core.model._layers import Layers
@@ -97,8 +97,12 @@ class TextModel(WrappedModel):
             The split model.
 
         Raises:
-            LayerError: there is no such layer, or the blocks of the model were not found.
+            LayerError: there is no such layer, several layers were given, or the blocks of the model were not found.
         """
+        if isinstance(layer, list | tuple | set | range):
+            several = ", ".join(map(repr, layer))
+            instead = f"model.layers({several})" if len(layer) > 1 else f"model.split({several or -1})"
+            raise LayerError(f"a split is at one layer, and layer is {layer!r}; write {instead} instead.")
         return SplitModel(self, self.layer_path(layer))
 
     def layers(self, *layers: int | str) -> Layers:

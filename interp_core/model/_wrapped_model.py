@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 from functools import cached_property, partial
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 DEFAULT_BUDGET = 4096
+TRANSFORMER_LENS = re.compile(r"blocks\.(\d+)\.hook_resid_(pre|post)")
 OPTIONAL = ("token_type_ids", "attention_mask")  # what a model may not take; without a mask rows are not padded
 
 
@@ -188,14 +191,22 @@ class WrappedModel:
             LayerError: there is no such layer, or the blocks of the model were not found.
         """
         if isinstance(layer, str):
+            hook = TRANSFORMER_LENS.fullmatch(layer)
+            block = int(hook[1]) - (hook[2] == "pre") if hook else -1
+            if 0 <= block < len(self.blocks):
+                raise LayerError(f"{layer!r} is a hook of TransformerLens; here it is layer {block}.")
             module_at(self.model, layer)
             return layer
-        if isinstance(layer, bool) or not isinstance(layer, int):
+        if isinstance(layer, nn.Module):
+            paths = [path for path, module in self.model.named_modules() if module is layer]
+            where = f"give its path, {paths[0]!r}" if paths else "it is no part of this model"
+            raise LayerError(f"layer is a {type(layer).__name__}; {where}.")
+        if isinstance(layer, bool) or not isinstance(layer, Integral):
             raise LayerError(f"layer is {layer!r}; the number of a block or a module path was expected.")
         if not -len(self.blocks) <= layer < len(self.blocks):
             last = len(self.blocks) - 1
             raise LayerError(f"layer {layer} is out of range: this model has {last + 1} blocks, 0 to {last}.")
-        return self.blocks[layer]
+        return self.blocks[int(layer)]
 
     def with_weights(self, model: nn.Module) -> WrappedModel:
         """A wrapper with the same tokenizer and batch size around another model of the same architecture."""
