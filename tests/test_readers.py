@@ -91,9 +91,7 @@ def test_a_parquet_file_is_read_with_classes_by_name_and_without_a_word(
     with pytest.raises(InputError, match=r"row 3 of .*a\.parquet has no value in the column 'mood'"):
         read_column(tmp_path / "a.parquet", "mood")
     (tmp_path / "c.parquet").write_bytes(b"PAR1")
-    with pytest.raises(
-        InputError, match=r"could be read from .*c\.parquet.*: Parquet file size is 4 bytes"
-    ):
+    with pytest.raises(InputError, match=r"could be read from .*c\.parquet.*: Parquet file size is 4 bytes"):
         read_column(tmp_path / "c.parquet")
     assert capfd.readouterr() == ("", "")
 

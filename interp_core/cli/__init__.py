@@ -6,7 +6,7 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from interp_core.cli._main import main
-    from interp_core.cli._options import parameters
+    from interp_core.cli._methods import parameters
     from interp_core.cli._results import check_destinations
 
 __all__ = [
@@ -19,7 +19,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "_main": ["main"],
-        "_options": ["parameters"],
+        "_methods": ["parameters"],
         "_results": ["check_destinations"],
     },
 )

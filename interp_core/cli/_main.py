@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import sys
+import warnings
 from collections import Counter
 from contextlib import redirect_stdout
+from functools import partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 import click
-from interp_core.cli._options import parameters, quiet_transformers
+from interp_core.cli._methods import MethodName, parameters
+from interp_core.cli._options import quiet_transformers
 from interp_core.cli._results import echo_json
-from interp_core.errors import BrokenPluginError, InputError, InterpError, nearest
+from interp_core.errors import BrokenPluginError, InputError, InterpError, InterpWarning, nearest
 from interp_core.plugin import (
     VERBS,
     Method,
@@ -36,7 +39,14 @@ COMMANDS = {  # those of the core; a module is imported when its command is run 
     "attribute": "_explain",
     "benchmark": "_explain",
     "concepts": "_concepts",
-    "report": "_results",
+    "activations": "_activations",
+    "fit": "_spaces",
+    "interpret": "_spaces",
+    "importance": "_effects",
+    "effect": "_effects",
+    "steer": "_steer",
+    "measure": "_measure",
+    "report": "_report",
 }
 PACKAGED = "interp.commands"  # the entry points of commands that packages add
 
@@ -44,12 +54,15 @@ PACKAGED = "interp.commands"  # the entry points of commands that packages add
 class _Group(click.Group):
     """The commands of the core and of packages, each imported when it is needed.
 
-    Errors of the toolkit and of files are printed in one line, with exit code 1, instead of a traceback.
+    Errors of the toolkit and of files are printed in one line, with exit code 1, instead of a traceback; what readers
+    of a result should know is printed in one line as well.
     """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = partial(_show_warning, warnings.showwarning)
+                return super().invoke(ctx)
         except BrokenPipeError:  # the reader, such as `head`, has seen enough; click ends quietly
             raise
         except (InterpError, OSError) as error:
@@ -82,6 +95,14 @@ class _Group(click.Group):
         if package is not None:
             raise InputError(f"the command {name!r} is in a separate package: pip install {package}.")
         return None
+
+
+def _show_warning(otherwise: Any, message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Print a warning of the toolkit without the line of code that it comes from; others as Python does it."""
+    if issubclass(category, InterpWarning):
+        click.echo(f"interp: note: {message}", err=True)
+    else:
+        otherwise(message, category, *where)
 
 
 def _packaged(entry: EntryPoint) -> click.Command:
@@ -184,7 +205,7 @@ def list_methods(kind: Any, plain: bool) -> None:
 
 
 @main.command()
-@click.argument("name")
+@click.argument("name", type=MethodName())
 @as_json
 def show(name: str, plain: bool) -> None:
     """Describe one method: what it does, its parameters, what it needs and claims."""
@@ -210,7 +231,7 @@ def show(name: str, plain: bool) -> None:
 
 
 @main.command()
-@click.argument("name")
+@click.argument("name", type=MethodName())
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter for the checks.")
 @as_json
 def check(name: str, pairs: tuple[str, ...], plain: bool) -> None:
