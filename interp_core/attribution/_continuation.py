@@ -37,8 +37,8 @@ def continued(model: WrappedModel, prompt: Text, continuation: str | None, max_n
         >>> from interp_core.results import Cost
         >>> from interp_core.testing import tiny_generator
         >>> whole = continued(tiny_generator(), "i feel", None, max_new_tokens=3, cost=Cost())
-        >>> whole.text.startswith("i feel"), whole.prompt, len(whole)
-        (True, 2, 5)
+        >>> whole.text.startswith("i feel"), len(whole) - whole.prompt
+        (True, 3)
     """
     if continuation is not None:
         return model.encoder.with_continuation(prompt, continuation)
