@@ -67,7 +67,14 @@ def test_the_light_modules_load_nothing_heavy(module: str) -> None:
     assert loaded_after(f"import interp_core.{module}") == []
 
 
-LOOKING = [["list"], ["list", "--json"], ["list", "--kind", "metric"], ["--help"], ["attribute", "-h"], ["fit", "--help"]]
+LOOKING = [
+    ["list"],
+    ["list", "--json"],
+    ["list", "--kind", "metric"],
+    ["--help"],
+    ["attribute", "-h"],
+    ["fit", "--help"],
+]
 
 
 @pytest.mark.parametrize("command", LOOKING, ids=" ".join)

@@ -45,7 +45,11 @@ from interp_core.cli._results import check_destinations, echo_json
 @json_option
 @quiet_option
 def activations(path: str, plain: bool, store: Path, **options: Any) -> None:
-    """Keep in a folder what a layer holds for each word, text, … of a corpus, for `interp fit` and others."""
+    """Store what a layer holds for a corpus.
+
+    The folder is what `interp fit` learns from, and what the commands after it go on from. It holds a row for each
+    word, text, … (--granularity).
+    """
     if not store.exists():  # what another run has left there is judged by the store
         check_destinations(folder=store)
     texts, labels = read_texts(options), labels_of((), options)

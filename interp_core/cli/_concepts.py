@@ -69,7 +69,10 @@ from interp_core.plugin import declaration_of, methods
 @set_option("top-inputs.top=10")
 @results_options
 def concepts(path: str, plain: bool, **options: Any) -> None:
-    """Describe in words what a model has learnt at a layer, and how much it matters to each class."""
+    """Describe in words what a model has learnt at a layer.
+
+    Activations, concepts, their words, how much each matters to each class, and how far to trust them, in one go.
+    """
     check_destinations(html=options["html"], folder=options["folder"])
     _make_methods(options)
     texts, labels = read_texts(options), labels_of((), options)

@@ -47,7 +47,10 @@ def concept_question_options(command: F) -> F:
 @set_option()
 @results_options
 def importance(files: tuple[Path, ...], path: str, by: str, plain: bool, **options: Any) -> None:
-    """Show how much each concept matters; RESULTS are the saved space and activations, and an interpretation if any."""
+    """Show how much each concept of a saved space matters.
+
+    RESULTS are the space and the activations, and an interpretation where concepts are to be shown with their labels.
+    """
     check_destinations(html=options["html"], folder=options["folder"])
     method = make(by, "attribution", parameters_of_each(options["pairs"], [by], by)[by])
     from interp_core.concepts import importance as matter
@@ -70,9 +73,10 @@ def importance(files: tuple[Path, ...], path: str, by: str, plain: bool, **optio
 @concept_question_options
 @results_options
 def effect(files: tuple[Path, ...], path: str, plain: bool, **options: Any) -> None:
-    """Show what changing concepts does to the scores; RESULTS are the saved space and activations.
+    """Show what changing concepts does to the scores.
 
-    A CONCEPT is a number or a name, or a label where an interpretation is among RESULTS.
+    RESULTS are the saved space and the activations. A CONCEPT is a number or a name, or a label where an interpretation
+    is among RESULTS.
     """
     check_destinations(html=options["html"], folder=options["folder"])
     amounts = {how: [_amount(how, pair) for pair in options[how]] for how in ("scale", "add")}

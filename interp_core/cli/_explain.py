@@ -46,7 +46,10 @@ from interp_core.plugin import find_method
 @results_options
 @click.argument("texts", nargs=-1)
 def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options: Any) -> None:
-    """Show which words of TEXTS led to the model's answer; - reads texts from standard input, one a line."""
+    """Show which words led to the model's answer.
+
+    TEXTS are explained one by one; - reads them from standard input, one a line.
+    """
     check_destinations(html=options["html"], folder=options["folder"])
     taken = parameters_of_each(options["pairs"], [by, *options["metrics"]], by)
     explainer = make(by, "attribution", taken[by])
@@ -110,7 +113,10 @@ def _show(attributions: list[Any], scores: list[Any]) -> None:
 @results_options
 @click.argument("texts", nargs=-1)
 def benchmark(texts: tuple[str, ...], path: str, plain: bool, **options: Any) -> None:
-    """Compare methods on TEXTS: each is measured by each metric and compared with random orders of the words."""
+    """Compare attribution methods, and say which to trust.
+
+    Each is measured on TEXTS by each metric and compared with random orders of the words.
+    """
     check_destinations(html=options["html"], folder=options["folder"], table=options["table"])
     taken = parameters_of_each(options["pairs"], [*options["methods"], *options["metrics"]])
     methods = {name: _made(name, "attribution", taken) for name in options["methods"]}

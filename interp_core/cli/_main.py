@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 from interp_core.cli._methods import MethodName, parameters
-from interp_core.cli._options import quiet_transformers
+from interp_core.cli._options import example, json_option, quiet_transformers
 from interp_core.cli._results import echo_json
 from interp_core.errors import BrokenPluginError, InputError, InterpError, InterpWarning, nearest
 from interp_core.plugin import (
@@ -35,17 +35,17 @@ from interp_core.plugin import (
 )
 
 _HERE = "interp_core.cli"
-COMMANDS = {  # those of the core; a module is imported when its command is run or described
+COMMANDS = {  # those of the core, as one reads them; a module is imported when its command is run or described
     "attribute": "_explain",
     "benchmark": "_explain",
-    "concepts": "_concepts",
     "activations": "_activations",
     "fit": "_spaces",
     "interpret": "_spaces",
     "importance": "_effects",
     "effect": "_effects",
-    "steer": "_steer",
     "measure": "_measure",
+    "steer": "_steer",
+    "concepts": "_concepts",
     "report": "_report",
 }
 PACKAGED = "interp.commands"  # the entry points of commands that packages add
@@ -173,14 +173,14 @@ def main() -> None:
     """Why a language model answered as it did, what it has learnt, and how far to trust both."""
 
 
-as_json = click.option("--json", "plain", is_flag=True, help="Print JSON for programs.")
-
-
-@main.command("list")
+@main.command("list", epilog=example("list --kind metric"))
 @click.option("--kind", type=click.Choice(list(VERBS)), help="Only methods of this kind.")
-@as_json
+@json_option
 def list_methods(kind: Any, plain: bool) -> None:
-    """List the installed methods, the packages and commands that are broken, and commands of one name."""
+    """List the installed methods.
+
+    Also the packages and commands that are broken, and commands of one name.
+    """
     listed, clashes = methods(kind), _clashes()
     broken: list[dict[str, Any]] = [
         {"package": p.package, "version": p.version, "failure": p.failure} for p in failures()
@@ -204,11 +204,14 @@ def list_methods(kind: Any, plain: bool) -> None:
         click.secho(f"broken  {clash}", fg="red")
 
 
-@main.command()
+@main.command(epilog=example("show lime"))
 @click.argument("name", type=MethodName())
-@as_json
+@json_option
 def show(name: str, plain: bool) -> None:
-    """Describe one method: what it does, its parameters, what it needs and claims."""
+    """Describe one method.
+
+    What it does, its parameters, what it needs and what it claims.
+    """
     method = find_method(name)
     made = implementation(method)
     fields = [(f.name, f.default) for f in dataclasses.fields(made)] if dataclasses.is_dataclass(made) else []
@@ -230,12 +233,15 @@ def show(name: str, plain: bool) -> None:
         click.echo(f"{key:<11}{text}")
 
 
-@main.command()
+@main.command(epilog=example("check top-inputs"))
 @click.argument("name", type=MethodName())
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter for the checks.")
-@as_json
+@json_option
 def check(name: str, pairs: tuple[str, ...], plain: bool) -> None:
-    """Check the promises of a method: one line each, with how to mend those that are broken."""
+    """Check the promises of a method.
+
+    One line each, with how to mend those that are broken.
+    """
     from interp_core.testing import run_checks
 
     find_method(name)
@@ -262,12 +268,17 @@ def check(name: str, pairs: tuple[str, ...], plain: bool) -> None:
     sys.exit(1 if failed else 0)
 
 
-@main.command("new-plugin")
+@main.command("new-plugin", epilog=example("new-plugin my-method --kind metric"))
 @click.argument("name")
-@click.option("--kind", type=click.Choice(list(VERBS)), default="attribution", show_default=True)
+@click.option(
+    "--kind", type=click.Choice(list(VERBS)), default="attribution", show_default=True, help="What it is a method for."
+)
 @click.option("--into", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder to write it to.")
 def new_plugin(name: str, kind: Any, into: Path) -> None:
-    """Write a package for a new method. It can be installed and passes its checks as it is."""
+    """Write a package for a new method.
+
+    It can be installed and passes its checks as it is.
+    """
     from interp_core.plugin import write_plugin
 
     folder = write_plugin(name, kind, into)

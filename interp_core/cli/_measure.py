@@ -26,9 +26,11 @@ from interp_core.plugin import Method, find_method
 @set_option("infidelity.samples=50")
 @results_options
 def measure(files: tuple[Path, ...], path: str | None, plain: bool, **options: Any) -> None:
-    """Measure RESULTS: a saved space or interpretation with its activations, or attributions with --model.
+    """Measure how far to trust saved results.
 
-    What is measured follows from the metric. With several metrics, --set names the one that it is for.
+    RESULTS are a space and its activations, with an interpretation if that is measured; or attributions, with the model
+    that they explain. What is measured follows from the metric. With several metrics, --set names the one that it is
+    for.
     """
     check_destinations(html=options["html"], folder=options["folder"])
     names = options["metrics"]

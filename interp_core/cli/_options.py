@@ -46,9 +46,9 @@ to_option = click.option(
 
 def model_options(required: bool = True) -> Callable[[F], F]:
     """Add the options that say which model is loaded, and how."""
-    when = "" if required else ", where it is asked again"
+    what = "Folder or hub id of the model" + ("." if required else ", for metrics that ask it again.")
     options = (
-        click.option("--model", "path", required=required, metavar="PATH", help=f"Folder or hub id{when}."),
+        click.option("--model", "path", required=required, metavar="PATH", help=what),
         click.option("--device", default=None, help="Where the model runs, such as cuda; by default on the CPU."),
         click.option("--dtype", type=click.Choice(DTYPES), default=None, help="Number format of the weights."),
     )
@@ -90,7 +90,12 @@ _QUESTION = (
         help="A class (may be repeated), 'all', or a continuation for a generator; by default the model's answer.",
     ),
     contrast_option,
-    click.option("--granularity", default="word", show_default=True),
+    click.option(
+        "--granularity",
+        default="word",
+        show_default=True,
+        help="What is scored: token, word, clause, sentence and others.",
+    ),
     click.option(
         "--removal",
         default="auto",
@@ -129,8 +134,8 @@ def question_options(command: F) -> F:
 def corpus_options(required: bool) -> Callable[[F], F]:
     """Add the options that say where texts are read from."""
     kinds = (
-        "A .csv, .tsv, .jsonl, .txt (or .gz) or .parquet file, a folder or the name of a data set, of which the split "
-        "train is read; - for standard input, one text a line."
+        "A .csv, .tsv, .jsonl, .txt (or .gz) or .parquet file, or the folder or name of a data set; - for standard "
+        "input, one text a line."
     )
     options = (
         click.option("--data", required=required, metavar="FILE", help=kinds),
@@ -142,6 +147,7 @@ def corpus_options(required: bool) -> Callable[[F], F]:
             show_default=True,
             help="The column of the texts; twice for the first and the second text of pairs.",
         ),
+        click.option("--split", default="train", show_default=True, help="The split of a data set."),
         click.option("--limit", type=click.IntRange(min=1), default=None, help="Use only the first texts."),
     )
     return lambda command: together(command, options)
@@ -203,7 +209,7 @@ def labels_of(texts: tuple[str, ...], options: dict[str, Any]) -> list[str] | No
         return None
     if texts or options.get("text_pairs") or options["data"] in (None, STDIN):
         raise click.UsageError("--labels names a column of the file of texts; give the texts as --data FILE alone.")
-    return read_column(options["data"], options["label_column"])[: options["limit"]]
+    return read_column(options["data"], options["label_column"], options["split"])[: options["limit"]]
 
 
 def class_of(label: str, names: Sequence[str]) -> int | str:
@@ -218,7 +224,8 @@ def read_texts(options: dict[str, Any]) -> list[Any]:
     if options["data"] == STDIN:
         return _lines()[: options["limit"]]
     columns = options["columns"]
-    return read_column(options["data"], columns[0] if len(columns) == 1 else columns)[: options["limit"]]
+    named = columns[0] if len(columns) == 1 else columns
+    return read_column(options["data"], named, options["split"])[: options["limit"]]
 
 
 def load_model(path: str, options: dict[str, Any]) -> Any:

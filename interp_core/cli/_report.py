@@ -12,11 +12,20 @@ from interp_core.cli._saved import Saved, results_argument
 
 @click.command(epilog=example("report learnt words --html page.html"))
 @results_argument
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"), show_default=True)
-@click.option("--title", default="")
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    help="The file.",
+)
+@click.option("--title", default="", help="The heading of the page.")
 @quiet_option
 def report(files: tuple[Path, ...], html: Path, title: str, quiet: bool) -> None:
-    """Make one offline HTML file of saved results (RESULTS, or folders of them)."""
+    """Make one offline HTML file of saved results.
+
+    RESULTS are files of results, folders of them, or stores of activations.
+    """
     check_destinations(html=html)
     from interp_core.reporting import report as render
 

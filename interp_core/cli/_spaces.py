@@ -36,7 +36,10 @@ space_method = click.option(
 @json_option
 @quiet_option
 def fit(files: tuple[Path, ...], by: str, plain: bool, **options: Any) -> None:
-    """Learn a concept space from the stored activations among RESULTS, such as the folder of `interp activations`."""
+    """Learn a concept space from stored activations.
+
+    They are what RESULTS hold, such as the folder of `interp activations`.
+    """
     check_destinations(html=options["html"], folder=options["folder"])
     method = made_space_method(by, options)
     from interp_core.activations import Activations
@@ -60,7 +63,10 @@ def fit(files: tuple[Path, ...], by: str, plain: bool, **options: Any) -> None:
 @set_option()
 @results_options
 def interpret(files: tuple[Path, ...], by: str, plain: bool, **options: Any) -> None:
-    """Put the concepts of a space into words; RESULTS are the saved space and the activations to look them up in."""
+    """Put the concepts of a saved space into words.
+
+    RESULTS are the space and the activations in which its concepts are looked up.
+    """
     check_destinations(html=options["html"], folder=options["folder"])
     method = make(by, "interpretation", parameters_of_each(options["pairs"], [by], by)[by])
     from interp_core.activations import Activations

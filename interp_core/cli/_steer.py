@@ -49,10 +49,11 @@ from interp_core.errors import UnsupportedError
 @quiet_option
 @click.argument("texts", nargs=-1, metavar="[PROMPT]...")
 def steer(texts: tuple[str, ...], path: str, files: tuple[Path, ...], plain: bool, **options: Any) -> None:
-    """Show how each PROMPT goes on with concepts made stronger and without; of a classifier, its probabilities.
+    """Show what a model says with concepts made stronger.
 
-    Codes have no unit of their own: how high they are without the change is said beside the strength. Generators
-    choose the likeliest token each time. - reads prompts from standard input, one a line.
+    Beside it stands what it says without: how each PROMPT goes on, by the likeliest token each time, or for a
+    classifier the probability of each class. Codes have no unit of their own, so that it is said how high they are in
+    the prompts. - reads prompts from standard input, one a line.
     """
     from interp_core.concepts import ConceptSpace, intervene
 
