@@ -212,6 +212,10 @@ def test_steering_a_generator_shows_how_it_goes_on(tiny_lm: Path, data: Path, tm
             assert one[how].split() == model.tokenizer.decode(expected[0, ids.shape[1] :]).split()
     lines = told(*asked, "i feel so").splitlines()
     assert [line.split(":")[0].strip() for line in lines[3:]] == ["without", "with"]
+    changed = ("effect", rows, space, "--model", tiny_lm, "--ablate", 0)
+    assert "name the next tokens that are meant" in refused(*changed)
+    found = json.loads(told(*changed, "--contrast", "happy", "sad", "--json"))
+    assert found["targets"] == ["happy - sad"] and len(found["per_text"]) == 10
 
 
 def test_a_saved_space_is_described_and_not_learnt_again(
@@ -251,9 +255,9 @@ def test_a_saved_space_is_described_and_not_learnt_again(
         ("importance {rows} {space} --by limme --model m", "Did you mean 'lime'?"),
         ("importance {rows} {space} --model {new}", "is not a folder with a model"),
         ("importance {rows} {space} --model {tiny} --targets nothing", "nothing"),
-        ("effect {rows} {space} --model {tiny} --ablate 9", "the concept '9' is unknown"),
-        ("effect {rows} {space} {words} --model {tiny} --ablate nothing", "or a number from 0 to 2"),
-        ("effect {rows} {space} --model {tiny} --ablate 0 --scale 0=2", "twice"),
+        ("effect {rows} {space} --model m --ablate 9", "the concept '9' is unknown"),
+        ("effect {rows} {space} {words} --model m --ablate nothing", "or a number from 0 to 2"),
+        ("effect {rows} {space} --model m --ablate 0 --scale 0=2", "twice"),
         ("measure {rows} {space} --by explained-varianc", "Did you mean 'explained-variance'?"),
         ("measure {rows} --by explained-variance", "needs one concept space"),
         ("measure {rows} {space} --by insertion --model m", "needs attributions"),

@@ -19,6 +19,7 @@ from interp_core.cli._options import (
 )
 from interp_core.cli._results import check_destinations, echo_json, write_results
 from interp_core.cli._saved import Saved, results_argument
+from interp_core.errors import InputError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,12 +56,14 @@ def importance(files: tuple[Path, ...], path: str, by: str, plain: bool, **optio
     method = make(by, "attribution", parameters_of_each(options["pairs"], [by], by)[by])
     from interp_core.concepts import importance as matter
 
-    saved, split, given = _given(files, path, options)
-    result = matter(*given, by=method, **_question(split, options), max_rows=options["max_rows"])
+    saved, space, rows = _found(files)
+    split = load_model(path, options).split(rows.layer)
+    question = {**_question(split.model, options), "max_rows": options["max_rows"]}
+    result = matter(split, space, rows, by=method, **question)
     if plain:
         echo_json(result.to_json())
     else:
-        click.echo(saved.titled(result, given[1]).summary())
+        click.echo(saved.titled(result, space).summary())
     write_results([result], options["html"], options["folder"], "How much each concept matters")
 
 
@@ -85,12 +88,12 @@ def effect(files: tuple[Path, ...], path: str, plain: bool, **options: Any) -> N
     from interp_core.concepts import Change
     from interp_core.concepts import effect as effect_of
 
-    saved, split, given = _given(files, path, options)
-    space = given[1]
+    saved, space, rows = _found(files)
     changed = {how: {saved.concept(one, space): value for one, value in pairs} for how, pairs in amounts.items()}
     change = Change([saved.concept(one, space) for one in options["ablate"]], **changed)
     change.factors(space)  # refuses one that cannot be
-    result = effect_of(split, space, given[2], change, **_question(split, options))
+    split = load_model(path, options).split(rows.layer)
+    result = effect_of(split, space, rows, change, **_question(split.model, options))
     if plain:
         echo_json(result.to_json())
     else:
@@ -98,20 +101,26 @@ def effect(files: tuple[Path, ...], path: str, plain: bool, **options: Any) -> N
     write_results([result], options["html"], options["folder"], "What changing concepts does")
 
 
-def _given(files: tuple[Path, ...], path: str, options: dict[str, Any]) -> tuple[Saved, Any, tuple[Any, ...]]:
-    """What was saved, and the split model; and that with the space and the activations."""
+def _found(files: tuple[Path, ...]) -> tuple[Saved, Any, Any]:
+    """What was saved, and of it the space and the activations."""
     from interp_core.activations import Activations
     from interp_core.concepts import ConceptSpace
 
     saved = Saved.load(files)
-    space, rows = saved.one(ConceptSpace), saved.one(Activations)
-    split = load_model(path, options).split(rows.layer)
-    return saved, split, (split, space, rows)
+    return saved, saved.one(ConceptSpace), saved.one(Activations)
 
 
-def _question(split: Any, options: dict[str, Any]) -> dict[str, Any]:
-    """What the scores are of."""
-    targets = targets_of(options, bool(split.model.labels))
+def _question(model: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """What the scores are of.
+
+    Raises:
+        InputError: the model is a generator, and no token was named.
+    """
+    from interp_core.model import GENERATORS
+
+    targets = targets_of(options, bool(model.labels))
+    if targets is None and model.head in GENERATORS:
+        raise InputError(f"{model.name} generates; name the next tokens that are meant, such as --targets ' good'.")
     asked = {"score": options["score"], "progress": not options["quiet"]}
     return asked if targets is None else {"targets": targets, **asked}
 

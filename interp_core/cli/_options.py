@@ -242,8 +242,7 @@ def load_model(path: str, options: dict[str, Any]) -> Any:
     try:
         torch.zeros((), device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"the model cannot run on {device!r}: {reason} Give cpu or cuda.") from error
+        raise InputError(f"the model cannot run on {device!r}: {str(error).splitlines()[0].rstrip('.')}.") from error
     transformers.utils.logging.disable_progress_bar()
     if options["quiet"]:
         click.get_current_context().with_resource(quiet_transformers())
