@@ -261,6 +261,10 @@ def test_a_saved_space_is_described_and_not_learnt_again(
         ("measure {rows} {space} --by explained-varianc", "Did you mean 'explained-variance'?"),
         ("measure {rows} --by explained-variance", "needs one concept space"),
         ("measure {rows} {space} --by insertion --model m", "needs attributions"),
+        ("measure {why} --by plausibility-iou-f1 --model m", "compares with what people marked in each text"),
+        ("measure {rows} {space} --by planted-mcc", "compares with the planted space"),
+        ("attribute --model m --measure mse so", "mse measures concepts; a metric of 'attribution' is needed here"),
+        ("attribute --model m --measure plausibility-iou-f1 so", "compares with what people marked"),
         ("steer --model m --space {rows} --concept 0 --strength 1 so", "needs one concept space"),
         ("steer --model m --space {space} --concept joy --strength 1 so", "the concept 'joy'"),
         ("activations --model m --data no.csv --to {new}", "there is no file 'no.csv'"),
@@ -427,6 +431,7 @@ def test_a_shell_completes_the_names_of_methods_where_one_is_named() -> None:
     assert completed("importance", "--by", "l") == named("attribution", "l")
     assert completed("concepts", "--importance-by", "n") == ["none"]
     assert completed("measure", "--by", "") == named("metric")
+    assert completed("demo", "--llm", "") == named("llm")
     assert "activations" in completed("a") and "attribute" in completed("a")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 from interp_core.cli._activations import read_activations
-from interp_core.cli._methods import MethodName, make, metrics_option, parameters_of_each, set_option
+from interp_core.cli._methods import MethodName, make, make_metric, metrics_option, parameters_of_each, set_option
 from interp_core.cli._options import (
     corpus_options,
     example,
@@ -111,7 +111,7 @@ def _make_methods(options: dict[str, Any]) -> None:
     wording = {"source": "unique-words", "top": options["top"], "min_count": options["min_count"]}
     known = taken(worded_by, "interpretation", wording)
     options["words_by"] = make(worded_by, "interpretation", given[worded_by], **known)
-    options["metrics"] = [make(name, "metric", given[name]) for name in metrics]
+    options["metrics"] = [make_metric(name, given[name], "concepts") for name in metrics]
     if matters_by != "none":
         options["importance_by"] = make(matters_by, "attribution", given[matters_by])
 

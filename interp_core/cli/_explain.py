@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from interp_core.cli._methods import MethodName, make, metrics_option, parameters_of_each, set_option
+from interp_core.cli._methods import MethodName, make, make_metric, metrics_option, parameters_of_each, set_option
 from interp_core.cli._options import (
     asked,
     class_of,
@@ -53,7 +53,7 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
     check_destinations(html=options["html"], folder=options["folder"])
     taken = parameters_of_each(options["pairs"], [by, *options["metrics"]], by)
     explainer = make(by, "attribution", taken[by])
-    metrics = [make(name, "metric", taken[name]) for name in options["metrics"]]
+    metrics = [make_metric(name, taken[name], "attribution") for name in options["metrics"]]
     from interp_core.attribution import attribute as explain
     from interp_core.metrics import measure
 

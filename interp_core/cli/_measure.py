@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from interp_core.cli._methods import MethodName, make, parameters_of_each, set_option
+from interp_core.cli._methods import MethodName, make_metric, parameters_of_each, set_option
 from interp_core.cli._options import example, load_model, model_options, results_options
 from interp_core.cli._results import check_destinations, echo_json, write_results
 from interp_core.cli._saved import Saved, results_argument
@@ -39,7 +39,7 @@ def measure(files: tuple[Path, ...], path: str | None, plain: bool, **options: A
     if asking and path is None:
         raise click.UsageError(f"{asking[0]} asks the model again; name it with --model PATH.")
     taken = parameters_of_each(options["pairs"], names, names[0] if len(names) == 1 else None)
-    metrics = {name: make(name, "metric", taken[name]) for name in names}
+    metrics = {name: make_metric(name, taken[name]) for name in names}
     from interp_core.metrics import measure as measured
 
     saved = Saved.load(files)

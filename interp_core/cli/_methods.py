@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
-from interp_core.errors import InputError, nearest
+from interp_core.errors import InputError, UnsupportedError, nearest
 from interp_core.plugin import Kind, find_method, implementation, methods, resolve
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -23,6 +23,15 @@ class MethodName(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # ge
         kind: the kind that the method must have; any if None.
         measures: the kind of result that a metric must measure; any if empty.
         also: what may be said besides.
+
+    Examples:
+        For the options of a command that a package adds.
+
+        >>> import click
+        >>> from interp_core.cli import MethodName
+        >>> option = click.Option(["--by"], type=MethodName("attribution"))
+        >>> [item.value for item in option.shell_complete(click.Context(click.Command("mine")), "lim")]
+        ['lime']
     """
 
     def __init__(self, kind: Kind | None = None, *, measures: str = "", also: Iterable[str] = ()) -> None:
@@ -140,6 +149,24 @@ def make(name: str, kind: Kind, given: Mapping[str, Any], **defaults: Any) -> An
             flag = f"--{key.replace('_', '-')} {given[key]}"
             raise InputError(f"{key} is not a parameter of {name}; say {flag} in place of --set.")
     return resolve(name, kind, {**defaults, **given})
+
+
+def make_metric(name: str, given: Mapping[str, Any], measures: str = "") -> Any:
+    """A metric with its parameters of the command line.
+
+    Raises:
+        UnsupportedError: it measures another kind of result, or needs what only Python can give it.
+        InputError: it does not have a parameter or refuses a value.
+        PluginError: it is not installed, is no metric, or cannot be imported.
+    """
+    declared = find_method(name, "metric")
+    if measures not in ("", declared.measures):
+        raise UnsupportedError(f"{name} measures {declared.measures}; a metric of {measures!r} is needed here.")
+    marks = declared.measures == "attribution" and "labels" in declared.needs
+    if marks or "truth" in declared.needs:
+        what = "what people marked in each text" if marks else "the planted space"
+        raise UnsupportedError(f"{name} compares with {what}, which only interp.measure in Python can be given.")
+    return make(name, "metric", given)
 
 
 def fields_of(name: str, kind: Kind) -> set[str]:

@@ -129,8 +129,8 @@ def _from_datasets(source: str, columns: Sequence[str], split: str) -> list[Any]
     try:
         import datasets
     except ImportError as error:
-        what = "to read parquet" if source.endswith(PARQUET) else "is not a file; to read a data set by name"
-        raise InputError(f"{source!r}: {what}, pip install datasets.") from error
+        found = "" if Path(source).exists() else " is not a file, and a data set"
+        raise InputError(f"{source!r}{found} is read by the package datasets: pip install datasets.") from error
     file = Path(source).is_file()
     named: dict[str, Any] = {"path": "parquet", "data_files": source} if file else {"path": source}
     try:
