@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -227,8 +228,10 @@ def test_the_command_line_goes_on_without_a_text_that_fails(folder: Path) -> Non
     arguments = ["attribute", "--model", str(folder), "--by", "occlusion", "--json", "so sad", "[MASK]"]
     stopped = CliRunner().invoke(main, arguments)
     assert stopped.exit_code and "text 1 ('[MASK]')" in stopped.output
-    with pytest.warns(UserWarning, match="1 of 2 texts were skipped"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
         done = CliRunner().invoke(main, [*arguments, "--on-error", "skip"], catch_exceptions=False)
+    assert "interp: note: 1 of 2 texts were skipped" in done.stderr
     assert [row["text"] for row in json.loads(done.stdout)["attributions"]] == ["so sad"]
 
 
