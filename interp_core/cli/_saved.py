@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from interp_core.errors import InputError, unknown
+from interp_core.errors import InputError, nearest
 
 RESULTS = click.Path(path_type=Path)
 MADE_BY = {  # what a command may need, and which one saves it
@@ -79,13 +79,16 @@ class Saved:
         if named.isdigit() and int(named) < space.concepts:
             return int(named)
         labels = self._labels(space)
-        found = [number for number, label in labels.items() if label == named]
+        found = [number for number, label in labels.items() if label.split() == named.split()]
         if len(found) == 1:
             return found[0]
         if found:
             raise InputError(f"concepts {', '.join(map(str, found))} have the label {named!r}; give the number of one.")
-        known = list(labels.values()) if labels else space.names
-        raise InputError(unknown("the concept", named, known[:20], f"a number from 0 to {space.concepts - 1}"))
+        known = [*space.names, *labels.values()]
+        raise InputError(
+            f"there is no concept {named!r}; give a number from 0 to {space.concepts - 1}, a name such as "
+            f"{space.names[0]!r}, or a label of an interpretation that is given too.{nearest(named, known)}"
+        )
 
     def _labels(self, space: Any) -> dict[int, str]:
         from interp_core.concepts import Interpretation
