@@ -1,4 +1,5 @@
-"""Writes docs/methods.md, every method of this repository's packages, and docs/faces.md, what the core exports."""
+"""Writes docs/methods.md, every method of this repository's packages, docs/faces.md, what the core exports, and
+docs/command-line.md, every command."""
 
 from __future__ import annotations
 
@@ -9,6 +10,9 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+import click
+from interp_core.cli import main
+from interp_core.cli._main import COMMANDS
 from interp_core.plugin import VERBS, Method, implementation, methods, package_of
 from packages import packages
 
@@ -29,6 +33,74 @@ What packages outside may import: the names that the rooms of the core export. M
 hand. Whatever begins with an underscore is private. `interp_core.errors` holds the exceptions. `make lint` fails when a
 name here breaks without a warning one release before.
 """
+
+
+COMMANDS_HEAD = """\
+# Command line
+
+The verbs of the toolkit as commands. Made by `make docs` from the commands; do not edit it by hand. `interp COMMAND
+--help` prints the same of one. The examples run, in this order, on the model and the sentences of `interp-demo`.
+
+- **Texts** are given on the command line, in a file or data set (`--data`), or on standard input, one a line, where a
+  text or `--data` is `-`.
+- **Results** are kept by `--save FOLDER` and `--to FOLDER`. Commands that go on from saved results take files and
+  folders of them in any order, and tell by their kind which is the space and which are the activations: one folder of
+  `interp concepts --save` is enough for all. A saved space is never learnt again.
+- **Parameters** of the method of a command are `--set KEY=VALUE`, those of another that it uses, such as a metric,
+  `--set NAME.KEY=VALUE`. Values are JSON, or else text.
+- **Places** to write to, names and parameters are checked before a model is loaded. What is wrong is said in one line,
+  with exit code 1; a wrong usage has exit code 2.
+- **Programs** read `--json` on standard output. `--quiet` leaves nothing but results: no progress, no notes.
+
+Shells complete commands, options, files and names of methods once they are told to. For bash the line below goes into
+`~/.bashrc`; for zsh it is the same with `zsh_source`, in `~/.zshrc`; for fish
+`_INTERP_COMPLETE=fish_source interp | source`, in `~/.config/fish/completions/interp.fish`.
+
+```text
+eval "$(_INTERP_COMPLETE=bash_source interp)"
+```
+"""
+DEMO = "plugins/run/interp-demo/interp_demo"
+PLACES = {"MODEL": f"{DEMO}/emotion-demo", "texts.csv": f"{DEMO}/corpus.csv"}
+
+
+def commands() -> str:
+    """The page of the commands: those of the core as one reads them, then those of packages."""
+    context = click.Context(main, info_name="interp")
+    others = [name for name in main.list_commands(context) if name not in COMMANDS]
+    return "\n".join([COMMANDS_HEAD, *("\n".join(_command(name, context)) + "\n" for name in (*COMMANDS, *others))])
+
+
+def _command(name: str, context: click.Context) -> Iterator[str]:
+    command = main.get_command(context, name)
+    assert command is not None
+    own = click.Context(command, info_name=name, parent=context)
+    yield f"## {name}\n"
+    yield f"{inspect.cleandoc(command.help or '')}\n"
+    yield f"```text\n{' '.join([own.command_path, *command.collect_usage_pieces(own)])}\n```"
+    options = [param for param in command.params if isinstance(param, click.Option)]
+    if options:
+        yield "\n| option | default | meaning |\n|---|---|---|"
+    for option in options:
+        flags = "/".join((*option.opts, *option.secondary_opts))
+        value = "" if option.is_flag else f" {option.make_metavar(own)}"
+        cells = (f"`{flags}{value}`", _shown(option), option.help or "")
+        yield f"| {' | '.join(cell.replace('|', ' or ') for cell in cells)} |"
+    if command.epilog:
+        line = command.epilog.partition("Example:")[2].strip()
+        for short, place in PLACES.items():
+            line = re.sub(rf"\b{short}\b", place, line)
+        yield f"\n```bash\n{line}\n```"
+
+
+def _shown(option: click.Option) -> str:
+    """The default of an option, if it has one that says something."""
+    if option.required:
+        return "required"
+    default = option.to_info_dict()["default"]
+    several = default if isinstance(default, tuple | list) else [default]
+    told = [one for one in several if isinstance(one, str | int | Path) and not isinstance(one, bool) and one != ""]
+    return ", ".join(f"`{one}`" for one in told)
 
 
 def page() -> str:
@@ -99,3 +171,4 @@ def _meanings(doc: str) -> dict[str, str]:
 if __name__ == "__main__":
     (ROOT / "docs" / "methods.md").write_text(page(), encoding="utf-8")
     (ROOT / "docs" / "faces.md").write_text(faces(), encoding="utf-8")
+    (ROOT / "docs" / "command-line.md").write_text(commands(), encoding="utf-8")

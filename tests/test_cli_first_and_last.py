@@ -51,7 +51,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """No model may be loaded: whatever is refused is refused before that."""
 
-    def load(path: str) -> None:
+    def load(path: str, *_options: object) -> None:
         raise AssertionError(f"{path} was loaded")
 
     monkeypatch.setattr(_explain, "load_model", load)

@@ -295,6 +295,11 @@ def test_the_page_of_faces_is_what_they_export() -> None:
     assert text_of(ROOT / "docs" / "faces.md") == page, "run `make docs`"
 
 
+def test_the_page_of_commands_is_what_they_say() -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "generate.py"))["commands"]()
+    assert text_of(ROOT / "docs" / "command-line.md") == page, "run `make docs`"
+
+
 def test_the_map_shows_the_floors_and_imports_there_are() -> None:
     import tomllib
 

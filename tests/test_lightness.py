@@ -52,8 +52,14 @@ def test_what_a_plugin_declares_with_loads_nothing_heavy() -> None:
         "plugin._registry",
         "cli",
         "cli._main",
+        "cli._activations",
         "cli._concepts",
+        "cli._effects",
         "cli._explain",
+        "cli._measure",
+        "cli._report",
+        "cli._spaces",
+        "cli._steer",
         "plugin._scaffolding",
     ],
 )
@@ -61,9 +67,26 @@ def test_the_light_modules_load_nothing_heavy(module: str) -> None:
     assert loaded_after(f"import interp_core.{module}") == []
 
 
-@pytest.mark.parametrize("command", [["list"], ["list", "--json"], ["list", "--kind", "metric"], ["attribute", "-h"]])
+LOOKING = [
+    ["list"],
+    ["list", "--json"],
+    ["list", "--kind", "metric"],
+    ["--help"],
+    ["attribute", "-h"],
+    ["fit", "--help"],
+]
+
+
+@pytest.mark.parametrize("command", LOOKING, ids=" ".join)
 def test_looking_around_on_the_command_line_loads_nothing_heavy(command: list[str]) -> None:
     assert loaded_after_interp(*command) == []
+
+
+@pytest.mark.parametrize("words", [["attribute", "--by"], ["measure", "rows", "--by"], ["show"], []], ids=" ".join)
+def test_completing_a_word_loads_nothing_heavy(words: list[str]) -> None:
+    shell = "from click.shell_completion import ShellComplete\nfrom interp_core.cli import main\n"
+    asked = f"assert ShellComplete(main, {{}}, 'interp', '_INTERP_COMPLETE').get_completions({words!r}, '')"
+    assert loaded_after(shell + asked) == []
 
 
 def test_a_new_plugin_is_written_without_torch(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,39 @@ def test_a_data_set_is_read_by_its_split_and_columns(tmp_path: Path) -> None:
         read_column(folder, "texts")
     with pytest.raises(InputError, match="no data set could be read"):
         read_column(folder, split="validation")
+
+
+def test_a_parquet_file_is_read_with_classes_by_name_and_without_a_word(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    table = pytest.importorskip("datasets")
+    rows = {"text": ["so sad", "so happy", "so"], "mood": [0, 1, -1]}
+    made = table.Dataset.from_dict(rows, features=table.Features(text=table.Value("string"), mood=moods(table)))
+    made.to_parquet(tmp_path / "a.parquet")
+    made.select([1, 0]).to_parquet(tmp_path / "b.parquet")
+    capfd.readouterr()
+    assert read_column(tmp_path / "a.parquet") == ["so sad", "so happy", "so"]
+    assert read_column(tmp_path / "b.parquet", "mood") == ["happy", "sad"]
+    assert read_column(tmp_path / "b.parquet", ["text", "mood"]) == [("so happy", "happy"), ("so sad", "sad")]
+    with pytest.raises(InputError, match=r"row 3 of .*a\.parquet has no value in the column 'mood'"):
+        read_column(tmp_path / "a.parquet", "mood")
+    (tmp_path / "c.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r"could be read from .*c\.parquet.*: Parquet file size is 4 bytes"):
+        read_column(tmp_path / "c.parquet")
+    assert capfd.readouterr() == ("", "")
+
+
+def moods(table: Any) -> Any:
+    return table.ClassLabel(names=["sad", "happy"])
+
+
+def test_a_folder_may_have_a_dot_in_its_name(tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    (tmp_path / "set.v1").mkdir()
+    (tmp_path / "set.v1" / "train.csv").write_text("text\nso sad\n")
+    assert read_column(tmp_path / "set.v1") == ["so sad"]
+    with pytest.raises(InputError, match="there is no file"):
+        read_column(tmp_path / "set.cvs")
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
@@ -194,8 +228,10 @@ def test_the_command_line_goes_on_without_a_text_that_fails(folder: Path) -> Non
     arguments = ["attribute", "--model", str(folder), "--by", "occlusion", "--json", "so sad", "[MASK]"]
     stopped = CliRunner().invoke(main, arguments)
     assert stopped.exit_code and "text 1 ('[MASK]')" in stopped.output
-    with pytest.warns(UserWarning, match="1 of 2 texts were skipped"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
         done = CliRunner().invoke(main, [*arguments, "--on-error", "skip"], catch_exceptions=False)
+    assert "interp: note: 1 of 2 texts were skipped" in done.stderr
     assert [row["text"] for row in json.loads(done.stdout)["attributions"]] == ["so sad"]
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from interp_core.attribution._attribution import Attribution
     from interp_core.attribution._attributions import Attributions
     from interp_core.attribution._completeness import missing_share
-    from interp_core.attribution._continuation import next_token_targets
+    from interp_core.attribution._continuation import continued, next_token_targets
     from interp_core.attribution._contrast import Contrast, contrast
     from interp_core.attribution._function_runner import FunctionRunner, Runner
     from interp_core.attribution._method_call import explain, name_of, run_method
@@ -44,6 +44,7 @@ __all__ = [
     "at",
     "attribute",
     "class_targets",
+    "continued",
     "contrast",
     "explain",
     "missing_share",
@@ -61,7 +62,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_attribution": ["Attribution"],
         "_attributions": ["Attributions"],
         "_completeness": ["missing_share"],
-        "_continuation": ["next_token_targets"],
+        "_continuation": ["continued", "next_token_targets"],
         "_contrast": ["Contrast", "contrast"],
         "_function_runner": ["FunctionRunner", "Runner"],
         "_method_call": ["explain", "name_of", "run_method"],

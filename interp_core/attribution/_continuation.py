@@ -30,6 +30,15 @@ def continued(model: WrappedModel, prompt: Text, continuation: str | None, max_n
 
     Raises:
         InputError: the continuation is empty, or the model takes no more tokens.
+        UnsupportedError: the model cannot generate.
+
+    Examples:
+        >>> from interp_core.attribution import continued
+        >>> from interp_core.results import Cost
+        >>> from interp_core.testing import tiny_generator
+        >>> whole = continued(tiny_generator(), "i feel", None, max_new_tokens=3, cost=Cost())
+        >>> whole.text.startswith("i feel"), len(whole) - whole.prompt
+        (True, 3)
     """
     if continuation is not None:
         return model.encoder.with_continuation(prompt, continuation)

@@ -6,10 +6,11 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from interp_core.cli._main import main
-    from interp_core.cli._options import parameters
+    from interp_core.cli._methods import MethodName, parameters
     from interp_core.cli._results import check_destinations
 
 __all__ = [
+    "MethodName",
     "check_destinations",
     "main",
     "parameters",
@@ -19,7 +20,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "_main": ["main"],
-        "_options": ["parameters"],
+        "_methods": ["MethodName", "parameters"],
         "_results": ["check_destinations"],
     },
 )

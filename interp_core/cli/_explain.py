@@ -6,38 +6,35 @@ from pathlib import Path
 from typing import Any
 
 import click
+from interp_core.cli._methods import MethodName, make, make_metric, metrics_option, parameters_of_each, set_option
 from interp_core.cli._options import (
     asked,
     class_of,
     corpus_options,
-    html_option,
-    json_option,
+    example,
     labels_of,
     labels_option,
     load_model,
-    model_option,
+    model_options,
     pairs_option,
-    parameters,
     question_options,
-    refuse_options,
-    save_option,
+    results_options,
     texts_of,
 )
-from interp_core.cli._results import check_destinations, echo_json, write_results
-from interp_core.errors import InputError
-from interp_core.plugin import find_method, method, resolve
+from interp_core.cli._results import check_destinations, echo_json, told, write_results
+from interp_core.plugin import find_method
 
 
-@click.command()
-@model_option
-@click.option("--by", default="lime", show_default=True, help="Attribution method.")
+@click.command(
+    epilog=example('attribute --model MODEL --by lime --set samples=200 "I was so happy to hear you laugh."')
+)
+@model_options()
+@click.option("--by", default="lime", show_default=True, type=MethodName("attribution"), help="Attribution method.")
 @question_options
 @corpus_options(required=False)
 @pairs_option
-@click.option(
-    "--measure", "metrics", multiple=True, metavar="METRIC", help="Also measure by this metric; may be repeated."
-)
-@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter of the method.")
+@metrics_option("attribution")
+@set_option("infidelity.samples=50")
 @labels_option
 @click.option(
     "--on-error",
@@ -46,26 +43,27 @@ from interp_core.plugin import find_method, method, resolve
     show_default=True,
     help="Stop at a text that cannot be explained, or go on without it.",
 )
-@html_option
-@save_option
-@json_option
+@results_options
 @click.argument("texts", nargs=-1)
 def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options: Any) -> None:
-    """Show which words of TEXTS led to the model's answer."""
+    """Show which words led to the model's answer.
+
+    TEXTS are explained one by one; - reads them from standard input, one a line.
+    """
     check_destinations(html=options["html"], folder=options["folder"])
-    taken = parameters(options["pairs"])
-    refuse_options(taken)
-    explainer = resolve(by, "attribution", taken)
-    metrics = [resolve(name, "metric") for name in options["metrics"]]
+    taken = parameters_of_each(options["pairs"], [by, *options["metrics"]], by)
+    explainer = make(by, "attribution", taken[by])
+    metrics = [make_metric(name, taken[name], "attribution") for name in options["metrics"]]
     from interp_core.attribution import attribute as explain
     from interp_core.metrics import measure
 
     corpus, column = texts_of(texts, options), labels_of(texts, options)
-    model = load_model(path)
+    model = load_model(path, options)
+    shown: dict[str, Any] = {"progress": not options["quiet"]}
     labels = None if column is None else [class_of(label, model.labels) for label in column]
     arguments = {**asked(model, options), "on_error": options["on_error"], "labels": labels}
-    attributions = explain(model, corpus, by=explainer, **arguments)
-    scores = [measure(attributions, model, by=metric) for metric in metrics]
+    attributions = explain(model, corpus, by=explainer, **arguments, **shown)
+    scores = [measure(attributions, model, by=metric, **shown) for metric in metrics]
     if plain:
         rows = [a.to_json() for a in attributions]
         echo_json({"attributions": rows, "scores": [s.to_json() for s in scores]})
@@ -84,10 +82,23 @@ def _show(attributions: list[Any], scores: list[Any]) -> None:
         click.echo(str(score))
 
 
-@click.command()
-@model_option
-@click.option("--by", "methods", multiple=True, required=True, metavar="METHOD", help="A method; may be repeated.")
-@click.option("--measure", "metrics", multiple=True, required=True, metavar="METRIC", help="A metric; may be repeated.")
+@click.command(
+    epilog=example(
+        'benchmark --model MODEL --by occlusion --by lime --measure insertion "I was so happy." "He made me furious."'
+    )
+)
+@model_options()
+@click.option(
+    "--by", "methods", multiple=True, required=True, type=MethodName("attribution"), help="A method; may be repeated."
+)
+@click.option(
+    "--measure",
+    "metrics",
+    multiple=True,
+    required=True,
+    type=MethodName("metric", measures="attribution"),
+    help="A metric; may be repeated.",
+)
 @question_options
 @corpus_options(required=False)
 @pairs_option
@@ -99,21 +110,23 @@ def _show(attributions: list[Any], scores: list[Any]) -> None:
     help="A parameter of one method or metric, such as lime.samples=500.",
 )
 @click.option("--csv", "table", type=click.Path(dir_okay=False, path_type=Path), help="Write the whole table.")
-@html_option
-@save_option
-@json_option
+@results_options
 @click.argument("texts", nargs=-1)
 def benchmark(texts: tuple[str, ...], path: str, plain: bool, **options: Any) -> None:
-    """Compare methods on TEXTS: each is measured by each metric and compared with random orders of the words."""
+    """Compare attribution methods, and say which to trust.
+
+    Each is measured on TEXTS by each metric and compared with random orders of the words.
+    """
     check_destinations(html=options["html"], folder=options["folder"], table=options["table"])
-    taken = _parameters_of_each(options)
+    taken = parameters_of_each(options["pairs"], [*options["methods"], *options["metrics"]])
     methods = {name: _made(name, "attribution", taken) for name in options["methods"]}
     metrics = {name: _made(name, "metric", taken) for name in options["metrics"]}
     from interp_core.metrics import benchmark as compare
 
     corpus = texts_of(texts, options)
-    model = load_model(path)
-    result = compare(model, corpus, methods=methods, metrics=metrics, **asked(model, options))
+    model = load_model(path, options)
+    asked_so = {**asked(model, options), "progress": not options["quiet"]}
+    result = compare(model, corpus, methods=methods, metrics=metrics, **asked_so)
     if plain:
         echo_json(result.to_json())
     else:
@@ -121,25 +134,13 @@ def benchmark(texts: tuple[str, ...], path: str, plain: bool, **options: Any) ->
     write_results([result], options["html"], options["folder"], "")
     if options["table"]:
         result.to_csv(options["table"])
-        click.echo(f"Wrote {options['table']}", err=True)
-
-
-def _parameters_of_each(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """`lime.samples=500` as `{"lime": {"samples": 500}}`."""
-    by_name: dict[str, dict[str, Any]] = {}
-    names = (*options["methods"], *options["metrics"])
-    for key, value in parameters(options["pairs"]).items():
-        name, _, parameter = key.rpartition(".")
-        if name not in names:
-            raise InputError(f"--set {key}: name the method or metric, such as {names[0]}.{parameter}={value}.")
-        by_name.setdefault(name, {})[parameter] = value
-    return by_name
+        told(f"Wrote {options['table']}")
 
 
 def _made(name: str, kind: Any, taken: dict[str, dict[str, Any]]) -> Any:
     """The method with its parameters, or its name if it has none, so that one that is broken is a row of its own."""
     find_method(name, kind)
-    return method(name, kind, **taken[name]) if name in taken else name
+    return make(name, kind, taken[name]) if taken[name] else name
 
 
 def _table(result: Any) -> list[str]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import sys
+import warnings
 from collections import Counter
 from contextlib import redirect_stdout
+from functools import partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 import click
-from interp_core.cli._options import parameters, quiet_transformers
+from interp_core.cli._methods import MethodName, parameters
+from interp_core.cli._options import example, json_option, quiet_transformers
 from interp_core.cli._results import echo_json
-from interp_core.errors import BrokenPluginError, InputError, InterpError, nearest
+from interp_core.errors import BrokenPluginError, InputError, InterpError, InterpWarning, nearest
 from interp_core.plugin import (
     VERBS,
     Method,
@@ -32,11 +35,18 @@ from interp_core.plugin import (
 )
 
 _HERE = "interp_core.cli"
-COMMANDS = {  # those of the core; a module is imported when its command is run or described
+COMMANDS = {  # those of the core, as one reads them; a module is imported when its command is run or described
     "attribute": "_explain",
     "benchmark": "_explain",
+    "activations": "_activations",
+    "fit": "_spaces",
+    "interpret": "_spaces",
+    "importance": "_effects",
+    "effect": "_effects",
+    "measure": "_measure",
+    "steer": "_steer",
     "concepts": "_concepts",
-    "report": "_results",
+    "report": "_report",
 }
 PACKAGED = "interp.commands"  # the entry points of commands that packages add
 
@@ -44,12 +54,15 @@ PACKAGED = "interp.commands"  # the entry points of commands that packages add
 class _Group(click.Group):
     """The commands of the core and of packages, each imported when it is needed.
 
-    Errors of the toolkit and of files are printed in one line, with exit code 1, instead of a traceback.
+    Errors of the toolkit and of files are printed in one line, with exit code 1, instead of a traceback; what readers
+    of a result should know is printed in one line as well.
     """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = partial(_show_warning, warnings.showwarning)
+                return super().invoke(ctx)
         except BrokenPipeError:  # the reader, such as `head`, has seen enough; click ends quietly
             raise
         except (InterpError, OSError) as error:
@@ -82,6 +95,14 @@ class _Group(click.Group):
         if package is not None:
             raise InputError(f"the command {name!r} is in a separate package: pip install {package}.")
         return None
+
+
+def _show_warning(otherwise: Any, message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Print a warning of the toolkit without the line of code that it comes from; others as Python does it."""
+    if issubclass(category, InterpWarning):
+        click.echo(f"interp: note: {message}", err=True)
+    else:
+        otherwise(message, category, *where)
 
 
 def _packaged(entry: EntryPoint) -> click.Command:
@@ -152,14 +173,14 @@ def main() -> None:
     """Why a language model answered as it did, what it has learnt, and how far to trust both."""
 
 
-as_json = click.option("--json", "plain", is_flag=True, help="Print JSON for programs.")
-
-
-@main.command("list")
+@main.command("list", epilog=example("list --kind metric"))
 @click.option("--kind", type=click.Choice(list(VERBS)), help="Only methods of this kind.")
-@as_json
+@json_option
 def list_methods(kind: Any, plain: bool) -> None:
-    """List the installed methods, the packages and commands that are broken, and commands of one name."""
+    """List the installed methods.
+
+    Also the packages and commands that are broken, and commands of one name.
+    """
     listed, clashes = methods(kind), _clashes()
     broken: list[dict[str, Any]] = [
         {"package": p.package, "version": p.version, "failure": p.failure} for p in failures()
@@ -183,11 +204,14 @@ def list_methods(kind: Any, plain: bool) -> None:
         click.secho(f"broken  {clash}", fg="red")
 
 
-@main.command()
-@click.argument("name")
-@as_json
+@main.command(epilog=example("show lime"))
+@click.argument("name", type=MethodName())
+@json_option
 def show(name: str, plain: bool) -> None:
-    """Describe one method: what it does, its parameters, what it needs and claims."""
+    """Describe one method.
+
+    What it does, its parameters, what it needs and what it claims.
+    """
     method = find_method(name)
     made = implementation(method)
     fields = [(f.name, f.default) for f in dataclasses.fields(made)] if dataclasses.is_dataclass(made) else []
@@ -209,12 +233,15 @@ def show(name: str, plain: bool) -> None:
         click.echo(f"{key:<11}{text}")
 
 
-@main.command()
-@click.argument("name")
+@main.command(epilog=example("check top-inputs"))
+@click.argument("name", type=MethodName())
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter for the checks.")
-@as_json
+@json_option
 def check(name: str, pairs: tuple[str, ...], plain: bool) -> None:
-    """Check the promises of a method: one line each, with how to mend those that are broken."""
+    """Check the promises of a method.
+
+    One line each, with how to mend those that are broken.
+    """
     from interp_core.testing import run_checks
 
     find_method(name)
@@ -241,12 +268,17 @@ def check(name: str, pairs: tuple[str, ...], plain: bool) -> None:
     sys.exit(1 if failed else 0)
 
 
-@main.command("new-plugin")
+@main.command("new-plugin", epilog=example("new-plugin my-method --kind metric"))
 @click.argument("name")
-@click.option("--kind", type=click.Choice(list(VERBS)), default="attribution", show_default=True)
+@click.option(
+    "--kind", type=click.Choice(list(VERBS)), default="attribution", show_default=True, help="What it is a method for."
+)
 @click.option("--into", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder to write it to.")
 def new_plugin(name: str, kind: Any, into: Path) -> None:
-    """Write a package for a new method. It can be installed and passes its checks as it is."""
+    """Write a package for a new method.
+
+    It can be installed and passes its checks as it is.
+    """
     from interp_core.plugin import write_plugin
 
     folder = write_plugin(name, kind, into)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,24 +13,89 @@ import click
 from interp_core.errors import InputError
 
 F = TypeVar("F", bound=Callable[..., Any])
+QUIET = "interp_core.quiet"  # in the context of a command: nothing is said on standard error
+STDIN = "-"
 ASKED = ("granularity", "removal", "score", "output", "layer", "max_new_tokens", "max_rows", "truncation")
 
-model_option = click.option("--model", "path", required=True, metavar="PATH", help="Folder or hub id of the model.")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
 html_option = click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a report.")
 save_option = click.option(
-    "--save", "folder", type=click.Path(file_okay=False, path_type=Path), help="Keep the results here."
+    "--save", "folder", type=click.Path(file_okay=False, path_type=Path), help="Keep the results in this folder."
 )
 json_option = click.option("--json", "plain", is_flag=True, help="Print JSON for programs.")
+labels_option = click.option(
+    "--labels", "label_column", default=None, metavar="COLUMN", help="Column of the classes, by name or number."
+)
+layer_option = click.option(
+    "--layer", default="-1", show_default=True, help="Where to split: a block's number or a module path."
+)
+granularity_option = click.option(
+    "--granularity",
+    default=None,
+    help="What one row of activations is: cls (default for classifiers), word (for others), token, sentence, sample.",
+)
+to_option = click.option(
+    "--to",
+    "store",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Write the activations to this folder, from which an interrupted run is resumed.",
+)
 
-labels_option = click.option("--labels", "label_column", default=None, metavar="COLUMN", help="Column of the classes.")
 
+def model_options(required: bool = True) -> Callable[[F], F]:
+    """Add the options that say which model is loaded, and how."""
+    what = "Folder or hub id of the model" + ("." if required else ", for metrics that ask it again.")
+    options = (
+        click.option("--model", "path", required=required, metavar="PATH", help=what),
+        click.option("--device", default=None, help="Where the model runs, such as cuda; by default on the CPU."),
+        click.option("--dtype", type=click.Choice(DTYPES), default=None, help="Number format of the weights."),
+    )
+    return lambda command: together(command, options)
+
+
+def results_options(command: F) -> F:
+    """Add the options that say where results go, and how much is said."""
+    return together(command, (html_option, save_option, json_option, quiet_option))
+
+
+def _quieten(ctx: click.Context, _param: click.Parameter, quiet: bool) -> bool:
+    if quiet:
+        ctx.meta[QUIET] = True
+        ctx.with_resource(warnings.catch_warnings(action="ignore"))
+    return quiet
+
+
+quiet_option = click.option(
+    "--quiet",
+    is_flag=True,
+    is_eager=True,
+    callback=_quieten,
+    help="Nothing but results: no progress bars, and no notes on standard error.",
+)
+
+contrast_option = click.option(
+    "--contrast",
+    "contrasts",
+    nargs=2,
+    multiple=True,
+    metavar="CHOSEN OTHER",
+    help="Why one class, or next token, rather than another; may be repeated.",
+)
 _QUESTION = (
     click.option(
         "--targets",
         multiple=True,
         help="A class (may be repeated), 'all', or a continuation for a generator; by default the model's answer.",
     ),
-    click.option("--granularity", default="word", show_default=True),
+    contrast_option,
+    click.option(
+        "--granularity",
+        default="word",
+        show_default=True,
+        help="What is scored: token, word, clause, sentence and others.",
+    ),
     click.option(
         "--removal",
         default="auto",
@@ -54,14 +121,22 @@ _QUESTION = (
 )
 
 
+def example(command: str) -> str:
+    """What the help of a command ends with, and the reference page runs."""
+    return f"\b\nExample:\n  interp {command}"
+
+
 def question_options(command: F) -> F:
     """Add the options of `interp.attribute` that a command line can express."""
-    return _with(command, _QUESTION)
+    return together(command, _QUESTION)
 
 
 def corpus_options(required: bool) -> Callable[[F], F]:
     """Add the options that say where texts are read from."""
-    kinds = "A .csv, .tsv, .jsonl or .txt file (or .gz), or the name of a data set."
+    kinds = (
+        "A .csv, .tsv, .jsonl, .txt (or .gz) or .parquet file, or the folder or name of a data set; - for standard "
+        "input, one text a line."
+    )
     options = (
         click.option("--data", required=required, metavar="FILE", help=kinds),
         click.option(
@@ -72,27 +147,17 @@ def corpus_options(required: bool) -> Callable[[F], F]:
             show_default=True,
             help="The column of the texts; twice for the first and the second text of pairs.",
         ),
+        click.option("--split", default="train", show_default=True, help="The split of a data set."),
         click.option("--limit", type=click.IntRange(min=1), default=None, help="Use only the first texts."),
     )
-    return lambda command: _with(command, options)
+    return lambda command: together(command, options)
 
 
-def _with(command: F, options: Iterable[Callable[[F], F]]) -> F:
+def together(command: F, options: Iterable[Callable[[F], F]]) -> F:
+    """Add several options to a command, in this order."""
     for option in reversed(list(options)):
         command = option(command)
     return command
-
-
-def refuse_options(taken: dict[str, Any]) -> None:
-    """Refuse options of the command among the parameters of `--set`.
-
-    Raises:
-        InputError: there is one.
-    """
-    mistaken = [name for name in taken if name in (*ASKED, "targets", "by", "model")]
-    if mistaken:
-        flag = f"--{mistaken[0].replace('_', '-')} {taken[mistaken[0]]}"
-        raise InputError(f"{mistaken[0]} is not a parameter of the method; say {flag} in place of --set.")
 
 
 def asked(model: Any, options: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +165,7 @@ def asked(model: Any, options: dict[str, Any]) -> dict[str, Any]:
     arguments = {name: options[name] for name in ASKED if options[name] is not None}
     if "layer" in arguments:
         arguments["layer"] = layer_of(arguments["layer"])
-    return {**arguments, "targets": _targets(options["targets"], bool(model.labels))}
+    return {**arguments, "targets": targets_of(options, bool(model.labels))}
 
 
 def pairs_option(command: F) -> F:
@@ -110,11 +175,30 @@ def pairs_option(command: F) -> F:
 
 
 def texts_of(texts: tuple[str, ...], options: dict[str, Any]) -> list[Any]:
-    """The texts and pairs on the command line, followed by those of the file."""
-    given = [*texts, *options["text_pairs"]]
-    if not given and options["data"] is None:
-        raise click.UsageError("give TEXTS, a pair as --pair FIRST SECOND, or a file of texts as --data FILE.")
-    return [*given, *(read_texts(options) if options["data"] else [])]
+    """The texts and pairs on the command line, with those of standard input for `-`, followed by those of the file."""
+    pairs = options.get("text_pairs", ())
+    if not texts and not pairs and options["data"] is None:
+        pair = "a pair as --pair FIRST SECOND, " if "text_pairs" in options else ""
+        raise click.UsageError(f"give TEXTS, {pair}or a file of texts as --data FILE; - is standard input.")
+    if [*texts, options["data"]].count(STDIN) > 1:
+        raise click.UsageError("standard input is named twice; it can be read once.")
+    given = [one for text in texts for one in (_lines() if text == STDIN else [text])]
+    return [*given, *pairs, *(read_texts(options) if options["data"] else [])]
+
+
+def _lines() -> list[str]:
+    """The texts of standard input, one a line.
+
+    Raises:
+        InputError: there are none, or they are not in UTF-8.
+    """
+    try:
+        lines = sys.stdin.buffer.read().decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"standard input cannot be read as UTF-8: {error}") from error
+    if texts := [line.rstrip("\r") for line in lines if line.strip()]:
+        return texts
+    raise InputError("standard input holds no text; one a line was expected.")
 
 
 def labels_of(texts: tuple[str, ...], options: dict[str, Any]) -> list[str] | None:
@@ -123,9 +207,9 @@ def labels_of(texts: tuple[str, ...], options: dict[str, Any]) -> list[str] | No
 
     if options["label_column"] is None:
         return None
-    if texts or options["text_pairs"] or options["data"] is None:
+    if texts or options.get("text_pairs") or options["data"] in (None, STDIN):
         raise click.UsageError("--labels names a column of the file of texts; give the texts as --data FILE alone.")
-    return read_column(options["data"], options["label_column"])[: options["limit"]]
+    return read_column(options["data"], options["label_column"], options["split"])[: options["limit"]]
 
 
 def class_of(label: str, names: Sequence[str]) -> int | str:
@@ -137,17 +221,35 @@ def read_texts(options: dict[str, Any]) -> list[Any]:
     """The texts of the file."""
     from interp_core.text import read_column
 
+    if options["data"] == STDIN:
+        return _lines()[: options["limit"]]
     columns = options["columns"]
-    return read_column(options["data"], columns[0] if len(columns) == 1 else columns)[: options["limit"]]
+    named = columns[0] if len(columns) == 1 else columns
+    return read_column(options["data"], named, options["split"])[: options["limit"]]
 
 
-def load_model(path: str) -> Any:
-    """Load the model of a folder or hub id without showing progress bars."""
+def load_model(path: str, options: dict[str, Any]) -> Any:
+    """Load the model of a folder or hub id, without progress bars, as `--device` and `--dtype` say.
+
+    Raises:
+        InputError: there is no such device here, or nothing can be loaded.
+    """
+    import torch
     import transformers
     from interp_core.model import load
 
+    device, dtype = options["device"], options["dtype"]
+    try:
+        torch.zeros((), device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"the model cannot run on {device!r}: {str(error).splitlines()[0].rstrip('.')}.") from error
     transformers.utils.logging.disable_progress_bar()
-    return load(path)
+    if options["quiet"]:
+        click.get_current_context().with_resource(quiet_transformers())
+    model = load(path, **({} if dtype is None else {"dtype": dtype}))
+    if device is not None:
+        model.model.to(device)
+    return model
 
 
 @contextmanager
@@ -168,40 +270,10 @@ def layer_of(text: str) -> int | str:
     return int(text) if text.lstrip("-").isdigit() else text
 
 
-def parameters(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Turn the values of `--set` into keyword arguments.
+def targets_of(options: dict[str, Any], classifies: bool) -> Any:
+    """What `--targets` and `--contrast` name; None if nothing is named."""
+    from interp_core.attribution import contrast
 
-    Args:
-        pairs: strings of the form `KEY=VALUE`.
-
-    Returns:
-        The values by key. A value that is valid JSON is decoded, any other stays a string.
-
-    Raises:
-        click.BadParameter: a string has no `=`.
-
-    Examples:
-        >>> from interp_core.cli import parameters
-        >>> parameters(("samples=500", "kind=ridge", "signed=true"))
-        {'samples': 500, 'kind': 'ridge', 'signed': True}
-    """
-    import json
-
-    values = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise click.BadParameter(f"{pair!r} must read KEY=VALUE, such as samples=500.")
-        try:
-            values[key] = json.loads(text)
-        except ValueError:
-            values[key] = text
-    return values
-
-
-def _targets(targets: tuple[str, ...], classifies: bool) -> Any:
-    if not targets:
-        return None
-    if classifies:
-        return [int(t) if t.isdigit() else t for t in targets]
-    return targets[0] if len(targets) == 1 else list(targets)
+    named = [int(t) if classifies and t.isdigit() else t for t in options["targets"]]
+    named += [contrast(*pair) for pair in options["contrasts"]]
+    return named if len(named) > 1 else named[0] if named else None

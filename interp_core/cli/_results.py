@@ -1,4 +1,4 @@
-"""Where the results of commands go: checked before anything is computed, written when it is printed; and `report`."""
+"""Where the results of commands go: checked before anything is computed, written when it is printed."""
 
 from __future__ import annotations
 
@@ -7,20 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+from interp_core.cli._options import QUIET
 from interp_core.errors import InputError
-
-
-@click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"), show_default=True)
-@click.option("--title", default="")
-def report(files: tuple[Path, ...], html: Path, title: str) -> None:
-    """Make one offline HTML file of saved results (FILES, or folders of them)."""
-    check_destinations(html=html)
-    from interp_core.reporting import report as render
-    from interp_core.results import load_results
-
-    click.echo(f"Wrote {render(load_results(*files), title=title).save(html)}")
 
 
 def check_destinations(*, html: Path | None = None, folder: Path | None = None, table: Path | None = None) -> None:
@@ -68,11 +56,17 @@ def write_results(results: list[Any], html: Path | None, folder: Path | None, ti
         from interp_core.results import save
 
         save(results, folder)
-        click.echo(f"Kept the results in {folder}", err=True)
+        told(f"Kept the results in {folder}")
     if html:
         from interp_core.reporting import report as render
 
-        click.echo(f"Wrote {render(*results, title=title).save(html)}", err=True)
+        told(f"Wrote {render(*results, title=title).save(html)}")
+
+
+def told(message: str) -> None:
+    """Say something on standard error, unless the command is to be quiet."""
+    if not click.get_current_context().meta.get(QUIET):
+        click.echo(message, err=True)
 
 
 def echo_json(data: dict[str, Any], indent: int | None = None) -> None:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOBase
 from itertools import islice
 from pathlib import Path
@@ -14,20 +15,24 @@ from typing import Any, cast
 from interp_core.errors import InputError
 from interp_core.text._encoder import Text, is_chat
 
+PARQUET = ".parquet"
+
 
 def read_column(source: str | Path, column: str | Sequence[str] = "text", split: str = "train") -> list[Any]:
     r"""The values of one column of a file or data set, or pairs of those of two columns.
 
     Args:
-        source: a `.csv`, `.tsv`, `.jsonl` or `.txt` file (one text per line) in UTF-8, plain or `.gz`; or a folder or
-            hub id that `datasets.load_dataset` reads, for which the package `datasets` must be installed.
+        source: a `.csv`, `.tsv`, `.jsonl` or `.txt` file (one text per line) in UTF-8, plain or `.gz`; or a `.parquet`
+            file, or a folder or hub id that `datasets.load_dataset` reads, for which the package `datasets` must be
+            installed.
         column: the name of the column, ignored for `.txt`; or the names of two columns, whose values are the first and
             the second text of each pair.
         split: the split of a data set; ignored for files.
 
     Returns:
         The values, in order, as texts that `interp.attribute` takes: strings; of `.jsonl` files and data sets also
-        pairs, from lists of two strings, and chats, from lists of messages. Blank lines are skipped.
+        pairs, from lists of two strings, and chats, from lists of messages. Blank lines are skipped. Classes that a
+        data set knows by number and name are given by name.
 
     Raises:
         InputError: there is no such file or column (the message lists the columns), the source cannot be read, or a
@@ -46,13 +51,13 @@ def read_column(source: str | Path, column: str | Sequence[str] = "text", split:
     path, columns = Path(source), (column,) if isinstance(column, str) else tuple(column)
     if len(columns) not in (1, 2):
         raise InputError(f"{len(columns)} columns were named; one was expected, or two for the texts of a pair.")
-    if path.is_file():
+    if path.is_file() and path.suffix != PARQUET:
         try:
             with _opened(path) as file:
                 return [_text(row, columns, path.name, i) for i, row in enumerate(_rows(file, path), 1)]
         except (UnicodeDecodeError, json.JSONDecodeError, csv.Error, EOFError, OSError) as error:
             raise InputError(f"{path.name} cannot be read as UTF-8 {path.suffix}: {error}") from error
-    if path.suffix or (path.is_absolute() and not path.is_dir()):
+    if not path.exists() and (path.suffix[1:].isalpha() or path.is_absolute()):
         raise InputError(f"there is no file {str(source)!r}.")
     return _from_datasets(str(source), columns, split)
 
@@ -72,7 +77,7 @@ def _rows(file: TextIOBase, path: Path) -> Iterator[dict[str, Any] | str]:
     elif kind == ".txt":
         yield from (line.rstrip("\r\n") for line in file if line.strip())
     else:
-        raise InputError(f"{str(path)!r} is not a .csv, .tsv, .jsonl or .txt file (plain or .gz).")
+        raise InputError(f"{str(path)!r} is not a .csv, .tsv, .jsonl, .txt (plain or .gz) or .parquet file.")
 
 
 def _text(row: Any, columns: Sequence[str], name: str, number: int) -> Text:
@@ -124,16 +129,43 @@ def _from_datasets(source: str, columns: Sequence[str], split: str) -> list[Any]
     try:
         import datasets
     except ImportError as error:
-        raise InputError(f"{source!r} is not a file; to read a data set by name, pip install datasets.") from error
+        found = "" if Path(source).exists() else " is not a file, and a data set"
+        raise InputError(f"{source!r}{found} is read by the package datasets: pip install datasets.") from error
+    file = Path(source).is_file()
+    named: dict[str, Any] = {"path": "parquet", "data_files": source} if file else {"path": source}
     try:
-        table: Any = datasets.load_dataset(source, split=split)
-    except (OSError, ValueError) as error:
-        raise InputError(f"no data set could be read from {source!r}: {str(error).splitlines()[0]}") from error
+        with _silent(datasets):
+            table: Any = datasets.load_dataset(**named, split="train" if file else split)
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        reason = error.__cause__ or error  # of a file that is damaged, what pyarrow says
+        raise InputError(f"no data set could be read from {source!r}: {str(reason).splitlines()[0]}") from error
     for column in columns:
         if column not in table.column_names:
             raise InputError(f"{source!r} has no column {column!r}; its columns are {', '.join(table.column_names)}.")
-    rows = zip(*(table[column] for column in columns), strict=True)
+    rows = zip(*(_named(table, column) for column in columns), strict=True)
     return [_text(dict(zip(columns, row, strict=True)), columns, source, i) for i, row in enumerate(rows, 1)]
+
+
+def _named(table: Any, column: str) -> Iterator[Any]:
+    """The values of a column, classes by their names. A class of -1 is none."""
+    names = getattr(table.features[column], "names", None)
+    if names is None:
+        return iter(table[column])
+    return (None if value is None or value < 0 else names[value] for value in table[column])
+
+
+@contextmanager
+def _silent(datasets: Any) -> Iterator[None]:
+    """A context in which the package shows no progress, which it does also where nobody watches, and logs nothing."""
+    shown, level = not datasets.are_progress_bars_disabled(), datasets.logging.get_verbosity()
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    try:
+        yield
+    finally:
+        datasets.logging.set_verbosity(level)
+        if shown:
+            datasets.enable_progress_bars()
 
 
 def one_by_one(texts: Text | Iterable[Text], streams: bool) -> tuple[Iterator[Text], int | None]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from interp_core.cli import check_destinations, parameters
+from interp_core.cli import MethodName, check_destinations, parameters
 
 
 @click.command()
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"), show_default=True)
 @click.option(
-    "--llm", default=None, help="A language model that names the concepts, such as openai; top words if left out."
+    "--llm",
+    default=None,
+    type=MethodName("llm"),
+    help="A language model that names the concepts, such as openai; top words if left out.",
 )
 @click.option(
     "--llm-set",

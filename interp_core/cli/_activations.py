@@ -1,0 +1,90 @@
+"""The command activations, which keeps what a layer holds for a corpus; heavy imports wait until it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from interp_core.cli._options import (
+    class_of,
+    corpus_options,
+    example,
+    granularity_option,
+    json_option,
+    labels_of,
+    labels_option,
+    layer_of,
+    layer_option,
+    load_model,
+    model_options,
+    quiet_option,
+    read_texts,
+)
+from interp_core.cli._results import check_destinations, echo_json
+
+
+@click.command(epilog=example("activations --model MODEL --layer -1 --data texts.csv --limit 60 --to rows"))
+@model_options()
+@layer_option
+@corpus_options(required=True)
+@granularity_option
+@labels_option
+@click.option(
+    "--predictions/--no-predictions",
+    default=None,
+    help="Keep the class that the model predicts for each text; by default where it is a classifier.",
+)
+@click.option(
+    "--to",
+    "store",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="The folder; the same command goes on where an interrupted one stopped.",
+)
+@json_option
+@quiet_option
+def activations(path: str, plain: bool, store: Path, **options: Any) -> None:
+    """Store what a layer holds for a corpus.
+
+    The folder is what `interp fit` learns from, and what the commands after it go on from. It holds a row for each
+    word, text, … (--granularity).
+    """
+    if not store.exists():  # what another run has left there is judged by the store
+        check_destinations(folder=store)
+    texts, labels = read_texts(options), labels_of((), options)
+    model = load_model(path, options)
+    split = model.split(layer_of(options["layer"]))
+    kept = read_activations(split, texts, labels, {**options, "store": store})
+    if plain:
+        shape = {"rows": len(kept), "width": kept.width, "texts": len(kept.texts), "notes": list(kept.notes)}
+        echo_json({"folder": str(store), "layer": kept.layer, "granularity": kept.granularity, **shape})
+    else:
+        click.echo(kept.summary())
+
+
+def read_activations(split: Any, texts: list[Any], labels: list[str] | None, options: dict[str, Any]) -> Any:
+    """The activations of texts, in the folder of `--to` if it was given.
+
+    Labels are classes of the model, by name or number, if all of them are; else they are classes of their own, beside
+    which no predictions are kept.
+    """
+    model, predictions = split.model, options.get("predictions")
+    if predictions is None:
+        predictions = bool(model.labels) and model.head != "regression"
+    labelled: dict[str, Any] = {}
+    if labels is not None:
+        numbered = [class_of(label, model.labels) for label in labels]
+        if all(one in model.labels or one in range(len(model.labels)) for one in numbered):
+            labelled = {"labels": numbered}
+        else:
+            labelled = {"labels": labels, "class_names": sorted(set(labels))}
+            predictions = bool(options.get("predictions"))
+    return split.activations(
+        texts,
+        granularity=options["granularity"] or ("cls" if model.labels else "word"),
+        to=options["store"],
+        predictions=predictions,
+        **labelled,
+        progress=not options["quiet"],
+    )

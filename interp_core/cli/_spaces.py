@@ -1,0 +1,108 @@
+"""The commands fit, which learns a concept space from stored activations, and interpret, which puts one into words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+from interp_core.cli._methods import MethodName, fields_of, make, parameters_of_each, set_option
+from interp_core.cli._options import example, html_option, json_option, quiet_option, results_options
+from interp_core.cli._results import check_destinations, echo_json, write_results
+from interp_core.cli._saved import Saved, results_argument
+from interp_core.errors import InputError
+from interp_core.plugin import Kind
+
+concepts_option = click.option("--concepts", default=20, show_default=True, help="How many concepts are learnt.")
+space_method = click.option(
+    "--by", default="semi-nmf", show_default=True, type=MethodName("concepts"), help="Concept method."
+)
+
+
+@click.command(epilog=example("fit rows --by semi-nmf --concepts 4 --save learnt"))
+@results_argument
+@space_method
+@concepts_option
+@set_option()
+@click.option(
+    "--save",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Keep the concept space in this folder.",
+)
+@html_option
+@json_option
+@quiet_option
+def fit(files: tuple[Path, ...], by: str, plain: bool, **options: Any) -> None:
+    """Learn a concept space from stored activations.
+
+    They are what RESULTS hold, such as the folder of `interp activations`.
+    """
+    check_destinations(html=options["html"], folder=options["folder"])
+    method = made_space_method(by, options)
+    from interp_core.activations import Activations
+    from interp_core.concepts import fit_concepts
+
+    rows = Saved.load(files).one(Activations)
+    space = fit_concepts(rows, by=method, progress=not options["quiet"])
+    if plain:
+        echo_json(space.to_json())
+    else:
+        click.echo(space.summary())
+    write_results([space], options["html"], options["folder"], "What the model has learnt")
+
+
+@click.command(epilog=example("interpret learnt rows --set top=3 --save words"))
+@results_argument
+@click.option(
+    "--by", default="top-inputs", show_default=True, type=MethodName("interpretation"), help="Interpretation method."
+)
+@click.option("--concept", "numbers", type=int, multiple=True, help="Only this concept, by number; may be repeated.")
+@set_option()
+@results_options
+def interpret(files: tuple[Path, ...], by: str, plain: bool, **options: Any) -> None:
+    """Put the concepts of a saved space into words.
+
+    RESULTS are the space and the activations in which its concepts are looked up.
+    """
+    check_destinations(html=options["html"], folder=options["folder"])
+    method = make(by, "interpretation", parameters_of_each(options["pairs"], [by], by)[by])
+    from interp_core.activations import Activations
+    from interp_core.concepts import ConceptSpace
+    from interp_core.concepts import interpret as put_into_words
+
+    saved = Saved.load(files)
+    space, rows = saved.one(ConceptSpace), saved.one(Activations)
+    words = put_into_words(space, rows, by=method, concepts=list(options["numbers"]) or "all")
+    if plain:
+        echo_json(words.to_json())
+    else:
+        click.echo(words.summary())
+    write_results([words], options["html"], options["folder"], "Concepts in words")
+
+
+def made_space_method(by: str, options: dict[str, Any], others: tuple[str, ...] = ()) -> Any:
+    """The concept method with its parameters: those of `--set`, and `--concepts` where it has a use for it."""
+    given = parameters_of_each(options["pairs"], [by, *others], by)[by]
+    return make(by, "concepts", given, **taken(by, "concepts", {"concepts": options["concepts"]}))
+
+
+def taken(name: str, kind: Kind, values: dict[str, Any]) -> dict[str, Any]:
+    """Of some options those that are parameters of a method.
+
+    Raises:
+        InputError: another was given on the command line.
+    """
+    known = fields_of(name, kind)
+    for option in values:
+        if option not in known and is_given(option):
+            raise InputError(f"{name} has no use for --{option.replace('_', '-')}; leave it out.")
+    return {option: value for option, value in values.items() if option in known}
+
+
+def is_given(option: str) -> bool:
+    """Whether an option stands on the command line."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source not in (None, ParameterSource.DEFAULT)
