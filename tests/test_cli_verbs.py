@@ -234,6 +234,31 @@ def test_a_saved_space_is_described_and_not_learnt_again(
     assert "concepts is for a space that is learnt" in refused(*asked, "--concepts", 4)
 
 
+def test_how_much_concepts_matter_is_told_with_their_words(kept: Kept, tiny: Path, data: Path) -> None:
+    asked = ("concepts", "--model", tiny, "--data", data, "--space", kept["space"])
+    importance = json.loads(told(*asked, "--json"))["importance"]
+    assert list(importance) == ["LABEL_0", "LABEL_1", "LABEL_2"] and {len(row) for row in importance.values()} == {3}
+    said = told(*asked)
+    best = max(range(3), key=importance["LABEL_1"].__getitem__)
+    assert f"LABEL_1: concept {best} {importance['LABEL_1'][best]:.3f}" in said
+    assert "importance" in json.loads(told(*asked, "--json", "--importance-by", "none"))
+
+
+def test_results_are_written_as_tables(kept: Kept, tiny: Path, data: Path, tmp_path: Path) -> None:
+    space, rows, words = kept["space"], kept["rows"], kept["words"]
+    for name, command in {
+        "attribute": ("attribute", "--model", tiny, "--by", "occlusion", "--data", data, "--labels", "label"),
+        "interpret": ("interpret", space, rows),
+        "importance": ("importance", space, rows, words, "--model", tiny),
+        "effect": ("effect", space, rows, "--model", tiny, "--ablate", 0),
+    }.items():
+        told(*command, "--csv", tmp_path / f"{name}.csv")
+        head, *lines = (tmp_path / f"{name}.csv").read_text(encoding="utf-8").splitlines()
+        assert {"attribute": "right", "interpret": "strength", "importance": "target", "effect": "target"}[name] in head
+        assert len(lines) > 2
+    assert "is a file and not a folder" in refused("interpret", space, rows, "--csv", data / "table.csv")
+
+
 # Wrong inputs
 
 

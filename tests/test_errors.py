@@ -244,7 +244,7 @@ MISTAKES = {
     "ask(lambda x: x.sum(1), torch.ones(3))": "x is float32 (3,); numbers (f, d)",
     "ask(lambda x: x.sum(1), torch.ones(3, 1), torch.ones(2, 1))": "baseline is float32 (2, 1); numbers (3, 1)",
     # what is no such thing
-    "interp.attribute(model.model, 'sad', by='lime')": "wrap it first: interp.TextModel(model, tokenizer)",
+    "interp.attribute(model.model, 'sad', by='lime')": "interp.TextModel(model, tokenizer) gives it",
     "interp.attribute(model.split(0), 'sad', by='lime')": "give its .model and layer=",
     "interp.attribute(model, [3], by='lime')": "a text is int; a string",
     "interp.attribute(model, 'sad', by='lime', targets=True)": "neither a class name nor a number",

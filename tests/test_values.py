@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import io
 import json
@@ -213,6 +214,30 @@ def test_equal_texts_keep_labels_of_their_own() -> None:
 def test_labels_that_mean_nothing_are_refused(make: Any, labels: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
         interp.attribute(make(), ["so sad", "calm"], by="occlusion", labels=labels, progress=False)
+
+
+def test_a_table_keeps_the_numbers_of_texts_and_says_what_is_known_of_each() -> None:
+    model = planted_model(WORDS)
+    with pytest.warns(interp.InterpWarning, match="1 of 3 texts were skipped"):
+        found = interp.attribute(
+            model, ["so happy", "", "sad"], by="occlusion", labels=[0, 0, 0], on_error="skip", progress=False
+        )
+    table = found.to_dataframe()
+    assert found.numbers == [0, 2] and table.text.tolist() == [0, 0, 2]
+    assert table.right.tolist() == [True, True, False] and table.answer.tolist() == ["class 0", "class 0", "class 1"]
+    assert set(table.label) == {"class 0"} and table.probability.iloc[0] == pytest.approx(found[0].probability)
+    assert all("skipped" in one.notes[-1] for one in found)
+    page = interp.report(found).html
+    assert "1 of 2 answered rightly" in page and "The model says class 1" in page and "the label is class 0" in page
+    with pytest.raises(InputError, match="on_error='skip'"):
+        interp.attribute(model, ["so happy", ""], by="occlusion", progress=False)
+
+
+def test_a_value_is_csv_without_pandas(value: Any, tmp_path: Path) -> None:
+    rows = list(csv.reader(io.StringIO(value.to_csv(tmp_path / "table.csv"))))
+    assert (tmp_path / "table.csv").read_text(encoding="utf-8") == value.to_csv()
+    if not isinstance(value, interp.Benchmark):  # which has a table of its own
+        assert rows[0] == list(value.columns()) and len(rows) == 1 + len(next(iter(value.columns().values())))
 
 
 def test_texts_without_a_label_are_neither_right_nor_wrong() -> None:

@@ -45,7 +45,7 @@ class Attempts:
                 raise
             named = type(error)(f"text {number} ({_beginning(self.texts[number])}): {error}")
             if self.on_error == "raise":
-                raise named from error
+                raise type(error)(f"{named} To go on without such texts: on_error='skip'.") from error
             self.failed[number] = named
             return None
 

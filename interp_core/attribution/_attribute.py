@@ -19,7 +19,7 @@ from interp_core.attribution._session import PreparedText, Session
 from interp_core.errors import InputError, InterpWarning
 from interp_core.model import CLASSIFIERS, GENERATORS, WrappedModel, answer_of
 from interp_core.plugin import named_options, resolve
-from interp_core.results import made_by
+from interp_core.results import counted, made_by
 from interp_core.text import Granularity, Text, as_texts
 
 
@@ -146,6 +146,10 @@ def attribute(
     results = [(item, result) for item in prepared if (result := by_first[first_of[_key(item)]]) is not None]
     settings = session.settings(granularity)
     provenance = made_by(method, session.cost, model.name, settings)
+    with_notes = [result for _, result in results if result.notes]
+    if with_notes:
+        message = f"{len(with_notes)} of {len(results)} texts: {with_notes[0].notes[0]}"
+        warnings.warn(message, InterpWarning, stacklevel=3)
     attributions = [
         replace(
             result,
@@ -158,12 +162,11 @@ def attribute(
         for item, result in results
     ]
     if "skipped" in settings:
-        first = next(iter(settings["skipped"].values()))
-        warnings.warn(f"{len(failed)} of {len(corpus)} texts were skipped: {first}", InterpWarning, stacklevel=3)
-    with_notes = [a for a in attributions if a.notes]
-    if with_notes:
-        message = f"{len(with_notes)} of {len(attributions)} texts: {with_notes[0].notes[0]}"
-        warnings.warn(message, InterpWarning, stacklevel=3)
+        note = (
+            f"{len(failed)} of {counted(len(corpus), 'text')} were skipped: {next(iter(settings['skipped'].values()))}"
+        )
+        warnings.warn(note, InterpWarning, stacklevel=3)
+        attributions = [replace(one, notes=(*one.notes, note)) for one in attributions]
     return Attributions(attributions)
 
 

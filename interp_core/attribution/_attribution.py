@@ -166,9 +166,10 @@ class Attribution(Value):
         for k, heading in enumerate(self.headings):
             words = ", ".join(f"{word} {score:{form}}" for word, score in self.top(k) if score)
             lines.append(f"{heading}: {words or 'every score is 0'}")
-        return "\n".join([self.text, *self._answered(), *lines, *self.notes])
+        return "\n".join([self.text, *self.said, *lines, *self.notes])
 
-    def _answered(self) -> list[str]:
+    @property
+    def said(self) -> list[str]:
         """The answer of the model beside the true class, in a line, if it is known."""
         if self.answer is None:
             return []
@@ -184,7 +185,7 @@ class Attribution(Value):
         if not words:
             return self.summary()
         more = [f"… and {counted(len(self.targets) - len(some), 'more target')}"] * (len(self.targets) > len(some))
-        return "\n".join([*self._answered(), words, *more, *self.notes])
+        return "\n".join([*self.said, words, *more, *self.notes])
 
     def to_json(self) -> dict[str, Any]:
         """The attribution as JSON values; of a target that is a function only the label is kept."""
@@ -206,11 +207,13 @@ class Attribution(Value):
 
     def columns(self) -> Mapping[str, Sequence[Any]]:
         """One row for each unit and target, which has a number since labels of tokens repeat; scores are None where
-        they do not apply.
+        they do not apply. The answer of a classifier, its probability, the true class and whether it is right stand in
+        each row, or None where they are not known.
         """
         k, u = self.scores.shape
         applies = [[True] * u] * k if self.applicable is None else self.applicable.tolist()
         kept = [(i, j) for i in range(k) for j in range(u)]
+        of_text = {"answer": self.answer, "probability": self.probability, "label": self.label, "right": self.right}
         return {
             "target": [self.targets[i].label for i, _ in kept],
             "target_number": [i for i, _ in kept],
@@ -219,6 +222,7 @@ class Attribution(Value):
             "stop": [self.units[j].stop for _, j in kept],
             "score": [float(self.scores[i, j]) if applies[i][j] else None for i, j in kept],
             "error": [None if self.error is None else float(self.error[i, j]) for i, j in kept],
+            **{name: [value] * len(kept) for name, value in of_text.items()},
         }
 
     def save(self, path: str | Path) -> Path:

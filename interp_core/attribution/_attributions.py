@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,12 @@ class Attributions(Value, list[Attribution]):
         """Whether the answer is the true class, for each text of which both are known."""
         return [one.right for one in self if one.right is not None]
 
+    @property
+    def numbers(self) -> list[int]:
+        """The number of each text among those that were given, from 0; texts that were skipped count too."""
+        skipped = {int(number) for one in self[:1] for number in one.made_by.settings.get("skipped", {})}
+        return list(islice((number for number in count() if number not in skipped), len(self)))
+
     def one_line(self) -> str:
         """What the list holds, in less than a line."""
         right = f", {sum(self.right)} of {len(self.right)} right" if self.right else ""
@@ -48,9 +55,9 @@ class Attributions(Value, list[Attribution]):
         return {"attributions": [one.to_json() for one in self]}
 
     def columns(self) -> Mapping[str, Sequence[Any]]:
-        """The columns of all attributions, with `text` for the number of the text."""
+        """The columns of all attributions, with `text` for the number of the text among those that were given."""
         tables = [one.columns() for one in self]
-        numbers = [i for i, table in enumerate(tables) for _ in table["unit"]]
+        numbers = [number for number, table in zip(self.numbers, tables, strict=True) for _ in table["unit"]]
         names = tables[0] if tables else ()
         return {"text": numbers, **{name: [v for table in tables for v in table[name]] for name in names}}
 

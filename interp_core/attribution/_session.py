@@ -107,7 +107,10 @@ class Session:
         if isinstance(model, Layer):
             raise InputError("a TextModel was expected; for a layer of a split model, give its .model and layer=….")
         if not isinstance(model, WrappedModel):
-            raise InputError(f"the model is {type(model).__name__}; wrap it first: interp.TextModel(model, tokenizer).")
+            raise InputError(
+                f"the model is {type(model).__name__}; a TextModel was expected, as interp.load(path) or "
+                "interp.TextModel(model, tokenizer) gives it."
+            )
         self.model, self.options = model, options or Options()
         check_budget(self.options.max_rows)
         self.cost = Cost()

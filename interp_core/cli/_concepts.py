@@ -81,13 +81,15 @@ def concepts(path: str, plain: bool, **options: Any) -> None:
     results = _concept_story(model, texts, labels, {**options, "saved_space": space})
     space, words, rest = results[1], results[2], results[3:]
     scores = [r for r in rest if hasattr(r, "higher_is_better")]
+    matters = next((r for r in rest if r not in scores), None)
     if plain:
         rows = [{"concept": c.concept, "label": c.label, "words": c.words, "note": c.note} for c in words.concepts]
-        echo_json({"concepts": rows, "scores": [s.to_json() for s in scores]})
+        importance = None if matters is None else dict(zip(matters.targets, matters.scores.tolist(), strict=True))
+        echo_json({"concepts": rows, "importance": importance, "scores": [s.to_json() for s in scores]})
     else:
-        click.echo(f"{space.concepts} concepts of {space.layer}:")
-        for concept in words.concepts:
-            click.echo(f"  {concept.concept:>3}  {concept.label or concept.note or 'no words'}")
+        click.echo(f"{space.concepts} concepts of {space.layer}:\n{words.summary()}")
+        if matters is not None:
+            click.echo(matters.summary())
         for score in scores:
             click.echo(str(score))
     write_results(results, options["html"], options["folder"], "What the model has learnt")

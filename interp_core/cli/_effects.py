@@ -10,6 +10,7 @@ import click
 from interp_core.cli._methods import MethodName, make, parameters_of_each, set_option
 from interp_core.cli._options import (
     contrast_option,
+    csv_option,
     example,
     load_model,
     model_options,
@@ -46,13 +47,14 @@ def concept_question_options(command: F) -> F:
 @concept_question_options
 @click.option("--max-rows", type=int, default=None, help="The most rows that the model may evaluate for one text.")
 @set_option()
+@csv_option
 @results_options
 def importance(files: tuple[Path, ...], path: str, by: str, plain: bool, **options: Any) -> None:
     """Show how much each concept of a saved space matters.
 
     RESULTS are the space and the activations, and an interpretation where concepts are to be shown with their labels.
     """
-    check_destinations(html=options["html"], folder=options["folder"])
+    check_destinations(html=options["html"], folder=options["folder"], table=options["table"])
     method = make(by, "attribution", parameters_of_each(options["pairs"], [by], by)[by])
     from interp_core.concepts import importance as matter
 
@@ -64,7 +66,7 @@ def importance(files: tuple[Path, ...], path: str, by: str, plain: bool, **optio
         echo_json(result.to_json())
     else:
         click.echo(saved.titled(result, space).summary())
-    write_results([result], options["html"], options["folder"], "How much each concept matters")
+    write_results([result], options["html"], options["folder"], "How much each concept matters", table=options["table"])
 
 
 @click.command(epilog=example("effect learnt rows --model MODEL --ablate 0 --scale 1=2"))
@@ -74,6 +76,7 @@ def importance(files: tuple[Path, ...], path: str, by: str, plain: bool, **optio
 @click.option("--scale", multiple=True, metavar="CONCEPT=FACTOR", help="Multiply its code by this; may be repeated.")
 @click.option("--add", multiple=True, metavar="CONCEPT=AMOUNT", help="Add this to its code; may be repeated.")
 @concept_question_options
+@csv_option
 @results_options
 def effect(files: tuple[Path, ...], path: str, plain: bool, **options: Any) -> None:
     """Show what changing concepts does to the scores.
@@ -81,7 +84,7 @@ def effect(files: tuple[Path, ...], path: str, plain: bool, **options: Any) -> N
     RESULTS are the saved space and the activations. A CONCEPT is a number or a name, or a label where an interpretation
     is among RESULTS.
     """
-    check_destinations(html=options["html"], folder=options["folder"])
+    check_destinations(html=options["html"], folder=options["folder"], table=options["table"])
     amounts = {how: [_amount(how, pair) for pair in options[how]] for how in ("scale", "add")}
     if not (options["ablate"] or any(amounts.values())):
         raise click.UsageError("say what changes: --ablate CONCEPT, --scale CONCEPT=FACTOR or --add CONCEPT=AMOUNT.")
@@ -98,7 +101,7 @@ def effect(files: tuple[Path, ...], path: str, plain: bool, **options: Any) -> N
         echo_json(result.to_json())
     else:
         click.echo("\n".join(_lines(result, saved.titles(space), _unit(split.model, options["score"]))))
-    write_results([result], options["html"], options["folder"], "What changing concepts does")
+    write_results([result], options["html"], options["folder"], "What changing concepts does", table=options["table"])
 
 
 def _found(files: tuple[Path, ...]) -> tuple[Saved, Any, Any]:

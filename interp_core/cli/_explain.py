@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -11,6 +10,7 @@ from interp_core.cli._options import (
     asked,
     class_of,
     corpus_options,
+    csv_option,
     example,
     labels_of,
     labels_option,
@@ -21,7 +21,7 @@ from interp_core.cli._options import (
     results_options,
     texts_of,
 )
-from interp_core.cli._results import check_destinations, echo_json, told, write_results
+from interp_core.cli._results import check_destinations, echo_json, write_results
 from interp_core.plugin import find_method
 
 
@@ -43,6 +43,7 @@ from interp_core.plugin import find_method
     show_default=True,
     help="Stop at a text that cannot be explained, or go on without it.",
 )
+@csv_option
 @results_options
 @click.argument("texts", nargs=-1)
 def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options: Any) -> None:
@@ -50,7 +51,7 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
 
     TEXTS are explained one by one; - reads them from standard input, one a line.
     """
-    check_destinations(html=options["html"], folder=options["folder"])
+    check_destinations(html=options["html"], folder=options["folder"], table=options["table"])
     taken = parameters_of_each(options["pairs"], [by, *options["metrics"]], by)
     explainer = make(by, "attribution", taken[by])
     metrics = [make_metric(name, taken[name], "attribution") for name in options["metrics"]]
@@ -69,7 +70,8 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
         echo_json({"attributions": rows, "scores": [s.to_json() for s in scores]})
     else:
         _show(attributions, scores)
-    write_results([attributions, *scores], options["html"], options["folder"], "Which words led to the model's answer")
+    title = "Which words led to the model's answer"
+    write_results([attributions, *scores], options["html"], options["folder"], title, table=options["table"])
 
 
 def _show(attributions: list[Any], scores: list[Any]) -> None:
@@ -109,7 +111,7 @@ def _show(attributions: list[Any], scores: list[Any]) -> None:
     metavar="NAME.KEY=VALUE",
     help="A parameter of one method or metric, such as lime.samples=500.",
 )
-@click.option("--csv", "table", type=click.Path(dir_okay=False, path_type=Path), help="Write the whole table.")
+@csv_option
 @results_options
 @click.argument("texts", nargs=-1)
 def benchmark(texts: tuple[str, ...], path: str, plain: bool, **options: Any) -> None:
@@ -131,10 +133,7 @@ def benchmark(texts: tuple[str, ...], path: str, plain: bool, **options: Any) ->
         echo_json(result.to_json())
     else:
         click.echo("\n".join(_table(result)))
-    write_results([result], options["html"], options["folder"], "")
-    if options["table"]:
-        result.to_csv(options["table"])
-        told(f"Wrote {options['table']}")
+    write_results([result], options["html"], options["folder"], "", table=options["table"])
 
 
 def _made(name: str, kind: Any, taken: dict[str, dict[str, Any]]) -> Any:

@@ -23,6 +23,9 @@ html_option = click.option("--html", type=click.Path(dir_okay=False, path_type=P
 save_option = click.option(
     "--save", "folder", type=click.Path(file_okay=False, path_type=Path), help="Keep the results in this folder."
 )
+csv_option = click.option(
+    "--csv", "table", type=click.Path(dir_okay=False, path_type=Path), help="Write the whole table."
+)
 json_option = click.option("--json", "plain", is_flag=True, help="Print JSON for programs.")
 labels_option = click.option(
     "--labels", "label_column", default=None, metavar="COLUMN", help="Column of the classes, by name or number."
@@ -242,7 +245,8 @@ def load_model(path: str, options: dict[str, Any]) -> Any:
     try:
         torch.zeros((), device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"the model cannot run on {device!r}: {str(error).splitlines()[0].rstrip('.')}.") from error
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"the model cannot run on {device!r}, leave --device out for the CPU: {reason}.") from error
     transformers.utils.logging.disable_progress_bar()
     if options["quiet"]:
         click.get_current_context().with_resource(quiet_transformers())

@@ -50,8 +50,13 @@ def _check_writable(place: Path) -> None:
         raise InputError(f"{str(place)!r} cannot be written: {str(there)!r} is read-only for you.")
 
 
-def write_results(results: list[Any], html: Path | None, folder: Path | None, title: str) -> None:
-    """Save results to a folder and a page, if these were given; messages go to standard error."""
+def write_results(
+    results: list[Any], html: Path | None, folder: Path | None, title: str, *, table: Path | None = None
+) -> None:
+    """Save results to a folder and a page, and the first as a table, if these were given; standard error says so."""
+    if table:
+        results[0].to_csv(table)
+        told(f"Wrote {table}")
     if folder:
         from interp_core.results import save
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 from interp_core.cli._methods import MethodName, fields_of, make, parameters_of_each, set_option
-from interp_core.cli._options import example, html_option, json_option, quiet_option, results_options
+from interp_core.cli._options import csv_option, example, html_option, json_option, quiet_option, results_options
 from interp_core.cli._results import check_destinations, echo_json, write_results
 from interp_core.cli._saved import Saved, results_argument
 from interp_core.errors import InputError
@@ -61,13 +61,14 @@ def fit(files: tuple[Path, ...], by: str, plain: bool, **options: Any) -> None:
 )
 @click.option("--concept", "numbers", type=int, multiple=True, help="Only this concept, by number; may be repeated.")
 @set_option()
+@csv_option
 @results_options
 def interpret(files: tuple[Path, ...], by: str, plain: bool, **options: Any) -> None:
     """Put the concepts of a saved space into words.
 
     RESULTS are the space and the activations in which its concepts are looked up.
     """
-    check_destinations(html=options["html"], folder=options["folder"])
+    check_destinations(html=options["html"], folder=options["folder"], table=options["table"])
     method = make(by, "interpretation", parameters_of_each(options["pairs"], [by], by)[by])
     from interp_core.activations import Activations
     from interp_core.concepts import ConceptSpace
@@ -80,7 +81,7 @@ def interpret(files: tuple[Path, ...], by: str, plain: bool, **options: Any) -> 
         echo_json(words.to_json())
     else:
         click.echo(words.summary())
-    write_results([words], options["html"], options["folder"], "Concepts in words")
+    write_results([words], options["html"], options["folder"], "Concepts in words", table=options["table"])
 
 
 def made_space_method(by: str, options: dict[str, Any], others: tuple[str, ...] = ()) -> Any:

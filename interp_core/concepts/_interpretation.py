@@ -160,7 +160,8 @@ class Interpretation(Value):
         lines = []
         for concept in self.concepts:
             score = "" if concept.score is None else f" ({concept.score:.2f})"
-            lines.append(f"{concept.concept:>4}  {concept.label or concept.note or 'no words'}{score}")
+            doubt = f"  ({concept.note})" if concept.label and concept.note else ""
+            lines.append(f"{concept.concept:>4}  {concept.label or concept.note or 'no words'}{score}{doubt}")
         return "\n".join([*lines, *self.notes])
 
     def to_json(self) -> dict[str, Any]:

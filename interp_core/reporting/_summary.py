@@ -32,7 +32,9 @@ def asked(contents: Contents) -> list[str]:
     if contents.attributions:
         texts = len({a.text for a in contents.attributions})
         methods = list(dict.fromkeys(a.made_by.method for a in contents.attributions))
-        lines.append(f"{count(texts, 'text')} explained by {listed(methods)}")
+        right = [one.right for one in {a.text: a for a in contents.attributions}.values() if one.right is not None]
+        known = f", {sum(right)} of {len(right)} answered rightly" if right else ""
+        lines.append(f"{count(texts, 'text')} explained by {listed(methods)}{known}")
     for space in contents.spaces:
         lines.append(
             f"{count(space.concepts, 'concept')} learnt by {space.made_by.method}"

@@ -79,9 +79,10 @@ class MethodView:
 
 @dataclass(frozen=True)
 class TextView:
-    """One text."""
+    """One text; `told` is what the model says to it, beside the true class."""
 
     number: int
+    told: str
     choices: tuple[Choice, ...]
     chosen: int
     generated: bool
@@ -102,6 +103,11 @@ class TextView:
     def ranked(self) -> bool:
         """Whether one of the targets is marked as the one with the highest score."""
         return any(c.best for c in self.choices)
+
+    @property
+    def several(self) -> bool:
+        """Whether there is a choice of answers."""
+        return len(self.choices) > 1
 
     @property
     def later(self) -> bool:
@@ -161,7 +167,8 @@ def _text_view(place: int, held: list[Attribution], shared_notes: frozenset[str]
         Choice(visible(t.label), intact.get(t, ""), comparable and i == best) for i, t in enumerate(targets)
     )
     methods = tuple(_method_view(one, targets, best, shared_notes) for one in held)
-    return TextView(place, choices, best, first.prompt_stop >= 0, all(t.parts for t in targets), methods)
+    told = " ".join(next((one.said for one in held if one.said), []))
+    return TextView(place, told, choices, best, first.prompt_stop >= 0, all(t.parts for t in targets), methods)
 
 
 def _method_view(one: Attribution, targets: list[Target], chosen: int, shared_notes: frozenset[str]) -> MethodView:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from interp_core.display import figure, html
 from interp_core.errors import InputError
+from interp_core.results._serialization import write_text
 
 LONGEST = 200  # characters of a `repr`
 
@@ -52,6 +56,24 @@ class Value:
         except ImportError as error:
             raise InputError("to_dataframe needs the package pandas: pip install pandas.") from error
         return pandas.DataFrame(dict(self.columns()))
+
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """The columns of `to_dataframe` as CSV, without pandas.
+
+        Args:
+            path: a file that it is also written to; missing folders are created.
+
+        Returns:
+            The text; what is None is empty in it.
+        """
+        out = io.StringIO()
+        table = csv.writer(out, lineterminator="\n")
+        columns = self.columns()
+        table.writerow(columns)
+        table.writerows(zip(*columns.values(), strict=True))
+        if path is not None:
+            write_text(path, out.getvalue())
+        return out.getvalue()
 
     def plot(self, **options: Any) -> Any:
         """The value as a matplotlib figure, for a paper; notebooks display it, and `savefig` writes it.
