@@ -14,7 +14,7 @@ import click
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     default=None,
-    help="Where results are kept and found again; by default a folder named after FILE, beside it.",
+    help="Where results are kept and found again; by default beside FILE, FILE.run for FILE.toml.",
 )
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a report of all results.")
 @click.option("--quiet", is_flag=True, help="Say nothing about the steps.")
@@ -25,10 +25,14 @@ def run(file: Path, folder: Path | None, html: Path | None, quiet: bool) -> None
     check_destinations(html=html)
     from interp_pipeline.pipeline import Pipeline
 
-    pipeline = Pipeline(file)
-    done = pipeline.run(
-        folder or file.with_suffix(".run"), progress=not quiet, told=(lambda _: None) if quiet else click.echo
-    )
+    pipeline, place = Pipeline(file), folder or file.with_suffix(".run")
+    try:
+        done = pipeline.run(place, progress=not quiet, told=(lambda _: None) if quiet else click.echo)
+    except KeyboardInterrupt:
+        click.echo(f"interp: stopped; the steps that are done are in {place}, and the same command goes on.", err=True)
+        raise
+    if not quiet:
+        click.echo(f"Kept the results in {place}", err=True)
     if html:
         from interp_core.reporting import report
 
