@@ -64,7 +64,7 @@ def test_the_examples_run(module):
 
 
 def test_finding_methods_imports_no_torch_and_a_wrong_name_is_none():
-    with pytest.raises(AttributeError, match="no attribute 'Limes'"):
+    with pytest.raises(AttributeError, match="Limes"):
         interp_interpreto.Limes  # noqa: B018
 
 
