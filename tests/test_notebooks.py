@@ -97,31 +97,6 @@ def test_the_notebook_of_a_classifier_runs(tmp_path: Path, monkeypatch: pytest.M
     assert len(plots) == 3 and "sadness" in plots[0] and "surprise" in plots[2] and KEY not in "".join(plots)
 
 
-def of_class(labelled: list[tuple[str, str]], name: str) -> list[str]:
-    return [text for text, label in labelled if label == name]
-
-
-@pytest.mark.real
-def test_the_notebook_of_a_classifier_runs_on_a_real_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: Path, real_texts: Any
-) -> None:
-    there = tmp_path / "nateraw" / "bert-base-uncased-emotion"
-    there.parent.mkdir()
-    there.symlink_to(shared / "models" / "emotion-minilm")
-    labelled = list(zip(real_texts("emotion", "train"), real_texts("emotion", "train", "label"), strict=True))
-    texts = [text for name in dict.fromkeys(label for _, label in labelled) for text in of_class(labelled, name)[:30]]
-    worlds.data_set(tmp_path, "dair-ai/emotion", "split", texts)
-    notebook = cells_of("from-interpreto-classification.ipynb")
-    for cell in notebook.cells:
-        cell.source = cell.source.replace("split_points=[11]", "split_points=[-1]")
-    with language_model(monkeypatch):
-        said = executed(notebook, tmp_path, monkeypatch)
-    assert 0.3 < float(re.search(r"AUC: ([\d.]+)", said)[1]) < 1  # type: ignore[index]
-    for name, word in (("sadness", "sad|lonely|hopeless|depressed"), ("anger", "angry|irritable|furious|annoyed")):
-        own = said.split(f"Class: {name}")[1].split("Class:")[0]
-        assert re.search("topk words", own) and own.count("importance") == 5, word
-
-
 def test_the_notebook_of_a_masked_language_model_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     worlds.filler(tmp_path)
     worlds.data_set(tmp_path, "cornell-movie-review-data/rotten_tomatoes", "default", story.corpus().texts[:300])
