@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     )
     from interp_interpreto.commons import Granularity
     from interp_interpreto.model_wrapping import ModelWithSplitPoints
-    from interp_interpreto.visualizations import plot_attributions, plot_concepts
+    from interp_interpreto.visualizations import AttributionVisualization, plot_attributions, plot_concepts
 
 __all__ = [
+    "AttributionVisualization",
     "GradientShap",
     "Granularity",
     "IntegratedGradients",
@@ -51,6 +52,7 @@ def interp_methods() -> Iterable[Method]:
 
 __getattr__, __dir__, _ = lazy_loader.attach(  # finding methods must not import torch
     __name__,
+    submodules=["attributions", "commons", "concepts", "model_wrapping", "visualizations"],
     submod_attrs={
         "attributions": [
             "GradientShap",
@@ -66,6 +68,6 @@ __getattr__, __dir__, _ = lazy_loader.attach(  # finding methods must not import
         ],
         "commons": ["Granularity"],
         "model_wrapping": ["ModelWithSplitPoints"],
-        "visualizations": ["plot_attributions", "plot_concepts"],
+        "visualizations": ["AttributionVisualization", "plot_attributions", "plot_concepts"],
     },
 )

@@ -89,6 +89,44 @@ def plot_concepts(
     return _saved(plot, save_path)
 
 
+class AttributionVisualization:
+    """The plot of `plot_attributions` as an object, as the first generation has it.
+
+    Args:
+        attribution_output: what an explainer returned, or one of these.
+        class_names: the names of the classes, as a list or by number.
+        classes_names: the same.
+        save_path: also write a whole page there.
+
+    Examples:
+        >>> from interp_core.testing import tiny_classifier
+        >>> from interp_interpreto import AttributionVisualization, Occlusion
+        >>> tiny = tiny_classifier()
+        >>> (output,) = Occlusion(tiny.model, tiny.tokenizer)("so happy")
+        >>> "happy" in AttributionVisualization(output).display().html
+        True
+    """
+
+    def __init__(
+        self,
+        attribution_output: Any,
+        *,
+        class_names: Names = None,
+        classes_names: Names = None,
+        save_path: str | Path | None = None,
+    ) -> None:
+        names = classes_names if class_names is None else class_names
+        self.report = plot_attributions(attribution_output, classes_names=names, save_path=save_path)
+
+    def display(self) -> Report:
+        """The plot, which notebooks display at the end of a cell."""
+        return self.report
+
+    def _repr_html_(self) -> str:
+        shown: str = self.report._repr_html_()
+        return shown
+
+
 def _saved(plot: Report, save_path: str | Path | None) -> Report:
     if save_path is not None:
         plot.save(save_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
+import warnings
 from pathlib import Path
 
 import interp_core as interp
@@ -95,6 +96,9 @@ def test_occlusion_says_what_each_word_is_worth():
     [
         (None, 2, None),
         (1, 1, [[1]]),
+        (torch.tensor(1), 1, [[1]]),
+        ("LABEL_2", 1, [[2]]),
+        (["LABEL_1", ["LABEL_0", "LABEL_2"]], 2, [[1], [0, 2]]),
         (torch.tensor([0, 2]), 2, [[0], [2]]),
         (torch.tensor([[0, 1], [2, 1]]), 2, [[0, 1], [2, 1]]),
         ([0, 2], 2, [[0], [2]]),
@@ -111,6 +115,22 @@ def test_targets_are_those_of_each_text(targets, count, expected, tiny):
 def predicted_by(model, texts):
     with torch.no_grad():
         return [model.model(**model.tokenizer(text, return_tensors="pt")).logits.argmax() for text in texts]
+
+
+def test_what_is_explained_of_token_ids_is_what_they_say(tiny):
+    """Special tokens within the text are part of it; those around it are not, and pairs are told from texts."""
+    explainer, tokenizer = attributions.Occlusion(tiny.model, tiny.tokenizer), tiny.tokenizer
+    for text in ("so [MASK] today", "so [UNK] happy", "the cat was sad"):
+        for encoded in (tokenizer(text, return_tensors="pt"), tokenizer([text]), tokenizer(text)["input_ids"]):
+            given = torch.tensor([encoded]) if isinstance(encoded, list) else encoded
+            (output,) = explainer(given, targets=1)
+            assert output.model_inputs_to_explain["input_ids"][0].tolist() == tokenizer(text)["input_ids"]
+    bare = tokenizer("so happy", add_special_tokens=False, return_tensors="pt")
+    assert explainer(bare, targets=1)[0].elements == ["so", "happy"]
+    with pytest.raises(InputError, match="tuple of strings"):
+        explainer(tokenizer("so happy", "today", return_tensors="pt"), targets=1)
+    assert len(explainer([("so happy", "today")], targets=1)[0].elements) == 3
+    assert [o.elements for o in explainer(tokenizer(TEXTS[:2]), targets=[0, 1])] == [t.split() for t in TEXTS[:2]]
 
 
 def test_encoded_texts_are_taken_and_ids_of_no_text_refused(tiny):
@@ -203,6 +223,17 @@ def test_areas_are_those_of_the_curves(tiny):
         assert float(end) == pytest.approx(float(whole), abs=1e-5)
 
 
+def test_means_of_tokens_are_read_as_sums_and_it_is_said(tiny):
+    with pytest.warns(InterpWarning, match="MEAN is read as SUM"):
+        explainer = attributions.Saliency(
+            tiny.model, tiny.tokenizer, granularity_aggregation_strategy=GranularityAggregationStrategy.MEAN
+        )
+    assert explainer(TEXTS[0])[0].granularity_aggregation_strategy is GranularityAggregationStrategy.SUM
+    with pytest.warns(InterpWarning, match="n_perturbations has no effect"):
+        Insertion(tiny.model, tiny.tokenizer, n_perturbations=4)
+    assert attributions.Sobol(tiny.model, tiny.tokenizer, sampler=attributions.Sobol.samplers.SOBOL).by.order == "first"
+
+
 def test_saliency_without_the_input_is_the_size_of_gradients(tiny):
     size = attributions.Saliency(tiny.model, tiny.tokenizer, input_x_gradient=False)
     assert size.by == interp.method("saliency")
@@ -276,7 +307,7 @@ def test_each_explainer_learns_what_its_method_learns(name, split, words):
     if made.method == "nmf":
         rows = split.rows(rows.values.relu(), split.at())
     explainer = made(split, **options, device="cpu")
-    assert not explainer.is_fitted
+    assert explainer.is_fitted == (made is NeuronsAsConcepts)
     explainer.fit(words if made.method != "nmf" else {split.split_points[0]: rows.values})
     parameters = {"concepts" if key == "nb_concepts" else key: value for key, value in options.items()}
     space = interp.fit_concepts(rows, by=made.method, progress=False, **parameters)
@@ -386,7 +417,14 @@ def test_unique_words_are_counted_joined_and_left_out(split):
 
 
 def test_the_vocabulary_is_looked_up_token_by_token(split, fitted, tiny):
-    words = fitted.interpret(TopKInputs, source=TopKInputs.sources.VOCABULARY, granularity=WORD, k=3)
+    """Each token is what its text becomes; pieces of words, which no text becomes alone, are left out and counted."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        words = fitted.interpret(TopKInputs, source=TopKInputs.sources.VOCABULARY, granularity=WORD, k=3)
+    pieces = [t for t in tiny.tokenizer.get_vocab() if t.startswith("##")]
+    assert any("are pieces that no text becomes" in str(one.message) for one in said) == bool(pieces)
+    for word in {word for own in words.values() for word in own}:
+        assert len(tiny.tokenizer(word, add_special_tokens=False)["input_ids"]) == 1
     special = set(tiny.tokenizer.all_special_tokens)
     assert all(len(own) == 3 and not special & set(own) for own in words.values())
 
@@ -402,6 +440,7 @@ class Reader(LLMInterface):
         return prompt[-1][1].splitlines()[0].split("| ")[1] if len(self.asked) != 2 else None
 
 
+@pytest.mark.filterwarnings("ignore:2 of 3 concepts labelled")  # the second answer is none
 def test_both_styles_of_labels_are_one_and_ask_what_was_chosen(fitted):
     new, old = Reader(), Reader()
     by_class = LLMLabels(concept_explainer=fitted, llm_interface=new, activation_granularity=WORD, k_examples=2)
@@ -420,6 +459,25 @@ def test_both_styles_of_labels_are_one_and_ask_what_was_chosen(fitted):
     assert len(new.asked[0][1][1].splitlines()) <= 2
     context = fitted.interpret(LLMLabels, [0], inputs=TEXTS, llm_interface=Reader(), k_context=3, granularity=WORD)
     assert "<<" in context[0]
+
+
+class Broken(LLMInterface):
+    """A language model that cannot be reached."""
+
+    def generate(self, prompt):
+        raise ConnectionError("no route to host")
+
+
+def test_a_language_model_that_fails_is_heard_of(fitted):
+    with pytest.warns(InterpWarning, match="no route to host"):
+        labels = LLMLabels(concept_explainer=fitted, llm_interface=Broken()).interpret("all", inputs=TEXTS)
+    assert set(labels.values()) == {None}
+
+
+def test_neurons_need_no_fit(split, words):
+    explainer = NeuronsAsConcepts(split)
+    assert explainer.is_fitted and torch.equal(explainer.encode_activations(words), words[1])
+    assert explainer.get_dictionary().shape == (16, 16)
 
 
 def test_a_key_is_in_the_object_alone(monkeypatch):
@@ -453,6 +511,7 @@ def test_what_concepts_cannot_do_is_said(split, fitted, words):
         (lambda: fresh.encode_activations(words), InputError, r"call fit\(activations\)"),
         (lambda: fresh.fit({"elsewhere": words[1]}), InputError, "there are 'elsewhere'"),
         (lambda: fresh.fit(words[1][0]), InputError, "shape"),
+        (lambda: fresh.fit({key: rows[:0] for key, rows in words.items()}), InputError, "no rows"),
         (lambda: split.get_activations(TEXTS, WORD, GranularityAggregationStrategy.MAX), UnsupportedError, "MAX"),
         (lambda: split.get_activations([], WORD), InputError, "no texts"),
         (lambda: TopKInputs(concept_explainer=fitted).interpret(), InputError, "nothing to look concepts up in"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, ClassVar
 
 import interp_core as interp
 import torch
-from interp_core.errors import InputError, UnsupportedError, unknown
+from interp_core.errors import InputError, InterpWarning, UnsupportedError, unknown
 from interp_core.model import CLASSIFIERS, GENERATORS
 from interp_core.plugin import resolve
 from torch import Tensor
@@ -53,6 +54,20 @@ class SobolIndicesOrders(Enum):
     TOTAL_ORDER = "total"
 
 
+class SequenceSamplers(Enum):
+    """How points are drawn; only Sobol sequences are offered.
+
+    Examples:
+        >>> from interp_interpreto import Sobol
+        >>> Sobol.samplers.SOBOL.value
+        'sobol'
+    """
+
+    SOBOL = "sobol"
+    HALTON = "halton"
+    LatinHypercube = "latin-hypercube"
+
+
 class AttributionExplainer:
     """Explains texts by one method. Base class of all explainers, which say which method it is.
 
@@ -61,7 +76,7 @@ class AttributionExplainer:
         tokenizer: its tokenizer, which is not changed either.
         batch_size: accepted; batches are sized by tokens.
         granularity: the units.
-        granularity_aggregation_strategy: `MEAN` or `SUM`; scores of units always add up, see `docs/from-interpreto.md`.
+        granularity_aggregation_strategy: `SUM`: scores of units add up. `MEAN` is read as `SUM`, with a warning.
         inference_mode: the score that is explained.
         device: where the model lies; one that lies elsewhere is not moved but refused.
         input_x_gradient: for explainers that offer both, whether gradients are multiplied by the input.
@@ -94,9 +109,9 @@ class AttributionExplainer:
         model: Any,
         tokenizer: Any = None,
         batch_size: int = 4,
-        *,
         granularity: Any = Granularity.WORD,
-        granularity_aggregation_strategy: Any = GranularityAggregationStrategy.MEAN,
+        *,
+        granularity_aggregation_strategy: Any = GranularityAggregationStrategy.SUM,
         inference_mode: Any = InferenceModes.LOGITS,
         device: Any = None,
         input_x_gradient: bool | None = None,
@@ -109,7 +124,9 @@ class AttributionExplainer:
         on_device(self.model, device)
         self.granularity, self._units = granularity, units_of(granularity, Granularity)
         check_aggregation(granularity_aggregation_strategy, ("mean", "sum"))
-        self.granularity_aggregation_strategy = granularity_aggregation_strategy
+        if granularity_aggregation_strategy is GranularityAggregationStrategy.MEAN:
+            warnings.warn("MEAN is read as SUM: the scores of a unit's tokens add up.", InterpWarning, stacklevel=2)
+        self.granularity_aggregation_strategy = GranularityAggregationStrategy.SUM
         if inference_mode not in list(InferenceModes):
             raise InputError(f"inference_mode is {inference_mode!r}; a member of InferenceModes was expected.")
         self.inference_mode = inference_mode
@@ -228,6 +245,8 @@ class Sobol(AttributionExplainer):
 
     method = "sobol"
     sobol_indices_orders = SobolIndicesOrders
+    samplers = SequenceSamplers
+    fixed: ClassVar[Mapping[str, tuple[Any, ...]]] = {"sampler": (SequenceSamplers.SOBOL,)}
     defaults: ClassVar[Mapping[str, Any]] = {"order": "first"}
     renamed: ClassVar[Mapping[str, str]] = {"n_token_perturbations": "samples", "sobol_indices_order": "order"}
 

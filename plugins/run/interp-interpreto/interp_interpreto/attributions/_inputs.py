@@ -10,8 +10,8 @@ from interp_core.errors import InputError
 from torch import Tensor
 
 
-def texts_of(inputs: Any, tokenizer: Any) -> list[str]:
-    """The texts: a string, encoded texts, or several of either.
+def texts_of(inputs: Any, tokenizer: Any) -> list[Any]:
+    """The texts: a string, a pair of strings, encoded texts, or several of these.
 
     Args:
         inputs: one text, several, or what the tokenizer has made of them.
@@ -32,29 +32,41 @@ def _several(inputs: Any) -> list[Any]:
     return list(inputs)
 
 
-def _decoded(one: Any, tokenizer: Any) -> list[str]:
-    if isinstance(one, str):
+def _decoded(one: Any, tokenizer: Any) -> list[Any]:
+    if isinstance(one, str) or (isinstance(one, tuple) and [type(part) for part in one] == [str, str]):
         return [one]
     if isinstance(one, Mapping) and "input_ids" in one:
-        ids, mask = torch.as_tensor(one["input_ids"]), one.get("attention_mask")
-        ids = ids[None] if ids.ndim == 1 else ids
-        kept = torch.ones_like(ids) if mask is None else torch.as_tensor(mask).reshape(ids.shape)
-        return [_text_of(row[own.bool()], tokenizer) for row, own in zip(ids, kept, strict=True)]
+        ids = _rows(one["input_ids"])
+        masks = _rows(one["attention_mask"]) if "attention_mask" in one else [[1] * len(row) for row in ids]
+        if any(any(row) for row in _rows(one.get("token_type_ids", [0]))):
+            raise InputError("the token ids are of a pair of texts; give the two as a tuple of strings.")
+        kept = [[i for i, held in zip(*pair, strict=True) if held] for pair in zip(ids, masks, strict=True)]
+        return [_text_of(row, tokenizer) for row in kept]
     if isinstance(one, Tensor) and not one.is_floating_point() and one.ndim in (1, 2):
-        return [_text_of(row, tokenizer) for row in (one[None] if one.ndim == 1 else one)]
+        return [_text_of(row, tokenizer) for row in _rows(one)]
     raise InputError(f"a text is {type(one).__name__}; a string, or what the tokenizer makes of one, was expected.")
 
 
-def _text_of(ids: Tensor, tokenizer: Any) -> str:
-    """The text of token ids.
+def _rows(ids: Any) -> list[list[int]]:
+    """Rows of numbers, of a tensor or of lists, which may differ in length."""
+    listed = ids.tolist() if hasattr(ids, "tolist") else list(ids)
+    return [list(row) for row in (listed if listed and isinstance(listed[0], list) else [listed])]
+
+
+def _text_of(ids: list[int], tokenizer: Any) -> str:
+    """The text of token ids, with the special tokens that stand in it, but not those that the tokenizer adds around it.
 
     Raises:
         InputError: it would be tokenised differently, so that another text would be explained.
     """
-    text: str = tokenizer.decode(ids.tolist(), skip_special_tokens=True)
-    special = set(tokenizer.all_special_ids)
-    again = tokenizer(text)["input_ids"]
-    if [i for i in again if i not in special] != [i for i in ids.tolist() if i not in special]:
+    around = tokenizer("")["input_ids"]
+    inner = list(ids)
+    for special in around:
+        inner = inner[1:] if inner and inner[0] == special else inner
+    for special in reversed(around):
+        inner = inner[:-1] if inner and inner[-1] == special else inner
+    text: str = tokenizer.decode(inner, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    if tokenizer(text)["input_ids"] not in (ids, [*around[:1], *ids], [*around[:1], *ids, *around[1:]]):
         raise InputError(f"the token ids of {text[:80]!r} do not come back from their text; give the text itself.")
     return text
 
@@ -71,10 +83,12 @@ def classes_of(targets: Any, count: int) -> Any:
     """
     if targets is None:
         return None
-    if isinstance(targets, int) and not isinstance(targets, bool):
+    if isinstance(targets, str) or (isinstance(targets, int) and not isinstance(targets, bool)):
         targets = [targets]
-    if isinstance(targets, str) or not isinstance(targets, Iterable):
-        raise InputError(f"targets is {targets!r}; numbers of classes, one or more for each text, were expected.")
+    if isinstance(targets, Tensor) and targets.ndim == 0:
+        targets = targets[None]
+    if not isinstance(targets, Iterable):
+        raise InputError(f"targets is {targets!r}; classes, one or more for each text, were expected.")
     rows = [_class_row(one) for one in targets]
     if len(rows) != count:
         raise InputError(
@@ -84,7 +98,11 @@ def classes_of(targets: Any, count: int) -> Any:
     return rows
 
 
-def _class_row(row: Any) -> list[int]:
+def _class_row(row: Any) -> list[Any]:
+    if isinstance(row, str):
+        return [row]
+    if isinstance(row, list | tuple) and all(isinstance(one, str) for one in row):
+        return list(row)
     values = torch.as_tensor(row)
     if values.is_floating_point() or values.dtype == torch.bool or values.ndim > 1:
         raise InputError(f"the targets of a text are {row!r}; numbers of classes were expected.")

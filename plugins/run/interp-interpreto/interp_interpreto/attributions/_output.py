@@ -62,7 +62,7 @@ class AttributionOutput:
 
     attribution: Attribution
     granularity: Granularity = Granularity.WORD
-    granularity_aggregation_strategy: GranularityAggregationStrategy = GranularityAggregationStrategy.MEAN
+    granularity_aggregation_strategy: GranularityAggregationStrategy = GranularityAggregationStrategy.SUM
     inference_mode: InferenceModes = InferenceModes.LOGITS
 
     @property

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any, ClassVar
 
 import interp_core as interp
-from interp_core.errors import InputError
+from interp_core.errors import InputError, InterpWarning
 from interp_core.metrics import Score
 from jaxtyping import Float
 from torch import Tensor
@@ -24,7 +25,7 @@ class _Curve:
         tokenizer: its tokenizer.
         batch_size: accepted; batches are sized by tokens.
         device: where the model lies.
-        n_perturbations: accepted; a curve has a point for each number of units, from none to all.
+        n_perturbations: has no effect, with a warning where it is given: a curve has a point for each number of units.
         max_percentage_perturbed: 1, since an area over a part of the units cannot be compared between texts.
     """
 
@@ -37,10 +38,13 @@ class _Curve:
         batch_size: int = 4,
         *,
         device: Any = None,
-        n_perturbations: int = 100,
+        n_perturbations: int | None = None,
         max_percentage_perturbed: float = 1.0,
     ) -> None:
-        del batch_size, n_perturbations
+        del batch_size
+        if n_perturbations is not None:
+            told = "n_perturbations has no effect: a curve has a point for each number of units, from none to all."
+            warnings.warn(told, InterpWarning, stacklevel=2)
         self.model = text_model(model, tokenizer)
         on_device(self.model, device)
         if max_percentage_perturbed != 1.0:

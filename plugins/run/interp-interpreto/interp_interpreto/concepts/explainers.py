@@ -99,8 +99,8 @@ class ConceptEncoderExplainer:
 
     @property
     def is_fitted(self) -> bool:
-        """Whether concepts are learnt."""
-        return self.space is not None
+        """Whether concepts are learnt, or there is nothing to learn."""
+        return self.space is not None or not self.counted
 
     @property
     def concept_model(self) -> ConceptSpace:
@@ -109,6 +109,8 @@ class ConceptEncoderExplainer:
         Raises:
             InputError: none is learnt yet.
         """
+        if self.space is None and not self.counted:  # there is nothing to learn
+            self.fit(self.split.activations(["a"], granularity="token", progress=False).matrix())
         if self.space is None:
             raise InputError(f"{type(self).__name__} has no concepts yet; call fit(activations) first.")
         return self.space
@@ -190,7 +192,7 @@ class ConceptAutoEncoderExplainer(ConceptEncoderExplainer):
     def concept_output_gradient(
         self,
         inputs: Any,
-        targets: Sequence[int | str] | None = None,
+        targets: Sequence[int | str] | int | str | None = None,
         *,
         split_point: Any = None,
         activation_granularity: Any = ActivationGranularity.TOKEN,
@@ -232,6 +234,7 @@ class ConceptAutoEncoderExplainer(ConceptEncoderExplainer):
         units = units_of(activation_granularity, ActivationGranularity)
         texts = texts_of(inputs, self.splitter.tokenizer)
         activations = self.split.activations(texts, granularity=units, progress=tqdm_bar)
+        targets = [targets] if isinstance(targets, int | str) else targets
         chosen = "all" if targets is None else [one if isinstance(one, str) else int(one) for one in targets]
         options = Options(progress=tqdm_bar)
         questions = concept_questions(self.split, self.concept_model, activations, chosen, options)

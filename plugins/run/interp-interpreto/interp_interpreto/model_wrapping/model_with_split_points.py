@@ -238,7 +238,7 @@ def _as_activations(split: SplitModel, values: Float[Tensor, "n d"], texts: list
         spans: list[tuple[Any, ...]] = [(interp.Unit(text, 0, len(text)),) for text in texts]
     else:
         spans = [tuple(divide(split.model.encoder(text), units).units) for text in texts]
-    counts = torch.tensor([len(own) for own in spans])
+    counts = torch.tensor([len(own) for own in spans], dtype=torch.long)
     if int(counts.sum()) != len(values):
         raise InputError(f"{len(values)} rows were given for {int(counts.sum())} units {units!r} of the texts.")
     text_of = torch.arange(len(texts)).repeat_interleave(counts)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from typing import Any
 
 import interp_core as interp
 import torch
 from interp_core.activations import Activations
 from interp_core.concepts import AffineSpace, ConceptSpace, Interpretation
-from interp_core.errors import InputError, UnsupportedError, unknown
+from interp_core.errors import InputError, InterpWarning, UnsupportedError, unknown
 
 from interp_interpreto.attributions._inputs import texts_of
 from interp_interpreto.commons import (
@@ -136,13 +137,23 @@ class ConceptInterpretation:
         return with_blanks(activations, self.explainer.splitter.tokenizer) if self.units == "word" else activations
 
     def _vocabulary(self) -> Activations:
-        """The rows of the tokens of the vocabulary, each a text of its own."""
+        """The rows of the tokens of the vocabulary, each a text of its own; without those that no text becomes."""
         tokenizer = self.explainer.splitter.tokenizer
         special = set(tokenizer.all_special_ids)
-        ids = [i for i in sorted(tokenizer.get_vocab().values()) if i not in special]
-        words = list(dict.fromkeys(text for i in ids if (text := tokenizer.decode([i])).strip()))
+        texts = {i: tokenizer.decode([i]) for i in sorted(tokenizer.get_vocab().values()) if i not in special}
+        texts = {i: text for i, text in texts.items() if text.strip()}
+        alone = tokenizer(list(texts.values()), add_special_tokens=False)["input_ids"]
+        words = [text for (i, text), ids in zip(texts.items(), alone, strict=True) if ids == [i]]
+        if not words:
+            raise InputError("no token of the vocabulary is what a text of its own becomes; give inputs instead.")
+        if len(words) < len(texts):
+            left = (
+                f"{len(texts) - len(words):,} of {len(texts):,} tokens are pieces of words that no text becomes alone"
+            )
+            warnings.warn(f"{left}; they are left out.", InterpWarning, stacklevel=4)
         units = self.units if self.units == "cls" else "sample"
-        return self.explainer.split.activations(words, granularity=units, progress=False)
+        rows = self.explainer.split.activations(words, granularity=units, progress=False)
+        return dataclasses.replace(rows, units=tuple((interp.Unit(word, 0, len(word)),) for word in words))
 
 
 def check_unique(use_unique_words: Any, kwargs: dict[str, Any]) -> dict[str, Any]:

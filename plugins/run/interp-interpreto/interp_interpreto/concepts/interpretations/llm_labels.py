@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from enum import Enum
 from typing import Any
 
-from interp_core.errors import UnsupportedError
+from interp_core.errors import InterpWarning, UnsupportedError
 from interp_core.plugin import resolve
 
 from interp_interpreto.commons import ActivationGranularity
@@ -112,4 +113,8 @@ class LLMLabels(ConceptInterpretation):
             InputError: the arguments do not fit each other, or the language model cannot be asked at all.
         """
         given = concepts_indices, inputs, latent_activations, concepts_activations
-        return {concept.concept: concept.label for concept in self.words_of(self.by, *given)}
+        words = self.words_of(self.by, *given)
+        for note in words.notes:
+            if "failed calls" in note or "malformed" in note:
+                warnings.warn(note, InterpWarning, stacklevel=2)
+        return {concept.concept: concept.label for concept in words}
