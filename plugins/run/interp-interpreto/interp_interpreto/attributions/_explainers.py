@@ -138,9 +138,9 @@ class AttributionExplainer:
             return self.plain
         multiplies = self.plain != self.method
         if input_x_gradient not in (None, multiplies):
+            does = "multiplies" if multiplies else "does not multiply"
             raise UnsupportedError(
-                f"{type(self).__name__} {'multiplies' if multiplies else 'does not multiply'} gradients by the input, "
-                "as its paper does; leave input_x_gradient out."
+                f"{type(self).__name__} {does} gradients by the input here; leave input_x_gradient out."
             )
         return self.method
 
