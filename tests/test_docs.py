@@ -212,6 +212,8 @@ def test_calls_of_another_library_run_and_agree_where_it_is_installed(
     """Ours first, since theirs is given what ours makes. Where a section assigns `theirs`, `ours` is equal."""
     import torch
 
+    if page == "from-shap" and not os.environ.get("INTERP_PEERS"):
+        pytest.skip("half a minute of compiling, and its values are held to ours elsewhere; set INTERP_PEERS=1")
     pytest.importorskip(PEERS[page])
     monkeypatch.chdir(tmp_path)
     (_, first), *_ = FENCE.findall(text_of(ROOT / "docs" / f"{page}.md"))
