@@ -35,7 +35,10 @@ def on_device(model: TextModel, device: Any) -> None:
     """
     if device is None or str(device) == "auto":
         return
-    asked = torch.device(device)
+    try:
+        asked = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise InputError(f"device is {device!r}; one such as 'cpu' or 'cuda' was expected.") from error
     if asked.type != model.device.type or asked.index not in (None, model.device.index):
         raise InputError(
             f"the model lies on {str(model.device)!r}, and device {str(device)!r} was given; move the model yourself, "

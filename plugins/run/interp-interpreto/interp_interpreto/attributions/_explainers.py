@@ -98,6 +98,7 @@ class AttributionExplainer:
     """
 
     method: ClassVar[str] = ""
+    gradients: ClassVar[bool] = False
     plain: ClassVar[str] = ""  # the method without multiplication by the input
     renamed: ClassVar[Mapping[str, str]] = {}
     fixed: ClassVar[Mapping[str, tuple[Any, ...]]] = {}  # parameters that have these values only
@@ -136,6 +137,9 @@ class AttributionExplainer:
     def _name(self, input_x_gradient: bool | None) -> str:
         if input_x_gradient is False and self.plain:
             return self.plain
+        if input_x_gradient is not None and not self.gradients:
+            known = ("granularity", "inference_mode", "device", *self.renamed)
+            raise InputError(unknown(f"parameter of {type(self).__name__}", "input_x_gradient", known))
         multiplies = self.plain != self.method
         if input_x_gradient not in (None, multiplies):
             does = "multiplies" if multiplies else "does not multiply"
@@ -167,6 +171,8 @@ class AttributionExplainer:
             raise InputError(unknown(f"parameter of {type(self).__name__}", "baseline", tuple(self.renamed)))
         if isinstance(baseline, Tensor):
             return baseline
+        if isinstance(baseline, bool) or not isinstance(baseline, int | float):
+            raise InputError(f"baseline is {baseline!r}; a number, or a vector as a tensor, was expected.")
         width = self.model.model.get_input_embeddings().weight.shape[1]
         return "zero" if baseline == 0 else torch.full((width,), float(baseline))
 
@@ -254,39 +260,39 @@ class Sobol(AttributionExplainer):
 class Saliency(AttributionExplainer):
     """Input times gradient, signed, by `interp-input-x-gradient`; by `interp-saliency` if `input_x_gradient=False`."""
 
-    method, plain = "input-x-gradient", "saliency"
+    method, plain, gradients = "input-x-gradient", "saliency", True
 
 
 class IntegratedGradients(AttributionExplainer):
     """Integrated gradients, by `interp-integrated-gradients`. `n_perturbations` is `steps`."""
 
-    method, baselines = "integrated-gradients", True
+    method, baselines, gradients = "integrated-gradients", True, True
     renamed: ClassVar[Mapping[str, str]] = {"n_perturbations": "steps"}
 
 
 class GradientShap(AttributionExplainer):
     """GradientSHAP, by `interp-gradient-shap`. `n_perturbations` is `samples`."""
 
-    method, baselines = "gradient-shap", True
+    method, baselines, gradients = "gradient-shap", True, True
     renamed: ClassVar[Mapping[str, str]] = {"n_perturbations": "samples"}
 
 
 class SmoothGrad(AttributionExplainer):
     """SmoothGrad times the input, by `interp-smooth-grad`. `n_perturbations` is `samples`."""
 
-    method = "smooth-grad"
+    method, gradients = "smooth-grad", True
     renamed: ClassVar[Mapping[str, str]] = {"n_perturbations": "samples"}
 
 
 class SquareGrad(AttributionExplainer):
     """SquareGrad, of gradients alone, by `interp-square-grad`. `n_perturbations` is `samples`."""
 
-    method = plain = "square-grad"
+    method, plain, gradients = "square-grad", "square-grad", True
     renamed: ClassVar[Mapping[str, str]] = {"n_perturbations": "samples"}
 
 
 class VarGrad(AttributionExplainer):
     """VarGrad, of gradients alone, by `interp-var-grad`. `n_perturbations` is `samples`."""
 
-    method = plain = "var-grad"
+    method, plain, gradients = "var-grad", "var-grad", True
     renamed: ClassVar[Mapping[str, str]] = {"n_perturbations": "samples"}

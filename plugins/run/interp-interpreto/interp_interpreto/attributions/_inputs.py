@@ -98,12 +98,31 @@ def classes_of(targets: Any, count: int) -> Any:
     return rows
 
 
+def chosen_targets(targets: Any) -> list[Any]:
+    """Classes by number or name, or next tokens, which are meant for all texts.
+
+    Args:
+        targets: one, or several in a list, tuple or tensor.
+
+    Raises:
+        InputError: one is neither a whole number nor a string.
+    """
+    if isinstance(targets, str | int):
+        return _class_row(targets)
+    if not isinstance(targets, Iterable):
+        raise InputError(f"targets is {targets!r}; classes by number or name were expected, such as [0, 2].")
+    return [one for row in (targets.reshape(-1) if isinstance(targets, Tensor) else targets) for one in _class_row(row)]
+
+
 def _class_row(row: Any) -> list[Any]:
     if isinstance(row, str):
         return [row]
     if isinstance(row, list | tuple) and all(isinstance(one, str) for one in row):
         return list(row)
-    values = torch.as_tensor(row)
+    try:
+        values = torch.as_tensor(row)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"the targets of a text are {row!r}; numbers of classes were expected.") from error
     if values.is_floating_point() or values.dtype == torch.bool or values.ndim > 1:
         raise InputError(f"the targets of a text are {row!r}; numbers of classes were expected.")
     return [int(value) for value in values.reshape(-1)]
@@ -122,11 +141,31 @@ def continuations_of(targets: Any, tokenizer: Any, count: int) -> Any:
     """
     if targets is None:
         return None
-    if isinstance(targets, Tensor | Mapping):
-        ids = torch.as_tensor(targets["input_ids"] if isinstance(targets, Mapping) else targets)
-        given = [tokenizer.decode(row.tolist(), skip_special_tokens=True) for row in ids.reshape(-1, ids.shape[-1])]
-    else:
-        given = texts_of(targets, tokenizer)
+    given = [text for one in _several(targets) for text in _continuations(one, tokenizer)]
     if len(given) != count:
         raise InputError(f"{len(given)} targets were given for {count} texts; one for each was expected.")
-    return [text if text.startswith((" ", "\n")) else f" {text}" for text in given]
+    return given
+
+
+def _continuations(one: Any, tokenizer: Any) -> list[str]:
+    """A continuation set off by a space, or those that token ids stand for, as they are."""
+    if isinstance(one, str):
+        return [one if one.startswith((" ", "\n")) else f" {one}"]
+    if isinstance(one, Mapping) and "input_ids" in one:
+        one = one["input_ids"]
+    elif not isinstance(one, Tensor) or one.is_floating_point():
+        raise InputError(f"a target is {type(one).__name__}; a continuation or its token ids were expected.")
+    return [_continuation_of(row, tokenizer) for row in _rows(one)]
+
+
+def _continuation_of(ids: list[int], tokenizer: Any) -> str:
+    """The continuation of token ids.
+
+    Raises:
+        InputError: it would be tokenised differently.
+    """
+    text: str = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+    for own in (f" {text}", text):
+        if tokenizer(own, add_special_tokens=False)["input_ids"] == ids:
+            return own
+    raise InputError(f"the token ids of {text[:80]!r} do not come back from their text; give the continuation itself.")

@@ -17,7 +17,7 @@ from interp_core.plugin import resolve
 from jaxtyping import Float
 from torch import Tensor
 
-from interp_interpreto.attributions._inputs import texts_of
+from interp_interpreto.attributions._inputs import chosen_targets, texts_of
 from interp_interpreto.commons import (
     ActivationGranularity,
     GranularityAggregationStrategy,
@@ -82,15 +82,38 @@ class ConceptEncoderExplainer:
         self.splitter: ModelWithSplitPoints = model_with_split_points
         self.split: SplitModel = model_with_split_points.at(split_point)
         self._parameters = {**({"concepts": nb_concepts} if self.counted else {}), **kwargs}
-        if self.placed:
-            self._parameters["device"] = str(device)
+        self._parameters |= self._place(device)
         resolve(self.method, "concepts", self._parameters)  # so that a mistake is met here, before anything is read
         self.space: ConceptSpace | None = None
+
+    def _place(self, device: Any) -> dict[str, str]:
+        """The parameter that says where to learn, for methods that can choose.
+
+        Raises:
+            InputError: there is no such device.
+        """
+        try:
+            place = str(torch.device(device))
+        except (RuntimeError, TypeError) as error:
+            raise InputError(f"device is {device!r}; one such as 'cpu' or 'cuda' was expected.") from error
+        return {"device": place} if self.placed else {}
 
     @property
     def model_with_split_points(self) -> ModelWithSplitPoints:
         """The split model."""
         return self.splitter
+
+    def check_layer(self, split_point: Any) -> None:
+        """Refuse a layer other than the one that the concepts are of.
+
+        Args:
+            split_point: the layer, by path or number; None for the explainer's own.
+
+        Raises:
+            InputError: it is another.
+        """
+        if split_point is not None and self.splitter.at(split_point) is not self.split:
+            raise InputError(f"the concepts are of {self.split.path!r}, not of {split_point!r}; leave split_point out.")
 
     @property
     def split_point(self) -> str:
@@ -127,13 +150,16 @@ class ConceptEncoderExplainer:
         """
         rows = self.splitter.rows(activations, self.split)
         given = {TRAINING.get(name, name): value for name, value in kwargs.items() if value is not None}
-        given.pop("overwrite", None)
+        if given.pop("overwrite", True) is False and self.space is not None:
+            raise InputError(f"{type(self).__name__} has concepts already; make another explainer, or overwrite=True.")
         if "nb_epochs" in given:
-            batch = given.get("batch_size") or self._parameters.get("batch_size", 512)
+            made: Any = resolve(self.method, "concepts", self._parameters)
+            if not hasattr(made, "batch_size"):
+                raise InputError(f"{type(self).__name__} does not learn in epochs; leave nb_epochs out.")
+            batch = given.get("batch_size", made.batch_size)
             given["steps"] = given.pop("nb_epochs") * math.ceil(len(rows) / batch)
         if "device" in given:
-            device = str(given.pop("device"))
-            given |= {"device": device} if self.placed else {}
+            given |= self._place(given.pop("device"))
         self.space = interp.fit_concepts(rows, by=self.method, progress=False, **{**self._parameters, **given})
 
     def encode_activations(self, activations: Any) -> Float[Tensor, "n c"]:
@@ -160,6 +186,8 @@ class ConceptEncoderExplainer:
         Raises:
             InputError: the arguments do not fit the method.
         """
+        if not hasattr(interpretation_method, "older"):
+            raise InputError(f"{interpretation_method!r} was given; TopKInputs or LLMLabels was expected.")
         called = {name: kwargs.pop(name, None) for name in ("inputs", "latent_activations", "concepts_activations")}
         found: dict[int, Any] = interpretation_method.older(self, kwargs).interpret(concepts_indices, **called)
         return found
@@ -225,8 +253,7 @@ class ConceptAutoEncoderExplainer(ConceptEncoderExplainer):
         """
         del batch_size
         check_aggregation(aggregation_strategy, ("mean",))
-        if split_point is not None:
-            self.splitter.at(split_point)
+        self.check_layer(split_point)
         if targets is None and self.splitter.model.head not in CLASSIFIERS:
             raise UnsupportedError(
                 f"{self.splitter.model.name} has no classes; give the next tokens that are explained as targets."
@@ -234,16 +261,17 @@ class ConceptAutoEncoderExplainer(ConceptEncoderExplainer):
         units = units_of(activation_granularity, ActivationGranularity)
         texts = texts_of(inputs, self.splitter.tokenizer)
         activations = self.split.activations(texts, granularity=units, progress=tqdm_bar)
-        targets = [targets] if isinstance(targets, int | str) else targets
-        chosen = "all" if targets is None else [one if isinstance(one, str) else int(one) for one in targets]
+        chosen = "all" if targets is None else chosen_targets(targets)
         options = Options(progress=tqdm_bar)
         questions = concept_questions(self.split, self.concept_model, activations, chosen, options)
 
         def gradients(question: Question) -> Tensor:
             slopes = next(question.gradients(question.x[None]))  # (t, c, g)
             weighted = slopes * question.x if concepts_x_gradients else slopes
-            total = weighted.abs().sum((1, 2), keepdim=True) if normalization else torch.ones(1)
-            return (weighted / torch.where(total > 0, total, 1.0)).transpose(1, 2).cpu()
+            if normalization:
+                total = weighted.abs().sum((1, 2), keepdim=True)
+                weighted = weighted / torch.where(total > 0, total, 1.0)
+            return weighted.transpose(1, 2).cpu()
 
         found = questions.each(gradients, "gradients")
         if not any(bool(one.any()) for one in found):

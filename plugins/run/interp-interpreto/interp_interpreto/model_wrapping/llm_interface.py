@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from interp_core.errors import LLMError
-from interp_openai.client import OpenAI
+from interp_core.errors import InputError, LLMError
+
+if TYPE_CHECKING:
+    from interp_openai.client import OpenAI
 
 Prompt = list[tuple["Role", str]]
 Messages = list[dict[str, str]]
@@ -95,11 +97,18 @@ class OpenAILLM(LLMInterface):
 
 
 def _keyed(api_key: str | None) -> type[OpenAI]:
-    """The client with a key that is in no field of it, so that no result keeps it."""
+    """The client with a key that is in no field of it, so that no result keeps it.
+
+    Raises:
+        InputError: the key is empty.
+    """
+    from interp_openai.client import OpenAI
+
     if api_key is None:
         return OpenAI
-
-    given: str = api_key
+    given = api_key.strip()
+    if not given:
+        raise InputError("api_key is empty; give the key, or leave it out to have it read from the environment.")
 
     class KeyedOpenAI(OpenAI):
         """The client, with a key that the caller gave."""
@@ -107,6 +116,7 @@ def _keyed(api_key: str | None) -> type[OpenAI]:
         def key(self) -> str:
             return given
 
+    KeyedOpenAI.__qualname__ = "OpenAI"  # as results name it
     return KeyedOpenAI
 
 
@@ -118,7 +128,7 @@ class AsLLM:
         interface: the language model.
     """
 
-    interface: Any
+    interface: Any = field(repr=False)  # it may hold a key, which must not stand in a result
 
     def generate(self, messages: Messages) -> str:
         """The answer to one conversation.

@@ -27,7 +27,7 @@ from interp_interpreto.commons import (
 )
 
 PREDICTIONS = "predictions"
-WHOLE = ("cls", "sample")  # granularities of one row for each text
+WHOLE = ("cls", "sample", "given")  # granularities of one row for each text
 
 
 class SplitActivations(dict[Any, Any]):
@@ -49,11 +49,19 @@ class SplitActivations(dict[Any, Any]):
 
     def __init__(self, split_model: ModelWithSplitPoints, of: Mapping[str, Activations], flat: bool) -> None:
         self._model, self.of = split_model, dict(of)
-        super().__init__({path: one.matrix() if flat else _by_text(one) for path, one in of.items()})
+        self._put = {path: one.matrix() if flat else _by_text(one) for path, one in of.items()}
+        super().__init__(self._put)
         first = next(iter(of.values()))
         if first.predictions is not None:  # one for each row, so that the same choice of rows fits all entries
             of_rows = first.predictions[first.text_of]
             self[PREDICTIONS] = of_rows if flat else first.predictions
+
+    def whole(self, path: str) -> Activations | None:
+        """The activations of a layer as they were read; None if its entry is another by now."""
+        own, held = self.of.get(path), self.get(path)
+        if own is None or held is not self._put[path]:
+            return None
+        return own
 
     def __missing__(self, key: Any) -> Any:
         """The rows of a layer that is named by its number."""
@@ -223,13 +231,14 @@ class ModelWithSplitPoints:
         Raises:
             InputError: there are not as many rows as units of the texts, or the layer is not there.
         """
-        if isinstance(activations, SplitActivations) and split.path in activations.of:
-            return activations.of[split.path]
+        whole = activations.whole(split.path) if isinstance(activations, SplitActivations) else None
+        if whole is not None:
+            return whole
         values = self.get_split_activations(activations, split.path).detach().float().cpu()
         if values.ndim != 2:
             raise InputError(f"the activations have shape {tuple(values.shape)}; (rows, width) was expected.")
         names = [f"row {i}" for i in range(len(values))] if texts is None else texts_of(texts, self.tokenizer)
-        return _as_activations(split, values, names, "sample" if texts is None else units)
+        return _as_activations(split, values, names, "given" if texts is None else units)
 
 
 def _as_activations(split: SplitModel, values: Float[Tensor, "n d"], texts: list[str], units: str) -> Activations:
@@ -257,7 +266,10 @@ def _as_activations(split: SplitModel, values: Float[Tensor, "n d"], texts: list
 
 def _loaded(model: Any, tokenizer: Any, automodel: Any, device_map: Any, options: dict[str, Any]) -> TextModel:
     if isinstance(model, str):
-        task = getattr(automodel, "__name__", "AutoModelFor").partition("AutoModelFor")[2] or "auto"
+        name = "" if automodel is None else getattr(automodel, "__name__", str(automodel))
+        task = name.partition("AutoModelFor")[2] or "auto"
+        if name and task == "auto":
+            raise InputError(f"automodel is {name}; a class such as AutoModelForSequenceClassification was expected.")
         places = {} if device_map is None else {"device_map": device_map}
         loaded = interp.load(model, task=task, **places, **options)
         return loaded if tokenizer is None else interp.TextModel(loaded.model, tokenizer)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import interp_core as interp
@@ -22,7 +24,7 @@ from interp_interpreto.commons import (
 from interp_interpreto.concepts.explainers import ConceptEncoderExplainer
 from interp_interpreto.model_wrapping.model_with_split_points import SplitActivations, with_blanks
 
-OLDER = ("source", "granularity", "split_point")  # arguments of the older style
+SOURCES = ("concepts_activations", "latent_activations", "inputs", "vocabulary", "auto")  # of the older style
 
 
 class ConceptInterpretation:
@@ -35,6 +37,7 @@ class ConceptInterpretation:
         use_vocab: look concepts up in the tokens of the vocabulary, each alone, instead of texts.
         concept_encoding_batch_size: accepted; rows are encoded in batches anyway.
         concept_model_device: accepted; concepts are encoded where they lie.
+        **strange: none; what is given is refused with the nearest name.
 
     Raises:
         InputError: the explainer has no concepts yet, or an argument cannot be used.
@@ -49,8 +52,12 @@ class ConceptInterpretation:
         use_vocab: bool = False,
         concept_encoding_batch_size: int = 1024,
         concept_model_device: Any = None,
+        **strange: Any,
     ) -> None:
         del concept_encoding_batch_size, concept_model_device
+        if strange:
+            known = [name for name in inspect.signature(type(self)).parameters if name != "shared"]
+            raise InputError(unknown(f"argument of {type(self).__name__}", next(iter(strange)), known))
         check_aggregation(aggregation_strategy, ("mean",))
         self.explainer = concept_explainer
         self.space: ConceptSpace = concept_explainer.concept_model
@@ -71,10 +78,13 @@ class ConceptInterpretation:
         given = dict(arguments)
         if "granularity" in given:
             given["activation_granularity"] = given.pop("granularity")
-        source = getattr(given.pop("source", None), "value", None)
+        source = given.pop("source", "auto")
+        source = getattr(source, "value", source)
+        if source not in SOURCES:
+            raise InputError(unknown("source", source, SOURCES))
         if source == "vocabulary":
             given["use_vocab"] = True
-        given.pop("split_point", None)
+        explainer.check_layer(given.pop("split_point", None))
         return cls(concept_explainer=explainer, **given)
 
     def asked(self, concepts_indices: Any) -> list[int]:
@@ -87,9 +97,9 @@ class ConceptInterpretation:
             return list(range(self.space.concepts))
         if isinstance(concepts_indices, torch.Tensor):
             concepts_indices = concepts_indices.reshape(-1).tolist()
-        listed = [concepts_indices] if isinstance(concepts_indices, int) else list(concepts_indices)
-        strange = [i for i in listed if isinstance(i, bool) or not isinstance(i, int)]
-        if strange or any(not 0 <= i < self.space.concepts for i in listed):
+        given = concepts_indices if isinstance(concepts_indices, Iterable) else [concepts_indices]
+        listed = [i.__index__() if hasattr(i, "__index__") and not isinstance(i, bool) else -1 for i in given]
+        if any(not 0 <= i < self.space.concepts for i in listed):
             raise InputError(
                 f"concepts_indices is {concepts_indices!r}; numbers from 0 to {self.space.concepts - 1}, or 'all', "
                 "were expected."
@@ -116,7 +126,10 @@ class ConceptInterpretation:
             identity = torch.eye(given.width)
             return AffineSpace(identity, identity), self._blank(dataclasses.replace(given, layer="given"))
         if isinstance(latent, SplitActivations):
-            own = latent.of[split.path] if split.path in latent.of else splitter.rows(latent, split)
+            own = latent.whole(split.path)
+            if own is None:  # its entry was changed, so that only the rows are left
+                rows = splitter.get_split_activations(latent, split.path)
+                return self._rows(inputs, rows, codes)
             if own.granularity != self.units:
                 raise InputError(
                     f"the activations are of granularity {own.granularity!r}, and {self.units!r} was asked for; name "

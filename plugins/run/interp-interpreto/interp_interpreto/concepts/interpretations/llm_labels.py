@@ -6,7 +6,7 @@ import warnings
 from enum import Enum
 from typing import Any
 
-from interp_core.errors import InterpWarning, UnsupportedError
+from interp_core.errors import InputError, InterpWarning, UnsupportedError, unknown
 from interp_core.plugin import resolve
 
 from interp_interpreto.commons import ActivationGranularity
@@ -83,7 +83,11 @@ class LLMLabels(ConceptInterpretation):
         super().__init__(activation_granularity=activation_granularity, **shared)
         if use_unique_words or unique_words_kwargs:
             raise UnsupportedError("LLMLabels shows rows of the texts; leave use_unique_words out, or use TopKInputs.")
-        sampling = SamplingMethod(sampling_method)
+        named = getattr(sampling_method, "value", sampling_method)
+        known = [member.value for member in SamplingMethod]
+        if named not in known:
+            raise InputError(unknown("sampling_method", named, known))
+        sampling = SamplingMethod(named)
         if sampling is SamplingMethod.RANDOM:
             raise UnsupportedError("random rows say nothing of where a concept is strong; use TOP or QUANTILE.")
         parameters = {"sampling": sampling.value, "examples": k_examples, "context": k_context, "bins": k_quantile}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
+from interp_core.errors import InputError
 from interp_core.plugin import resolve
 
 from interp_interpreto.commons import ActivationGranularity
@@ -69,6 +70,8 @@ class TopKInputs(ConceptInterpretation):
     ) -> None:
         super().__init__(activation_granularity=activation_granularity, **shared)
         kwargs = unique_words_kwargs or {}
+        if kwargs and not use_unique_words:
+            raise InputError("unique_words_kwargs are for use_unique_words=True; say so, or leave them out.")
         self.k, self.ignored = k, {word.lower() for word in kwargs.get("words_to_ignore") or ()}
         parameters: dict[str, Any] = {"source": "units"}
         if use_unique_words:
