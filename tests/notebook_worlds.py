@@ -7,6 +7,7 @@ import json
 import shutil
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import torch
 from interp_demo import story
@@ -17,21 +18,28 @@ def classifier(folder: Path) -> None:
     shutil.copytree(story.MODEL, folder / "nateraw" / "bert-base-uncased-emotion")
 
 
-def filler(folder: Path) -> None:
-    """A EuroBERT of twelve small layers, with a tokenizer of bytes that was trained on the texts."""
+def byte_tokenizer(vocabulary: int = 600) -> Any:
+    """A tokenizer of bytes that was trained on the texts: tokens hold the blank before a word."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import EuroBertConfig, EuroBertForMaskedLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     special = ["<|pad|>", "<|begin|>", "<|end|>", "<|mask|>"]
     bytes_of = Tokenizer(models.BPE())
     bytes_of.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bytes_of.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=600, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+        vocab_size=vocabulary, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
     )
     bytes_of.train_from_iterator(story.corpus().texts, trainer)
     names = dict(zip(("pad_token", "bos_token", "eos_token", "mask_token"), special, strict=True))
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bytes_of, **names)
+    return PreTrainedTokenizerFast(tokenizer_object=bytes_of, **names)
+
+
+def filler(folder: Path) -> None:
+    """A EuroBERT of twelve small layers, with a tokenizer of bytes."""
+    from transformers import EuroBertConfig, EuroBertForMaskedLM
+
+    tokenizer = byte_tokenizer()
     torch.manual_seed(0)
     config = EuroBertConfig(
         vocab_size=len(tokenizer),

@@ -23,6 +23,7 @@ NOTEBOOKS = {
     "from-interpreto-classification.ipynb": "000_a954f46740fd0312.txt",
     "from-interpreto-concepts.ipynb": "003_4c5de5df8b2008b8.txt",
 }
+LINES = {"from-interpreto-classification.ipynb": 136, "from-interpreto-concepts.ipynb": 50}
 KEY = "sk-of-the-notebook-0123456789"
 
 
@@ -68,11 +69,14 @@ def shown(notebook: Any) -> list[str]:
 def test_nothing_but_import_lines_and_the_device_differs(name: str, seed: str, shared: Path) -> None:
     said = (shared / "seeds" / seed).read_text(encoding="utf-8").splitlines()
     lines = iter(re.sub(r"\.cuda\(\)$", "", line).replace('"cuda"', '"cpu"') for line in said)
+    used = 0
     for cell in cells_of(name).cells:
         if cell.cell_type == "code":
             code = cell.source.replace("import interp_interpreto as interpreto", "import interpreto")
             for line in re.sub(r"^from interp_interpreto", "from interpreto", code, flags=re.MULTILINE).splitlines():
                 assert line in lines, f"not in the notebook of interpreto, or not in this place: {line}"
+                used += bool(line.strip())
+    assert used == LINES[name]  # all that it has
 
 
 def test_the_notebook_of_a_classifier_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

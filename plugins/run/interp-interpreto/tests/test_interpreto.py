@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import doctest
 import importlib
 import pkgutil
+import subprocess
+import sys
 import warnings
-from pathlib import Path
 
 import interp_core as interp
 import interp_interpreto
 import pytest
 import torch
+import transformers
 from interp_core.errors import InputError, InterpWarning, UnsupportedError
-from interp_core.testing import planted_model, state_of, tiny_classifier, tiny_generator, tiny_llama
+from interp_core.testing import planted_model, state_of, tiny_classifier, tiny_generator
 from interp_interpreto import ModelWithSplitPoints, attributions, concepts, plot_attributions, plot_concepts
-from interp_interpreto.attributions import AttributionOutput, InferenceModes
+from interp_interpreto.attributions import InferenceModes
 from interp_interpreto.attributions.metrics import Deletion, Insertion
 from interp_interpreto.commons import Granularity, GranularityAggregationStrategy
 from interp_interpreto.concepts import LLMLabels, NeuronsAsConcepts, PCAConcepts, SemiNMFConcepts, TopKInputs
@@ -23,6 +26,7 @@ from interp_interpreto.concepts.interpretations import SAMPLING_METHOD
 from interp_interpreto.concepts.metrics import FID, MSE, Sparsity, SparsityRatio, Stability
 from interp_interpreto.model_wrapping.llm_interface import LLMInterface, OpenAILLM, Role
 from interp_interpreto.model_wrapping.model_with_split_points import ActivationGranularity
+from notebook_worlds import byte_tokenizer
 
 TEXTS = ["so happy today", "the cat was sad", "a good dog", "very tired"]
 WORD, CLS = ActivationGranularity.WORD, ActivationGranularity.CLS_TOKEN
@@ -64,7 +68,12 @@ def test_the_examples_run(module):
     assert done.failed == 0
 
 
-def test_finding_methods_imports_no_torch_and_a_wrong_name_is_none():
+def test_all_explainers_are_tried():
+    made = {n for n in attributions.__all__ if getattr(getattr(attributions, n), "method", "")}
+    assert made == set(EXPLAINERS) and set(CONCEPTS) == {n for n in concepts.__all__ if n.endswith("Concepts")}
+
+
+def test_a_wrong_name_is_none():
     with pytest.raises(AttributeError, match="Limes"):
         interp_interpreto.Limes  # noqa: B018
 
@@ -72,13 +81,25 @@ def test_finding_methods_imports_no_torch_and_a_wrong_name_is_none():
 # Attributions
 
 
-@pytest.mark.parametrize("name", [n for n in attributions.__all__ if hasattr(getattr(attributions, n), "method")])
-def test_each_explainer_is_its_method(name, tiny):
+EXPLAINERS = {
+    "GradientShap": interp.method("gradient-shap"),
+    "IntegratedGradients": interp.method("integrated-gradients"),
+    "KernelShap": interp.method("kernel-shap"),
+    "Lime": interp.method("lime"),
+    "Occlusion": interp.method("occlusion"),
+    "Saliency": interp.method("input-x-gradient"),
+    "SmoothGrad": interp.method("smooth-grad"),
+    "Sobol": interp.method("sobol", order="first"),
+    "SquareGrad": interp.method("square-grad"),
+    "VarGrad": interp.method("var-grad"),
+}
+
+
+@pytest.mark.parametrize(("name", "method"), EXPLAINERS.items())
+def test_each_explainer_is_its_method(name, method, tiny):
     explainer = getattr(attributions, name)
-    if not explainer.method:
-        return
     (output,) = explainer(tiny.model, tiny.tokenizer)(TEXTS[0], targets=torch.tensor([[0, 2]]))
-    same = interp.attribute(tiny, TEXTS[0], by=explainer(tiny).by, targets=[0, 2], score="logit", progress=False)[0]
+    same = interp.attribute(tiny, TEXTS[0], by=method, targets=[0, 2], score="logit", progress=False)[0]
     assert torch.equal(output.attributions, same.scores) and output.elements == same.words
     assert output.targets.tolist() == output.classes.tolist() == [0, 2]
     assert output.model_inputs_to_explain["input_ids"].shape == (1, 5)
@@ -187,6 +208,9 @@ def test_a_baseline_is_where_a_path_starts(tiny):
         ("Lime", {"inference_mode": "softmax"}, InputError, "InferenceModes"),
         ("Lime", {"device": "cuda"}, InputError, "move the model yourself"),
         ("Saliency", {"granularity_aggregation_strategy": GranularityAggregationStrategy.MAX}, UnsupportedError, "MAX"),
+        ("Lime", {"input_x_gradient": True}, InputError, "input_x_gradient"),
+        ("Lime", {"device": "gpu"}, InputError, "device is 'gpu'"),
+        ("IntegratedGradients", {"baseline": "zero"}, InputError, "baseline is 'zero'"),
         ("SmoothGrad", {"noise_std": 0.1}, UnsupportedError, "noise=…"),
         ("SmoothGrad", {"input_x_gradient": False}, UnsupportedError, "multiplies"),
         ("SquareGrad", {"input_x_gradient": True}, UnsupportedError, "does not multiply"),
@@ -212,11 +236,13 @@ def test_what_a_call_cannot_do_is_said(tiny):
 
 
 def test_areas_are_those_of_the_curves(tiny):
-    outputs = attributions.Occlusion(tiny.model, tiny.tokenizer)(TEXTS[:2], targets=torch.tensor([[0, 2], [1, 0]]))
+    explainer = attributions.Occlusion(tiny.model, tiny.tokenizer)
+    outputs = explainer(TEXTS[:2], targets=[torch.tensor([0]), torch.tensor([1, 0, 2])])
     for metric in (Insertion(tiny.model, tiny.tokenizer), Deletion(tiny.model, tiny.tokenizer)):
         auc, curves = metric(outputs)
+        assert [len(own) for own in curves] == [1, 3] and {len(c) for c in curves[0]} == {4}
         areas = [[float(torch.trapezoid(c)) / (len(c) - 1) for c in own] for own in curves]
-        assert auc == pytest.approx(sum(map(sum, areas)) / 4, abs=1e-6)
+        assert auc == pytest.approx(sum(sum(own) / len(own) for own in areas) / 2, abs=1e-6)
         with torch.no_grad():
             whole = tiny.model(**tiny.tokenizer(TEXTS[0], return_tensors="pt")).logits.softmax(-1)[0, 0]
         end = curves[0][0][-1 if isinstance(metric, Insertion) else 0]
@@ -252,6 +278,35 @@ def test_activations_are_found_by_path_and_number_and_chosen_by_rows(split, word
     assert torch.equal(split.get_split_activations(some), own.values[chosen])
     with pytest.raises(InputError, match="no activations of 0"):
         words[0]
+
+
+def test_rows_that_were_changed_are_those_that_are_used(split):
+    changed = split.get_activations(TEXTS, WORD)
+    path = split.split_points[0]
+    changed[path] = changed[path][:5]
+    learnt, same = PCAConcepts(split, nb_concepts=2), PCAConcepts(split, nb_concepts=2)
+    learnt.fit(changed)
+    same.fit({path: changed[path]})
+    assert torch.equal(learnt.get_dictionary(), same.get_dictionary())
+    assert learnt.space.made_by.settings["granularity"] == "given"
+    assert FID(learnt).compute(changed) == FID(learnt).compute({path: changed[path]})
+    changed[path] = split.get_activations(TEXTS, WORD)[path].relu()
+    words = TopKInputs(concept_explainer=learnt).interpret(inputs=TEXTS, latent_activations=changed)
+    assert words == TopKInputs(concept_explainer=learnt).interpret(
+        inputs=TEXTS, latent_activations={path: changed[path]}
+    )
+
+
+def test_concepts_are_of_one_layer(tiny):
+    both = ModelWithSplitPoints(tiny.model, tokenizer=tiny.tokenizer, split_points=[0, 1])
+    explainer = NeuronsAsConcepts(both, split_point=0)
+    assert explainer.concept_output_gradient(TEXTS[:1], 2, split_point=0, activation_granularity=CLS)[0].shape[0] == 1
+    for call in (
+        lambda: explainer.concept_output_gradient(TEXTS[:1], split_point=1, activation_granularity=CLS),
+        lambda: explainer.interpret(TopKInputs, inputs=TEXTS, split_point=1),
+    ):
+        with pytest.raises(InputError, match="leave split_point out"):
+            call()
 
 
 def test_rows_by_text(split):
@@ -297,20 +352,39 @@ def test_a_model_is_loaded_by_name_or_taken_as_it_lies(tiny, tmp_path):
 # Concepts
 
 
-@pytest.mark.parametrize("name", [n for n in concepts.__all__ if n.endswith(("Concepts", "Cockatiel"))])
-def test_each_explainer_learns_what_its_method_learns(name, split, words):
+CONCEPTS = {
+    "BatchTopKSAEConcepts": "batch-topk-sae",
+    "ConvexNMFConcepts": "convex-nmf",
+    "DictionaryLearningConcepts": "dictionary-learning",
+    "ICAConcepts": "ica",
+    "JumpReLUSAEConcepts": "jumprelu-sae",
+    "KMeansConcepts": "kmeans",
+    "MpSAEConcepts": "matching-pursuit-sae",
+    "NMFConcepts": "nmf",
+    "NeuronsAsConcepts": "neurons",
+    "PCAConcepts": "pca",
+    "SVDConcepts": "svd",
+    "SemiNMFConcepts": "semi-nmf",
+    "SparsePCAConcepts": "sparse-pca",
+    "TopKSAEConcepts": "topk-sae",
+    "VanillaSAEConcepts": "sae",
+}
+
+
+@pytest.mark.parametrize(("name", "method"), [*CONCEPTS.items(), ("Cockatiel", "nmf")])
+def test_each_explainer_learns_what_its_method_learns(name, method, split, words):
     made = getattr(concepts, name)
     options = {} if made is NeuronsAsConcepts else {"nb_concepts": 3}
-    if made.method.endswith("sae"):
+    if method.endswith("sae"):
         options |= {"steps": 5}
     rows = words.of[split.split_points[0]]
-    if made.method == "nmf":
+    if method == "nmf":
         rows = split.rows(rows.values.relu(), split.at())
     explainer = made(split, **options, device="cpu")
     assert explainer.is_fitted == (made is NeuronsAsConcepts)
-    explainer.fit(words if made.method != "nmf" else {split.split_points[0]: rows.values})
+    explainer.fit(words if method != "nmf" else {split.split_points[0]: rows.values})
     parameters = {"concepts" if key == "nb_concepts" else key: value for key, value in options.items()}
-    space = interp.fit_concepts(rows, by=made.method, progress=False, **parameters)
+    space = interp.fit_concepts(rows, by=method, progress=False, **parameters)
     assert explainer.is_fitted and torch.equal(explainer.get_dictionary(), space.dictionary)
     codes = explainer.encode_activations(rows.values)
     assert torch.equal(codes, space.encode(rows.values))
@@ -390,16 +464,40 @@ def test_both_styles_of_top_inputs_are_one(split, fitted, words):
     assert list(new.interpret([2, 0], TEXTS)) == [2, 0] and list(new.interpret(torch.tensor([1]), TEXTS)) == [1]
 
 
+def byte_level_generator():
+    """A LLaMA whose tokens hold the blank before a word."""
+    tokenizer = byte_tokenizer()
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2
+    )
+    return interp.TextModel(transformers.LlamaForCausalLM(config).eval(), tokenizer)
+
+
 def test_words_of_byte_level_tokens_keep_the_blank_before_them():
-    tiny = tiny_llama()
-    split = ModelWithSplitPoints(tiny.model, tokenizer=tiny.tokenizer, split_points=[0])
+    made = byte_level_generator()
+    split = ModelWithSplitPoints(made, split_points=[0])
     rows = split.get_activations(TEXTS, WORD)
-    explainer = NeuronsAsConcepts(split)
-    explainer.fit(rows)
-    words = {w for c in explainer.interpret(TopKInputs, inputs=TEXTS, latent_activations=rows, k=9).values() for w in c}
-    blanks = any(str(t).startswith(("Ġ", "▁")) for t in tiny.tokenizer.get_vocab())
-    assert {word.strip() for word in words} <= set(" ".join(TEXTS).split())
-    assert any(word.startswith(" ") for word in words) == blanks
+    words = NeuronsAsConcepts(split).interpret(TopKInputs, inputs=TEXTS, latent_activations=rows, k=9)
+    found = {word for own in words.values() for word in own}
+    assert found <= {"so", " happy", " today", "the", " cat", " was", " sad", "a", " good", " dog", "very", " tired"}
+    assert {" happy", " cat"} & found and {"so", "the"} & found
+
+
+def test_token_ids_that_go_on_without_a_blank_are_explained_as_they_are():
+    made = byte_level_generator()
+    explainer = attributions.Occlusion(made)
+    for text, tokens in ((",", 1), (" happy", 1), ("ing", 1)):
+        ids = made.tokenizer(text, add_special_tokens=False)["input_ids"]
+        (output,) = explainer("i feel so", targets=torch.tensor([ids]))
+        assert output.targets.tolist() == ids, tokens
+    (output,) = explainer("i feel so", targets="happy")
+    assert output.targets.tolist() == made.tokenizer(" happy", add_special_tokens=False)["input_ids"]
+    piece = next(i for i in range(4, len(made.tokenizer)) if "\ufffd" in made.tokenizer.decode([i]))
+    with pytest.raises(InputError, match="do not come back"):
+        explainer("i feel so", targets=torch.tensor([[piece]]))
+    with pytest.raises(InputError, match="do not come back"):
+        explainer(torch.tensor([[piece]]))
 
 
 def test_unique_words_are_counted_joined_and_left_out(split):
@@ -487,6 +585,25 @@ def test_a_key_is_in_the_object_alone(monkeypatch):
     assert "secret" not in repr(llm.client) and "secret" not in str(interp.results.parameters_of(llm.client))
     with pytest.raises(InputError, match="OPENAI_API_KEY"):
         OpenAILLM(model="any").client.ready()
+    assert OpenAILLM(api_key=" sk-key-0123\n").client.key() == "sk-key-0123"
+    with pytest.raises(InputError, match="api_key is empty"):
+        OpenAILLM(api_key=" ")
+
+
+@dataclasses.dataclass
+class Holder(LLMInterface):
+    """A language model of the caller's that holds a key."""
+
+    api_key: str
+
+    def generate(self, prompt):
+        return "words"
+
+
+def test_a_key_of_the_callers_own_is_in_no_result(fitted, words, split):
+    method = LLMLabels(concept_explainer=fitted, llm_interface=Holder("sk-mine-0123456789")).by
+    found = interp.interpret(fitted.space, words.of[split.split_points[0]], by=method)
+    assert "sk-mine" not in repr(method) and "sk-mine" not in str(found.to_json())
 
 
 def test_metrics_are_those_of_interp(split, fitted, words):
@@ -496,6 +613,7 @@ def test_metrics_are_those_of_interp(split, fitted, words):
     assert FID(fitted).compute({split.split_points[0]: own.values}) == FID(fitted).compute(words)
     assert Stability(fitted, fitted).compute() == pytest.approx(1)
     assert Stability(torch.eye(4)[:2], torch.eye(4)[2:]).compute() == 0
+    assert Stability(torch.eye(4)[:2], torch.eye(4)[:3]).compute() == pytest.approx(2 / 3)  # one has no match
     with pytest.raises(InputError, match="at least two"):
         Stability(fitted)
     with pytest.raises(InputError, match="widths"):
@@ -508,6 +626,19 @@ def test_what_concepts_cannot_do_is_said(split, fitted, words):
         (lambda: PCAConcepts(split), InputError, "nb_concepts"),
         (lambda: PCAConcepts(split, nb_concepts=2, whitens=True), InputError, "whitens"),
         (lambda: PCAConcepts("model", nb_concepts=2), InputError, "a ModelWithSplitPoints was expected"),
+        (lambda: PCAConcepts(split, nb_concepts=2, device="nonsense"), InputError, "device is 'nonsense'"),
+        (lambda: fresh.fit(words, nb_epochs=2), InputError, "does not learn in epochs"),
+        (lambda: fitted.fit(words, overwrite=False), InputError, "has concepts already"),
+        (lambda: fitted.concept_output_gradient(TEXTS, [0.7]), InputError, "numbers of classes"),
+        (lambda: fitted.concept_output_gradient(TEXTS, 0.7), InputError, "by number or name"),
+        (lambda: fitted.interpret("topk"), InputError, "TopKInputs or LLMLabels"),
+        (lambda: fitted.interpret(TopKInputs, source="garbage", inputs=TEXTS), InputError, "source 'garbage'"),
+        (lambda: TopKInputs(concept_explainer=fitted, kk=3), InputError, "kk"),
+        (
+            lambda: TopKInputs(concept_explainer=fitted, unique_words_kwargs={"n": 3}),
+            InputError,
+            "use_unique_words=True",
+        ),
         (lambda: fresh.encode_activations(words), InputError, r"call fit\(activations\)"),
         (lambda: fresh.fit({"elsewhere": words[1]}), InputError, "there are 'elsewhere'"),
         (lambda: fresh.fit(words[1][0]), InputError, "shape"),
@@ -523,6 +654,11 @@ def test_what_concepts_cannot_do_is_said(split, fitted, words):
         ),
         (lambda: TopKInputs(concept_explainer=fitted).interpret("all", TEXTS[:2], words), InputError, "other texts"),
         (lambda: TopKInputs(concept_explainer=fitted).interpret("all", TEXTS, words[1][:3]), InputError, "3 rows"),
+        (
+            lambda: LLMLabels(concept_explainer=fitted, llm_interface=Reader(), sampling_method="topp"),
+            InputError,
+            "sampling_method",
+        ),
         (
             lambda: LLMLabels(concept_explainer=fitted, llm_interface=Reader(), sampling_method="random"),
             UnsupportedError,
@@ -590,14 +726,6 @@ def test_the_models_and_tokenizers_of_users_stay_as_they_are(dtype):
     assert tiny.model.get_input_embeddings().weight.shape[0] == tiny.model.config.vocab_size
 
 
-def test_modules_are_named_as_there():
-    for name in (
-        "attributions.metrics",
-        "concepts.interpretations.llm_labels",
-        "concepts.metrics",
-        "model_wrapping.llm_interface",
-        "model_wrapping.model_with_split_points",
-    ):
-        importlib.import_module(f"interp_interpreto.{name}")
-    assert isinstance(attributions.AttributionOutput, type) and AttributionOutput is attributions.AttributionOutput
-    assert Path(interp_interpreto.__file__).name == "__init__.py"
+def test_concepts_are_had_without_a_client_of_language_models():
+    code = "import sys, interp_interpreto.concepts; print('openai' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import interp_core as interp
@@ -220,7 +219,7 @@ class ConceptAutoEncoderExplainer(ConceptEncoderExplainer):
     def concept_output_gradient(
         self,
         inputs: Any,
-        targets: Sequence[int | str] | int | str | None = None,
+        targets: Any = None,
         *,
         split_point: Any = None,
         activation_granularity: Any = ActivationGranularity.TOKEN,
