@@ -259,7 +259,68 @@ def test_results_are_written_as_tables(kept: Kept, tiny: Path, data: Path, tmp_p
     assert "is a file and not a folder" in refused("interpret", space, rows, "--csv", data / "table.csv")
 
 
+def test_a_pair_is_steered_as_the_pair_that_it_is(kept: Kept, tiny: Path, tmp_path: Path) -> None:
+    """With its token types, and not as one text: what it says without is what `attribute` says."""
+    file = tmp_path / "pairs.csv"
+    file.write_text("one,two\nthe cat was sad,so happy today\n")
+    asked = ("--data", file, "--column", "one", "--column", "two", "--json")
+    steered = json.loads(
+        told("steer", "--model", tiny, "--space", kept["space"], "--concept", 0, "--strength", 1, *asked)
+    )
+    (said,) = steered["texts"]
+    model = interp.load(tiny)
+    (why,) = interp.attribute(
+        model,
+        [("the cat was sad", "so happy today")],
+        by="occlusion",
+        targets="all",
+        score="probability",
+        progress=False,
+    )
+    assert list(said["without"].values()) == pytest.approx(why.intact.tolist(), abs=1e-5)
+    assert said["text"] == why.text
+
+
+def test_a_text_that_is_too_long_is_steered_with_a_note(kept: Kept, tiny: Path) -> None:
+    result = run("steer", "--model", tiny, "--space", kept["space"], "--concept", 0, "--strength", 1, "so sad " * 60)
+    assert result.exit_code == 0 and "cut off" in result.stderr
+
+
 # Wrong inputs
+
+
+def test_labels_of_another_space_are_refused(kept: Kept, tiny: Path, data: Path, tmp_path: Path) -> None:
+    rows, space = tmp_path / "rows", tmp_path / "space"
+    told("activations", "--model", tiny, "--layer", 1, "--data", data, "--to", rows)
+    told("fit", rows, "--concepts", 3, "--save", space)
+    said = refused("importance", space, rows, kept["words"], "--model", tiny)
+    assert "of layer 'bert.encoder.layer.0', and the space of layer 'bert.encoder.layer.1'" in said
+
+
+def test_a_concept_is_named_once(kept: Kept, tiny: Path) -> None:
+    asked = ("effect", kept["space"], kept["rows"], "--model", tiny)
+    assert "concept 0 is named twice" in refused(*asked, "--scale", "0=2", "--scale", "concept 0=3")
+    assert "concept 1 is named twice" in refused(*asked, "--ablate", 1, "--ablate", "concept 1")
+    steer = ("steer", "--model", tiny, "--space", kept["space"], "--strength", 1, "so sad")
+    assert "concept 0 is named twice" in refused(*steer, "--concept", 0, "--concept", 0)
+
+
+def test_a_misspelt_label_is_none_of_the_models(tiny: Path, tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("text,label,topic\nso happy,LABEL_0,cats\nso sad,LABEL_9,dogs\n")
+    asked = ("activations", "--model", tiny, "--data", file, "--to", tmp_path / "rows")
+    said = refused(*asked, "--labels", "label")
+    assert "the label 'LABEL_9' of text 1 is not a class of the model" in said and "Did you mean" in said
+    assert "classes of their own and not the model's: cats, dogs" in run(*asked, "--labels", "topic").stderr
+
+
+def test_numbers_are_whole_and_places_are_two(kept: Kept, tiny: Path, data: Path, tmp_path: Path) -> None:
+    assert "'²'" in refused("effect", kept["space"], kept["rows"], "--model", tiny, "--ablate", "²")
+    assert "--1" in refused("activations", "--model", tiny, "--layer=--1", "--data", data, "--to", tmp_path / "rows")
+    same = ("concepts", "--model", tiny, "--data", data, "--to", tmp_path / "one", "--save", tmp_path / "one")
+    assert "name one folder" in refused(*same, code=2)
+    assert "is a file and not a folder" in refused("concepts", "--model", tiny, "--data", data, "--to", data / "x")
+    assert "--limit is for the file" in refused("attribute", "--model", tiny, "--limit", 1, "so sad", code=2)
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,16 @@ def test_a_parquet_file_is_read_with_classes_by_name_and_without_a_word(
     assert read_column(tmp_path / "b.parquet", ["text", "mood"]) == [("so happy", "happy"), ("so sad", "sad")]
     with pytest.raises(InputError, match=r"row 3 of .*a\.parquet has no value in the column 'mood'"):
         read_column(tmp_path / "a.parquet", "mood")
+    made.select([0]).to_parquet(tmp_path / "data1.parquet")
+    made.select([1]).to_parquet(tmp_path / "data[1].parquet")  # a name, not a pattern
+    made.select([1]).to_parquet(tmp_path / "x::y.parquet")
+    capfd.readouterr()
+    assert read_column(tmp_path / "data[1].parquet") == read_column(tmp_path / "x::y.parquet") == ["so happy"]
+    with pytest.raises(InputError, match="there is no file"):
+        read_column(tmp_path / "data*.parquet")
+    for name in ("nofile.h5", "nofile.v1", "nofile.csv"):  # without asking the hub
+        with pytest.raises(InputError, match="there is no file"):
+            read_column(name)
     (tmp_path / "c.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match=r"could be read from .*c\.parquet.*: Parquet file size is 4 bytes"):
         read_column(tmp_path / "c.parquet")

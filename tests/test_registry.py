@@ -454,6 +454,7 @@ class _Entries:
 
 
 def test_a_package_brings_a_name_to_the_top(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interp_core.plugin._names._FOUND", {})
     ordered = EntryPoint("Ordered", "collections:OrderedDict", "interp.names")
     monkeypatch.setattr("interp_core.plugin._names.entry_points", _Entries(ordered))
     assert core.Ordered is OrderedDict and "Ordered" in dir(core)
@@ -462,6 +463,14 @@ def test_a_package_brings_a_name_to_the_top(monkeypatch: pytest.MonkeyPatch) -> 
     assert not hasattr(interp, "Pipeline")
     with pytest.raises(AttributeError, match="pip install interp-pipeline"):
         core.Pipeline  # noqa: B018
+
+
+def test_a_name_that_cannot_be_imported_is_none_and_says_of_whom(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = EntryPoint("Broken", "no_such_module_anywhere:Thing", "interp.names")
+    monkeypatch.setattr("interp_core.plugin._names.entry_points", _Entries(broken))
+    assert not hasattr(core, "Broken")
+    with pytest.raises(AttributeError, match="is broken: ModuleNotFoundError"):
+        core.Broken  # noqa: B018
 
 
 def test_a_name_of_two_packages_is_of_neither(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,12 @@ METHODLESS = {"interp-demo", "interp-interpreto", "interp-pipeline"}  # they run
 ROOMS = sorted(folder.name for folder in (ROOT / "interp_core").iterdir() if (folder / "__init__.py").is_file())
 
 # imported in a function, and explained where missing
-OPTIONAL = {("_corpus.py", "datasets"), ("_activations.py", "datasets"), ("_contract.py", "pytest")}
+OPTIONAL = {
+    ("_corpus.py", "datasets"),
+    ("_corpus.py", "pyarrow"),
+    ("_activations.py", "datasets"),
+    ("_contract.py", "pytest"),
+}
 OPTIONAL |= {("_value.py", "pandas"), ("_figures.py", "matplotlib")}
 
 

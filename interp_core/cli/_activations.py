@@ -21,7 +21,8 @@ from interp_core.cli._options import (
     quiet_option,
     read_texts,
 )
-from interp_core.cli._results import check_destinations, echo_json
+from interp_core.cli._results import check_destinations, echo_json, told
+from interp_core.errors import InputError, nearest
 
 
 @click.command(epilog=example("activations --model MODEL --layer -1 --data texts.csv --limit 60 --to rows"))
@@ -66,8 +67,11 @@ def activations(path: str, plain: bool, store: Path, **options: Any) -> None:
 def read_activations(split: Any, texts: list[Any], labels: list[str] | None, options: dict[str, Any]) -> Any:
     """The activations of texts, in the folder of `--to` if it was given.
 
-    Labels are classes of the model, by name or number, if all of them are; else they are classes of their own, beside
-    which no predictions are kept.
+    Labels are classes of the model, by name or number; if none of them is, they are classes of their own, beside which
+    no predictions are kept.
+
+    Raises:
+        InputError: some are classes of the model, and some are not.
     """
     model, predictions = split.model, options.get("predictions")
     if predictions is None:
@@ -75,9 +79,17 @@ def read_activations(split: Any, texts: list[Any], labels: list[str] | None, opt
     labelled: dict[str, Any] = {}
     if labels is not None:
         numbered = [class_of(label, model.labels) for label in labels]
-        if all(one in model.labels or one in range(len(model.labels)) for one in numbered):
+        known = [one in model.labels or one in range(len(model.labels)) for one in numbered]
+        if all(known):
             labelled = {"labels": numbered}
+        elif any(known):
+            strange = labels[known.index(False)]
+            raise InputError(
+                f"the label {strange!r} of text {known.index(False)} is not a class of the model, and others are; the "
+                f"classes are {', '.join(model.labels)}.{nearest(strange, model.labels)}"
+            )
         else:
+            told(f"the labels are classes of their own and not the model's: {', '.join(sorted(set(labels)))}")
             labelled = {"labels": labels, "class_names": sorted(set(labels))}
             predictions = bool(options.get("predictions"))
     return split.activations(

@@ -92,8 +92,11 @@ def effect(files: tuple[Path, ...], path: str, plain: bool, **options: Any) -> N
     from interp_core.concepts import effect as effect_of
 
     saved, space, rows = _found(files)
-    changed = {how: {saved.concept(one, space): value for one, value in pairs} for how, pairs in amounts.items()}
-    change = Change([saved.concept(one, space) for one in options["ablate"]], **changed)
+    changed = {}
+    for how, pairs in amounts.items():
+        numbers = saved.concepts([named for named, _ in pairs], space)
+        changed[how] = dict(zip(numbers, (value for _, value in pairs), strict=True))
+    change = Change(saved.concepts(options["ablate"], space), **changed)
     change.factors(space)  # refuses one that cannot be
     split = load_model(path, options).split(rows.layer)
     result = effect_of(split, space, rows, change, **_question(split.model, options))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -185,6 +186,8 @@ def texts_of(texts: tuple[str, ...], options: dict[str, Any]) -> list[Any]:
         raise click.UsageError(f"give TEXTS, {pair}or a file of texts as --data FILE; - is standard input.")
     if [*texts, options["data"]].count(STDIN) > 1:
         raise click.UsageError("standard input is named twice; it can be read once.")
+    if options["limit"] is not None and options["data"] is None:
+        raise click.UsageError("--limit is for the file of texts, --data FILE; leave it out.")
     given = [one for text in texts for one in (_lines() if text == STDIN else [text])]
     return [*given, *pairs, *(read_texts(options) if options["data"] else [])]
 
@@ -217,7 +220,7 @@ def labels_of(texts: tuple[str, ...], options: dict[str, Any]) -> list[str] | No
 
 def class_of(label: str, names: Sequence[str]) -> int | str:
     """The class that a cell of a table names; its number, if it is one and no class is called so."""
-    return int(label) if label.isdigit() and label not in names else label
+    return label if label in names else number_in(label)
 
 
 def read_texts(options: dict[str, Any]) -> list[Any]:
@@ -271,13 +274,18 @@ def quiet_transformers() -> Iterator[None]:
 
 def layer_of(text: str) -> int | str:
     """A block's number, or a module path."""
-    return int(text) if text.lstrip("-").isdigit() else text
+    return number_in(text)
+
+
+def number_in(text: str) -> int | str:
+    """The whole number that a text is, or the text."""
+    return int(text) if re.fullmatch(r"-?[0-9]+", text) else text
 
 
 def targets_of(options: dict[str, Any], classifies: bool) -> Any:
     """What `--targets` and `--contrast` name; None if nothing is named."""
     from interp_core.attribution import contrast
 
-    named = [int(t) if classifies and t.isdigit() else t for t in options["targets"]]
+    named = [number_in(t) if classifies else t for t in options["targets"]]
     named += [contrast(*pair) for pair in options["contrasts"]]
     return named if len(named) > 1 else named[0] if named else None

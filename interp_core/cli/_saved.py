@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from interp_core.cli._options import number_in
 from interp_core.errors import InputError, nearest
 
 RESULTS = click.Path(path_type=Path)
@@ -68,6 +69,18 @@ class Saved:
         """An importance whose concepts have their labels."""
         return replace(importance, concepts=tuple(self.titles(space).values()))
 
+    def concepts(self, named: Sequence[str], space: Any) -> list[int]:
+        """The numbers of several concepts.
+
+        Raises:
+            InputError: one of them is named twice, or is none.
+        """
+        found = [self.concept(one, space) for one in named]
+        twice = next((one for one in found if found.count(one) > 1), None)
+        if twice is not None:
+            raise InputError(f"concept {twice} is named twice; name it once.")
+        return found
+
     def concept(self, named: str, space: Any) -> int:
         """The number of a concept that is given by its number, its name or its label.
 
@@ -76,8 +89,9 @@ class Saved:
         """
         if named in space.names:
             return int(space.names.index(named))
-        if named.isdigit() and int(named) < space.concepts:
-            return int(named)
+        number = number_in(named)
+        if isinstance(number, int) and 0 <= number < space.concepts:
+            return number
         labels = self._labels(space)
         found = [number for number, label in labels.items() if label.split() == named.split()]
         if len(found) == 1:
@@ -95,4 +109,16 @@ class Saved:
 
         found = self.all(Interpretation)
         words = self.one(Interpretation) if found else ()
+        for what, own, other in _places(words, space) if found else ():
+            if own and other and own != other:
+                raise InputError(
+                    f"the interpretation is of concepts of {what} {own!r}, and the space of {what} {other!r}; give the "
+                    "interpretation of this space, or none."
+                )
         return {c.concept: c.label for c in words if c.label and c.concept < space.concepts}
+
+
+def _places(words: Any, space: Any) -> list[tuple[str, str, str]]:
+    """Which layer and model the concepts of an interpretation and those of a space are of."""
+    layers = str(words.made_by.settings.get("layer", "")), space.layer
+    return [("layer", *layers), ("model", words.made_by.model, space.made_by.model)]

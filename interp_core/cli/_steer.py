@@ -15,7 +15,7 @@ from interp_core.cli._options import (
     quiet_option,
     texts_of,
 )
-from interp_core.cli._results import echo_json
+from interp_core.cli._results import echo_json, told
 from interp_core.cli._saved import RESULTS, Saved
 from interp_core.errors import UnsupportedError
 
@@ -59,9 +59,9 @@ def steer(texts: tuple[str, ...], path: str, files: tuple[Path, ...], plain: boo
 
     prompts, saved = texts_of(texts, options), Saved.load(files)
     space = saved.one(ConceptSpace)
-    concepts = [saved.concept(one, space) for one in options["named"]]
+    concepts = saved.concepts(options["named"], space)
     model = load_model(path, options)
-    answer = _answers(model, options["max_new_tokens"])
+    answer, shown = _answers(model, options["max_new_tokens"]), [model.encoder(prompt).text for prompt in prompts]
     split = model.split(space.layer or -1)
     highest = _highest(split, space, prompts)
     without = [answer(prompt) for prompt in prompts]
@@ -69,7 +69,7 @@ def steer(texts: tuple[str, ...], path: str, files: tuple[Path, ...], plain: boo
         split, space, add=dict.fromkeys(concepts, options["strength"]), positions=options["positions"] or None
     ):
         changed = [answer(prompt) for prompt in prompts]
-    said = list(zip(map(str, prompts), without, changed, strict=True))
+    said = list(zip(shown, without, changed, strict=True))
     if plain:
         codes = {str(one): highest[one] for one in concepts}
         told = [{"text": text, "without": before, "with": after} for text, before, after in said]
@@ -88,16 +88,22 @@ def _answers(model: Any, max_new_tokens: int) -> Any:
     Raises:
         UnsupportedError: the model neither generates nor classifies texts.
     """
-    from interp_core.attribution import continued
+    from interp_core.attribution import Options, Session, TargetResolver, continued
     from interp_core.model import GENERATORS
     from interp_core.results import Cost
+
+    session = Session(model, Options(progress=False))
+    resolver = TargetResolver(model, session.batch_runner, session.options)
 
     def generated(text: Any) -> str:
         whole = continued(model, text, None, max_new_tokens, Cost())
         return str(whole.text[len(model.encoder.prompt(text).text) :])
 
     def classified(text: Any) -> dict[str, float]:
-        (logits,) = model.logits(model.encoder(text).ids[None])
+        resolved: Any = resolver.resolve([text], None, answers=True)
+        ((encoded, _, logits),) = resolved
+        if encoded.cut:
+            told(f"{encoded.cut} tokens are beyond what {model.name} takes and were cut off: {encoded.text[:40]!r} …")
         scaled = {"single-label": lambda: logits.float().softmax(-1), "multi-label": lambda: logits.float().sigmoid()}
         values = scaled.get(model.head, lambda: logits)()
         return dict(zip(model.labels, values.tolist(), strict=True))

@@ -9,6 +9,7 @@ from interp_core.errors import nearest
 from interp_core.plugin._catalogue import catalogue
 
 NAMES = "interp.names"
+_FOUND: dict[str, Any] = {}  # what was imported
 
 
 def names() -> list[str]:
@@ -43,12 +44,20 @@ def packaged(name: str, own: list[str]) -> Any:
         >>> packaged("Pipeline", []).__module__
         'interp_pipeline.pipeline'
     """
+    if name in _FOUND:
+        return _FOUND[name]
     found = list(entry_points(group=NAMES, name=name))
     if len(found) > 1:
         several = " and ".join(sorted(entry.dist.name if entry.dist else entry.value for entry in found))
         raise AttributeError(f"interp_core.{name} is brought by {several}; uninstall all but one.", name=name)
     if found:
-        return found[0].load()
+        try:
+            _FOUND[name] = found[0].load()
+        except Exception as error:
+            owner = found[0].dist.name if found[0].dist else found[0].value
+            reason = f"{type(error).__name__}: {error}"
+            raise AttributeError(f"interp_core.{name} of {owner} is broken: {reason}", name=name) from error
+        return _FOUND[name]
     package = catalogue()["names"].get(name)
     if package is not None:
         raise AttributeError(f"interp_core.{name} is in a separate package: pip install {package}.", name=name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOBase
@@ -57,7 +58,8 @@ def read_column(source: str | Path, column: str | Sequence[str] = "text", split:
                 return [_text(row, columns, path.name, i) for i, row in enumerate(_rows(file, path), 1)]
         except (UnicodeDecodeError, json.JSONDecodeError, csv.Error, EOFError, OSError) as error:
             raise InputError(f"{path.name} cannot be read as UTF-8 {path.suffix}: {error}") from error
-    if not path.exists() and (path.suffix[1:].isalpha() or path.is_absolute()):
+    lettered = re.fullmatch(r"\.[A-Za-z]+" if "/" in str(source) else r"\.[A-Za-z]\w*", path.suffix)
+    if not path.exists() and (lettered or path.is_absolute()):
         raise InputError(f"there is no file {str(source)!r}.")
     return _from_datasets(str(source), columns, split)
 
@@ -131,11 +133,14 @@ def _from_datasets(source: str, columns: Sequence[str], split: str) -> list[Any]
     except ImportError as error:
         found = "" if Path(source).exists() else " is not a file, and a data set"
         raise InputError(f"{source!r}{found} is read by the package datasets: pip install datasets.") from error
-    file = Path(source).is_file()
-    named: dict[str, Any] = {"path": "parquet", "data_files": source} if file else {"path": source}
     try:
         with _silent(datasets):
-            table: Any = datasets.load_dataset(**named, split="train" if file else split)
+            if Path(source).is_file():  # as it is: elsewhere its name would be a pattern, and it be kept twice
+                from pyarrow.parquet import read_table  # comes with datasets
+
+                table: Any = datasets.Dataset(read_table(source))
+            else:
+                table = datasets.load_dataset(source, split=split)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         reason = error.__cause__ or error  # of a file that is damaged, what pyarrow says
         raise InputError(f"no data set could be read from {source!r}: {str(reason).splitlines()[0]}") from error
