@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from interp_core.attribution import attribute
 from interp_core.cli import _concepts, _explain, main
-from interp_core.testing import tiny_classifier, tiny_generator
+from interp_core.testing import tiny_classifier
 
 pytestmark = [pytest.mark.slow, pytest.mark.current]
 
@@ -22,22 +22,6 @@ Run = Any
 
 def interp(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(a) for a in arguments])
-
-
-def saved(made: Any, folder: Path) -> Path:
-    made.model.save_pretrained(folder)
-    made.tokenizer.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return saved(tiny_classifier(), tmp_path_factory.mktemp("models") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def tiny_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return saved(tiny_generator(), tmp_path_factory.mktemp("models") / "tiny-lm")
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,9 @@ from click.testing import CliRunner, Result
 from interp_core.cli import main
 from interp_core.plugin import methods
 from interp_core.results import load_result
-from interp_core.testing import tiny_classifier, tiny_generator, tiny_tagger
+from interp_core.testing import tiny_tagger
 from interp_core.text import read_column
+from saved_models import saved
 
 pytestmark = [pytest.mark.slow, pytest.mark.current]
 
@@ -42,22 +43,6 @@ def refused(*arguments: object, code: int = 1, stdin: str | bytes | None = None)
     assert (result.exit_code, result.stdout) == (code, "")
     assert code == 2 or (result.stderr.startswith("interp: ") and result.stderr.count("\n") == 1)
     return result.stderr
-
-
-def saved(made: Any, folder: Path) -> Path:
-    made.model.save_pretrained(folder)
-    made.tokenizer.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return saved(tiny_classifier(), tmp_path_factory.mktemp("models") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def tiny_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return saved(tiny_generator(), tmp_path_factory.mktemp("models") / "tiny-lm")
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +110,8 @@ def test_a_saved_space_is_put_into_words(kept: Kept, python: dict[str, Any]) -> 
     (words,) = interp.load_results(kept["words"])
     assert words.concepts == expected.concepts
     said = told("interpret", kept["space"], kept["rows"], "--concept", 1, "--set", "top-inputs.top=2")
-    assert said == f"   1  {expected[1].label}\n"
+    doubt = f"  ({expected[1].note})" if expected[1].note else ""
+    assert said == f"   1  {expected[1].label}{doubt}\n"
 
 
 def test_how_much_concepts_matter_is_that_of_python(kept: Kept, tiny: Path, python: dict[str, Any]) -> None:
