@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -84,7 +85,7 @@ class ModelRunner:
         if self.absent.mode == "features":
             base, owners = self.absent.baseline, self.owners
             build = lambda rows: self._without(keep[rows], removed(keep[rows], self.x, base, owners))  # noqa: E731
-            return self._scores(len(keep), build, injection=self.injection)
+            return self._scores(len(keep), build, injection=self.injection, stays=self._tokens_that_stay(keep))
         stays = self._stays(keep)
         if self.absent.mode == "attention":
             for side in (stays[:, : self.encoded.source], stays[:, self.encoded.source :]):
@@ -134,11 +135,14 @@ class ModelRunner:
         build: Callable[[Tensor], TextRows],
         lengths: Tensor | None = None,
         injection: Injection | None = None,
+        stays: Tensor | None = None,
     ) -> Tensor:
         if not count:
             return torch.zeros(0, len(self.readout.targets))
         lengths = torch.full((count,), len(self.encoded)) if lengths is None else lengths
-        return torch.stack(self._output(ModelRequest(lengths, build, self.readout, injection)).scores)
+        whole = partial(self._rows_of, self.x[None])
+        request = ModelRequest(lengths, build, self.readout, injection, whole=whole, stays=stays)
+        return torch.stack(self._output(request).scores)
 
     def _rows_of(self, x: Tensor | None, count: int = 0, attention: Tensor | None = None) -> TextRows:
         """A row for each variant of the features, or `count` rows of the text as it is."""
@@ -152,6 +156,11 @@ class ModelRunner:
 
     def _stays(self, keep: Bool[Tensor, "p u"]) -> Bool[Tensor, "p f"]:
         return torch.cat([keep, keep.new_ones(len(keep), 1)], dim=1)[:, self.owners.cpu()]
+
+    def _tokens_that_stay(self, keep: Bool[Tensor, "p u"]) -> Bool[Tensor, "p t"] | None:
+        """Which tokens are as in the text, where the features are their embeddings."""
+        embedded = self.injection is self.batch_runner.model.embeddings.injection
+        return self._stays(keep).cpu() if embedded and len(self.owners) == len(self.encoded) else None
 
     def _without(self, keep: Bool[Tensor, "p u"], x: Float[Tensor, "p f d"]) -> TextRows:
         """Rows with these features, in which the model does not read the ids of the units that are removed either."""
@@ -285,11 +294,13 @@ def _with_features(owners: Int[Tensor, " f"], units: int) -> Bool[Tensor, " u"]:
 
 def _applicable(encoded: DividedText, readout: Readout) -> Bool[Tensor, "k u"]:
     """Which units can matter to which targets: for a generated token, those that begin before it."""
-    first = [int((encoded.unit_of == u).nonzero()[0]) for u in range(len(encoded.units))]
     if readout.head not in GENERATORS:
-        return torch.ones(len(readout.targets), len(first), dtype=torch.bool)
-    rows = [[start < max(t.positions, default=len(encoded)) for start in first] for t in readout.targets]
-    return torch.tensor(rows, dtype=torch.bool)
+        return torch.ones(len(readout.targets), len(encoded.units), dtype=torch.bool)
+    inside = encoded.unit_of != NO_UNIT
+    first = torch.full((len(encoded.units),), len(encoded))
+    first.scatter_reduce_(0, encoded.unit_of[inside], inside.nonzero().flatten(), "amin")
+    last = torch.tensor([max(t.positions, default=len(encoded)) for t in readout.targets])
+    return first < last[:, None]
 
 
 def _ids_note(model: WrappedModel, absent: Absence) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from interp_core.activations import Activations
 from interp_core.attribution import Options, run_method
+from interp_core.concepts._pointwise import are_asked_together, contributions
 from interp_core.concepts._questions import concept_questions
 from interp_core.concepts._space import ConceptSpace
 from interp_core.errors import InputError, InterpWarning
@@ -252,8 +253,10 @@ def importance(
     method = resolve(by, "attribution", parameters, importance)
     options = Options(score=score, max_rows=max_rows, progress=progress)
     source = concept_questions(split, space, activations, targets, options)
-    results = source.each(lambda question: run_method(method, question)[0], "importance")
-    per_text = torch.stack(results)
+    if are_asked_together(source, method):
+        per_text = contributions(source, method)
+    else:
+        per_text = torch.stack(source.each(lambda question: run_method(method, question)[0], "importance"))
     notes = source.absence_note(torch.ones(space.concepts, dtype=torch.bool)) + source.zero_note(per_text)
     for note in notes:
         warnings.warn(note, InterpWarning, stacklevel=3)
@@ -262,7 +265,7 @@ def importance(
         "layer": split.path,
         "removal": "zero",
         "score": score,
-        "texts": len(results),
+        "texts": len(per_text),
     }
     return Importance(
         per_text=per_text,

@@ -31,7 +31,7 @@ from interp_core.model import (
     readout_of,
 )
 from interp_core.plugin import methods
-from interp_core.text import DividedText, Unit, batched_by_size
+from interp_core.text import DividedText, Unit, batched_by_size, divide
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -94,7 +94,7 @@ def about_concepts(
         x=codes,
         baseline=absent.baseline,
         unit_of=owners,
-        units=_named_units(concepts.names),
+        units=named_units(concepts.names),
         targets=readout.targets,
         text=encoded.text,
         removal="zero",
@@ -103,7 +103,8 @@ def about_concepts(
     )
 
 
-def _named_units(names: Sequence[str]) -> list[Unit]:
+def named_units(names: Sequence[str]) -> list[Unit]:
+    """A unit for each concept."""
     starts = accumulate((len(name) + 1 for name in names), initial=0)
     return [Unit(name, start, start + len(name)) for name, start in zip(names, starts, strict=False)]
 
@@ -140,11 +141,8 @@ class ConceptQuestions:
         readouts = [readout_of(targets, self.session.options.score, model.head) for _, targets in resolved]
         self.targets.check(readouts)
         rows = [held.values[held.rows_of(i)].to(model.device) for i in texts]
-        with torch.no_grad():
-            together = self.space.encode(torch.cat(rows).float())
-        self.sums += torch.stack([together, together.square()]).sum(1).cpu()
-        codes = together.split([len(r) for r in rows])
-        if held.granularity == "cls" and self.split.head_reads_one_row:
+        codes = self.encoded(torch.cat(rows)).split([len(r) for r in rows])
+        if self.one_row:
             kept = [self._alone(e) for e in encoded]
             contexts, places = rows, [torch.zeros(1, dtype=torch.long)] * len(rows)
         else:
@@ -152,6 +150,23 @@ class ConceptQuestions:
             places = [self.split.row_of(e, held.granularity) for e in encoded]
         concepts = [self._concepts(*one) for one in zip(codes, contexts, places, strict=True)]
         return list(zip(kept, readouts, concepts, strict=True))
+
+    @property
+    def one_row(self) -> bool:
+        """Whether the only row of each text determines its scores."""
+        return self.activations.granularity == "cls" and self.split.head_reads_one_row
+
+    def one_token(self) -> DividedText:
+        """The token that the head reads of some text, for rows that determine their scores."""
+        model = self.split.model
+        return self._alone(divide(model.encoder(model.probe("one two three four")), "token"))
+
+    def encoded(self, rows: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
+        """The codes of rows, which are added to `sums`."""
+        with torch.no_grad():
+            codes = self.space.encode(rows.float())
+        self.sums += torch.stack([codes, codes.square()]).sum(1).cpu()
+        return codes
 
     def _concepts(self, codes: Tensor, context: Tensor, place: Tensor) -> ConceptInput:
         return ConceptInput(

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from interp_core.activations import Activations
 from interp_core.attribution import Contrast, Session, TargetResolver, class_targets, next_token_targets
 from interp_core.errors import TargetError, UnsupportedError
 from interp_core.model import CLASSIFIERS, GENERATORS, Head, Readout, SplitModel, Target
 from interp_core.text import Encoded
+from jaxtyping import Int
+from torch import Tensor
 
 OWN: dict[Head, str] = {"masked": "word", "tokens": "tag", "span": "answer"}  # a target that differs from text to text
 
@@ -97,6 +100,20 @@ class ConceptTargets:
         asked = [self._asked[i] for i in texts] if isinstance(self._asked, list) else self._asked
         resolver = TargetResolver(model, self.session.batch_runner, self.session.options)
         return [one[:2] for one in resolver.resolve(given, asked) if one is not None]  # none is: errors are raised
+
+    def shared(self) -> dict[tuple[Target, ...], Int[Tensor, " m"]]:
+        """For a classifier, the numbers of the texts that have the same targets.
+
+        Raises:
+            TargetError: a target does not exist, or the predicted class is asked for and not known.
+        """
+        groups: dict[tuple[Target, ...], list[int]] = {}
+        count = len(self.activations.texts)
+        if not self.own:
+            return {self._classes(0): torch.arange(count)}
+        for text in range(count):
+            groups.setdefault(self._classes(text), []).append(text)
+        return {targets: torch.tensor(texts) for targets, texts in groups.items()}
 
     def check(self, readouts: Sequence[Readout]) -> None:
         """Name the targets, those that differ from text to text by their kind, and check that all texts have as many.

@@ -83,11 +83,17 @@ class Embeddings:
         self.check(ids, source)
         border = source or len(ids)
         parts = [p for p in (ids[:border], ids[border:]) if len(p)]
-        modules = [module_at(self.model, path) for path in (self.paths[0], self.paths[-1])]
-        with self.lock, torch.no_grad(), at_rest(self.model):
-            device = next(self.module.parameters()).device
-            vectors = torch.cat([_looked_up(m, p.to(device)) for m, p in zip(modules, parts, strict=False)])
-        return vectors.detach().to(torch.promote_types(vectors.dtype, torch.float32))
+        modules = [module_at(self.model, path) for path in (self.paths[0], self.paths[-1])][: len(parts)]
+        vectors = torch.cat([self._looked_up(*both) for both in zip(modules, parts, strict=True)])
+        return vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+
+    def _looked_up(self, module: nn.Module, ids: Int[Tensor, " t"]) -> Float[Tensor, "t d"]:
+        if _is_table(module):
+            weight = module.get_parameter("weight").detach()
+            return weight[ids.to(weight.device)]
+        with self.lock, torch.no_grad(), at_rest(module):  # the rest of the model does not run
+            device = next(module.parameters()).device
+            return hidden_of(module(ids[None].to(device)), "embeddings")[0].detach()
 
     @cached_property
     @undisturbed
@@ -142,5 +148,7 @@ class Embeddings:
         return innermost
 
 
-def _looked_up(module: nn.Module, ids: Int[Tensor, " t"]) -> Float[Tensor, "t d"]:
-    return hidden_of(module(ids[None]), "embeddings")[0]
+def _is_table(module: nn.Module) -> bool:
+    """Whether a module gives the rows of its weight as they are: torch's own embeddings, without hooks."""
+    hooks = module._forward_hooks, module._forward_pre_hooks
+    return type(module) is nn.Embedding and module.max_norm is None and not any(hooks)

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
-from itertools import takewhile
+from dataclasses import dataclass, replace
+from itertools import islice, takewhile
 from typing import Any
 
 import torch
 from interp_core.errors import LayerError, ModelError, UnsupportedError
+from interp_core.model._filling import rows_without_padding
 from interp_core.model._heads import points_at_spans
 from interp_core.model._hooks import at_rest, taps
 from interp_core.model._logits_to_scores import logits_of
 from interp_core.model._own_positions import own_positions
+from interp_core.model._prefix import Prefix, planned
 from interp_core.model._requests import (
     GeneratorRows,
     ModelOutput,
@@ -117,13 +119,15 @@ class BatchRunner:
         outputs: list[dict[int, tuple[Tensor | None, ...]]] = [{} for _ in requests]
         if any(r.gradients for r in requests):
             self.check_gradients()
+        requests = [planned(self.model, request) for request in requests]
         for route in dict.fromkeys(r.route for r in requests):
             todo = self._rows(requests, route)
+            prefix = self._prefix(requests[todo[0][0]])
             sharing = trial_of(self.model).sharing(requests[todo[0][0]].stop) if len(todo) > 1 else "single"
             while todo:
                 batch, todo = self._fill(todo, sharing)
                 try:
-                    results = self._pass(requests, batch)
+                    results = self._pass(requests, batch, prefix)
                 except (torch.OutOfMemoryError, RuntimeError) as error:
                     if not _out_of_memory(error):
                         raise
@@ -154,7 +158,9 @@ class BatchRunner:
             return 1
         return max(1, self.budget // max(1, tokens))
 
-    def forward(self, rows: Sequence[TextRows], request: ModelRequest) -> ForwardPass:
+    def forward(
+        self, rows: Sequence[TextRows], request: ModelRequest, *, past: Any = None, keeps: bool = False
+    ) -> ForwardPass:
         """One pass over the rows of one or several texts, padded to the longest.
 
         Gradients flow if they are enabled.
@@ -162,6 +168,8 @@ class BatchRunner:
         Args:
             rows: the rows of each text.
             request: what to read and where values enter, the same for all of them.
+            past: the keys and values of tokens before these.
+            keeps: have the model return the keys and values of these tokens.
 
         Returns:
             The pass, with its `logits` and the states that were read.
@@ -173,7 +181,7 @@ class BatchRunner:
             UnsupportedError: positions are read of a model that does not name its vocabulary head.
         """
         side = self.model.side_of(request.injection.path) if request.injection is not None else "both"
-        batch = padded(rows, self.model.pad_id, side)
+        batch = replace(padded(rows, self.model.pad_id, side), past=past, keeps=keeps)
         output: Any = None
         entered: Any = None
         with ExitStack() as stack:
@@ -221,17 +229,18 @@ class BatchRunner:
             (which, row, length)
             for which, request in enumerate(requests)
             if request.route == route
-            for row, length in enumerate(request.lengths.tolist())
+            for row, length in enumerate(request.tokens.tolist())
         ]
         return sorted(rows, key=lambda r: (-r[2], r[0], r[1]))
 
     def _fill(self, todo: list[tuple[int, int, int]], sharing: Sharing) -> tuple[list[Any], list[Any]]:
         first, _, longest = todo[0]
-        count = 1 if sharing == "single" else max(1, self.budget // max(1, longest))
+        fitting = list(islice(todo, 1 if sharing == "single" else max(1, self.budget // max(1, longest))))
         if sharing == "equal-length":  # of two stacks each would have to be as long, which rows of one text are
             two_stacks = self.model.encoder.start_id is not None
-            alike = (row[2] == longest and (not two_stacks or row[0] == first) for row in todo[:count])
-            count = sum(takewhile(bool, alike))
+            count = sum(1 for _ in takewhile(lambda r: r[2] == longest and (not two_stacks or r[0] == first), fitting))
+        else:
+            count = rows_without_padding([row[2] for row in fitting], self.model.device)
         return todo[:count], todo[count:]
 
     def _smaller(self, batch: list[Any], todo: list[Any], error: Exception) -> list[Any]:
@@ -242,8 +251,16 @@ class BatchRunner:
             torch.cuda.empty_cache()
         return batch + todo
 
+    def _prefix(self, request: ModelRequest) -> Prefix | None:
+        """What the rows of a request have in common, run once."""
+        if request.unchanged is None or request.whole is None:
+            return None
+        with torch.inference_mode(False), torch.no_grad():
+            shared = request.whole().part(slice(int(request.unchanged.max())))
+            return Prefix(self.forward([shared], request, keeps=True).output.past_key_values)
+
     def _pass(
-        self, requests: Sequence[ModelRequest], batch: list[tuple[int, int, int]]
+        self, requests: Sequence[ModelRequest], batch: list[tuple[int, int, int]], prefix: Prefix | None
     ) -> list[tuple[Tensor | None, ...]]:
         """Results for the rows of one batch, in its order: (scores, gradients, hidden, logits)."""
         pieces: dict[int, list[int]] = {}
@@ -253,7 +270,10 @@ class BatchRunner:
         first = sharing[0]
         with torch.inference_mode(False), torch.set_grad_enabled(first.gradients):
             rows = [requests[which].build(torch.tensor(numbers)) for which, numbers in pieces.items()]
-            forward_pass = self.forward(rows, first)
+            past, start = None, 0 if first.unchanged is None else int(first.unchanged[batch[0][1]])
+            if prefix is not None and start:  # these rows are of one text, so of one length
+                rows, past = [r.part(slice(start, None)) for r in rows], prefix.of(len(batch), start)
+            forward_pass = self.forward(rows, first, past=past)
             asked = not first.stop and any(request.readout for request in sharing)
             logits = forward_pass.logits if asked else None if first.stop else forward_pass.logits_or_none
             parts = None if logits is None else logits.split([len(r.ids) for r in rows])

@@ -71,6 +71,15 @@ class TextRows:
     source: int = 0
     types: Int[Tensor, "p t"] | None = None
 
+    def part(self, tokens: slice) -> TextRows:
+        """Some tokens of a text that has no decoder and no leaf."""
+        return TextRows(
+            self.ids[:, tokens],
+            self.attention[:, tokens],
+            None if self.values is None else self.values[:, tokens],
+            types=None if self.types is None else self.types[:, tokens],
+        )
+
 
 @dataclass(frozen=True)
 class PaddedBatch:
@@ -82,6 +91,8 @@ class PaddedBatch:
         values: the values that enter at an injection (p, s, d), if any.
         source: the number of positions that the encoder reads; 0 without a decoder.
         types: for pairs of texts, the text that each token is from (p, t).
+        past: the keys and values of tokens before these, all of them seen; None if there are none.
+        keeps: whether the model is to return the keys and values of these tokens.
 
     Examples:
         Two rows of an encoder-decoder model. The second one has a target that is one token shorter.
@@ -99,6 +110,8 @@ class PaddedBatch:
     values: Tensor | None = None
     source: int = 0
     types: Tensor | None = None
+    past: Any = None
+    keeps: bool = False
 
     def seen_by(self, side: Side) -> Bool[Tensor, "p s"]:
         """The attention mask of one side of an encoder-decoder model, or of all tokens.
@@ -137,6 +150,12 @@ class GeneratorRows(TextRows):
 
     positions: tuple[int, ...] = ()
 
+    def part(self, tokens: slice) -> GeneratorRows:
+        """Some tokens, with those positions that are read among them, or else the first."""
+        first, after, _ = tokens.indices(self.ids.shape[1])
+        positions = tuple(position - first for position in self.positions if first <= position < after)
+        return GeneratorRows(**vars(super().part(tokens)), positions=positions or (0,))
+
 
 @dataclass
 class ModelRequest:
@@ -151,6 +170,10 @@ class ModelRequest:
         read: the path of a module whose output is returned, or of several, which are concatenated along the width.
         stop: end the pass once these modules have run.
         logits: return the logits as well. Those of a classifier always come back.
+        whole: makes the row of the text itself, for a request about its variants.
+        stays: False for the tokens that differ from those of `whole` (p, t).
+        unchanged: of each row how many of its first tokens the model need not run again, since `whole` has them; None
+            to run all. It is found when the request is run.
 
     Examples:
         >>> from interp_core.model import BatchRunner, ModelRequest, Target, readout_of, whole_text
@@ -171,6 +194,9 @@ class ModelRequest:
     read: str | tuple[str, ...] | None = None
     stop: bool = False
     logits: bool = False
+    whole: Callable[[], TextRows] | None = None
+    stays: Bool[Tensor, "p t"] | None = None
+    unchanged: Int[Tensor, " p"] | None = None
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -181,7 +207,13 @@ class ModelRequest:
     def route(self) -> tuple[Any, ...]:
         """A key; requests with equal keys can share a pass."""
         gathers = bool(self.readout and self.readout.gathers)
-        return (id(self.injection), self.gradients, self.read, self.stop, gathers)
+        alone = None if self.unchanged is None else id(self)
+        return (id(self.injection), self.gradients, self.read, self.stop, gathers, alone)
+
+    @property
+    def tokens(self) -> Int[Tensor, " p"]:
+        """The number of tokens of each row that the model runs."""
+        return self.lengths if self.unchanged is None else self.lengths - self.unchanged
 
 
 @dataclass

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from interp_core.errors import InterpError
@@ -22,6 +23,25 @@ _number_of_job: ContextVar[int] = ContextVar("number of job", default=0)
 
 class _ClosedError(InterpError):
     """Another text failed, or the caller stopped the run."""
+
+
+def _closed() -> _ClosedError:
+    return _ClosedError("the run was stopped before this request was run.")
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """A request that waits, and then its output or the error."""
+
+    job: int
+    request: ModelRequest
+    answered: threading.Event = field(default_factory=threading.Event)
+    output: Any = None
+
+    def answer(self, output: Any) -> None:
+        """Hand it its output, or the error."""
+        self.output = output
+        self.answered.set()
 
 
 class RequestBatcher:
@@ -53,9 +73,9 @@ class RequestBatcher:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._turn = threading.Condition()
-        self._waiting: list[tuple[int, ModelRequest, list[Any]]] = []
-        self._busy = 0
+        self._rested = threading.Semaphore(0)  # released by a job that waits, or has ended
+        self._waiting: list[_Waiting] = []
+        self._closing = threading.Lock()
         self._closed = False
 
     def ask(self, request: ModelRequest) -> ModelOutput:
@@ -70,21 +90,21 @@ class RequestBatcher:
         Raises:
             InterpError: another job failed, or the caller stopped the run. Errors of `run` are raised here as well.
         """
-        slot: list[Any] = []
-        with self._turn:
-            self._waiting.append((_number_of_job.get(), request, slot))
-            self._busy -= 1
-            self._turn.notify_all()
-            self._turn.wait_for(lambda: slot or self._closed)
-        if not slot:
-            raise _ClosedError("the run was stopped before this request was run.")
-        if isinstance(slot[0], BaseException):
-            raise slot[0]
-        output: ModelOutput = slot[0]
+        waiting = _Waiting(_number_of_job.get(), request)
+        with self._closing:
+            if self._closed:
+                raise _closed()
+            self._waiting.append(waiting)
+        self._rested.release()
+        waiting.answered.wait()
+        if isinstance(waiting.output, BaseException):
+            raise waiting.output
+        output: ModelOutput = waiting.output
         return output
 
     def each(self, jobs: Iterable[Callable[[], T]], width: int) -> Iterator[T]:
-        """Runs jobs on threads.
+        """Runs jobs on threads, one at a time: many would wait for each other at every operation, and for nothing,
+        since an interpreter runs one thread at a time.
 
         The first job that fails ends the run. Its error is raised after the results of the jobs before it.
 
@@ -102,9 +122,9 @@ class RequestBatcher:
                 started, finished = 0, 0
                 while finished < len(queue):
                     while started < len(queue) and started - finished < width:
-                        self._start(pool, started, queue[started], results)
+                        pool.submit(copy_context().run, self._work, started, queue[started], results)
+                        self._rested.acquire()
                         started += 1
-                    self._wait()
                     before = finished
                     while finished in results:
                         result = results.pop(finished)
@@ -115,47 +135,35 @@ class RequestBatcher:
                     if finished == before or started == len(queue):  # else others can still join the waiting
                         self._run_waiting()
             finally:
-                with self._turn:
+                with self._closing:
                     self._closed = True
-                    self._turn.notify_all()
-
-    def _start(self, pool: ThreadPoolExecutor, number: int, job: Callable[[], T], results: dict[int, Any]) -> None:
-        with self._turn:
-            self._busy += 1
-        pool.submit(copy_context().run, self._work, number, job, results)
+                    for one in self._waiting:
+                        one.answer(_closed())
 
     def _work(self, number: int, job: Callable[[], T], results: dict[int, Any]) -> None:
         _number_of_job.set(number)
         try:
-            result: Any = job()
+            results[number] = job()
         except BaseException as error:  # raised on the caller's thread
-            result = error
-        with self._turn:
-            results[number] = result
-            self._busy -= 1
-            self._turn.notify_all()
-
-    def _wait(self) -> None:
-        """Wait until every job in flight is waiting or has ended."""
-        with self._turn:
-            self._turn.wait_for(lambda: self._busy == 0)
+            results[number] = error
+        self._rested.release()
 
     def _run_waiting(self) -> None:
-        """Run the requests that are waiting, in the order of their jobs."""
-        waiting, self._waiting = sorted(self._waiting, key=lambda one: one[0]), []
-        if not waiting:
+        """Run the requests that are waiting, in the order of their jobs, and let the jobs go on."""
+        some = sorted(self._waiting, key=lambda one: one.job)
+        if not some:
             return
+        requests = [one.request for one in some]
         try:
-            outputs: Sequence[Any] = self._run([request for _, request, _ in waiting])
+            outputs: Sequence[Any] = self._run(requests)
         except InterpError as error:  # whose fault it is shows when each is run alone
-            outputs = [error] if len(waiting) == 1 else [self._alone(request) for _, request, _ in waiting]
+            outputs = [error] if len(requests) == 1 else [self._alone(request) for request in requests]
         except Exception as error:
-            outputs = [error] * len(waiting)
-        with self._turn:
-            for (_, _, slot), output in zip(waiting, outputs, strict=True):
-                slot.append(output)
-            self._busy += len(waiting)
-            self._turn.notify_all()
+            outputs = [error] * len(requests)
+        for one, output in zip(some, outputs, strict=True):
+            self._waiting.remove(one)
+            one.answer(output)
+            self._rested.acquire()
 
     def _alone(self, request: ModelRequest) -> ModelOutput | InterpError:
         try:

@@ -229,8 +229,12 @@ class WrappedModel:
             inputs = model_inputs(batch, self.encoder.start_id)
         elif batch.types is not None:
             inputs["token_type_ids"] = batch.types
-        options = {"use_cache": False, "return_dict": True}
+        options = {"use_cache": batch.keeps, "return_dict": True}
         extra = {name: value for name, value in options.items() if name in self._accepts}
+        if batch.past is not None:
+            before = attention.new_ones(len(ids), batch.past.get_seq_length())
+            inputs["attention_mask"] = torch.cat([before, attention], dim=1).long()
+            extra["past_key_values"] = batch.past
         refused = self.tried.get("refused", frozenset())
         on_device = {name: v.to(self.device) for name, v in inputs.items() if name not in refused}
         try:

@@ -18,7 +18,15 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 Kind = Literal["attribution", "concepts", "interpretation", "metric", "llm", "executor"]
 Need = Literal["gradients", "internals", "nonnegative", "labels", "model", "method", "truth"]
 Claim = Literal[
-    "complete", "seeded", "signed", "nonnegative", "decodes", "recovers", "exact-when-small", "ignores-model"
+    "complete",
+    "seeded",
+    "signed",
+    "nonnegative",
+    "decodes",
+    "recovers",
+    "exact-when-small",
+    "ignores-model",
+    "pointwise",
 ]
 API = 1  # the version of the plugin contract that this core supports
 

@@ -285,7 +285,7 @@ def declaration_of(instance: object) -> Method | None:
         'occlusion'
     """
     target = f"{type(instance).__module__}:{type(instance).__qualname__}"
-    return next((m for m in methods() if m.target == target), None)
+    return next((m for plugin in plugins() for m in plugin.methods if m.target == target), None)
 
 
 def package_of(method: Method) -> str:
@@ -302,7 +302,7 @@ def package_of(method: Method) -> str:
         >>> package_of(find_method("insertion"))
         'interp-insertion-deletion'
     """
-    return next((p.package for p in plugins() if method in p.methods), PROGRAM)
+    return next((p.package for p in plugins() if _declares(p, method)), PROGRAM)
 
 
 def version_of(method: Method) -> str:
@@ -320,7 +320,11 @@ def version_of(method: Method) -> str:
         >>> version_of(find_method("occlusion")) == version("interp-occlusion")
         True
     """
-    return next((p.version for p in plugins() if method in p.methods), "")
+    return next((p.version for p in plugins() if _declares(p, method)), "")
+
+
+def _declares(plugin: Plugin, method: Method) -> bool:
+    return any(m is method or (m.name == method.name and m == method) for m in plugin.methods)
 
 
 @named_options

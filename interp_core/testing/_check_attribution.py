@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from interp_core.attribution import FunctionRunner, Question, attribute, explain
+from interp_core.attribution import FunctionRunner, Question, attribute, explain, run_method
 from interp_core.plugin import Claim, Method
 from interp_core.testing._check import Applies, Check
 from interp_core.testing._planted_worlds import linear_world, tangled_world
@@ -144,6 +144,39 @@ def is_complete(_method: Method, instance: Any) -> None:
     assert off < 0.01, f"the scores miss the difference to the baseline by {off:.1%}"
 
 
+class _OnlySlopes(FunctionRunner):
+    """A runner that gives the gradient at the text itself once, and refuses everything else."""
+
+    def gradients(self, x: Tensor) -> Iterator[Tensor]:
+        assert x.shape[0] == 1 and torch.equal(x[0], self.x), "it asks for gradients elsewhere than at the text itself"
+        assert not self.rows, "it asks for the gradient at the text more than once"
+        return super().gradients(x)
+
+    def masked(self, keep: Tensor) -> Tensor:
+        raise AssertionError("it asks for scores, where it claims to need only the gradient at the text itself")
+
+
+def two_texts_are_explained_as_one(_method: Method, instance: Any) -> None:
+    """The sum of the scores of two texts, as one question with the features of both, is answered as the two are."""
+    apart = [untidy_world(seed, units, 2)[0] for seed, units in ((1, 5), (2, 9))]
+    border, units = len(apart[0].x), len(apart[0].units)
+    one, other = (question.runner.function for question in apart)  # type: ignore[attr-defined]
+    shifted = torch.where(apart[1].unit_of < 0, apart[1].unit_of, apart[1].unit_of + units)
+    x, baseline = (torch.cat([getattr(question, name) for question in apart]) for name in ("x", "baseline"))
+    unit_of = torch.cat([apart[0].unit_of, shifted])
+    joint = Question(
+        _OnlySlopes(lambda v: one(v[:, :border]) + other(v[:, border:]), x, baseline, unit_of),
+        x=x,
+        baseline=baseline,
+        unit_of=unit_of,
+        units=[*apart[0].units, *apart[1].units],
+        targets=apart[0].targets,
+    )
+    expected = torch.cat([run_method(instance, question)[0] for question in apart], dim=1)
+    off = float((run_method(instance, joint)[0] - expected).abs().max() / expected.abs().max())
+    assert off < 1e-4, f"asked together, two texts get scores that are off by {off:.1%}"
+
+
 def _claims(claim: Claim) -> Applies:
     return lambda method: method.kind == "attribution" and claim in method.claims
 
@@ -225,5 +258,11 @@ CHECKS = (
         "Use more steps, or drop the claim 'complete'.",
         _claims("complete"),
         is_complete,
+    ),
+    Check(
+        "two texts are explained as one",
+        "Score each feature from its own value and its own gradient at the text, or drop the claim 'pointwise'.",
+        _claims("pointwise"),
+        two_texts_are_explained_as_one,
     ),
 )

@@ -59,7 +59,7 @@ class SoundSizes:
         return without(question).abs() ** self.power
 
 
-@right("attribution", **SLOPES)
+@right("attribution", claims={"signed", "pointwise"}, needs={"gradients"})
 @dataclass(frozen=True)
 class SoundSlopes:
     """Source: definition."""
@@ -223,6 +223,26 @@ class UndeclaredGradients:
 
     def attribute(self, question: Any) -> Any:
         return question.pool(slopes(question))
+
+
+@wrong("attribution", "two texts are explained as one", claims={"nonnegative", "pointwise"}, needs={"gradients"})
+@dataclass(frozen=True)
+class SharesOfTheWhole:
+    """Source: definition."""
+
+    def attribute(self, question: Any) -> Any:
+        sizes = question.pool(slopes(question).abs())
+        return sizes / sizes.sum(1, keepdim=True)
+
+
+@wrong("attribution", "two texts are explained as one", claims={"signed", "pointwise"}, needs={"gradients"})
+@dataclass(frozen=True)
+class LooksElsewhere:
+    """Source: definition."""
+
+    def attribute(self, question: Any) -> Any:
+        (gradient,) = question.gradients(0.9 * question.x[None] + 0.1 * question.baseline)
+        return question.pool((gradient * (question.x - question.baseline)).sum(-1))
 
 
 @wrong("attribution", "the model is ignored", claims={"ignores-model"})

@@ -15,5 +15,5 @@ def interp_methods() -> Iterable[Method]:
         summary="the gradient times the distance from the baseline",
         source="Shrikumar, Greenside, Shcherbina, Kundaje 2016, arXiv:1605.01713",
         needs=frozenset({"gradients"}),
-        claims=frozenset({"signed"}),
+        claims=frozenset({"signed", "pointwise"}),
     )

@@ -15,5 +15,5 @@ def interp_methods() -> Iterable[Method]:
         summary="how steep the score is at each unit, without a sign",
         source="Simonyan, Vedaldi, Zisserman 2014, arXiv:1312.6034",
         needs=frozenset({"gradients"}),
-        claims=frozenset({"nonnegative"}),
+        claims=frozenset({"nonnegative", "pointwise"}),
     )

@@ -35,6 +35,8 @@ class ArchetypalNetwork(Network):
         slack: (c, d) parameter, the deviations.
     """
 
+    KEEPS_OR_DROPS: ClassVar[bool] = True
+
     points: Tensor
 
     def __init__(

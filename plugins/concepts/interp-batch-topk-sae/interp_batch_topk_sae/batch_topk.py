@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from interp_core.concepts import ConceptSpace
@@ -23,6 +24,8 @@ class BatchTopKNetwork(Network):
         threshold: buffer, the smallest code that a batch keeps, averaged over the last `MEMORY` batches.
         batches: buffer, how many batches that kept a code it has seen.
     """
+
+    KEEPS_OR_DROPS: ClassVar[bool] = True
 
     threshold: Tensor
     batches: Tensor

@@ -22,7 +22,7 @@ class ICA:
     A row is the mean plus its codes times the dictionary (the mixing matrix). Codes are signed, of mean 0 and variance
     1 where the space was learnt. Each component is turned so that its codes are skewed to the positive side, so that
     "active" means positive; components come in the order of the variance they give to the activations, greatest first.
-    Memory is a matrix (rows, concepts) and a few copies of it in float64; the activations are read in batches.
+    Memory is a matrix (rows, concepts) and a few copies of it in float32; the activations are read in batches.
 
     Args:
         concepts: how many components; at most the rank of the activations less their mean.
@@ -31,7 +31,7 @@ class ICA:
         seed: of the directions to start from.
 
     Source: Hyvärinen, Oja 2000, Neural Networks 13(4-5), section 6 (symmetric FastICA, log cosh), as in scikit-learn.
-    Whitening is by the eigenvectors of the covariance in float64, summed over batches.
+    Whitening is by the eigenvectors of the covariance in float64, summed over batches; iterations are in float32.
     """
 
     concepts: int = 20
@@ -54,7 +54,8 @@ class ICA:
         variances, axes = (part[: self.concepts] for part in kept)
         axes = torch.where(axes[:, :1] < 0, -axes, axes)  # as scikit-learn has them, so that it starts from the same
         size = variances.sqrt()[:, None]
-        white = torch.cat([(part.double() - mean) @ (axes / size).T for part in activations.batches()])
+        whitening = (axes / size).T
+        white = torch.cat([((part.double() - mean) @ whitening).float() for part in activations.batches()])
         rotation, settled = self._rotation(white)
         encoder, mixing = rotation @ (axes / size), rotation @ (axes * size)
         order = mixing.square().sum(1).argsort(descending=True, stable=True)
@@ -70,4 +71,5 @@ class ICA:
             warnings.simplefilter("always", ConvergenceWarning)
             fast.fit(white.numpy())
         settled = not any(issubclass(w.category, ConvergenceWarning) for w in said)
-        return torch.from_numpy(fast.components_), settled
+        left, _, right = torch.linalg.svd(torch.from_numpy(fast.components_).double())  # orthonormal up to rounding
+        return left @ right, settled

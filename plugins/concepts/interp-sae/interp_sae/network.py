@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 from interp_sae.input_scaling import InputScaling
 from interp_sae.selection import topk
 from interp_sae.space import SAESpace
+from interp_sae.sparse import decode, kept_in, read
 
 
 class ForwardPass(NamedTuple):
@@ -58,6 +59,8 @@ class Network(nn.Module):
     """
 
     INITIAL_GAIN: ClassVar[float] = 1.0
+    KEEPS_OR_DROPS: ClassVar[bool] = False
+    """Whether each code is what the encoder reads, or 0, and few are not: then products with zeros are left out."""
 
     steps_since_active: Tensor
 
@@ -80,9 +83,26 @@ class Network(nn.Module):
 
     def forward(self, rows: Float[Tensor, "b d"]) -> ForwardPass:
         """Encodes and reconstructs scaled rows."""
+        if self.KEEPS_OR_DROPS and not torch.is_autocast_enabled(rows.device.type):
+            output = self._sparse(rows)
+            if output is not None:
+                return output
         pre_activations = (rows - self.mean) @ self.encoder.T + self.bias
         codes = self.activate(pre_activations)
         return ForwardPass(pre_activations, codes, self.decode(codes))
+
+    def _sparse(self, rows: Float[Tensor, "b d"]) -> ForwardPass | None:
+        """The same, with the codes that are not zero alone; None where they are too many for that to be faster."""
+        centred = rows - self.mean
+        with torch.no_grad():
+            pre_activations = torch.addmm(self.bias, centred, self.encoder.T)
+            codes = self.activate(pre_activations)
+        kept = kept_in(codes)
+        if kept is None:
+            return None
+        values = read(centred, self.encoder, self.bias, kept)
+        codes = torch.zeros_like(codes).index_put((kept.rows, kept.concepts), values)
+        return ForwardPass(pre_activations, codes, decode(values, kept, self.atoms()) + self.mean)
 
     def decode(self, codes: Float[Tensor, "b c"]) -> Float[Tensor, "b d"]:
         """Scaled rows made of these codes."""
@@ -105,7 +125,10 @@ class Network(nn.Module):
         not clipped at 0: through a ReLU that is never open they would have no gradient.
         """
         residual = (rows - output.reconstruction).detach()
-        codes = topk(output.pre_activations[:, dead].float(), max(1, rows.shape[1] // 2))
+        of_dead = output.pre_activations[:, dead]
+        if not of_dead.requires_grad:  # read without their slopes, since the codes of dead concepts are all 0
+            of_dead = (rows - self.mean) @ self.encoder[dead].T + self.bias[dead]
+        codes = topk(of_dead.float(), max(1, rows.shape[1] // 2))
         missed = (residual - codes @ self.atoms()[dead].float()).square().mean()
         return missed / residual.square().mean().clamp(min=1e-12)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from interp_core.concepts import ConceptSpace
@@ -16,6 +17,8 @@ from torch import Tensor
 
 class TopKNetwork(Network):
     """An autoencoder that keeps the k largest codes of each row, where they are positive."""
+
+    KEEPS_OR_DROPS: ClassVar[bool] = True
 
     def __init__(self, concepts: int, width: int, generator: torch.Generator, k: int) -> None:
         super().__init__(concepts, width, generator)
