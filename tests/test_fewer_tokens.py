@@ -21,7 +21,7 @@ from interp_core.model import (
     readout_of,
     whole_text,
 )
-from interp_core.model._filling import A_PASS, rows_without_padding
+from interp_core.model._trial import A_PASS, rows_without_padding
 from interp_core.testing import tiny_classifier, tiny_generator, word_tokenizer
 
 CPU = torch.device("cpu")

@@ -34,6 +34,7 @@ from tqdm.auto import tqdm
 
 T = TypeVar("T")
 MOST_IN_FLIGHT = 48
+BATCHES_IN_FLIGHT = 4  # more texts than one batch holds, so that rows of like lengths meet
 TEXTS_AT_A_TIME = 256  # the hidden states of this many texts are in memory together
 
 
@@ -235,7 +236,8 @@ class Session:
         Raises:
             ModelError: the model gave NaN or infinity, or a single row does not fit into memory.
         """
-        width = max(1, min(MOST_IN_FLIGHT, len(jobs), self.model.tokens_per_batch // max(1, longest)))
+        tokens = BATCHES_IN_FLIGHT * self.model.tokens_per_batch
+        width = max(1, min(MOST_IN_FLIGHT, len(jobs), tokens // max(1, longest)))
         self.batch_runner.in_flight = width
         quiet = None if self.options.progress else True
         bar = tqdm(total=len(jobs), desc=description, unit="text", disable=quiet, leave=False)

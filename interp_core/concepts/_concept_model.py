@@ -61,7 +61,7 @@ class ConceptModel(TextModel):
                 f"{base.name} has an encoder and a decoder, which a model of concepts cannot have; load the encoder "
                 "alone, or find the texts in which a concept is active with interp.interpret."
             )
-        super().__init__(base.model, base.tokenizer, tokens_per_batch=base.tokens_per_batch)
+        super().__init__(base.model, base.tokenizer, tokens_per_batch=base._tokens_per_batch)
         self.embeddings = base.embeddings
         rows = space.made_by.settings.get("granularity")
         self.over = over or (rows if rows in ("cls", "last") else "max")
@@ -100,7 +100,7 @@ class ConceptModel(TextModel):
         Raises:
             InputError: `model` has another name than the one that the space was learnt from.
         """
-        base = TextModel(model, self.tokenizer, tokens_per_batch=self.tokens_per_batch)
+        base = TextModel(model, self.tokenizer, tokens_per_batch=self._tokens_per_batch)
         return type(self)(base.split(self.split_at.path), self.space, over=self.over)
 
     def run(self, batch: PaddedBatch) -> Any:

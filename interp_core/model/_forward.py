@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from interp_core.errors import LayerError, ModelError, UnsupportedError
-from interp_core.model._filling import rows_without_padding
 from interp_core.model._heads import points_at_spans
 from interp_core.model._hooks import at_rest, taps
 from interp_core.model._logits_to_scores import logits_of
@@ -30,7 +29,7 @@ from interp_core.model._requests import (
     padded,
     repeated_positions,
 )
-from interp_core.model._trial import Sharing, check_gradients, trial_of
+from interp_core.model._trial import Sharing, check_gradients, rows_without_padding, trial_of
 from interp_core.model._wrapped_model import WrappedModel
 from interp_core.results import Cost
 from torch import Tensor
@@ -119,7 +118,8 @@ class BatchRunner:
         outputs: list[dict[int, tuple[Tensor | None, ...]]] = [{} for _ in requests]
         if any(r.gradients for r in requests):
             self.check_gradients()
-        requests = [planned(self.model, request) for request in requests]
+        if self.model.head == "causal":
+            requests = [planned(self.model, request) for request in requests]
         for route in dict.fromkeys(r.route for r in requests):
             todo = self._rows(requests, route)
             prefix = self._prefix(requests[todo[0][0]])

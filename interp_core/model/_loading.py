@@ -9,7 +9,6 @@ from typing import Any
 
 from interp_core.errors import InputError, nearest
 from interp_core.model._text_model import TextModel
-from interp_core.model._wrapped_model import DEFAULT_BUDGET
 from interp_core.plugin import named_options
 from safetensors import SafetensorError
 
@@ -18,7 +17,7 @@ _MODEL_OPTIONS = ("dtype", "device_map", "attn_implementation", "quantization_co
 
 
 @named_options
-def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int = DEFAULT_BUDGET, **options: Any) -> TextModel:
+def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int | None = None, **options: Any) -> TextModel:
     """Load a model and its tokenizer from a folder or hub id.
 
     Args:

@@ -41,11 +41,11 @@ class Prefix:
 
 
 def planned(model: WrappedModel, request: ModelRequest) -> ModelRequest:
-    """A request that says which tokens of its rows need not run again, where that pays and the model allows it."""
+    """A request to a causal model that says which tokens of its rows need not run again, where that pays and the model allows it."""
     if request.whole is None or request.stays is None or request.readout is None or request.gradients:
         return request
     positions = request.readout.positions
-    if model.head != "causal" or not positions or model.device.type != "cpu":
+    if not positions or model.device.type != "cpu":
         return request  # elsewhere a pass of many rows is worth more than the tokens that it repeats
     p, t = request.stays.shape
     changed = torch.where(request.stays.all(1), t, (~request.stays).int().argmax(1))

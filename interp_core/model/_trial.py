@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from contextvars import Context
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from torch import Tensor
 Sharing = Literal["padded", "equal-length", "single"]
 _FROM_LEAST: tuple[Sharing, ...] = ("single", "equal-length", "padded")
 SHORT, LONG = "one two three four", "one two three four five six seven eight nine"
+A_PASS = {"cpu": 32, "cuda": 4096}  # so many tokens run in the time that a pass takes besides its tokens, about
 ANSWER = 0.01  # logits smaller than this are compared as if they were as large
 
 
@@ -79,6 +81,35 @@ def trial_of(model: WrappedModel) -> Trial:
         model.tried["rows"] = Context().run(_try_rows, model)  # without the interventions that are open
     trial: Trial = model.tried["rows"]
     return trial
+
+
+def rows_without_padding(lengths: Sequence[int], device: torch.device) -> int:
+    """How many of the first rows share a pass; the others are left for the next one.
+
+    They are left where padding them to the longest would cost more tokens than a pass is worth.
+
+    Args:
+        lengths: the number of tokens of each row that fits into the batch, at least one row, longest first.
+        device: where the model runs.
+
+    Returns:
+        At least 1.
+
+    Examples:
+        Twenty short rows would be padded to thirty tokens. The one of twenty-eight stays with the long ones.
+
+        >>> from interp_core.model._trial import rows_without_padding
+        >>> rows_without_padding([30, 30, 28, *[10] * 20], torch.device("cpu"))
+        3
+    """
+    a_pass = A_PASS.get(device.type, A_PASS["cuda"])
+    count = len(lengths)
+    while count > 1:
+        saved, at = max(((count - i) * (lengths[0] - lengths[i]), i) for i in range(1, count))
+        if saved <= a_pass:
+            break
+        count = at
+    return count
 
 
 def hides_tokens(model: WrappedModel) -> bool:

@@ -26,8 +26,8 @@ from interp_core.text import Encoder, Text, max_tokens
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-DEFAULT_BUDGET = 4096
 TRANSFORMER_LENS = re.compile(r"blocks\.(\d+)\.hook_resid_(pre|post)")
+CPU_BUDGET, BUDGET = 1024, 65536  # tokens in a batch, unless the user says otherwise
 OPTIONAL = ("token_type_ids", "attention_mask")  # what a model may not take; without a mask rows are not padded
 
 
@@ -40,7 +40,7 @@ class WrappedModel:
         model: a Hugging Face model, or any `nn.Module` that keeps the contract of docs/own-model.md.
         tokenizer: its tokenizer.
         tokens_per_batch: the most tokens in one pass, padding included; halved for the rest of a run whenever memory
-            runs out.
+            runs out. None for 1,024 on a CPU, where more are slower, and 65,536 elsewhere.
 
     Attributes:
         tried: a cache for the results of trials of the model.
@@ -62,7 +62,7 @@ class WrappedModel:
         tensor([[2., 3.]])
     """
 
-    def __init__(self, model: nn.Module, tokenizer: Any, *, tokens_per_batch: int = DEFAULT_BUDGET) -> None:
+    def __init__(self, model: nn.Module, tokenizer: Any, *, tokens_per_batch: int | None = None) -> None:
         if isinstance(model, WrappedModel):
             raise InputError(f"the model is a {type(model).__name__} already; pass it as it is.")
         if not isinstance(model, nn.Module):
@@ -72,11 +72,12 @@ class WrappedModel:
         model = uncompiled(model)
         if not callable(tokenizer) or not hasattr(tokenizer, "convert_ids_to_tokens"):
             raise InputError(f"the tokenizer is {type(tokenizer).__name__}; one of transformers was expected.")
-        if isinstance(tokens_per_batch, bool) or not isinstance(tokens_per_batch, int) or tokens_per_batch < 1:
+        given = 1 if tokens_per_batch is None else tokens_per_batch
+        if isinstance(given, bool) or not isinstance(given, int) or given < 1:
             raise InputError(f"tokens_per_batch is {tokens_per_batch!r}; a whole number from 1 was expected.")
         self.model: Any = model
         self.tokenizer: Any = copy.deepcopy(tokenizer)
-        self.tokens_per_batch = tokens_per_batch
+        self._tokens_per_batch = tokens_per_batch
         self._width = 0
         self.tried: dict[str, Any] = {}
         self.embeddings = Embeddings(model, partial(getattr, self, "layout"))
@@ -117,6 +118,11 @@ class WrappedModel:
     def dtype(self) -> torch.dtype:
         """The data type of the embeddings."""
         return self._embedding.dtype
+
+    @property
+    def tokens_per_batch(self) -> int:
+        """The most tokens in one pass, padding included."""
+        return self._tokens_per_batch or (CPU_BUDGET if self.device.type == "cpu" else BUDGET)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -210,7 +216,7 @@ class WrappedModel:
 
     def with_weights(self, model: nn.Module) -> WrappedModel:
         """A wrapper with the same tokenizer and batch size around another model of the same architecture."""
-        return type(self)(model, self.tokenizer, tokens_per_batch=self.tokens_per_batch)
+        return type(self)(model, self.tokenizer, tokens_per_batch=self._tokens_per_batch)
 
     def forward(self, ids: Tensor, attention: Tensor) -> Any:
         """The model's output for padded ids (p, t) with their attention mask (p, t); see `run`."""
