@@ -41,7 +41,9 @@ class Prefix:
 
 
 def planned(model: WrappedModel, request: ModelRequest) -> ModelRequest:
-    """A request to a causal model that says which tokens of its rows need not run again, where that pays and the model allows it."""
+    """A request to a causal model that says which tokens of its rows need not run again, where that pays and the model
+    allows it.
+    """
     if request.whole is None or request.stays is None or request.readout is None or request.gradients:
         return request
     positions = request.readout.positions
