@@ -12,7 +12,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 FIRST = "82a959893dbe10c48dcca876cce5c13223ce90b8"
-GONE = (".one_row_a_pass: ",)  # on purpose, before a release had it; the changelog says what takes its place
+CHANGED = (  # on purpose, before a release had it; the changelog says what takes its place
+    ".one_row_a_pass: ",
+    "(tokens_per_batch): Parameter default was changed: DEFAULT_BUDGET -> None",
+)
 
 
 def git(*arguments: str) -> str:
@@ -39,7 +42,7 @@ def main() -> int:
     command = [griffe, "check", "interp_core", "--against", before, "--format", "oneline", "--no-color"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     said = f"{done.stdout}\n{done.stderr}".splitlines()
-    broken = [line for line in said if line.strip() and not any(name in line for name in GONE)]
+    broken = [line for line in said if line.strip() and not any(name in line for name in CHANGED)]
     failed = bool(done.returncode and (broken or not any(line.strip() for line in said)))
     print(f"api: compared with {before}: {'broken' if failed else 'nothing breaks'}.", *broken, sep="\n")
     return int(failed)

@@ -64,8 +64,8 @@ def _of_rows(source: ConceptQuestions, method: Any, readout: Readout, numbers: T
 
 def _refused() -> PluginError:
     return PluginError(
-        "a method that claims to be 'pointwise' asks for the gradient at the text itself and for nothing else; this asks "
-        "for scores. Its package should drop the claim."
+        "a method that claims to be 'pointwise' asks for the gradient at the text itself and nothing else; this one "
+        "asks for scores. Its package should drop the claim."
     )
 
 
