@@ -10,7 +10,9 @@ import interp_core as interp
 import pytest
 import torch
 import transformers
+from interp_core.attribution import _attribute
 from interp_core.concepts import AffineSpace, _importance
+from interp_core.errors import InterpWarning, ModelError, UnsupportedError
 from interp_core.model import (
     ModelOutput,
     ModelRequest,
@@ -235,3 +237,47 @@ def test_rows_of_words_are_asked_text_by_text(monkeypatch: pytest.MonkeyPatch) -
     split = model.split(-1)
     activations = split.activations(TEXTS, granularity="cls", progress=False)
     interp.importance(split, space_of(16), activations, by="integrated-gradients", progress=False)
+
+
+@pytest.mark.parametrize("by", ["input-x-gradient", "saliency"])
+@pytest.mark.parametrize("head", ["single-label", "multi-label", "bfloat16", "causal"])
+def test_the_predicted_class_and_its_slopes_are_one_pass(head: str, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = HEADS[head]()
+    texts = [*TEXTS, TEXTS[0]]
+    labels = None if head == "multi-label" else [0, 1, 2, 0, 1]
+    for options in ({}, {"score": "probability"}, {"granularity": "token"}, {"max_rows": 1}, {"targets": "predicted"}):
+        together = interp.attribute(model, texts, by=by, labels=labels, progress=False, **options)
+        with monkeypatch.context() as patched:
+            patched.setattr(_attribute, "predicted_readout", lambda *_: None)
+            apart = interp.attribute(model, texts, by=by, labels=labels, progress=False, **options)
+        for one, other in zip(together, apart, strict=True):
+            assert torch.allclose(one.scores, other.scores, rtol=1e-3, atol=1e-6)
+            assert torch.allclose(one.intact, other.intact, rtol=1e-3, atol=1e-6)
+            for name in ("targets", "answer", "label", "rows", "notes", "score_space", "units"):
+                assert getattr(one, name) == getattr(other, name), name
+        cost, before = together[0].made_by.cost, apart[0].made_by.cost
+        assert cost.rows == len(TEXTS) and before.rows == len(texts) + len(TEXTS)
+        assert cost.tokens < 0.5 * before.tokens + len(TEXTS)
+    assert together[0].made_by.settings.keys() == apart[0].made_by.settings.keys()
+
+
+def test_what_else_a_method_needs_is_asked_as_before() -> None:
+    model = tiny_classifier()
+    for options in ({"targets": "all"}, {"targets": [0]}, {"layer": 0}, {"by": "integrated-gradients"}):
+        given = {"by": "saliency", **options}
+        cost = interp.attribute(model, TEXTS, progress=False, **given)[0].made_by.cost
+        assert cost.rows >= len(TEXTS)
+    with pytest.raises(UnsupportedError, match="needs gradients"):
+        interp.attribute(model, TEXTS, by="saliency", removal="attention", progress=False)
+
+
+def test_a_text_whose_pass_fails_is_skipped_or_named() -> None:
+    model = tiny_classifier()
+    weight = model.model.get_input_embeddings().weight
+    with torch.no_grad():
+        weight[model.encoder("sad").ids[1]] = torch.nan
+    with pytest.raises(ModelError, match=r"text 2 \('sad'\)"):
+        interp.attribute(model, TEXTS[:3], by="saliency", progress=False)
+    with pytest.warns(InterpWarning, match="1 of 3 texts were skipped"):
+        kept = interp.attribute(model, TEXTS[:3], by="saliency", on_error="skip", progress=False)
+    assert [one.text for one in kept] == TEXTS[:2]

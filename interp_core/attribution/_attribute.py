@@ -13,6 +13,7 @@ from interp_core.attribution._attributions import Attributions
 from interp_core.attribution._labels import true_classes
 from interp_core.attribution._method_call import explain, name_of
 from interp_core.attribution._options import Options
+from interp_core.attribution._prediction import predicted_readout
 from interp_core.attribution._question_checks import check_count
 from interp_core.attribution._removal import Removal
 from interp_core.attribution._session import PreparedText, Session
@@ -132,7 +133,8 @@ def attribute(
     session = Session(model, options)
     _check_for_generators(model, options)
     truths = None if labels is None else true_classes(model, corpus, labels)
-    prepared = session.prepare(corpus, targets, granularity, answers=truths is not None)
+    readout = predicted_readout(model, options, method, targets)
+    prepared = session.prepare(corpus, targets, granularity, answers=truths is not None, readout=readout)
     first_of = {_key(p): i for i, p in reversed(list(enumerate(prepared)))}
     firsts = sorted(first_of.values())  # equal texts with equal targets are explained once
     works = [partial(explain, method)] * len(firsts)
@@ -143,7 +145,11 @@ def attribute(
         if by_first[first_of[_key(item)]] is None:
             session.attempts.failed.setdefault(item.number, failed[prepared[first_of[_key(item)]].number])
     session.attempts.check()
-    results = [(item, result) for item in prepared if (result := by_first[first_of[_key(item)]]) is not None]
+    results = [
+        (session.with_prediction(item, prepared[first]), result)
+        for item, first in ((item, first_of[_key(item)]) for item in prepared)
+        if (result := by_first[first]) is not None
+    ]
     settings = session.settings(granularity)
     provenance = made_by(method, session.cost, model.name, settings)
     with_notes = [result for _, result in results if result.notes]

@@ -32,12 +32,13 @@ SHOWN = 60  # characters of the text in a `repr`
 
 @dataclass
 class _Memory:
-    """What has been evaluated for a question: scores and decisions by the kept units, and the number of rows; what the
-    method has noted; and whether it draws as few samples as the budget asks for.
+    """What has been evaluated for a question: scores and decisions by the kept units, the slopes at the unchanged
+    text, and the number of rows; what the method has noted; and whether it draws as few samples as the budget asks for.
     """
 
     scores: dict[bytes, Tensor] = field(default_factory=dict)
     decisions: dict[bytes, Tensor] = field(default_factory=dict)
+    slopes: Tensor | None = None
     rows: int = 0
     notes: list[str] = field(default_factory=list)
     lowered: bool = False
@@ -66,6 +67,7 @@ class Question:
             about a text give that of the model's embeddings.
         max_rows: the maximum number of model rows that may be evaluated for this question; None for no limit.
         intact: (k) the scores of the unchanged text, if they are known.
+        slopes: (k, f, d) the gradients of the scores at the unchanged text, if they are known from a row of the model.
 
     Attributes:
         rows: the number of model rows evaluated so far; repeated variants are not counted.
@@ -106,6 +108,7 @@ class Question:
         spread: float | None = None,
         max_rows: int | None = None,
         intact: Float[Tensor, " k"] | None = None,
+        slopes: Float[Tensor, "k f d"] | None = None,
     ) -> None:
         every = torch.ones(len(targets), len(units), dtype=torch.bool)
         self.runner = runner
@@ -119,7 +122,7 @@ class Question:
         self.spread = _spread(x, baseline) if spread is None else spread
         self.max_rows = max_rows
         known = {} if intact is None else {self._end(True): intact.detach().float().cpu()}
-        self._memory = _Memory(known)
+        self._memory = _Memory(known, slopes=slopes, rows=int(slopes is not None))
 
     def __setattr__(self, name: str, value: Any) -> None:
         if "_memory" in vars(self):
@@ -173,6 +176,9 @@ class Question:
             BudgetError: more than `max_rows` rows would be needed.
         """
         self._check_variants(x)
+        known = self._memory.slopes
+        if known is not None and len(x) == 1 and torch.equal(x[0].to(self.x.device), self.x):
+            return iter([known])
         self._spend(len(x))
         return self.runner.gradients(x.to(self.x.device))
 
@@ -323,7 +329,7 @@ class Question:
         """
         check_budget(max_rows)
         memory = self._memory
-        return self._with(max_rows=max_rows, _memory=_Memory(memory.scores, memory.decisions))
+        return self._with(max_rows=max_rows, _memory=_Memory(memory.scores, memory.decisions, memory.slopes))
 
     def _with(self, **changes: Any) -> Question:
         copy = object.__new__(type(self))

@@ -158,9 +158,10 @@ class ModelRunner:
         return torch.cat([keep, keep.new_ones(len(keep), 1)], dim=1)[:, self.owners.cpu()]
 
     def _tokens_that_stay(self, keep: Bool[Tensor, "p u"]) -> Bool[Tensor, "p t"] | None:
-        """Which tokens are as in the text, where the features are their embeddings."""
-        embedded = self.injection is self.batch_runner.model.embeddings.injection
-        return self._stays(keep).cpu() if embedded and len(self.owners) == len(self.encoded) else None
+        """Which tokens are as in the text, for a causal model where the features are their embeddings."""
+        model = self.batch_runner.model
+        causal = model.head == "causal" and self.injection is model.embeddings.injection
+        return self._stays(keep).cpu() if causal and len(self.owners) == len(self.encoded) else None
 
     def _without(self, keep: Bool[Tensor, "p u"], x: Float[Tensor, "p f d"]) -> TextRows:
         """Rows with these features, in which the model does not read the ids of the units that are removed either."""
@@ -198,6 +199,7 @@ def about_text(
     ask: Ask | None = None,
     max_rows: int | None = None,
     intact: Float[Tensor, " k"] | None = None,
+    slopes: Float[Tensor, "k f d"] | None = None,
 ) -> Question:
     """A question whose features are the token embeddings of a text (f = t).
 
@@ -209,6 +211,7 @@ def about_text(
         ask: sends requests to the batch runner; in passes of their own by default.
         max_rows: the maximum number of model rows.
         intact: (k) the scores of the unchanged text, if they are known.
+        slopes: (k, f, d) the gradients at the unchanged text, if they are known.
     """
     model = batch_runner.model
     x = model.embed(encoded.ids, encoded.source)
@@ -221,6 +224,7 @@ def about_text(
         ask=ask,
         max_rows=max_rows,
         intact=intact,
+        slopes=slopes,
         spread=model.embeddings.spread,
         background=model.embeddings.some,
     )

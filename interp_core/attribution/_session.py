@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 import torch
 from interp_core.attribution._attempts import Attempts
 from interp_core.attribution._options import Options
+from interp_core.attribution._prediction import PredictedReadout, slopes_request
 from interp_core.attribution._question import Question
 from interp_core.attribution._question_builders import Ask, about_layer, about_text, inside
 from interp_core.attribution._question_checks import check_budget
@@ -86,6 +87,7 @@ class Session:
         batch_runner: calls the model.
         layer: the layer that is explained; None for the embeddings.
         attempts: what happened to the texts that were prepared last.
+        predicted: by their number, the texts whose target was known only once their question was asked.
 
     Raises:
         InputError: the model is not a `TextModel`, or has no layer `options.layer`.
@@ -117,6 +119,7 @@ class Session:
         self.cost = Cost()
         self.batch_runner = BatchRunner(model, self.cost)
         self.attempts = Attempts()
+        self.predicted: dict[int, PreparedText] = {}
         layer = self.options.layer
         self.layer = None if layer is None else Layer(model, model.layer_path(layer))
 
@@ -130,7 +133,13 @@ class Session:
         return {"granularity": name, "layer": layer, **limit, **truncation, **({"skipped": skipped} if skipped else {})}
 
     def prepare(
-        self, texts: Sequence[Text], targets: Any, granularity: Granularity, *, answers: bool = False
+        self,
+        texts: Sequence[Text],
+        targets: Any,
+        granularity: Granularity,
+        *,
+        answers: bool = False,
+        readout: PredictedReadout | None = None,
     ) -> list[PreparedText]:
         """Tokenise texts, divide them into units and find their targets.
 
@@ -139,6 +148,7 @@ class Session:
             targets: what to explain, as in `attribute`.
             granularity: the units, see `interp_core.text.divide`.
             answers: also find out the answer of a classifier where the targets do not need it.
+            readout: what finds out the predicted class together with its slopes, once the question is asked.
 
         Returns:
             One prepared text for each text, in order; none for a text that is skipped, see `Options.on_error`.
@@ -152,17 +162,19 @@ class Session:
         with self.cost.timed():
             self.attempts = Attempts(texts, self.options.on_error)
             resolver = TargetResolver(self.model, self.batch_runner, self.options, self.attempts)
-            resolved = resolver.resolve(texts, targets, answers=answers)
+            resolved = resolver.resolve(texts, targets, answers=answers) if readout is None else resolver.later(texts)
         prepared = []
         for number, one in enumerate(resolved):
-            item = None if one is None else self.attempts.of(number, self._prepared, number, one, granularity)
+            item = None if one is None else self.attempts.of(number, self._prepared, number, one, granularity, readout)
             prepared += [] if item is None else [item]
         self.attempts.check()
         return prepared
 
-    def _prepared(self, number: int, resolved: ResolvedText, granularity: Granularity) -> PreparedText:
+    def _prepared(
+        self, number: int, resolved: ResolvedText, granularity: Granularity, readout: Readout | None
+    ) -> PreparedText:
         encoded, targets, logits = resolved
-        readout = readout_of(targets, self.options.score, self.model.head)
+        readout = readout or readout_of(targets, self.options.score, self.model.head)
         intact = readout(logits[None])[0] if logits is not None else None
         divided = divide(encoded, granularity)
         if not divided.units:
@@ -271,9 +283,14 @@ class Session:
         Returns:
             The question.
         """
+        slopes = None
+        if isinstance(prepared.readout, PredictedReadout):
+            prepared, slopes = self._predict(prepared, prepared.readout, ask)
         known: Any = {"ask": ask, "max_rows": self.options.max_rows, "intact": prepared.intact}
         if self.layer is None:
-            return about_text(self.batch_runner, prepared.encoded, prepared.readout, self.options.removal, **known)
+            return about_text(
+                self.batch_runner, prepared.encoded, prepared.readout, self.options.removal, **known, slopes=slopes
+            )
         if states is None:
             states = self._states(self.layer, [prepared])[0]
         x, empty = (s.to(torch.promote_types(s.dtype, torch.float32)) for s in states)
@@ -283,6 +300,23 @@ class Session:
         absent = Absence(f"{prepared.removal} at the input", "features", torch.where(outside, x, empty), known_as)
         place = (self.layer.injection, x, absent)
         return about_layer(self.batch_runner, prepared.encoded, prepared.readout, place, **known)
+
+    def with_prediction(self, prepared: PreparedText, asked: PreparedText) -> PreparedText:
+        """A text with the target that was found out as the question about an equal text was asked, if it was."""
+        own = self.predicted.get(asked.number)
+        return prepared if own is None else replace(own, encoded=prepared.encoded, number=prepared.number)
+
+    def _predict(
+        self, prepared: PreparedText, readout: PredictedReadout, ask: Ask | None
+    ) -> tuple[PreparedText, Tensor]:
+        """The text with its predicted class as the target, and the slopes (k, t, d) at its embeddings."""
+        request = slopes_request(self.model, prepared.encoded, readout)
+        output = self.batch_runner.run([request])[0] if ask is None else ask(request)
+        logits = output.logits[0].float().cpu()
+        known = readout.known(logits)
+        own = replace(prepared, readout=known, intact=known(logits[None])[0], logits=logits)
+        self.predicted[prepared.number] = own
+        return own, output.gradients[0]
 
     def removal_name(self, readout: Readout) -> str:
         """The name of the removal for a text with these targets, as results record it.

@@ -106,6 +106,10 @@ class TargetResolver:
         columns = (encoded, target_specs, all_logits)
         return self._each(lambda e, spec, logits: (e, resolve_one(e, spec, logits), None), *columns)
 
+    def later(self, texts: Sequence[Text]) -> list[ResolvedText | None]:
+        """Each text without targets, where these are known only later."""
+        return self._each(lambda encoded: (encoded, (), None), self._encoded(texts))
+
     def _classified(self, texts: Sequence[Text], targets: Any, answers: bool) -> list[ResolvedText | None]:
         target_specs, several = _per_text(targets, texts)
         encoded = self._encoded(texts)
