@@ -302,7 +302,7 @@ class Session:
         return about_layer(self.batch_runner, prepared.encoded, prepared.readout, place, **known)
 
     def with_prediction(self, prepared: PreparedText, asked: PreparedText) -> PreparedText:
-        """A text with the target that was found out as the question about an equal text was asked, if it was."""
+        """A text with the target that was found out with the question about an equal text, if it was."""
         own = self.predicted.get(asked.number)
         return prepared if own is None else replace(own, encoded=prepared.encoded, number=prepared.number)
 
