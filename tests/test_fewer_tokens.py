@@ -99,7 +99,7 @@ def told(model: interp.TextModel, monkeypatch: pytest.MonkeyPatch, again: bool, 
     options = {"by": "occlusion", "targets": " so sad", "progress": False, **options}
     with monkeypatch.context() as patched:
         if again:
-            patched.setattr(_forward, "planned", lambda _model, request: request)
+            patched.setattr(_forward, "planned", lambda _model, request, _budget: request)
         return interp.attribute(model, [PROMPT, "the cold night was long and i was sad"], **options)
 
 
@@ -133,7 +133,7 @@ def test_variants_that_begin_anew_share_their_passes() -> None:
         rows = stays.clone()
         rows[:, changed] = False
         request = ModelRequest(lengths, build, readout, whole=lambda: build(torch.arange(1)), stays=rows)
-        assert (_forward.planned(model, request).unchanged is not None) is expected
+        assert (_forward.planned(model, request, 64).unchanged is not None) is expected
 
 
 def test_under_an_intervention_everything_runs(monkeypatch: pytest.MonkeyPatch) -> None:

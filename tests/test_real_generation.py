@@ -42,8 +42,11 @@ def test_a_row_is_evaluated_once_however_many_tokens_are_explained(name: str, re
     model = real_model(name)
     found = explained(model)
     shorter = interp.attribute(model, PROMPT, by="occlusion", targets=" are", progress=False)[0]
-    assert found.made_by.cost.rows == 1 + len(found.units) and shorter.made_by.cost.rows == 1 + len(shorter.units)
     assert len(found.targets) > 4 * len(shorter.targets)
+    for one in (found, shorter):
+        cost, rows = one.made_by.cost, 1 + len(one.units)
+        saved = cost.rows == rows + 1 and cost.tokens < 0.9 * rows * len(one.encoded)
+        assert cost.rows == rows or saved  # one row more runs what others begin with, where that pays
 
 
 def test_the_scores_of_prompt_words_are_log_probabilities_lost(name: str, real_model: Model) -> None:

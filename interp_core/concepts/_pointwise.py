@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from interp_core.attribution import Question, run_method
 from interp_core.concepts._questions import NUMBERS_AT_A_TIME, ConceptQuestions, named_units
+from interp_core.display import progress_bar, progress_shown
 from interp_core.errors import PluginError
 from interp_core.model import ModelRequest, Readout, TextRows, readout_of
 from interp_core.plugin import declaration_of
@@ -29,17 +30,22 @@ def contributions(source: ConceptQuestions, method: Any) -> Float[Tensor, "n k c
         source: the questions about the texts, one row each.
         method: a pointwise attribution method.
     """
-    count = len(source.activations)
-    groups = source.targets.shared()
+    with progress_shown(source.session.options.progress), source.session.cost.timed():
+        return _contributions(source, method)
+
+
+def _contributions(source: ConceptQuestions, method: Any) -> Float[Tensor, "n k c"]:
+    count, groups = len(source.activations), source.targets.shared()
     most = max(len(targets) for targets in groups)
     step = max(1, NUMBERS_AT_A_TIME // (max(source.space.concepts, source.space.width) * most))
     scores = torch.empty(count, most, source.space.concepts)
-    with source.session.cost.timed():
+    with progress_bar(None, "importance", total=count, unit="text") as bar:
         for targets, numbers in groups.items():
             readout = readout_of(targets, source.session.options.score, source.split.model.head)
             source.targets.check([readout])
             for some in numbers.split(step):
                 scores[some] = _of_rows(source, method, readout, some)
+                bar.update(len(some))
     return scores
 
 

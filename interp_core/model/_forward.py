@@ -119,7 +119,7 @@ class BatchRunner:
         if any(r.gradients for r in requests):
             self.check_gradients()
         if self.model.head == "causal":
-            requests = [planned(self.model, request) for request in requests]
+            requests = [planned(self.model, request, self.budget) for request in requests]
         for route in dict.fromkeys(r.route for r in requests):
             todo = self._rows(requests, route)
             prefix = self._prefix(requests[todo[0][0]])

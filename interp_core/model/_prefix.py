@@ -13,7 +13,7 @@ from interp_core.model._hooks import at_rest
 from interp_core.model._logits_to_scores import logits_of
 from interp_core.model._requests import ModelRequest, PaddedBatch
 from interp_core.model._rounding import agree, rounding
-from interp_core.model._trial import LONG, trial_of
+from interp_core.model._trial import LONG, tokens_run, trial_of
 from interp_core.model._wrapped_model import WrappedModel
 from torch import nn
 
@@ -40,7 +40,7 @@ class Prefix:
         return cache
 
 
-def planned(model: WrappedModel, request: ModelRequest) -> ModelRequest:
+def planned(model: WrappedModel, request: ModelRequest, budget: int) -> ModelRequest:
     """A request to a causal model that says which tokens of its rows need not run again, where that pays and the model
     allows it.
     """
@@ -52,9 +52,11 @@ def planned(model: WrappedModel, request: ModelRequest) -> ModelRequest:
     p, t = request.stays.shape
     changed = torch.where(request.stays.all(1), t, (~request.stays).int().argmax(1))
     unchanged = changed.clamp(max=min(positions))
-    if p < 2 or int(unchanged.sum()) - int(unchanged.max()) < SAVED * p * t or _is_watched(model.model):
+    if int(unchanged.sum()) < SAVED * p * t or _is_watched(model.model):
         return request
-    return replace(request, unchanged=unchanged) if resumes_from_cache(model) else request
+    tokens = int(unchanged.max()) + tokens_run((t - unchanged).tolist(), budget, model.device)
+    pays = tokens <= (1 - SAVED) * p * t and resumes_from_cache(model)
+    return replace(request, unchanged=unchanged) if pays else request
 
 
 def resumes_from_cache(model: WrappedModel) -> bool:

@@ -112,6 +112,16 @@ def rows_without_padding(lengths: Sequence[int], device: torch.device) -> int:
     return count
 
 
+def tokens_run(lengths: Sequence[int], budget: int, device: torch.device) -> int:
+    """The tokens of rows of these lengths with the padding of their batches."""
+    todo, total = sorted(lengths, reverse=True), 0
+    while todo:
+        count = rows_without_padding(todo[: max(1, budget // max(1, todo[0]))], device)
+        total += count * todo[0]
+        todo = todo[count:]
+    return total
+
+
 def hides_tokens(model: WrappedModel) -> bool:
     """Whether the attention mask hides a token, so that what it says no longer matters; tried once.
 
