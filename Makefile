@@ -68,9 +68,12 @@ packages: $(VENV)/.demo
 docs: $(VENV)/.demo
 	PYTHONPATH=tools $(BIN)/python docs/generate.py
 
-ASKED := notebook_size word_concepts  # these need texts, and are run by hand
+# what an explanation costs beside the bare model and beside other libraries, each in an environment of its own; writes
+# docs/benchmarks.md. The other programs in benchmarks/ are run by hand
 bench: $(VENV)/.test
-	for file in $(filter-out $(ASKED:%=benchmarks/%.py),$(wildcard benchmarks/*.py)); do $(BIN)/python $$file || exit 1; done
+	-$(BIN)/python benchmarks/floor.py --write docs/benchmarks.md
+	-$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/peers.py --write docs/benchmarks.md
 
 clean:
 	rm -rf $(VENV) report.html

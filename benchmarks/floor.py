@@ -1,6 +1,6 @@
 """What an explanation costs beside the bare model, in under three minutes; exit 1 where a row is over its limit.
 
-    python benchmarks/floor.py [--shared FOLDER] [--only PART,PART] [--repeat N] [--counts]
+    python benchmarks/floor.py [--shared FOLDER] [--only PART,PART] [--repeat N] [--counts] [--write docs/benchmarks.md]
 
 The floor of a row is the bare model with frozen weights over the distinct rows that the method asked for, sorted by
 length, in the best of batches of 512, 1,024 and 4,096 tokens: in inference mode where only scores are asked for, with
@@ -17,7 +17,6 @@ import argparse
 import copy
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,7 +34,6 @@ BUDGETS = (512, 1024, 4096)
 OWN = 4.0  # milliseconds
 PROMPT = "i feel so happy about the old house near the river where we used to play when we were young and free"
 PADDING = 1.2  # at most so many tokens are run for each that is no padding
-Work = Callable[[], Any]
 
 
 @dataclass
@@ -125,13 +123,6 @@ def slopes(model: Any, lengths: Sequence[int], budget: int, targets: int) -> Wor
     return run
 
 
-def cpu_seconds(work: Work) -> float:
-    """CPU seconds of one call."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
 def frozen(model: Any) -> Any:
     """The model in evaluation mode with frozen weights."""
     return model.eval().requires_grad_(False)
@@ -147,6 +138,10 @@ class Table:
 
     def __init__(self, repeat: int, counts: bool) -> None:
         self.repeat, self.counts, self.over = repeat, counts, list[str]()
+        self.lines = [
+            "| work | seconds | floor | ratio | at most | rows | tokens for each that is no padding | passes |"
+        ]
+        self.lines.append("|---|---|---|---|---|---|---|---|")
         print(f"{'':44}{'ours':>8}{'floor':>8}{'ratio':>7}{'limit':>7}{'rows':>8}{'padded':>8}{'passes':>8}")
 
     def add(self, model: Any, row: Row) -> None:
@@ -165,6 +160,8 @@ class Table:
         ratio, padded = min(own) / min(bare), seen.tokens / max(1, sum(seen.lengths))
         wrong = (not self.counts and ratio > row.limit) or padded > row.tokens
         self.over += [row.name] * wrong
+        numbers = f"{min(own):.3f} | {min(bare):.3f} | {ratio:.2f} | {row.limit:.2f}"
+        self.lines.append(f"| {row.name} | {numbers} | {len(seen.lengths)} | {padded:.2f} | {seen.passes} |")
         print(
             f"{row.name:44}{min(own):8.3f}{min(bare):8.3f}{ratio:7.2f}{row.limit:7.2f}{len(seen.lengths):8}"
             f"{padded:8.2f}{seen.passes:8}{'  over' if wrong else ''}",
@@ -320,34 +317,16 @@ def own_work(table: Table, tokenizer: Any, texts: Sequence[str]) -> None:
         work()
         spent: list[float] = []
         for _ in range(table.repeat):
-            with timed_inside(model.model) as inside:
+            with passes_of(model.model) as inside:
                 spent.append(cpu_seconds(work) - inside[0])
         found[layers] = 1000 * min(spent) / len(texts)
+    table.lines += [
+        "",
+        f"Own work a text, on models of width 16 with 6 and 24 layers: {found[6]:.1f} and {found[24]:.1f} ms.",
+    ]
     print(f"own work a text, width 16: {found[6]:.1f} ms with 6 layers, {found[24]:.1f} with 24; at most 4, and alike")
     if not table.counts and (max(found.values()) > OWN or abs(found[24] / found[6] - 1) > 0.2):
         table.over.append("own work a text")
-
-
-@contextmanager
-def timed_inside(model: Any) -> Iterator[list[float]]:
-    """Adds up the CPU seconds of the passes and backward passes of a model."""
-    spent, call, grad = [0.0], type(model).__call__, torch.autograd.grad
-
-    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*args: Any, **given: Any) -> Any:
-            start = time.process_time()
-            try:
-                return function(*args, **given)
-            finally:
-                spent[0] += time.process_time() - start
-
-        return run
-
-    type(model).__call__, torch.autograd.grad = timed(call), timed(grad)  # type: ignore[assignment]
-    try:
-        yield spent
-    finally:
-        type(model).__call__, torch.autograd.grad = call, grad  # type: ignore[assignment]
 
 
 def main() -> int:
@@ -357,6 +336,7 @@ def main() -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--counts", action="store_true")
+    parser.add_argument("--write", type=Path)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     model = interp.load(asked.shared / "models" / "emotion-minilm")
@@ -376,6 +356,8 @@ def main() -> int:
     for name, part in parts.items():
         if not asked.only or name in asked.only.split(","):
             part()
+    if asked.write:
+        write_between(asked.write, "floor", table.lines)
     if table.over:
         print("over the limit:", ", ".join(table.over))
     return int(bool(table.over))

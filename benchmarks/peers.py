@@ -12,12 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,6 +24,7 @@ import interp_core as interp
 import numpy
 import torch
 from interp_core.text import read_column
+from measuring import write_between
 
 HERE = Path(__file__).parent
 PEERS = {  # what is installed, and how it is called in the table
@@ -150,12 +149,7 @@ def main() -> None:
     for work, error in ours.errors.items():
         print(f"{work}: {error}", file=sys.stderr)
     if asked.write:
-        about = f"{platform.processor() or platform.machine()}, one thread, torch {torch.__version__}, {date.today()}"
-        text = asked.write.read_text()
-        start, _, rest = text.partition("<!-- peers -->")
-        _, _, after = rest.partition("<!-- /peers -->")
-        body = "\n".join([f"Measured on {about}.", "", *table(ours, peers)])
-        asked.write.write_text(f"{start}<!-- peers -->\n{body}\n<!-- /peers -->{after}")
+        write_between(asked.write, "peers", table(ours, peers))
 
 
 if __name__ == "__main__":

@@ -126,9 +126,7 @@ class Network(nn.Module):
         """
         residual = (rows - output.reconstruction).detach()
         of_dead = output.pre_activations[:, dead]
-        if (
-            self.KEEPS_OR_DROPS and not of_dead.requires_grad
-        ):  # their codes are all 0, so without slopes
+        if self.KEEPS_OR_DROPS and not of_dead.requires_grad:  # their codes are all 0, so without slopes
             of_dead = (rows - self.mean) @ self.encoder[dead].T + self.bias[dead]
         codes = topk(of_dead.float(), max(1, rows.shape[1] // 2))
         missed = (residual - codes @ self.atoms()[dead].float()).square().mean()
