@@ -87,11 +87,9 @@ def grown(name: str, whole: int, work: Callable[[int], tuple[Any, Callable[[], A
         memory.append(resident())
     times = seconds[1] / seconds[0]
     over = times > FASTER
-    print(
-        f"{name:34}{whole:8,}{seconds[0]:9.2f} s{seconds[1]:9.2f} s{times:5.1f} times; {passes[0]}, {passes[1]} passes; "
-        f"resident {memory[0]:.0f} and {memory[1]:.0f} MB{'  faster than linear' if over else ''}",
-        flush=True,
-    )
+    took = f"{seconds[0]:8.2f} s{seconds[1]:8.2f} s{times:6.1f} times; passes {passes[0]}, {passes[1]}"
+    held = f"resident {memory[0]:.0f} and {memory[1]:.0f} MB"
+    print(f"{name:34}{whole:8,}{took}; {held}{'  faster than linear' if over else ''}", flush=True)
     return over
 
 
