@@ -32,9 +32,7 @@ SHOWN = 60  # characters of the text in a `repr`
 
 @dataclass
 class _Memory:
-    """What has been evaluated for a question: scores and decisions by the kept units, the slopes at the unchanged
-    text, and the number of rows; what the method has noted; and whether it draws as few samples as the budget asks for.
-    """
+    """What has been evaluated for a question, what its method has noted, and whether it draws as few as it can."""
 
     scores: dict[bytes, Tensor] = field(default_factory=dict)
     decisions: dict[bytes, Tensor] = field(default_factory=dict)
@@ -110,11 +108,10 @@ class Question:
         intact: Float[Tensor, " k"] | None = None,
         slopes: Float[Tensor, "k f d"] | None = None,
     ) -> None:
-        every = torch.ones(len(targets), len(units), dtype=torch.bool)
         self.runner = runner
         self.x, self.baseline, self.unit_of = x, baseline, unit_of
         self.units, self.targets, self.text = tuple(units), tuple(targets), text
-        self.applicable = every if applicable is None else applicable
+        self.applicable = torch.ones(len(targets), len(units)).bool() if applicable is None else applicable
         self.offers, self.removal, self.notes = offers, removal, notes
         self.background, self.internals = background, internals
         check_parts(self, intact)
