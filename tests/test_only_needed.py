@@ -56,10 +56,13 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Fresh:
     """The core and LIME installed from the checkout in a new environment; torch first, as its pin says which build."""
     made = Fresh(tmp_path_factory.mktemp("fresh") / "venv")
     subprocess.run([sys.executable, "-m", "venv", str(made.folder)], check=True)
-    pinned = ["-m", "pip", "install", "--quiet", "--no-compile", "--constraint", str(ROOT / "constraints.txt")]
-    for wanted in (["torch"], [f"{ROOT}/", f"{ROOT}/plugins/attribution/interp-lime"]):
-        done = made.run(*pinned, *wanted)
-        assert done.returncode == 0, done.stdout + done.stderr
+    pinned = ["--quiet", "--constraint", str(ROOT / "constraints.txt")]
+    torch = made.run("-m", "pip", "install", "--no-compile", *pinned, "torch")
+    assert torch.returncode == 0, torch.stdout + torch.stderr
+    uv = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--python", str(made.folder / "bin" / "python")]
+    packages = [f"{ROOT}/", f"{ROOT}/plugins/attribution/interp-lime"]
+    done = subprocess.run([*uv, *pinned, *packages], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
     return made
 
 
