@@ -29,7 +29,7 @@ from measuring import write_between
 HERE = Path(__file__).parent
 PEERS = {  # what is installed, and how it is called in the table
     "interpreto": ("interpreto", "interpreto"),
-    "captum": ("captum transformers", "captum"),
+    "captum": ("captum transformers scikit-learn", "captum"),
     "inseq": ("inseq", "inseq"),
     "overcomplete": ("overcomplete", "overcomplete"),
     "saelens": ("sae-lens", "SAELens"),

@@ -34,9 +34,9 @@ def _activations(layer: int, granularity: str) -> Callable[[dict[str, Any]], Wor
 
 def _importance(asked: dict[str, Any]) -> Work:
     split = _classifier(asked).split(-1)
-    held = split.activations(asked["texts"][:200], granularity="cls", progress=False)
-    space = interp.fit_concepts(held, by="semi-nmf", concepts=20)
-    return lambda: interp.importance(split, space, held, progress=False)
+    held = lambda: split.activations(asked["texts"][:200], granularity="cls", progress=False)  # noqa: E731
+    space = interp.fit_concepts(held(), by="semi-nmf", concepts=20)
+    return lambda: interp.importance(split, space, held(), progress=False)
 
 
 def _generation(by: str) -> Callable[[dict[str, Any]], Work]:
@@ -96,7 +96,7 @@ WORKS: dict[str, Callable[[dict[str, Any]], Work]] = {
     "GradientSHAP, 16 samples, 6 targets": _attribute("gradient-shap", 2, samples=16),
     "activations, 200 texts, cls, last block": _activations(-1, "cls"),
     "activations, 200 texts, words, block 2": _activations(2, "word"),
-    "concept importance, 200 texts, 20 concepts, 6 targets": _importance,
+    "importance of 20 concepts from 200 texts, 6 targets": _importance,
     "generation, 75 + 11 tokens: occlusion": _generation("occlusion"),
     "generation, 75 + 11 tokens: saliency": _generation("saliency"),
     "autoencoder step, 512 rows, 384 to 3,072, k 32": _autoencoder(512),

@@ -79,7 +79,7 @@ WORKS: dict[str, Callable[[dict[str, Any]], Work]] = {
     "GradientSHAP, 16 samples, 6 targets": _attribute("GradientShap", 2, n_perturbations=16),
     "activations, 200 texts, cls, last block": _activations(5, "CLS_TOKEN"),
     "activations, 200 texts, words, block 2": _activations(2, "WORD"),
-    "concept importance, 200 texts, 20 concepts, 6 targets": _importance,
+    "importance of 20 concepts from 200 texts, 6 targets": _importance,
     "generation, 75 + 11 tokens: occlusion": _generation("Occlusion"),
     "generation, 75 + 11 tokens: saliency": _generation("Saliency"),
 }
