@@ -19,7 +19,7 @@ from interp_core.attribution._removal import Removal
 from interp_core.attribution._session import PreparedText, Session
 from interp_core.errors import InputError, InterpWarning
 from interp_core.model import CLASSIFIERS, GENERATORS, WrappedModel, answer_of
-from interp_core.plugin import named_options, resolve
+from interp_core.plugin import declaration_of, named_options, resolve
 from interp_core.results import counted, made_by
 from interp_core.text import Granularity, Text, as_texts
 
@@ -133,7 +133,9 @@ def attribute(
     session = Session(model, options)
     _check_for_generators(model, options)
     truths = None if labels is None else true_classes(model, corpus, labels)
-    readout = predicted_readout(model, options, method, targets)
+    declared = declaration_of(method)
+    pointwise = declared is not None and "pointwise" in declared.claims
+    readout = predicted_readout(model, options, targets) if pointwise else None
     prepared = session.prepare(corpus, targets, granularity, answers=truths is not None, readout=readout)
     first_of = {_key(p): i for i, p in reversed(list(enumerate(prepared)))}
     firsts = sorted(first_of.values())  # equal texts with equal targets are explained once

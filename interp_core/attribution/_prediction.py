@@ -9,7 +9,6 @@ import torch
 from interp_core.attribution._options import Options
 from interp_core.attribution._targets import class_targets
 from interp_core.model import CLASSIFIERS, ModelRequest, Readout, TextRows, WrappedModel, readout_of, text_rows
-from interp_core.plugin import declaration_of
 from interp_core.text import DividedText
 from torch import Tensor
 
@@ -32,15 +31,14 @@ class PredictedReadout(Readout):
         return self.known(logits[0].detach())(logits)
 
 
-def predicted_readout(model: WrappedModel, options: Options, method: Any, targets: Any) -> PredictedReadout | None:
+def predicted_readout(model: WrappedModel, options: Options, targets: Any) -> PredictedReadout | None:
     """A readout for a method that asks only for slopes at the text, where the target is the predicted class.
 
-    None for other methods, targets and heads, and where the features are not the embeddings.
+    None for other targets and heads, and where the features are not the embeddings.
     """
-    declared = declaration_of(method)
     asked = targets is None or (isinstance(targets, str) and targets == "predicted")
     features = not isinstance(options.removal, str) or options.removal not in ("drop", "attention")
-    if declared is None or "pointwise" not in declared.claims or not asked or not features or options.layer is not None:
+    if not asked or not features or options.layer is not None:
         return None
     if model.head not in CLASSIFIERS or "predicted" in model.labels:
         return None
