@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from interp_core.activations import Activations
 from interp_core.attribution import Options, run_method
-from interp_core.concepts._pointwise import are_asked_together, contributions
-from interp_core.concepts._questions import concept_questions
+from interp_core.concepts._pointwise import contributions
+from interp_core.concepts._questions import ConceptQuestions, concept_questions
 from interp_core.concepts._space import ConceptSpace
 from interp_core.errors import InputError, InterpWarning
 from interp_core.model import SplitModel
-from interp_core.plugin import named_options, resolve
+from interp_core.plugin import declaration_of, named_options, resolve
 from interp_core.results import (
     MadeBy,
     Value,
@@ -274,3 +274,9 @@ def importance(
         made_by=made_by(method, source.session.cost, split.model.name, settings),
         notes=notes,
     )
+
+
+def are_asked_together(source: ConceptQuestions, method: Any) -> bool:
+    """Whether the rows of all texts make one question: nothing that the method or the head does joins two rows."""
+    declared = declaration_of(method)
+    return declared is not None and "pointwise" in declared.claims and source.one_row

@@ -9,28 +9,21 @@ from typing import Any
 import torch
 from interp_core.attribution import Question, run_method
 from interp_core.concepts._questions import NUMBERS_AT_A_TIME, ConceptQuestions, named_units
-from interp_core.display import progress_bar, progress_shown
 from interp_core.errors import PluginError
 from interp_core.model import ModelRequest, Readout, TextRows, readout_of
-from interp_core.plugin import declaration_of
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-
-
-def are_asked_together(source: ConceptQuestions, method: Any) -> bool:
-    """Whether the rows of all texts make one question: nothing that the method or the head does joins two rows."""
-    declared = declaration_of(method)
-    return declared is not None and "pointwise" in declared.claims and source.one_row
+from tqdm.auto import tqdm
 
 
 def contributions(source: ConceptQuestions, method: Any) -> Float[Tensor, "n k c"]:
-    """The scores of c concepts for k targets in each of n texts, see `are_asked_together`.
+    """The scores of c concepts for k targets in each of n texts, see `importance`.
 
     Args:
         source: the questions about the texts, one row each.
         method: a pointwise attribution method.
     """
-    with progress_shown(source.session.options.progress), source.session.cost.timed():
+    with source.session.cost.timed():
         return _contributions(source, method)
 
 
@@ -39,7 +32,8 @@ def _contributions(source: ConceptQuestions, method: Any) -> Float[Tensor, "n k 
     most = max(len(targets) for targets in groups)
     step = max(1, NUMBERS_AT_A_TIME // (max(source.space.concepts, source.space.width) * most))
     scores = torch.empty(count, most, source.space.concepts)
-    with progress_bar(None, "importance", total=count, unit="text") as bar:
+    quiet = None if source.session.options.progress else True
+    with tqdm(total=count, desc="importance", unit="text", disable=quiet, leave=False) as bar:
         for targets, numbers in groups.items():
             readout = readout_of(targets, source.session.options.score, source.split.model.head)
             source.targets.check([readout])
