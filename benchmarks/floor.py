@@ -222,7 +222,7 @@ def rows_of_layers(table: Table, model: interp.TextModel, texts: Sequence[str]) 
         return short
 
     for name, layer, granularity, limit in (("last block", -1, "cls", 1.05), ("block 2", 2, "word", 1.1)):
-        work = lambda n=layer, g=granularity: model.split(n).activations(texts, granularity=g, progress=False)  # noqa: E731
+        work = lambda at=model.split(layer), g=granularity: at.activations(texts, granularity=g, progress=False)  # noqa: E731, B008
         bare = body(6 if layer == -1 else 3)
         floors = lambda seen, bare=bare: [forward(bare, seen.lengths, budget) for budget in BUDGETS]  # noqa: E731
         table.add(model.model, Row(f"activations, {len(texts)} texts, {granularity}, {name}", work, floors, limit))

@@ -21,6 +21,7 @@ from interp_core.results import Cost, MadeBy, for_json, load_result, load_tensor
 from interp_core.testing import dictionary_world, planted_model
 from safetensors import safe_open
 from safetensors.torch import load_file
+from torch.testing import assert_close
 
 OLD = Path(__file__).parent / "fixtures" / "saved-0.1"
 VALUES = sorted((OLD / "values").iterdir())
@@ -84,13 +85,14 @@ def test_what_0_1_called_a_floor_is_the_chance_level() -> None:
 def test_a_space_written_by_0_1_encodes_as_it_did(file: Path, tmp_path: Path) -> None:
     space = ConceptSpace.load(file)
     rows = CODES["nonnegative rows" if file.stem == "nmf" else "rows"]
-    assert torch.equal(space.encode(rows), CODES[file.stem])
+    codes = space.encode(rows)
+    assert_close(codes, CODES[file.stem])  # the last bits are the processor's
     path = space.save(tmp_path / "space.safetensors")
     with safe_open(path, framework="pt") as opened:
         name = json.loads(opened.metadata()["interp"])["data"]["space"]
     package, _, made = name.partition("/")  # a class may move within its package
     assert package.startswith("interp-") and made == type(space).__name__
-    assert torch.equal(ConceptSpace.load(path).encode(rows), CODES[file.stem])
+    assert torch.equal(ConceptSpace.load(path).encode(rows), codes)
 
 
 def test_a_store_written_by_0_1_is_read_and_gone_on_with() -> None:

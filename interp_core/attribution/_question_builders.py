@@ -32,6 +32,8 @@ from interp_core.text import NO_UNIT, DividedText, Encoded
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+GRADIENTS = 16_384  # tokens whose gradients are in memory, or as many as a batch has
+
 Ask = Callable[[ModelRequest], ModelOutput]  # how a request reaches the batch runner
 Insert = Callable[[Float[Tensor, "p f d"]], Float[Tensor, "p t w"]]
 
@@ -115,8 +117,9 @@ class ModelRunner:
         return replace(self, x=x)
 
     def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:
-        most = self.batch_runner.budget // max(1, len(self.encoded) * self.batch_runner.in_flight)
-        for piece in pieces_of(len(x), most):  # with the rows of all texts in flight at most one batch
+        tokens = max(self.batch_runner.budget, GRADIENTS // len(self.readout.targets))
+        most = tokens // max(1, len(self.encoded) * self.batch_runner.in_flight)
+        for piece in pieces_of(len(x), most):  # so many are in memory, with those of all texts in flight
             yield from self._gradients_of(x[piece])
 
     def _gradients_of(self, x: Float[Tensor, "p f d"]) -> list[Tensor]:

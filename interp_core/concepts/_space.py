@@ -91,6 +91,13 @@ class ConceptSpace(Value, nn.Module):
             if name in vars(cls):
                 setattr(cls, name, _checked(vars(cls)[name]))
 
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a buffer as `torch.nn.Module` does, row after row in memory.
+
+        A file holds it like that, and products of another layout end in other bits on some processors.
+        """
+        super().register_buffer(name, None if tensor is None else tensor.contiguous(), persistent)
+
     @property
     def concepts(self) -> int:
         """The number of concepts c."""
@@ -190,7 +197,9 @@ class ConceptSpace(Value, nn.Module):
             InputError: there is no such file, it does not hold a space, or the class of the space is not installed.
             BrokenPluginError: the package is installed, but does not have that class.
         """
-        tensors, data = load_tensors(path, "concepts")
+        mapped, data = load_tensors(path, "concepts")
+        # copied, since rows of a file begin anywhere in memory, and products with them end in other bits as well
+        tensors = {name: tensor.clone() for name, tensor in mapped.items()}
         space: ConceptSpace = _class_named(data["space"])(**tensors, **data["config"])
         space.made_by = MadeBy.from_json(data["made_by"])
         space.layer, space.notes = data["layer"], tuple(data["notes"])

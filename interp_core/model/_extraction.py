@@ -182,8 +182,7 @@ class _Reader:
         return _Part(encoded, values, rows, texts)
 
     def _rows(self, layer: Layer, encoded: list[DividedText], hidden: list[Tensor]) -> Tensor:
-        pooled = [layer.pooled(e, h, self.granularity) for e, h in zip(encoded, hidden, strict=True)]
-        values = torch.cat(pooled).float().cpu()
+        values = layer.pooled(encoded, hidden, self.granularity).float().cpu()
         if not torch.isfinite(values).all():
             raise ModelError(f"{layer.path!r} holds NaN or infinity for this corpus.{layer.model.non_finite()}")
         return values

@@ -6,7 +6,7 @@ the budget is halved and the batch is tried again. The outputs do not depend on 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice, takewhile
@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from interp_core.errors import LayerError, ModelError, UnsupportedError
+from interp_core.model._forward_pass import ForwardPass
 from interp_core.model._heads import points_at_spans
 from interp_core.model._hooks import at_rest, taps
 from interp_core.model._logits_to_scores import logits_of
@@ -33,38 +34,6 @@ from interp_core.model._trial import Sharing, check_gradients, rows_without_padd
 from interp_core.model._wrapped_model import WrappedModel
 from interp_core.results import Cost
 from torch import Tensor
-
-
-@dataclass(frozen=True)
-class ForwardPass:
-    """The results of one pass.
-
-    Attributes:
-        output: what the model returned.
-        logits_or_none: the logits in it, see `logits_of`.
-        hidden: the states of the modules that were read, with padding.
-        mask: True for the tokens that these states are of.
-    """
-
-    output: Any
-    logits_or_none: Tensor | None
-    hidden: Tensor | None
-    mask: Tensor
-
-    @property
-    def logits(self) -> Tensor:
-        """The logits.
-
-        Raises:
-            UnsupportedError: the model returned none.
-        """
-        if self.logits_or_none is None:
-            raise UnsupportedError("this model gives no logits, so there is nothing to explain.")
-        return self.logits_or_none
-
-    def hidden_of(self, row: int) -> Tensor | None:
-        """The states that were read of one row, without padding."""
-        return None if self.hidden is None else self.hidden[row][self.mask[row].to(self.hidden.device)].detach()
 
 
 class BatchRunner:
@@ -98,6 +67,7 @@ class BatchRunner:
         self.cost = cost if cost is not None else Cost()
         self.budget = model.tokens_per_batch
         self.in_flight = 1
+        self._between_passes: Callable[[], None] | None = None  # while the model is held at rest for several passes
 
     def run(self, requests: Sequence[ModelRequest]) -> list[ModelOutput]:
         """Runs the requests, sharing passes between those with equal routes.
@@ -115,11 +85,18 @@ class BatchRunner:
             UnsupportedError: scores are asked of a model that gives no logits, positions are read of a model that does
                 not name its vocabulary head, or gradients are requested of a model that they do not pass through.
         """
-        outputs: list[dict[int, tuple[Tensor | None, ...]]] = [{} for _ in requests]
         if any(r.gradients for r in requests):
             self.check_gradients()
         if self.model.head == "causal":
             requests = [planned(self.model, request, self.budget) for request in requests]
+        with self.model.lock, at_rest(self.model.model) as self._between_passes:
+            try:
+                return self._run(requests)
+            finally:
+                self._between_passes = None
+
+    def _run(self, requests: Sequence[ModelRequest]) -> list[ModelOutput]:
+        outputs: list[dict[int, tuple[Tensor | None, ...]]] = [{} for _ in requests]
         for route in dict.fromkeys(r.route for r in requests):
             todo = self._rows(requests, route)
             prefix = self._prefix(requests[todo[0][0]])
@@ -186,7 +163,7 @@ class BatchRunner:
         entered: Any = None
         with ExitStack() as stack:
             stack.enter_context(self.model.lock)
-            stack.enter_context(at_rest(self.model.model))
+            stack.callback(self._between_passes or stack.enter_context(at_rest(self.model.model)))
             seen = stack.enter_context(
                 taps(self.model.model, request.paths, stop=request.stop, layout=self.model.layout)
             )

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from interp_core.errors import LayerError
-from interp_core.model._module_state import ModuleState, calling_here
+from interp_core.model._module_state import ModuleState, calling_here, modules_of
 from torch import Tensor, nn
 
 Replacement = Tensor | Callable[[Tensor], Tensor]
@@ -274,7 +274,7 @@ def stacks_of(model: Any) -> tuple[Any, ...]:
 
 
 @contextmanager
-def at_rest(model: nn.Module) -> Iterator[None]:
+def at_rest(model: nn.Module) -> Iterator[Callable[[], None]]:
     """A context in which the model is in evaluation mode with frozen weights, and runs as it is written.
 
     A module that `model.compile()` compiled in place does not notice hooks that are set later. At the end of the
@@ -285,7 +285,8 @@ def at_rest(model: nn.Module) -> Iterator[None]:
         model: the model.
 
     Yields:
-        None.
+        A function to call between two passes, so that the second does not depend on the first: it puts back the random
+        state and what the modules set on themselves.
 
     Examples:
         >>> from interp_core.model import at_rest
@@ -296,19 +297,30 @@ def at_rest(model: nn.Module) -> Iterator[None]:
         >>> layer.training, layer.weight.requires_grad
         (True, True)
     """
-    state, drawn = ModuleState(model), torch.get_rng_state()
-    trained = [parameter for parameter in state.parameters if parameter.requires_grad]
-    compiled = any(vars(module).get("_compiled_call_impl") is not None for module in state.modules)
-    try:
-        for module in state.modules:
-            vars(module)["training"] = False  # __setattr__ of a module is slow
-        for parameter in trained:
-            parameter.requires_grad_(False)
-        with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
-            yield
-    finally:
+    modules = modules_of(model)
+    trained = [module for module in modules if module.training]
+    _set_training(trained, False)  # before the state is taken, which is put back after each pass
+    state, drawn = ModuleState(modules), torch.get_rng_state()
+    learning = [parameter for parameter in state.parameters if parameter.requires_grad]
+    compiled = any(vars(module).get("_compiled_call_impl") is not None for module in modules)
+
+    def put_back() -> None:
         state.restore()
         if not torch.equal(torch.get_rng_state(), drawn):  # the model draws, even when it is not trained (Reformer)
             torch.set_rng_state(drawn)
-        for parameter in trained:
+
+    try:
+        for parameter in learning:
+            parameter.requires_grad_(False)
+        with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+            yield put_back
+    finally:
+        put_back()
+        _set_training(trained, True)
+        for parameter in learning:
             parameter.requires_grad_(True)
+
+
+def _set_training(modules: Sequence[nn.Module], training: bool) -> None:
+    for module in modules:
+        vars(module)["training"] = training  # __setattr__ of a module is slow

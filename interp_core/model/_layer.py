@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import accumulate
 
 import torch
 from interp_core.errors import LayerError
@@ -16,7 +17,7 @@ from interp_core.model._read_position import head_reads_one_row, read_position
 from interp_core.model._requests import Injection, ModelRequest, whole_text
 from interp_core.model._stream import SAID, role_in_stream
 from interp_core.model._wrapped_model import WrappedModel
-from interp_core.text import DividedText, Encoded, Granularity, pool
+from interp_core.text import NO_UNIT, DividedText, Encoded, Granularity, pool
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -240,20 +241,28 @@ class Layer:
         return self.model.head == "multi-label"
 
     def pooled(
-        self, encoded: DividedText, hidden: Float[Tensor, "t d"], granularity: Granularity
-    ) -> Float[Tensor, "u d"]:
-        """One row for each unit from one row for each token.
+        self, encoded: Sequence[DividedText], hidden: Sequence[Float[Tensor, "t d"]], granularity: Granularity
+    ) -> Float[Tensor, "n d"]:
+        """One row for each unit of texts from one row for each of their tokens.
 
         Args:
-            encoded: the text with its units.
-            hidden: the states of its tokens.
+            encoded: the texts with their units.
+            hidden: the states of the tokens of each.
             granularity: `"cls"` and `"last"` for the row of one token, in the type of `hidden`; any other for the mean
                 over the tokens of each unit, in float32.
 
         Raises:
             LayerError: granularity is `"cls"`, and there is no single position to read; see `position`.
         """
-        at = self.reads_at(encoded, granularity)
-        if at is not None:
-            return hidden[at][None]
-        return pool(hidden.float(), encoded.unit_of.to(hidden.device), len(encoded.units))
+        if granularity in ("cls", "last"):
+            return torch.stack(
+                [states[self.reads_at(one, granularity)] for one, states in zip(encoded, hidden, strict=True)]
+            )
+        counts = [len(one.units) for one in encoded]
+        unit_of = torch.cat(
+            [
+                torch.where(one.unit_of == NO_UNIT, NO_UNIT, one.unit_of + start)
+                for one, start in zip(encoded, accumulate(counts, initial=0), strict=False)
+            ]
+        )
+        return pool(torch.cat(list(hidden)).float(), unit_of.to(hidden[0].device), sum(counts))

@@ -307,6 +307,8 @@ def padded(rows: Sequence[TextRows], pad_id: int, side: Side = "both") -> Padded
     target = max(r.ids.shape[1] - r.source for r in rows)
 
     def aligned(values: Tensor, border: int, fill: int) -> Tensor:
+        if not source:
+            return _pad_right(values, target, fill)
         halves = _pad_right(values[:, :border], source, fill), _pad_right(values[:, border:], target, fill)
         return torch.cat(halves, dim=1)
 

@@ -14,7 +14,7 @@ from interp_core.model._gradient_flow import gradients_end_at
 from interp_core.model._heads import points_at_spans
 from interp_core.model._hooks import at_rest, module_at
 from interp_core.model._logits_to_scores import logits_of
-from interp_core.model._module_state import ModuleState
+from interp_core.model._module_state import ModuleState, modules_of
 from interp_core.model._own_positions import come_first, own_positions
 from interp_core.model._requests import TextRows, padded
 from interp_core.model._wrapped_model import WrappedModel
@@ -268,7 +268,7 @@ def _watched(model: WrappedModel, rows: list[TextRows]) -> _Seen:
     with ExitStack() as stack:
         for context in (model.lock, torch.inference_mode(False), torch.no_grad(), at_rest(model.model)):
             stack.enter_context(context)
-        state = ModuleState(model.model)
+        state = ModuleState(modules_of(model.model))
         for path in _watch(model):
             hook = module_at(model.model, path).register_forward_hook(
                 lambda _m, _i, output, path=path: outputs.append((path, output))

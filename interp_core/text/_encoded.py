@@ -80,8 +80,10 @@ class Encoded:
     @property
     def continuation(self) -> int:
         """The index of the character at which the continuation begins; -1 if there is none."""
-        own = (~self.special[max(0, self.prompt) :]).nonzero()
-        return int(self.offsets[self.prompt + int(own[0])][0]) if self.prompt >= 0 and len(own) else -1
+        if not 0 <= self.prompt < len(self):
+            return -1
+        own = (~self.special[self.prompt :]).nonzero()
+        return int(self.offsets[self.prompt + int(own[0])][0]) if len(own) else -1
 
     @property
     def last(self) -> int:
@@ -140,27 +142,30 @@ class Encoded:
                     f"{len(self.text)} characters. Give spans as [start, stop) in order."
                 )
             previous = stop
-        tokens = self.offsets.tolist()
+        tokens, special = self.offsets.tolist(), self.special.tolist()
         visible = [_visible(self.text, *token) for token in tokens]
-        own = (~self.special).nonzero().flatten().tolist()
+        own = [i for i, added in enumerate(special) if not added]
         joined = _joined(self._apart(spans), [place for i in own if (place := visible[i])])
-        owners = [NO_UNIT] * len(self)
+        owners = [NO_UNIT] * len(tokens)
         for i in own:
             owners[i] = _holding(joined, *(visible[i] or tokens[i]))
-        parts = self._parts()
-        for near, i in [*pairwise(range(len(self))), *((i + 1, i) for i in range(len(self) - 2, -1, -1))]:
-            if owners[i] == NO_UNIT and visible[i] is None and not self.special[i] and parts[near] == parts[i]:
+        blank = [i for i in own if visible[i] is None]
+        parts = self._parts() if blank else []
+        for i, near in [*((i, i - 1) for i in blank if i), *((i, i + 1) for i in blank[::-1] if i + 1 < len(tokens))]:
+            if owners[i] == NO_UNIT and parts[near] == parts[i]:
                 owners[i] = owners[near]
         kept = sorted(set(owners) - {NO_UNIT})  # the tokens of a unit may have been cut off
         number = {old: new for new, old in enumerate(kept)}
         units = tuple(Unit(self.text[slice(*joined[i])], *joined[i]) for i in kept)
         unit_of = torch.tensor([number.get(owner, NO_UNIT) for owner in owners], dtype=torch.long)
-        fields = {name: getattr(self, name) for name in Encoded.__dataclass_fields__}
+        fields = {name: value for name, value in vars(self).items() if name in Encoded.__dataclass_fields__}
         return DividedText(**fields, units=units, unit_of=unit_of)
 
     def _apart(self, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """The spans, cut at the edges, without what a chat template writes."""
         edges = self.edges
+        if not edges and not self.turns:
+            return list(spans)
         parts = []
         for start, stop in spans:
             cuts = [start, *edges[bisect_right(edges, start) : bisect_left(edges, stop)], stop]
@@ -203,6 +208,8 @@ class DividedText(Encoded):
 
 def _visible(text: str, start: int, stop: int) -> tuple[int, int] | None:
     """The characters [start, stop) without white space at their ends; None if nothing else is there."""
+    if start < stop and not text[start].isspace() and not text[stop - 1].isspace():  # as a rule
+        return start, stop
     piece = text[start:stop]
     ahead = len(piece) - len(piece.lstrip())
     return (start + ahead, start + len(piece.rstrip())) if ahead < len(piece) else None

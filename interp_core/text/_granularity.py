@@ -137,7 +137,7 @@ def _trimmed(text: str, spans: Spans) -> list[tuple[int, int]]:
         piece = text[start:stop]
         inner = piece.strip()
         if inner:
-            first = start + piece.index(inner[0])
+            first = start + len(piece) - len(piece.lstrip())
             out.append((first, first + len(inner)))
     return out
 
@@ -208,7 +208,7 @@ def pool(values: Float[Tensor, "t d"], unit_of: Int[Tensor, " t"], units: int) -
         tensor([[2., 1.],
                 [5., 5.]])
     """
-    inside = unit_of != NO_UNIT
-    total = values.new_zeros(units, values.shape[1]).index_add_(0, unit_of[inside], values[inside])
-    count = torch.bincount(unit_of[inside], minlength=units).clamp(min=1)
+    row_of = torch.where(unit_of == NO_UNIT, units, unit_of)  # one more row, for the tokens in no unit
+    total = values.new_zeros(units + 1, values.shape[1]).index_add_(0, row_of, values)[:units]
+    count = torch.bincount(row_of, minlength=units)[:units].clamp(min=1)
     return total / count[:, None].to(values.dtype)
