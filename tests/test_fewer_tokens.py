@@ -20,6 +20,7 @@ from interp_core.model import (
     Target,
     TextRows,
     _forward,
+    _hooks,
     readout_of,
     whole_text,
 )
@@ -67,6 +68,24 @@ def test_texts_of_ragged_lengths_are_hardly_padded() -> None:
     texts = ["sad " * (2 + 5 * (i % 5)) for i in range(40)]
     cost = model.split(-1).activations(texts, progress=False).made_by.cost
     assert cost.tokens <= 1.2 * sum(len(model.encoder(text)) for text in texts)
+
+
+def test_slopes_of_many_texts_are_asked_together() -> None:
+    model = tiny_classifier()
+    texts = ["sad " * (2 + i) for i in range(28)]
+    cost = interp.attribute(model, texts, by="smooth-grad", samples=10, targets=0, progress=False)[0].made_by.cost
+    assert cost.tokens <= 1.1 * 11 * sum(len(model.encoder(text)) for text in texts)
+    assert cost.backwards <= 12  # a pass ends where it would be padded; a few rows of each text at a time they took 31
+
+
+def test_the_model_is_held_at_rest_once_for_many_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = interp.TextModel(tiny_classifier().model, word_tokenizer(), tokens_per_batch=16)
+    interp.attribute(model, TEXTS, by="occlusion", progress=False)  # what is tried once
+    taken = []
+    state = _hooks.ModuleState
+    monkeypatch.setattr(_hooks, "ModuleState", lambda modules: taken.append(len(modules)) or state(modules))
+    cost = interp.attribute(model, TEXTS, by="occlusion", progress=False)[0].made_by.cost
+    assert len(taken) <= 3 < 8 <= cost.forwards
 
 
 def generator(family: str) -> interp.TextModel:

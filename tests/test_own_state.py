@@ -80,21 +80,30 @@ class Restless(nn.Module):
             self.total += 1
         elif self.kind == "buffer":
             self.other = self.other + 1
+        elif self.kind == "random":
+            output.logits = output.logits + torch.rand(())
         else:
             self.config.hidden_dropout_prob += 0.1
             output.logits = output.logits + self.config.hidden_dropout_prob
         return output
 
 
-@pytest.mark.parametrize("kind", ["attribute", "buffer", "buffer in place", "config"])
+@pytest.mark.parametrize("kind", ["attribute", "buffer", "buffer in place", "config", "random"])
 def test_what_a_pass_leaves_on_the_modules_is_put_back(kind: str) -> None:
     module = Restless(kind)
     model = interp.TextModel(module.eval(), word_tokenizer())
     before = state_of(model)
-    first, second = (interp.attribute(model, TEXTS, by="occlusion", targets="all", progress=False) for _ in range(2))
+
+    def told(model: interp.TextModel) -> interp.Attributions:
+        return interp.attribute(model, TEXTS, by="occlusion", targets="all", progress=False)
+
+    first, second = told(model), told(model)
+    several = told(interp.TextModel(module.eval(), word_tokenizer(), tokens_per_batch=16))
     assert state_of(model) == before and module.count == 0
-    for one, other in zip(first, second, strict=True):
+    assert several[0].made_by.cost.forwards > first[0].made_by.cost.forwards + 5
+    for one, other, apart in zip(first, second, several, strict=True):
         assert torch.equal(one.intact, other.intact) and torch.equal(one.scores, other.scores)
+        assert torch.allclose(one.scores, apart.scores, atol=1e-5) and torch.allclose(one.intact, apart.intact)
 
 
 @pytest.mark.parametrize("make", [tiny_classifier, tiny_generator])
