@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import torch
@@ -254,13 +254,13 @@ def _check(text: Any) -> None:
 def _as_encoded(text: str, tokens: dict[str, Any], cut: int, mask_id: int | None) -> Encoded:
     ids = torch.tensor(tokens["input_ids"], dtype=torch.long)
     special = torch.tensor(tokens["special_tokens_mask"], dtype=torch.bool)
-    if mask_id is not None:
+    if mask_id in tokens["input_ids"]:
         special |= ids == mask_id  # the model is asked what belongs there, so it is never removed
     types = tokens.get("token_type_ids")
     return Encoded(
         text=text,
         ids=ids,
-        offsets=torch.tensor(tokens["offset_mapping"], dtype=torch.long).reshape(-1, 2),
+        offsets=torch.tensor([*chain.from_iterable(tokens["offset_mapping"])], dtype=torch.long).reshape(-1, 2),
         special=special,
         prompt=len(ids),
         cut=cut,
