@@ -71,8 +71,10 @@ docs: $(VENV)/.demo
 # what an explanation costs beside the bare model and beside other libraries, each in an environment of its own; writes
 # docs/benchmarks.md. The other programs in benchmarks/ are run by hand
 bench: $(VENV)/.test
+	$(PIP) matplotlib
 	-$(BIN)/python benchmarks/floor.py --write docs/benchmarks.md
-	-$(BIN)/python benchmarks/scaling.py
+	-$(BIN)/python benchmarks/scaling.py --write docs/benchmarks.md
+	$(BIN)/python benchmarks/equal_error.py --write docs/benchmarks.md
 	$(BIN)/python benchmarks/peers.py --write docs/benchmarks.md
 
 clean:

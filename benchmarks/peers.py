@@ -29,7 +29,7 @@ from measuring import write_between
 HERE = Path(__file__).parent
 PEERS = {  # what is installed, and how it is called in the table
     "interpreto": ("interpreto", "interpreto"),
-    "captum": ("captum transformers scikit-learn", "captum"),
+    "captum": ("captum transformers scikit-learn shap", "captum"),
     "inseq": ("inseq", "inseq"),
     "overcomplete": ("overcomplete", "overcomplete"),
     "saelens": ("sae-lens", "SAELens"),
@@ -56,10 +56,10 @@ class Library:
         pipe = subprocess.PIPE
         return cls(name, subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, text=True, env=quiet))
 
-    def run(self, work: str) -> None:
-        """Do a work once, if the library has it."""
+    def run(self, work: str) -> Any:
+        """Do a work once, if the library has it; the numbers that it gives, if any."""
         if work in self.errors or self.process.stdin is None or self.process.stdout is None:
-            return
+            return None
         try:
             self.process.stdin.write(work + "\n")
             self.process.stdin.flush()
@@ -72,6 +72,7 @@ class Library:
             self.seconds.setdefault(work, []).append(said["seconds"])
         else:
             self.errors[work] = ""
+        return said.get("numbers")
 
 
 def environment(name: str) -> Path:

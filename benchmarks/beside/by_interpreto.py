@@ -8,6 +8,7 @@ from typing import Any
 import interpreto
 import torch
 from interpreto import Granularity, ModelWithSplitPoints
+from interpreto.attributions import InferenceModes
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 Work = Callable[[], Any]
@@ -25,6 +26,19 @@ def _attribute(name: str, count: int, **parameters: Any) -> Callable[[dict[str, 
         texts = asked["texts"][:count]
         targets = torch.arange(6).expand(count, 6)
         return lambda: method(texts, targets)
+
+    return made
+
+
+def _shapley(samples: int) -> Callable[[dict[str, Any]], Work]:
+    def made(asked: dict[str, Any]) -> Work:
+        model, tokenizer = _pair(asked, AutoModelForSequenceClassification, "emotion-minilm")
+        method = interpreto.KernelShap(
+            model, tokenizer, batch_size=64, granularity=Granularity.WORD, inference_mode=InferenceModes.LOGITS,
+            n_perturbations=samples,
+        )  # fmt: skip
+        targets = torch.tensor(asked["targets"])[:, None]
+        return lambda: [one.attributions.flatten().tolist() for one in method(asked["texts"], targets)]
 
     return made
 
@@ -69,6 +83,7 @@ def _importance(asked: dict[str, Any]) -> Work:
     return lambda: explainer.concept_output_gradient(texts, activation_granularity=unit, batch_size=64)
 
 
+ERRORS = {f"interpreto, {samples} samples": _shapley(samples) for samples in range(8, 1025, 8)}
 WORKS: dict[str, Callable[[dict[str, Any]], Work]] = {
     "LIME, 100 samples, 6 targets": _attribute("Lime", 4, n_perturbations=100),
     "Kernel SHAP, 100 samples, 6 targets": _attribute("KernelShap", 4, n_perturbations=100),
