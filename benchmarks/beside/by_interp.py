@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import interp_core as interp
@@ -13,7 +14,12 @@ Work = Callable[[], Any]
 
 
 def _classifier(asked: dict[str, Any]) -> Any:
-    return interp.load(f"{asked['shared']}/models/emotion-minilm")
+    return _loaded(f"{asked['shared']}/models/emotion-minilm")
+
+
+@cache
+def _loaded(folder: str) -> Any:
+    return interp.load(folder)
 
 
 def _attribute(by: str, count: int, targets: Any = "all", **parameters: Any) -> Callable[[dict[str, Any]], Work]:
