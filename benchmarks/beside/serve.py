@@ -2,7 +2,8 @@
 
     python benchmarks/beside/serve.py LIBRARY '{"shared": "…", "texts": […]}'
 
-Of each work the first run, which loads and tries things, is not counted, but for those that give numbers. Only the standard library, torch and the
+Of each work the first run, which loads and tries things, is not counted, but for those that give numbers.
+Only the standard library, torch and the
 library itself are needed.
 """
 
