@@ -1,4 +1,4 @@
-"""How long Kernel SHAP takes until it is as near to exact Shapley values, beside other libraries.
+"""How long `shapley-gp` takes until it is so near to exact Shapley values, beside Kernel SHAP of several libraries.
 
     python benchmarks/equal_error.py [--shared FOLDER] [--python LIBRARY=PATH …] [--write docs/benchmarks.md]
 
@@ -25,7 +25,7 @@ from peers import Library, environment
 
 SAMPLES = (24, 32, 48, 64, 96, 128, 192, 256, 384)
 PLACES = {  # which library is asked in which environment
-    "interp": ("interp",),
+    "interp": ("shapley-gp", "kernel-shap"),
     "interpreto": ("interpreto",),
     "captum": ("captum", "shap"),
 }
@@ -73,10 +73,10 @@ def seconds_until(points: list[tuple[int, float, float]], error: float) -> float
 
 def table(curves: dict[str, list[tuple[int, float, float]]]) -> list[str]:
     """What the samples buy, and how long others take until they are as near."""
-    others = [name for name in curves if name != "interp" and curves[name]]
+    others = [name for name in curves if name != "shapley-gp" and curves[name]]
     lines = [f"| samples | error | seconds | {' | '.join(f'{name}, times as long' for name in others)} |"]
     lines.append("|" + "---|" * (3 + len(others)))
-    for samples, error, seconds in curves["interp"]:
+    for samples, error, seconds in curves["shapley-gp"]:
         if error < 1e-4:
             break
         ratios = [seconds_until(curves[name], error) / seconds for name in others]

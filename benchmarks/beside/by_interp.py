@@ -30,10 +30,10 @@ def _attribute(by: str, count: int, targets: Any = "all", **parameters: Any) -> 
     return made
 
 
-def _shapley(samples: int) -> Callable[[dict[str, Any]], Work]:
+def _shapley(by: str, samples: int) -> Callable[[dict[str, Any]], Work]:
     def made(asked: dict[str, Any]) -> Work:
         model, texts = _classifier(asked), asked["texts"]
-        given = {"by": "kernel-shap", "samples": samples, "progress": False}
+        given = {"by": by, "samples": samples, "progress": False}
         return lambda: [found.scores[0].tolist() for found in interp.attribute(model, texts, **given)]
 
     return made
@@ -97,7 +97,11 @@ def _fit(by: str, **parameters: Any) -> Callable[[dict[str, Any]], Work]:
     return made
 
 
-ERRORS = {f"interp, {samples} samples": _shapley(samples) for samples in range(8, 1025, 8)}
+ERRORS = {
+    f"{by}, {samples} samples": _shapley(by, samples)
+    for by in ("shapley-gp", "kernel-shap")
+    for samples in range(8, 1025, 8)
+}
 WORKS: dict[str, Callable[[dict[str, Any]], Work]] = {
     "LIME, 100 samples, 6 targets": _attribute("lime", 4, samples=100),
     "LIME, 100 samples, 1 target": _attribute("lime", 4, targets=0, samples=100),

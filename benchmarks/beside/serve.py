@@ -3,8 +3,7 @@
     python benchmarks/beside/serve.py LIBRARY '{"shared": "…", "texts": […]}'
 
 Of each work the first run, which loads and tries things, is not counted, but for those that give numbers.
-Only the standard library, torch and the
-library itself are needed.
+Only the standard library, torch and the library itself are needed.
 """
 
 from __future__ import annotations
