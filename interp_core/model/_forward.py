@@ -14,10 +14,9 @@ from typing import Any
 
 import torch
 from interp_core.errors import LayerError, ModelError, UnsupportedError
-from interp_core.model._forward_pass import ForwardPass
 from interp_core.model._heads import points_at_spans
 from interp_core.model._hooks import at_rest, taps
-from interp_core.model._logits_to_scores import logits_of
+from interp_core.model._logits_to_scores import ForwardPass, logits_of
 from interp_core.model._own_positions import own_positions
 from interp_core.model._prefix import Prefix, planned
 from interp_core.model._requests import (
