@@ -117,7 +117,7 @@ class ModelRunner:
         return replace(self, x=x)
 
     def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:
-        tokens = max(self.batch_runner.budget, GRADIENTS // len(self.readout.targets))
+        tokens = max(self.batch_runner.budget, GRADIENTS // max(1, len(self.readout.targets)))
         most = tokens // max(1, len(self.encoded) * self.batch_runner.in_flight)
         for piece in pieces_of(len(x), most):  # so many are in memory, with those of all texts in flight
             yield from self._gradients_of(x[piece])

@@ -299,7 +299,17 @@ def at_rest(model: nn.Module) -> Iterator[Callable[[], None]]:
     """
     modules = modules_of(model)
     trained = [module for module in modules if module.training]
-    _set_training(trained, False)  # before the state is taken, which is put back after each pass
+    try:
+        _set_training(trained, False)  # before the state is taken, which is put back after each pass
+        with _as_written(modules) as put_back:
+            yield put_back
+    finally:
+        _set_training(trained, True)
+
+
+@contextmanager
+def _as_written(modules: Sequence[nn.Module]) -> Iterator[Callable[[], None]]:
+    """Freezes the weights and lets no module stay compiled; whatever the modules change or draw is put back."""
     state, drawn = ModuleState(modules), torch.get_rng_state()
     learning = [parameter for parameter in state.parameters if parameter.requires_grad]
     compiled = any(vars(module).get("_compiled_call_impl") is not None for module in modules)
@@ -316,7 +326,6 @@ def at_rest(model: nn.Module) -> Iterator[Callable[[], None]]:
             yield put_back
     finally:
         put_back()
-        _set_training(trained, True)
         for parameter in learning:
             parameter.requires_grad_(True)
 

@@ -57,17 +57,17 @@ class KernelShap:
         answer = torch.zeros(2, *question.applicable.shape, dtype=torch.float64)
         for count in accumulate(portions(most, self.tolerance)) if most else (0,):
             pairs = outside_in(u, count, self.seed)
-            found = fitted(pairs, _differences(question, able, pairs), gap, question.applicable[:, able])
+            found = fitted(pairs, differences(question, able, pairs.inside), gap, question.applicable[:, able])
             answer[:, :, able] = torch.stack(found)
             if self.tolerance is not None and bool((answer[1] <= self.tolerance).all()):
                 break
         return answer[0], answer[1]
 
 
-def _differences(question: Question, able: Bool[Tensor, " n"], pairs: Pairs) -> Float[Tensor, "p k"]:
-    """The score of each subset less that of its complement."""
-    keep = torch.zeros(2, len(pairs.inside), len(able), dtype=torch.bool)
-    keep[:, :, able] = torch.stack([pairs.inside, ~pairs.inside])
+def differences(question: Question, able: Bool[Tensor, " n"], inside: Bool[Tensor, "p u"]) -> Float[Tensor, "p k"]:
+    """The score of each subset of the u units that take part less that of its complement."""
+    keep = torch.zeros(2, len(inside), len(able), dtype=torch.bool)
+    keep[:, :, able] = torch.stack([inside, ~inside])
     one, other = question.masked(keep.flatten(0, 1)).double().chunk(2)
     return one - other
 

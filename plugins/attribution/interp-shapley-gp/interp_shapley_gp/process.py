@@ -14,8 +14,8 @@ from torch import Tensor
 ALONE, HIGHER = 1e4, 0.05  # the variance of what units do alone, and of each order in shares of the order before it
 ORDERS = 6  # as many odd orders; the variance of the next would be 2e-8 of what units do alone
 NUGGET = 1e-9
-WHOLE = 11  # units up to which all pairs can be chosen
-POOL = 2048  # pairs of which some are chosen, where there are more
+POOL = 2048  # pairs of which some are chosen, or all that there are
+MOST = 1024  # are chosen; what follows is drawn
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +86,14 @@ class Process:
 def chosen(units: int, count: int, seed: int) -> Bool[Tensor, "p u"]:
     """The whole text and `count` subsets, each after the others that which tells most of the Shapley values.
 
-    A larger count only adds to a smaller one. Of two subsets that are each other's complement one is taken.
+    A larger count only adds to a smaller one, up to `MOST`. Of each pair one subset is taken.
     """
-    process, pool = Process.of(units), _pool(units, seed)
+    process, pool = Process.of(units), _pool(units, count, seed)
     told = process.covariance_with_values(pool)  # (p, u), less what is known from those that were taken
     left = torch.full((len(pool),), float(process.between[0]), dtype=torch.float64)
-    taken, columns = [0], torch.zeros(len(pool), count + 1, dtype=torch.float64)
-    for i in range(count + 1):
+    steps = min(count, MOST)
+    taken, columns = [0], torch.zeros(len(pool), steps, dtype=torch.float64)
+    for i in range(steps):
         at = taken[-1]
         column = process.covariance(pool, pool[at : at + 1])[:, 0] - columns[:, :i] @ columns[at, :i]
         column = column / (left[at] + NUGGET * ALONE).sqrt()
@@ -102,22 +103,31 @@ def chosen(units: int, count: int, seed: int) -> Bool[Tensor, "p u"]:
         gain = told.square().sum(dim=1) / (left + NUGGET * ALONE)
         gain[taken] = -1.0
         taken.append(int(gain.argmax()))
-    return pool[taken[:-1]]
+    others = torch.ones(len(pool), dtype=torch.bool)
+    others[taken] = False
+    return torch.cat([pool[taken], pool[others]])[: count + 1]
 
 
-def _pool(units: int, seed: int) -> Bool[Tensor, "p u"]:
-    """The whole text, and the subsets of which some are chosen, in an order that is drawn."""
+def _pool(units: int, count: int, seed: int) -> Bool[Tensor, "p u"]:
+    """The whole text, and at least `count` subsets of which some are chosen, in an order that is drawn."""
     generator = torch.Generator().manual_seed(seed)
-    if units <= WHOLE:
+    if 2 ** (units - 1) <= max(POOL, 4 * count):
         pairs = torch.tensor([[True, *rest] for rest in product([True, False], repeat=units - 1)])
     else:
         alone = ~torch.eye(units, dtype=torch.bool)
         sizes = torch.randint(1, units, (POOL, 1), generator=generator)
         drawn = torch.rand(POOL, units, generator=generator).argsort(dim=1) < sizes
-        rows = torch.cat([torch.ones(1, units, dtype=torch.bool), alone, drawn])
-        rows = torch.where(rows[:, :1], rows, ~rows)
-        pairs = torch.tensor(list(dict.fromkeys(map(tuple, rows.tolist()))))
+        pairs = _apart(torch.cat([torch.ones(1, units, dtype=torch.bool), alone, drawn]))
+        while len(pairs) <= count:
+            more = torch.rand(count, units, generator=generator) < 0.5
+            pairs = _apart(torch.cat([pairs, more]))
     return torch.cat([pairs[:1], pairs[1:][torch.randperm(len(pairs) - 1, generator=generator)]])
+
+
+def _apart(rows: Bool[Tensor, "n u"]) -> Bool[Tensor, "p u"]:
+    """One of each pair, once."""
+    rows = torch.where(rows[:, :1], rows, ~rows)
+    return torch.tensor(list(dict.fromkeys(map(tuple, rows.tolist()))))
 
 
 def _differences(one: Bool[Tensor, "p u"], other: Bool[Tensor, "q u"]) -> Int[Tensor, "p q"]:

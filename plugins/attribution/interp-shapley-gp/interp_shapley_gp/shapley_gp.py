@@ -8,7 +8,7 @@ from itertools import accumulate
 import torch
 from interp_core.attribution import Question
 from interp_core.statistics import check_sampling, portions
-from interp_kernel_shap.kernel_shap import KernelShap, rebalanced
+from interp_kernel_shap.kernel_shap import KernelShap, differences, rebalanced
 from interp_kernel_shap.pairs import count_all
 from jaxtyping import Float
 from torch import Tensor
@@ -35,8 +35,8 @@ class ShapleyGP:
         samples: how many variants, the intact and the empty text included; at least 4. When all 2^u fit, the answer is
             exact, its error 0, and the seed does not matter. With fewer than 2 u the errors are large.
         tolerance: stop when no standard error is above it, in units of the score; None for all samples.
-        seed: of the draws: which of subsets that tell as much are taken, and, with more than 11 units, of which 2,048
-            subsets they are chosen.
+        seed: of the draws: which of subsets that tell as much are taken, and, with more than 12 units, of which 2,048
+            subsets they are chosen. After the first 1,024 pairs the others are drawn.
 
     Source: Shapley values as integrals of a Gaussian process, and the subsets chosen in turn, after Huszar, Duvenaud
         2012, arXiv:1204.1664 (Bayesian quadrature); Gaussian processes after Rasmussen, Williams 2006, chapter 2; pairs
@@ -61,17 +61,13 @@ class ShapleyGP:
         if most == count_all(u):
             return KernelShap(samples=self.samples, tolerance=self.tolerance, seed=self.seed).attribute(question)
         gap = (question.intact() - question.emptied()).double()
-        process, halves = Process.of(u), gap[None] / 2
+        process, every, halves = Process.of(u), chosen(u, most, self.seed), gap[None] / 2
         applicable = question.applicable[:, able]
         answer = torch.zeros(2, *question.applicable.shape, dtype=torch.float64)
         for count in accumulate(portions(most, self.tolerance)):
-            subsets = chosen(u, count, self.seed)
-            new = subsets[len(halves) :]
-            keep = torch.zeros(2, len(new), len(able), dtype=torch.bool)
-            keep[:, :, able] = torch.stack([new, ~new])
-            one, other = question.masked(keep.flatten(0, 1)).double().chunk(2)
-            halves = torch.cat([halves, (one - other) / 2])
-            values, errors = process.fitted(subsets, halves)
+            new = every[len(halves) : count + 1]
+            halves = torch.cat([halves, differences(question, able, new) / 2])
+            values, errors = process.fitted(every[: count + 1], halves)
             answer[0, :, able] = rebalanced(values[None], gap, applicable)[0]
             answer[1, :, able] = errors * applicable
             if self.tolerance is not None and bool((answer[1] <= self.tolerance).all()):

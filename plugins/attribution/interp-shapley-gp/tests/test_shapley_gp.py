@@ -54,6 +54,18 @@ def test_covariances_are_those_of_the_sums_that_they_stand_for() -> None:
     assert torch.allclose(torch.full((units,), process.variance, dtype=torch.float64), variance)
 
 
+def test_the_error_is_as_large_as_the_values_are_off() -> None:
+    units, games = 9, 400
+    generator = torch.Generator().manual_seed(0)
+    sets = torch.tensor(list(combinations(range(units), 3)))
+    single, worth = (torch.randn(n, games, generator=generator, dtype=torch.float64) for n in (units, len(sets)))
+    truth = 2 * single + torch.zeros_like(single).index_add_(0, sets.flatten(), (2 * worth / 3).repeat_interleave(3, 0))
+    subsets = chosen(units, 20, 0)
+    signs = 2.0 * subsets.double() - 1
+    values, errors = Process.of(units).fitted(subsets, signs @ single + signs[:, sets].prod(dim=-1) @ worth)
+    assert errors.square().mean() == pytest.approx(float((values - truth.T).square().mean()), rel=0.2)
+
+
 def test_each_subset_leaves_less_in_doubt_than_any_other_in_its_place() -> None:
     process, rows = Process.of(6), chosen(6, 7, 0)
     every = torch.tensor([[True, *rest] for rest in product([True, False], repeat=5)])
@@ -78,6 +90,13 @@ def test_more_subsets_go_on_from_fewer_and_none_is_there_twice(units: int) -> No
     assert torch.equal(chosen(units, most // 2, 3), rows[: most // 2 + 1])
     both = [tuple(row) for row in torch.cat([rows, ~rows]).tolist()]
     assert len(set(both)) == len(both) == 2 * (most + 1)
+
+
+@pytest.mark.parametrize(("units", "count"), [(12, 1500), (13, 3000), (16, 5000)])
+def test_more_than_are_chosen_are_drawn_and_none_is_there_twice(units: int, count: int) -> None:
+    rows = chosen(units, count, 0)
+    both = [tuple(row) for row in torch.cat([rows, ~rows]).tolist()]
+    assert len(rows) == count + 1 and len(set(both)) == len(both)
 
 
 @pytest.mark.parametrize("samples", [8, 16, 30, 60])
@@ -150,6 +169,21 @@ def test_each_generated_token_is_explained_by_the_units_before_it(samples: int) 
     assert torch.allclose(found.scores.sum(dim=1), other.scores.sum(dim=1), atol=1e-4)
     outside = ~found.applicable
     assert bool(outside.any()) and not found.scores[outside].any() and not found.error[outside].any()
+
+
+class Raw:
+    """The method, with what it gave before the toolkit puts zeros where a unit does not apply."""
+
+    def attribute(self, question: Question) -> tuple[torch.Tensor, torch.Tensor]:
+        self.given = ShapleyGP(samples=24).attribute(question)
+        return self.given
+
+
+def test_what_does_not_apply_keeps_no_tolerance_from_being_met() -> None:
+    by = Raw()
+    (found,) = interp.attribute(tiny_generator(), "i feel so happy", targets=" so sad today", by=by, progress=False)
+    scores, errors = by.given
+    assert not scores[~found.applicable].any() and not errors[~found.applicable].any()
 
 
 @pytest.mark.real
