@@ -31,7 +31,7 @@ PEERS = {  # what is installed, and how it is called in the table
     "interpreto": ("interpreto", "interpreto"),
     "captum": ("captum transformers scikit-learn shap", "captum"),
     "inseq": ("inseq", "inseq"),
-    "overcomplete": ("overcomplete", "overcomplete"),
+    "overcomplete": ("overcomplete matplotlib<3.9", "overcomplete"),
     "saelens": ("sae-lens", "SAELens"),
     "sklearn": ("scikit-learn", "scikit-learn"),
 }

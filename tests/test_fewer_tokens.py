@@ -10,7 +10,7 @@ import interp_core as interp
 import pytest
 import torch
 import transformers
-from interp_core.attribution import _attribute
+from interp_core.attribution import _attribute, _session
 from interp_core.concepts import AffineSpace, _importance
 from interp_core.errors import InterpWarning, ModelError, UnsupportedError
 from interp_core.model import (
@@ -25,7 +25,7 @@ from interp_core.model import (
     whole_text,
 )
 from interp_core.model._trial import A_PASS, rows_without_padding
-from interp_core.testing import tiny_classifier, tiny_generator, word_tokenizer
+from interp_core.testing import tiny_classifier, tiny_generator, tiny_translator, word_tokenizer
 
 CPU = torch.device("cpu")
 TEXTS = ["so happy today", "the old dog was never calm", "sad", "i feel so sad but not cold"]
@@ -260,29 +260,55 @@ def test_rows_of_words_are_asked_text_by_text(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("by", ["input-x-gradient", "saliency"])
 @pytest.mark.parametrize("head", ["single-label", "multi-label", "bfloat16", "causal"])
-def test_the_predicted_class_and_its_slopes_are_one_pass(head: str, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_targets_and_their_slopes_are_one_pass(head: str, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = HEADS[head]()
     texts = [*TEXTS, TEXTS[0]]
     labels = None if head == "multi-label" else [0, 1, 2, 0, 1]
-    for options in ({}, {"score": "probability"}, {"granularity": "token"}, {"max_rows": 1}, {"targets": "predicted"}):
+    predicted = ({}, {"score": "probability"}, {"granularity": "token"}, {"max_rows": 1}, {"targets": "predicted"})
+    given = (
+        {"targets": 0},
+        {"targets": "all"},
+        {"targets": [interp.contrast(1, 0), 1]},
+        {"targets": torch.tensor([1])},
+    )
+    for options in (*predicted, *given):
         together = interp.attribute(model, texts, by=by, labels=labels, progress=False, **options)
         with monkeypatch.context() as patched:
-            patched.setattr(_attribute, "predicted_readout", lambda *_: None)
+            patched.setattr(_attribute, "late_readout", lambda *_: None)
             apart = interp.attribute(model, texts, by=by, labels=labels, progress=False, **options)
         for one, other in zip(together, apart, strict=True):
             assert torch.allclose(one.scores, other.scores, rtol=1e-3, atol=1e-6)
             assert torch.allclose(one.intact, other.intact, rtol=1e-3, atol=1e-6)
-            for name in ("targets", "answer", "label", "rows", "notes", "score_space", "units"):
+            for name in ("targets", "label", "notes", "score_space", "units"):
                 assert getattr(one, name) == getattr(other, name), name
+            assert one.rows <= other.rows
+            assert one.answer is not None and other.answer in (one.answer, None)
         cost, before = together[0].made_by.cost, apart[0].made_by.cost
-        assert cost.rows == len(TEXTS) and before.rows == len(texts) + len(TEXTS)
+        assert cost.rows == len(TEXTS) and before.rows >= 2 * len(TEXTS)
         assert cost.tokens < 0.5 * before.tokens + len(TEXTS)
     assert together[0].made_by.settings.keys() == apart[0].made_by.settings.keys()
 
 
+@pytest.mark.parametrize("by", ["input-x-gradient", "saliency"])
+@pytest.mark.parametrize("made", [tiny_generator, tiny_translator])
+def test_a_continuation_and_its_slopes_are_one_pass(
+    made: Callable[[], interp.TextModel], by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, prompts, targets = made(), ["so happy today", "sad"], [" happy sad", " so"]
+    for options in ({}, {"score": "log-probability"}, {"granularity": "token"}, {"removal": "zero"}):
+        together = interp.attribute(model, prompts, by=by, targets=targets, progress=False, **options)
+        with monkeypatch.context() as patched:
+            patched.setattr(_session.Session, "_pointwise", lambda *_: False)
+            apart = interp.attribute(model, prompts, by=by, targets=targets, progress=False, **options)
+        for one, other in zip(together, apart, strict=True):
+            assert torch.allclose(one.scores, other.scores, rtol=1e-3, atol=1e-6)
+            assert torch.allclose(one.intact, other.intact, rtol=1e-3, atol=1e-6)
+        assert together[0].made_by.cost.rows == 2 and apart[0].made_by.cost.rows == 4
+
+
 def test_what_else_a_method_needs_is_asked_as_before() -> None:
     model = tiny_classifier()
-    for options in ({"targets": "all"}, {"targets": [0]}, {"layer": 0}, {"by": "integrated-gradients"}):
+    for options in ({"targets": [[0]] * len(TEXTS)}, {"layer": 0}, {"by": "integrated-gradients"}):
         given = {"by": "saliency", **options}
         cost = interp.attribute(model, TEXTS, progress=False, **given)[0].made_by.cost
         assert cost.rows >= len(TEXTS)

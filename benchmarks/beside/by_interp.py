@@ -123,5 +123,6 @@ WORKS: dict[str, Callable[[dict[str, Any]], Work]] = {
     "autoencoder step, 4,096 rows, 384 to 3,072, k 32": _autoencoder(4096),
     "PCA, 20 concepts": _fit("pca", concepts=20),
     "ICA, 20 concepts": _fit("ica", concepts=20),
-    "k-means, 20 concepts": _fit("kmeans", concepts=20),
+    "k-means, 20 concepts, one start": _fit("kmeans", concepts=20, starts=1),
+    "semi-NMF, 20 concepts": _fit("semi-nmf", concepts=20),
 }

@@ -79,7 +79,8 @@ def _importance(asked: dict[str, Any]) -> Work:
     split, texts = _split(asked, 5), asked["texts"][:200]
     unit = split.activation_granularities.CLS_TOKEN
     explainer = SemiNMFConcepts(split, nb_concepts=20)
-    explainer.fit(split.get_activations(texts, activation_granularity=unit))
+    activations, _ = split.get_activations(texts, activation_granularity=unit)
+    explainer.fit(activations)
     return lambda: explainer.concept_output_gradient(texts, activation_granularity=unit, batch_size=64)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy
 import torch
+from overcomplete.optimization import SemiNMF
 from overcomplete.sae import TopKSAE
 
 Work = Callable[[], Any]
@@ -30,7 +32,13 @@ def _autoencoder(rows: int) -> Callable[[dict[str, Any]], Work]:
     return made
 
 
+def _semi_nmf(asked: dict[str, Any]) -> Work:
+    rows = torch.from_numpy(numpy.load(asked["rows"]))
+    return lambda: SemiNMF(20).fit(rows)
+
+
 WORKS: dict[str, Callable[[dict[str, Any]], Work]] = {
     "autoencoder step, 512 rows, 384 to 3,072, k 32": _autoencoder(512),
     "autoencoder step, 4,096 rows, 384 to 3,072, k 32": _autoencoder(4096),
+    "semi-NMF, 20 concepts": _semi_nmf,
 }

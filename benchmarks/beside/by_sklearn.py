@@ -23,5 +23,5 @@ def _fit(made: Callable[[], Any]) -> Callable[[dict[str, Any]], Work]:
 WORKS: dict[str, Callable[[dict[str, Any]], Work]] = {
     "PCA, 20 concepts": _fit(lambda: PCA(20)),
     "ICA, 20 concepts": _fit(lambda: FastICA(20, whiten="unit-variance", max_iter=400, random_state=0)),
-    "k-means, 20 concepts": _fit(lambda: KMeans(20, n_init=1, random_state=0)),
+    "k-means, 20 concepts, one start": _fit(lambda: KMeans(20, n_init=1, random_state=0)),
 }

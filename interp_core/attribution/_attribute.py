@@ -13,7 +13,7 @@ from interp_core.attribution._attributions import Attributions
 from interp_core.attribution._labels import true_classes
 from interp_core.attribution._method_call import explain, name_of
 from interp_core.attribution._options import Options
-from interp_core.attribution._prediction import predicted_readout
+from interp_core.attribution._prediction import late_readout
 from interp_core.attribution._question_checks import check_count
 from interp_core.attribution._removal import Removal
 from interp_core.attribution._session import PreparedText, Session
@@ -130,12 +130,12 @@ def attribute(
     )
     method = resolve(by, "attribution", parameters, attribute)
     corpus = as_texts(texts)
-    session = Session(model, options)
-    _check_for_generators(model, options)
-    truths = None if labels is None else true_classes(model, corpus, labels)
     declared = declaration_of(method)
     pointwise = declared is not None and "pointwise" in declared.claims
-    readout = predicted_readout(model, options, targets) if pointwise else None
+    session = Session(model, options, pointwise=pointwise)
+    _check_for_generators(model, options)
+    truths = None if labels is None else true_classes(model, corpus, labels)
+    readout = late_readout(model, options, targets) if pointwise else None
     prepared = session.prepare(corpus, targets, granularity, answers=truths is not None, readout=readout)
     first_of = {_key(p): i for i, p in reversed(list(enumerate(prepared)))}
     firsts = sorted(first_of.values())  # equal texts with equal targets are explained once

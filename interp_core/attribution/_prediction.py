@@ -1,4 +1,4 @@
-"""The class that a model predicts and its slopes at the text itself, from one pass and one backward pass."""
+"""The answer of a model, the scores of the targets and their slopes at the text itself, from one forward pass."""
 
 from __future__ import annotations
 
@@ -7,52 +7,69 @@ from typing import Any
 
 import torch
 from interp_core.attribution._options import Options
-from interp_core.attribution._targets import class_targets
-from interp_core.model import CLASSIFIERS, ModelRequest, Readout, TextRows, WrappedModel, readout_of, text_rows
+from interp_core.attribution._targets import asks_prediction, class_targets, each_has_own
+from interp_core.model import (
+    CLASSIFIERS,
+    GeneratorRows,
+    ModelRequest,
+    Readout,
+    TextRows,
+    WrappedModel,
+    readout_of,
+    text_rows,
+)
 from interp_core.text import DividedText
 from torch import Tensor
 
 
 @dataclass(frozen=True)
-class PredictedReadout(Readout):
-    """The scores of the classes that a text is predicted to have, known from its logits alone.
+class LateReadout(Readout):
+    """The scores of the targets of a text, which are known once its logits are.
 
     Attributes:
+        asked: the targets, as in `attribute`.
         labels: the names of all classes.
     """
 
+    asked: Any = None
     labels: tuple[str, ...] = ()
 
     def known(self, logits: Tensor) -> Readout:
-        """The readout of the classes that these logits (v) predict."""
-        return readout_of(class_targets(None, self.labels, self.head, logits), self.space, self.head)
+        """The readout of the targets of the text with these logits (v)."""
+        return readout_of(class_targets(self.asked, self.labels, self.head, logits), self.space, self.head)
 
     def __call__(self, logits: Tensor) -> Tensor:
         return self.known(logits[0].detach())(logits)
 
 
-def predicted_readout(model: WrappedModel, options: Options, targets: Any) -> PredictedReadout | None:
-    """A readout for a method that asks only for slopes at the text, where the target is the predicted class.
+def late_readout(model: WrappedModel, options: Options, targets: Any) -> LateReadout | None:
+    """A readout for a method that asks only for slopes at the text.
 
-    None for other targets and heads, and where the features are not the embeddings.
+    None where the head is no classifier, each text has targets of its own, or the features are not the embeddings.
+
+    Raises:
+        TargetError: the model has no such class, or there are no targets.
     """
-    asked = targets is None or (isinstance(targets, str) and targets == "predicted")
     features = not isinstance(options.removal, str) or options.removal not in ("drop", "attention")
-    if not asked or not features or options.layer is not None:
+    if model.head not in CLASSIFIERS or not features or options.layer is not None or each_has_own(targets):
         return None
-    if model.head not in CLASSIFIERS or "predicted" in model.labels:
-        return None
-    return PredictedReadout((), readout_of((), options.score, model.head).space, model.head, model.labels)
+    if asks_prediction(targets):
+        if "predicted" in model.labels:
+            return None
+    else:  # a mistaken target is about no text
+        targets = class_targets(targets, model.labels, model.head, None)
+    space = readout_of((), options.score, model.head).space
+    return LateReadout((), space, model.head, targets, model.labels)
 
 
 def slopes_request(model: WrappedModel, encoded: DividedText, readout: PredictedReadout) -> ModelRequest:
-    """Asks for the logits of a text and the slopes of its predicted classes at its embeddings."""
+    """Asks for the logits of a text and the slopes of its targets at its embeddings."""
 
     def build(_rows: Tensor) -> TextRows:
         leaf = model.embed(encoded.ids, encoded.source)[None].clone().requires_grad_()
         rows = text_rows(encoded, torch.ones(1, len(encoded), dtype=torch.bool), leaf)
         rows.leaf = leaf
-        return rows
+        return GeneratorRows(**vars(rows), positions=readout.positions) if readout.gathers else rows
 
     lengths = torch.tensor([len(encoded)])
     return ModelRequest(lengths, build, readout, model.embeddings.injection, gradients=True)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import torch
 from interp_core.attribution._attempts import Attempts
 from interp_core.attribution._options import Options
-from interp_core.attribution._prediction import PredictedReadout, slopes_request
+from interp_core.attribution._prediction import LateReadout, slopes_request
 from interp_core.attribution._question import Question
 from interp_core.attribution._question_builders import Ask, about_layer, about_text, inside
 from interp_core.attribution._question_checks import check_budget
@@ -18,6 +18,7 @@ from interp_core.attribution._removal import Absence, absence, removal_name, sta
 from interp_core.attribution._targets import ResolvedText, TargetResolver
 from interp_core.errors import InputError, UnsupportedError
 from interp_core.model import (
+    GENERATORS,
     BatchRunner,
     Layer,
     ModelRequest,
@@ -81,13 +82,15 @@ class Session:
     Args:
         model: the model.
         options: the options of the run; the defaults of `Options` if None.
+        pointwise: every question is about the scores and slopes at the text alone, so both are asked for in one pass.
 
     Attributes:
         cost: the passes, rows, tokens and seconds that the run has taken.
         batch_runner: calls the model.
         layer: the layer that is explained; None for the embeddings.
         attempts: what happened to the texts that were prepared last.
-        predicted: by their number, the texts whose target was known only once their question was asked.
+        predicted: by their number, the texts whose targets were known only once their question was asked.
+        pointwise: as given.
 
     Raises:
         InputError: the model is not a `TextModel`, or has no layer `options.layer`.
@@ -106,7 +109,7 @@ class Session:
         1
     """
 
-    def __init__(self, model: WrappedModel, options: Options | None = None) -> None:
+    def __init__(self, model: WrappedModel, options: Options | None = None, *, pointwise: bool = False) -> None:
         if isinstance(model, Layer):
             raise InputError("a TextModel was expected; for a layer of a split model, give its .model and layer=….")
         if not isinstance(model, WrappedModel):
@@ -120,6 +123,7 @@ class Session:
         self.batch_runner = BatchRunner(model, self.cost)
         self.attempts = Attempts()
         self.predicted: dict[int, PreparedText] = {}
+        self.pointwise = pointwise
         layer = self.options.layer
         self.layer = None if layer is None else Layer(model, model.layer_path(layer))
 
@@ -139,7 +143,7 @@ class Session:
         granularity: Granularity,
         *,
         answers: bool = False,
-        readout: PredictedReadout | None = None,
+        readout: LateReadout | None = None,
     ) -> list[PreparedText]:
         """Tokenise texts, divide them into units and find their targets.
 
@@ -148,7 +152,7 @@ class Session:
             targets: what to explain, as in `attribute`.
             granularity: the units, see `interp_core.text.divide`.
             answers: also find out the answer of a classifier where the targets do not need it.
-            readout: what finds out the predicted class together with its slopes, once the question is asked.
+            readout: what finds out the targets together with their slopes, once the question is asked.
 
         Returns:
             One prepared text for each text, in order; none for a text that is skipped, see `Options.on_error`.
@@ -284,8 +288,8 @@ class Session:
             The question.
         """
         slopes = None
-        if isinstance(prepared.readout, PredictedReadout):
-            prepared, slopes = self._predict(prepared, prepared.readout, ask)
+        if isinstance(prepared.readout, LateReadout) or self._pointwise(prepared):
+            prepared, slopes = self._with_slopes(prepared, ask)
         known: Any = {"ask": ask, "max_rows": self.options.max_rows, "intact": prepared.intact}
         if self.layer is None:
             return about_text(
@@ -306,12 +310,18 @@ class Session:
         own = self.predicted.get(asked.number)
         return prepared if own is None else replace(own, encoded=prepared.encoded, number=prepared.number)
 
-    def _predict(
-        self, prepared: PreparedText, readout: PredictedReadout, ask: Ask | None
-    ) -> tuple[PreparedText, Tensor]:
-        """The text with its predicted class as the target, and the slopes (k, t, d) at its embeddings."""
+    def _pointwise(self, prepared: PreparedText) -> bool:
+        """Whether the scores of a text are asked for together with their slopes, and not before."""
+        embeddings = self.layer is None and prepared.removal not in ("drop", "attention")
+        return self.pointwise and embeddings and prepared.intact is None and self.model.head in GENERATORS
+
+    def _with_slopes(self, prepared: PreparedText, ask: Ask | None) -> tuple[PreparedText, Tensor]:
+        """The text with its targets and their scores, and their slopes (k, t, d) at its embeddings."""
+        readout = prepared.readout
         request = slopes_request(self.model, prepared.encoded, readout)
         output = self.batch_runner.run([request])[0] if ask is None else ask(request)
+        if not isinstance(readout, LateReadout):
+            return replace(prepared, intact=output.scores[0]), output.gradients[0]
         logits = output.logits[0].float().cpu()
         known = readout.known(logits)
         own = replace(prepared, readout=known, intact=known(logits[None])[0], logits=logits)

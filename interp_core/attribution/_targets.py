@@ -115,7 +115,7 @@ class TargetResolver:
         encoded = self._encoded(texts)
         all_logits: list[Any] = [None] * len(texts)
         labels, head = self.model.labels, self.model.head
-        if answers or _asks_prediction(target_specs):
+        if answers or asks_prediction(target_specs):
             requests = self._each(lambda e: ModelRequest(torch.tensor([len(e)]), whole_text(e)), encoded)
             all_logits = self._logits(requests)
         elif not several:  # a mistaken target is about no text
@@ -291,17 +291,23 @@ def _best_span(logits: Tensor, longest: int = 30) -> tuple[int, int]:
     return best // len(tokens), best % len(tokens)
 
 
-def _asks_prediction(wanted: Any) -> bool:
+def asks_prediction(wanted: Any) -> bool:
     """Whether the predicted class is among the targets, so that the text must be classified first."""
     if isinstance(wanted, list | tuple):
-        return any(_asks_prediction(target) for target in wanted)
+        return any(asks_prediction(target) for target in wanted)
     return wanted is None or (isinstance(wanted, str) and wanted == "predicted")
+
+
+def each_has_own(targets: Any) -> bool:
+    """Whether each text has classes of its own as its targets."""
+    rows = targets.tolist() if hasattr(targets, "tolist") else targets
+    return isinstance(rows, list | tuple) and bool(rows) and all(isinstance(row, list | tuple) for row in rows)
 
 
 def _per_text(targets: Any, texts: Sequence[Any]) -> tuple[list[Any], bool]:
     """The targets of each text, for targets that are classes; and whether each text has its own."""
     rows = targets.tolist() if hasattr(targets, "tolist") else targets
-    if isinstance(rows, list | tuple) and rows and all(isinstance(row, list | tuple) for row in rows):
+    if each_has_own(targets):
         if len(rows) != len(texts):
             raise TargetError(f"{len(rows)} lists of targets were given for {len(texts)} texts; one each was expected.")
         return list(rows), True

@@ -13,22 +13,23 @@ ROUNDS = 20
 
 
 def centres(x: Float[Tensor, "n d"], concepts: int, generator: torch.Generator) -> Float[Tensor, "c d"]:
-    """Directions (rows of length 1) around which the rows gather; a row counts by its length.
+    """Directions (rows of length 1) around which the rows gather; a row counts by its length. In float32: a start.
 
     Source: Dhillon, Modha 2001, Machine Learning 42 (spherical k-means), seeded as in Arthur, Vassilvitskii 2007
     (k-means++), each time taking the best of 2 + log(concepts) draws.
     """
-    rows = normalize(x, dim=1)
+    rows = normalize(x, dim=1).float()
     weight = x.norm(dim=1)
+    weight = (weight / weight.max()).float()
     directions = _spread(rows, weight, concepts, generator)
     nearest = torch.full((len(rows),), -1, device=rows.device)
     for _ in range(ROUNDS):
         before, nearest = nearest, (rows @ directions.T).argmax(dim=1)
         if torch.equal(before, nearest):
             break
-        total = one_hot(nearest, concepts).to(rows).T @ (weight[:, None] * rows)
+        total = (weight[:, None] * one_hot(nearest, concepts)).T @ rows
         directions = torch.where(total.norm(dim=1, keepdim=True) > 0, normalize(total, dim=1), directions)
-    return directions
+    return normalize(directions.to(x), dim=1)
 
 
 def _spread(
@@ -39,7 +40,7 @@ def _spread(
     first = torch.multinomial(weight.cpu(), 1, generator=generator).to(rows.device)
     chosen, distance = rows[first], 1 - rows @ rows[first[0]]
     for _ in range(concepts - 1):
-        share = (weight * distance).clamp(min=0).cpu() + 1e-12 * float(weight.max())  # all rows may have been chosen
+        share = (weight * distance).clamp(min=0).cpu() + 1e-12  # all rows may have been chosen
         drawn = torch.multinomial(share, draws, replacement=True, generator=generator).to(rows.device)
         closer = torch.minimum(distance, 1 - rows[drawn] @ rows.T)
         best = (closer @ weight).argmin()
