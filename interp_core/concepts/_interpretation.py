@@ -9,11 +9,24 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from interp_core.activations import Activations
-from interp_core.concepts._compatibility import check_fits
+from interp_core.concepts._compatibility import check_fits, check_layer
 from interp_core.concepts._space import ConceptSpace
 from interp_core.errors import InputError, InterpWarning, ModelError
-from interp_core.plugin import named_options, resolve
-from interp_core.results import Cost, MadeBy, Value, counted, for_json, lent, load_json, made_by, quoted, save_json
+from interp_core.model import SplitModel
+from interp_core.plugin import declaration_of, named_options, resolve
+from interp_core.results import (
+    Cost,
+    MadeBy,
+    Usage,
+    Value,
+    counted,
+    for_json,
+    lent,
+    load_json,
+    made_by,
+    quoted,
+    save_json,
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,10 @@ class LabelledConcept:
         examples: units of the corpus where it is most active.
         score: how reliable the label is, in units of the method; None if the method does not say.
         note: why there is no label, or another remark for readers.
+        confidence: how sure the labeller says it is, from 0 to 1; None if it does not say. It is no measurement.
+        rationale: why this label, in the words of the labeller.
+        shown: everything that the labeller saw of the corpus, also where the concept is not active; a score of the
+            label must come from other texts.
 
     Examples:
         >>> from interp_core.concepts import LabelledConcept
@@ -65,6 +82,9 @@ class LabelledConcept:
     examples: tuple[Example, ...] = ()
     score: float | None = None
     note: str = ""
+    confidence: float | None = None
+    rationale: str = ""
+    shown: tuple[Example, ...] = ()
 
     @property
     def title(self) -> str:
@@ -80,6 +100,7 @@ class Interpretation(Value):
         concepts: the concepts that were interpreted, each once.
         made_by: how it was made.
         notes: remarks for readers of the result.
+        usage: what asking a language model took; None if none was asked.
 
     Examples:
         >>> from interp_core.concepts import Interpretation, LabelledConcept
@@ -94,6 +115,7 @@ class Interpretation(Value):
     concepts: tuple[LabelledConcept, ...]
     made_by: MadeBy = MadeBy("given")  # noqa: RUF009 - frozen
     notes: tuple[str, ...] = ()
+    usage: Usage | None = None
 
     def __getitem__(self, concept: int) -> LabelledConcept:
         """The concept of that number in words.
@@ -144,7 +166,8 @@ class Interpretation(Value):
         data = load_json(path, "interpretation")
         try:
             concepts = tuple(_concept(c) for c in data["concepts"])
-            return cls(concepts, MadeBy.from_json(data["made_by"]), tuple(data["notes"]))
+            usage = Usage(**data["usage"]) if data.get("usage") else None
+            return cls(concepts, MadeBy.from_json(data["made_by"]), tuple(data["notes"]), usage)
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise InputError(f"{str(path)!r} is not an interpretation: {type(error).__name__}: {error}") from error
 
@@ -161,8 +184,9 @@ class Interpretation(Value):
         for concept in self.concepts:
             score = "" if concept.score is None else f" ({concept.score:.2f})"
             doubt = f"  ({concept.note})" if concept.label and concept.note else ""
-            lines.append(f"{concept.concept:>4}  {concept.label or concept.note or 'no words'}{score}{doubt}")
-        return "\n".join([*lines, *self.notes])
+            said = concept.label or (f"no label: {concept.note}" if concept.note else "no words")
+            lines.append(f"{concept.concept:>4}  {said}{score}{doubt}")
+        return "\n".join([*lines, *self.notes, *([] if self.usage is None else [str(self.usage)])])
 
     def to_json(self) -> dict[str, Any]:
         """The interpretation as JSON values."""
@@ -182,7 +206,8 @@ class Interpretation(Value):
 
 def _concept(data: dict[str, Any]) -> LabelledConcept:
     words = tuple((word, strength) for word, strength in data["words"])
-    return LabelledConcept(**{**data, "words": words, "examples": tuple(Example(**e) for e in data["examples"])})
+    seen = {name: tuple(Example(**e) for e in data.get(name, ())) for name in ("examples", "shown")}
+    return LabelledConcept(**{**data, **seen, "words": words})
 
 
 @named_options
@@ -192,6 +217,7 @@ def interpret(
     *,
     by: Any = "top-inputs",
     concepts: Literal["all"] | Sequence[int] = "all",
+    model: SplitModel | None = None,
     **parameters: Any,
 ) -> Interpretation:
     """Put concepts into words.
@@ -201,6 +227,7 @@ def interpret(
         activations: the corpus in which they are looked up. It may differ from the one they were learnt from.
         by: an interpretation method, by name or as an instance.
         concepts: the numbers of the concepts to interpret, or `"all"`.
+        model: the model that was split at the layer of the concepts, for methods that ask it.
         **parameters: parameters of the method if `by` is a name.
 
     Returns:
@@ -208,7 +235,8 @@ def interpret(
 
     Raises:
         InputError: the activations are of another layer, model or width, the space does not have one of the concepts,
-            or the method does not have one of the parameters.
+            the method does not have one of the parameters, or the model is missing, or given to a method that asks
+            none.
         UnknownMethodError: no installed package declares a method of this name.
         ModelError: the method does not return one entry for each concept, or wrote into what it was given.
 
@@ -225,9 +253,10 @@ def interpret(
     check_fits(space, activations)
     chosen = _numbers(concepts, space)
     part = space if isinstance(concepts, str) else space.only(chosen)
+    asked = _asked_model(method, model, activations)
     cost = Cost()
     with lent(method, part, activations) as given, cost.timed():
-        words = method.interpret(*given)
+        words = method.interpret(*given, *asked)
     if not isinstance(words, Interpretation) or [c.concept for c in words.concepts] != list(range(len(chosen))):
         raise ModelError(f"{type(method).__name__}.interpret must return one entry for each concept, in order.")
     numbered = tuple(replace(c, concept=chosen[c.concept]) for c in words.concepts)
@@ -237,7 +266,25 @@ def interpret(
         )
     settings = {"rows": len(activations), "granularity": activations.granularity, "layer": activations.layer}
     made = made_by(method, cost, activations.made_by.model, settings)
-    return Interpretation(numbered, made, words.notes)
+    return replace(words, concepts=numbered, made_by=made)
+
+
+def _asked_model(method: Any, model: SplitModel | None, activations: Activations) -> tuple[SplitModel, ...]:
+    """The model for a method that needs one.
+
+    Raises:
+        InputError: it is missing, not needed, or split at another layer.
+    """
+    declared, name = declaration_of(method), type(method).__name__
+    needs = declared.needs if declared else getattr(method, "needs", frozenset())
+    if "model" not in needs:
+        if model is not None:
+            raise InputError(f"{declared.name if declared else name} asks no model; leave model= out.")
+        return ()
+    if model is None:
+        raise InputError(f"{declared.name if declared else name} asks the model; give model=split, the split model.")
+    check_layer(model, activations)
+    return (model,)
 
 
 def _numbers(concepts: Any, space: ConceptSpace) -> list[int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from interp_core.results import MadeBy, Value, for_json, load_json, save_json
+from interp_core.results import MadeBy, Usage, Value, for_json, load_json, save_json
 from interp_core.statistics import interval_of_mean
 from jaxtyping import Float
 from torch import Tensor
@@ -33,6 +33,7 @@ class Score(Value):
         notes: what a reader should know.
         chance_error: standard error of `chance`, as far as it is due to which random orders were drawn.
         curves: of a metric that is an area, what it is the area of, one curve (p) for each of `values`; else empty.
+        usage: what asking a language model took; None if none was asked.
 
     Examples:
         >>> from interp_core.metrics import Score
@@ -58,6 +59,7 @@ class Score(Value):
     notes: tuple[str, ...] = ()
     chance_error: float | None = None
     curves: tuple[Float[Tensor, " p"], ...] = ()
+    usage: Usage | None = None
 
     @property
     def floor(self) -> float | None:
@@ -95,12 +97,13 @@ class Score(Value):
         plain = {
             f.name: getattr(self, f.name)
             for f in dataclasses.fields(self)
-            if f.name not in ("values", "margins", "made_by", "curves")
+            if f.name not in ("values", "margins", "made_by", "curves", "usage")
         }
         curves = [curve.tolist() for curve in self.curves]
         values = None if self.values is None else self.values.tolist()
         margins = None if self.margins is None else self.margins.tolist()
-        listed = {"values": values, "margins": margins, "curves": curves}
+        usage = None if self.usage is None else dataclasses.asdict(self.usage)
+        listed = {"values": values, "margins": margins, "curves": curves, "usage": usage}
         return for_json({**plain, **listed, "made_by": self.made_by.to_json()})
 
     @classmethod
@@ -117,6 +120,7 @@ class Score(Value):
                 "interval": None if data["interval"] is None else tuple(map(_number, data["interval"])),
                 "notes": tuple(data["notes"]),
                 "made_by": MadeBy.from_json(data["made_by"]),
+                "usage": Usage(**data["usage"]) if data.get("usage") else None,
             }
         )
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from interp_core.results._provenance import (
         Cost,
         MadeBy,
+        Usage,
         circumstances,
         claims_of,
         made_again,
@@ -35,6 +36,7 @@ __all__ = [
     "STORE",
     "Cost",
     "MadeBy",
+    "Usage",
     "Value",
     "circumstances",
     "claims_of",
@@ -67,7 +69,16 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_lent": ["lent"],
         "_paths": ["empty_folder", "named_with"],
         "_place": ["place_of"],
-        "_provenance": ["Cost", "MadeBy", "circumstances", "claims_of", "made_again", "made_by", "parameters_of"],
+        "_provenance": [
+            "Cost",
+            "MadeBy",
+            "Usage",
+            "circumstances",
+            "claims_of",
+            "made_again",
+            "made_by",
+            "parameters_of",
+        ],
         "_saving": ["load_result", "load_results", "save"],
         "_serialization": [
             "STORE",

@@ -69,6 +69,49 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What asking a language model took, added up over conversations.
+
+    Attributes:
+        conversations: how many there were.
+        cached: how many of them were answered from a cache, at no cost.
+        failed: how many have no answer.
+        prompt_tokens: tokens sent, as the model counts them; of the others alone.
+        answer_tokens: tokens received, thoughts included; of the others alone.
+        price: of these tokens, in the currency of the price table that the client was given; None without one.
+
+    Examples:
+        >>> from interp_core.results import Usage
+        >>> print(Usage(20, cached=3, failed=1, prompt_tokens=5200, answer_tokens=180, price=0.004))
+        20 conversations (3 from the cache, 1 failed), 5200 + 180 tokens, price 0.004
+        >>> (Usage(1, prompt_tokens=10) + Usage(2, cached=2)).conversations
+        3
+    """
+
+    conversations: int = 0
+    cached: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    price: float | None = None
+
+    def __add__(self, other: Usage) -> Usage:
+        known = [one.price for one in (self, other) if one.price is not None]
+        counts = {
+            name: getattr(self, name) + getattr(other, name)
+            for name in ("conversations", "cached", "failed", "prompt_tokens", "answer_tokens")
+        }
+        return Usage(**counts, price=sum(known) if known else None)
+
+    def __str__(self) -> str:
+        aside = [f"{self.cached} from the cache"] * bool(self.cached) + [f"{self.failed} failed"] * bool(self.failed)
+        plural = "" if self.conversations == 1 else "s"
+        counted = f"{self.conversations} conversation{plural}" + (f" ({', '.join(aside)})" if aside else "")
+        tokens = f", {self.prompt_tokens} + {self.answer_tokens} tokens" if self.prompt_tokens else ""
+        return counted + tokens + ("" if self.price is None else f", price {self.price:.3g}")
+
+
+@dataclass(frozen=True)
 class MadeBy:
     """The provenance of a result: which method with which parameters, on which model, at what cost.
 
