@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
+    from interp_core.concepts._activity import Activity, Sampled, activity
     from interp_core.concepts._compatibility import check_fits, check_layer
     from interp_core.concepts._concept_model import ConceptModel
     from interp_core.concepts._effect import Effect, effect
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from interp_core.concepts._space import AffineSpace, ConceptSpace
 
 __all__ = [
+    "Activity",
     "AffineSpace",
     "Change",
     "ConceptModel",
@@ -26,6 +28,8 @@ __all__ = [
     "Importance",
     "Interpretation",
     "LabelledConcept",
+    "Sampled",
+    "activity",
     "check_fits",
     "check_layer",
     "concept_questions",
@@ -39,6 +43,7 @@ __all__ = [
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "_activity": ["Activity", "Sampled", "activity"],
         "_compatibility": ["check_fits", "check_layer"],
         "_concept_model": ["ConceptModel"],
         "_effect": ["Effect", "effect"],

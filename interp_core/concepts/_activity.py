@@ -1,0 +1,234 @@
+"""Where the concepts of a space are active in a corpus: counts, quantiles and samples, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from interp_core.activations import Activations
+from interp_core.concepts._compatibility import check_fits
+from interp_core.concepts._space import ConceptSpace
+from interp_core.errors import InputError
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+ENTRIES = 2**22  # codes held at a time
+EDGES = 512  # values of each concept whose rank is counted, at most
+
+
+class Sampled(NamedTuple):
+    """Rows of one concept, drawn at random, the largest code first."""
+
+    rows: Int[Tensor, " m"]
+    codes: Float[Tensor, " m"]
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """How often and how strongly the c concepts of a space are active in n rows. A concept is active above 0.
+
+    Attributes:
+        rows: n.
+        active: (c) in how many rows each concept is active.
+        mean: (c) the mean code of these rows; 0 for a concept that is never active.
+        largest: (c) the largest code; 0 for a concept that is never active.
+        samples: of each concept rows where it is active, each with the same chance; all of them if they are few.
+        silent: of each concept rows where it is not active, each with the same chance.
+        rank_error: by how much the rank of a value that `quantiles` gives may be off, as a share of the active rows, at
+            most, of the worst concept. It is counted, not estimated; 0 where no concept has more than 512 active rows.
+
+    Examples:
+        >>> from interp_core.concepts import activity
+        >>> from interp_core.testing import topic_world
+        >>> activations, space = topic_world()
+        >>> found = activity(space, activations)
+        >>> found.active.tolist(), found.rank_error
+        ([20, 20, 20], 0.0)
+        >>> bool((found.quantiles(0, [0.0, 1.0])[1] == found.largest[0]).item())
+        True
+    """
+
+    rows: int
+    active: Int[Tensor, " c"]
+    mean: Float[Tensor, " c"]
+    largest: Float[Tensor, " c"]
+    samples: tuple[Sampled, ...]
+    silent: tuple[Sampled, ...]
+    rank_error: float
+    _edges: tuple[tuple[Float[Tensor, " e"], Float[Tensor, " e"]], ...]  # values, and the share of rows up to each
+
+    def quantiles(self, concept: int, shares: list[float]) -> Float[Tensor, " s"]:
+        """The codes below which these shares of the rows lie where a concept is active.
+
+        Args:
+            concept: its number in the space.
+            shares: from 0, the least code above zero that is known, to 1, the largest code.
+
+        Returns:
+            A code for each share; 0 for a concept that is never active.
+        """
+        edges, known = self._edges[concept]
+        if not len(edges):
+            return torch.zeros(len(shares))
+        at = torch.searchsorted(known, torch.tensor(shares, dtype=known.dtype)).clamp(max=len(edges) - 1)
+        return edges[at]
+
+    def histogram(self, concept: int, bins: int = 20) -> tuple[Float[Tensor, " b"], Float[Tensor, " b+1"]]:
+        """How the codes of a concept are distributed over the rows where it is active.
+
+        Args:
+            concept: its number in the space.
+            bins: how many, of equal width from 0 to the largest code.
+
+        Returns:
+            How many rows are in each bin, counted to `rank_error`, and the limits of the bins. A bin holds its upper
+            limit.
+        """
+        edges, known = self._edges[concept]
+        limits = torch.linspace(0, float(self.largest[concept]), bins + 1)
+        if not len(edges):
+            return torch.zeros(bins), limits
+        at = torch.searchsorted(edges, limits[1:-1].to(edges), right=True)
+        share = torch.cat([known.new_zeros(1), known])[at]
+        inner = torch.cat([share.new_zeros(1), share, share.new_ones(1)])
+        return (inner.diff() * float(self.active[concept])).float(), limits
+
+
+def activity(
+    space: ConceptSpace, activations: Activations, *, sample: int = 2048, silent: int = 64, seed: int = 0
+) -> Activity:
+    """Count where the concepts of a space are active.
+
+    Takes two passes over the rows; one where no concept is active in more than `sample` rows. Memory grows with
+    concepts times `sample`, not with the rows; the result does not depend on how the rows come in batches.
+
+    Args:
+        space: the concepts.
+        activations: the corpus.
+        sample: rows to draw of those where a concept is active, for each concept. Ranks are counted exactly between
+            codes of these rows: with 2,048 of them `rank_error` is well below 0.01.
+        silent: rows to draw of those where it is not active.
+        seed: of the draws.
+
+    Returns:
+        Counts, samples and quantiles of each concept.
+
+    Raises:
+        InputError: the activations do not fit the space, or a number is out of range.
+
+    Examples:
+        >>> from interp_core.concepts import activity
+        >>> from interp_core.testing import topic_world
+        >>> activations, space = topic_world()
+        >>> found = activity(space, activations, sample=8)
+        >>> len(found.samples[0].rows), found.samples[0].codes.min() > 0
+        (8, tensor(True))
+    """
+    check_fits(space, activations)
+    if sample < 1 or silent < 0 or seed < 0:
+        raise InputError(f"sample={sample}, silent={silent}, seed={seed}: at least 1, 0 and 0 are needed.")
+    on, off = _Reservoir(space.concepts, sample), _Reservoir(space.concepts, silent)
+    active = torch.zeros(space.concepts, dtype=torch.long)
+    total, largest = torch.zeros(2, space.concepts, dtype=torch.float64)
+    drawn = np.random.default_rng(seed)
+    for first, codes in _codes(space, activations):
+        above = codes > 0
+        order = torch.from_numpy(drawn.random(len(codes)))
+        on.add(codes, above, order, first)
+        off.add(codes, ~above, order, first)
+        active += above.sum(0)
+        positive = codes.clamp(min=0)
+        total += positive.double().sum(0)
+        largest = torch.maximum(largest, positive.amax(0).double())
+    samples = on.drawn()
+    edges = [_edges(one.codes, top) for one, top in zip(samples, largest.float().tolist(), strict=True)]
+    if bool((active > sample).any()):
+        counts = _counted(_codes(space, activations), edges)
+    else:
+        counts = [_counted([(0, one.codes[:, None])], [edge])[0] for one, edge in zip(samples, edges, strict=True)]
+    shares, gaps = [], [0.0]
+    for (within, equal), n in zip(counts, active.tolist(), strict=True):
+        shares.append(within.cumsum(0).double() / max(1, n))
+        gaps.append(int((within - equal).max()) / n if n else 0.0)
+    known = tuple(zip(edges, shares, strict=True))
+    mean = (total / active.clamp(min=1)).float()
+    return Activity(len(activations), active, mean, largest.float(), samples, off.drawn(), max(gaps), known)
+
+
+class _Reservoir:
+    """Of each concept the rows that come first in a random order of all rows, among those that are wanted."""
+
+    def __init__(self, concepts: int, size: int) -> None:
+        self.size = size
+        self.limit = torch.full((concepts,), 1.0 if size else 0.0, dtype=torch.float64)
+        self.concept, self.row = torch.zeros(2, 0, dtype=torch.long)
+        self.code, self.place = torch.zeros(0), torch.zeros(0, dtype=torch.float64)
+
+    def add(
+        self, codes: Float[Tensor, "b c"], wanted: Bool[Tensor, "b c"], order: Float[Tensor, " b"], first: int
+    ) -> None:
+        """Take in a batch of rows, of which `first` is the number of the first."""
+        row, concept = (wanted & (order[:, None] < self.limit)).nonzero(as_tuple=True)
+        self.concept, self.row = torch.cat([self.concept, concept]), torch.cat([self.row, row + first])
+        self.code, self.place = torch.cat([self.code, codes[row, concept]]), torch.cat([self.place, order[row]])
+        if len(self.row) > max(ENTRIES // 4, 2 * self.size * len(self.limit)):
+            self._shrink()
+
+    def _shrink(self) -> None:
+        """Leave of each concept the first `size` rows."""
+        by = np.lexsort((self.place.numpy(), self.concept.numpy()))
+        of = self.concept[torch.from_numpy(by)]
+        starts = torch.searchsorted(of, torch.arange(len(self.limit)))
+        inside = torch.arange(len(of)) - starts[of]
+        kept = torch.from_numpy(by)[inside < self.size]
+        last = torch.from_numpy(by)[inside == self.size - 1]
+        self.limit[self.concept[last]] = self.place[last]
+        self.concept, self.row = self.concept[kept], self.row[kept]
+        self.code, self.place = self.code[kept], self.place[kept]
+
+    def drawn(self) -> tuple[Sampled, ...]:
+        """The rows of each concept, the largest code first."""
+        self._shrink()
+        by = torch.from_numpy(np.lexsort((self.row.numpy(), -self.code.numpy(), self.concept.numpy())))
+        sizes = torch.bincount(self.concept, minlength=len(self.limit)).tolist()
+        parts = zip(self.row[by].split(sizes), self.code[by].split(sizes), strict=True)
+        return tuple(Sampled(rows, codes) for rows, codes in parts)
+
+
+def _codes(space: ConceptSpace, activations: Activations) -> Iterator[tuple[int, Float[Tensor, "b c"]]]:
+    """The codes of all rows in batches, each with the number of its first row."""
+    first = 0
+    for part in activations.batches(max(1, ENTRIES // space.concepts)):
+        with torch.no_grad():
+            codes = space.encode(part).float().cpu()
+        yield first, codes
+        first += len(codes)
+
+
+def _edges(codes: Float[Tensor, " m"], largest: float) -> Float[Tensor, " e"]:
+    """Codes of a sample, evenly by rank and in ascending order, the largest code of all rows last."""
+    if not len(codes):
+        return codes
+    at = torch.linspace(0, len(codes) - 1, min(EDGES, len(codes))).round().long()
+    edges: Tensor = torch.cat([codes.flip(0)[at][:-1], torch.tensor([largest])]).unique()
+    return edges
+
+
+def _counted(
+    parts: Iterable[tuple[int, Float[Tensor, "b c"]]], edges: list[Float[Tensor, " e"]]
+) -> list[tuple[Int[Tensor, " e"], Int[Tensor, " e"]]]:
+    """In how many rows each concept is above one edge and at most the next, and in how many it is that next edge."""
+    counts = [torch.zeros(2, len(one), dtype=torch.long) for one in edges]
+    for _, codes in parts:
+        row, concept = (codes > 0).nonzero(as_tuple=True)
+        order = concept.argsort(stable=True)
+        values = codes[row[order], concept[order]].split(torch.bincount(concept, minlength=len(edges)).tolist())
+        for own, edge, part in zip(counts, edges, values, strict=True):
+            if len(part):
+                at = torch.searchsorted(edge, part)
+                own[0] += torch.bincount(at, minlength=len(edge))
+                own[1] += torch.bincount(at[edge[at] == part], minlength=len(edge))
+    return [(within, equal) for within, equal in counts]
