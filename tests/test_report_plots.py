@@ -135,7 +135,7 @@ def test_empty_parts_are_shown_as_such():
     blank = Interpretation((LabelledConcept(0, None, note="no unit activates it"),))
     empty = Importance(torch.zeros(2, 1, 0), ("a",), (), MadeBy("m"))
     html = report(nothing, blank, Interpretation(()), empty, Score(0.0, None)).html
-    assert "no unit activates it" in html and ">unnamed<" in html
+    assert "no label: no unit activates it" in html and ">unnamed<" not in html
 
 
 def test_notes_are_shown_with_how_many_values_carry_them():

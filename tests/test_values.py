@@ -20,7 +20,7 @@ import pytest
 import torch
 from interp_core.activations import of_rows
 from interp_core.attribution import Attributions
-from interp_core.concepts import LabelledConcept
+from interp_core.concepts import LabelledConcept, concept_cards
 from interp_core.errors import InputError
 from interp_core.model import answer_of
 from interp_core.reporting import ClassConcepts
@@ -38,6 +38,7 @@ NAMES = (
     "activations",
     "space",
     "interpretation",
+    "cards",
     "importance",
     "effect",
     "class concepts",
@@ -57,11 +58,13 @@ def values() -> dict[str, Any]:
     words = interp.Interpretation((LabelledConcept(0, "<em>"), LabelledConcept(1, None, note="never active")))
     importance = interp.importance(split, space, held, progress=False)
     effect = interp.effect(split, space, held, interp.Change(ablate=[0]), progress=False)
+    given: dict[str, Any] = {"importance": importance, "effects": {0: effect}}
+    cards = concept_cards(space, held, words, scores=[interp.Score(0.6, True, torch.tensor([0.6, 0.5]))], **given)
     curves = (torch.tensor([0.0, 0.5, 1.0]), torch.tensor([0.7]))
     score = interp.Score(0.6, True, torch.tensor([0.5, 0.7]), name="insertion", chance=0.1, curves=curves)
     benchmark = interp.benchmark(model, TEXTS[:2], methods=["occlusion"], metrics=["insertion"], progress=False)
     whole = ClassConcepts("LABEL_0", space, words, importance)
-    every = (several[2], generated, several, held, space, words, importance, effect, whole, score, benchmark)
+    every = (several[2], generated, several, held, space, words, cards, importance, effect, whole, score, benchmark)
     return dict(zip(NAMES, every, strict=True))
 
 
@@ -88,7 +91,7 @@ class Tags(HTMLParser):
 
 def test_every_kind_that_can_be_saved_is_among_them() -> None:
     kinds = [entry.load() for entry in entry_points(group="interp.values")]
-    assert len(kinds) == 9
+    assert len(kinds) == 10
     assert all(any(isinstance(value, kind) for value in values().values()) for kind in kinds)
 
 

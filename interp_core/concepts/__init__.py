@@ -7,6 +7,7 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from interp_core.concepts._activity import Activity, Sampled, activity
+    from interp_core.concepts._cards import ConceptCard, ConceptCards, concept_cards
     from interp_core.concepts._compatibility import check_fits, check_layer
     from interp_core.concepts._concept_model import ConceptModel
     from interp_core.concepts._effect import Effect, effect
@@ -21,6 +22,8 @@ __all__ = [
     "Activity",
     "AffineSpace",
     "Change",
+    "ConceptCard",
+    "ConceptCards",
     "ConceptModel",
     "ConceptSpace",
     "Effect",
@@ -32,6 +35,7 @@ __all__ = [
     "activity",
     "check_fits",
     "check_layer",
+    "concept_cards",
     "concept_questions",
     "effect",
     "fit_concepts",
@@ -44,6 +48,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "_activity": ["Activity", "Sampled", "activity"],
+        "_cards": ["ConceptCard", "ConceptCards", "concept_cards"],
         "_compatibility": ["check_fits", "check_layer"],
         "_concept_model": ["ConceptModel"],
         "_effect": ["Effect", "effect"],

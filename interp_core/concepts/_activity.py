@@ -20,7 +20,20 @@ EDGES = 512  # values of each concept whose rank is counted, at most
 
 
 class Sampled(NamedTuple):
-    """Rows of one concept, drawn at random, the largest code first."""
+    """Rows of one concept, drawn at random, the largest code first.
+
+    Attributes:
+        rows: (m) their numbers.
+        codes: (m) the codes of the concept there.
+
+    Examples:
+        >>> from interp_core.concepts import activity
+        >>> from interp_core.testing import topic_world
+        >>> activations, space = topic_world()
+        >>> rows, codes = activity(space, activations, sample=3).samples[0]
+        >>> torch.equal(space.encode(activations.matrix()[rows])[:, 0], codes)
+        True
+    """
 
     rows: Int[Tensor, " m"]
     codes: Float[Tensor, " m"]
@@ -46,7 +59,7 @@ class Activity:
         >>> activations, space = topic_world()
         >>> found = activity(space, activations)
         >>> found.active.tolist(), found.rank_error
-        ([20, 20, 20], 0.0)
+        ([40, 40, 40], 0.0)
         >>> bool((found.quantiles(0, [0.0, 1.0])[1] == found.largest[0]).item())
         True
     """

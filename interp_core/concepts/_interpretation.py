@@ -51,6 +51,21 @@ class Example:
     stop: int
     value: float
 
+    @classmethod
+    def at(cls, activations: Activations, row: int, value: float) -> Example:
+        """The unit that a row of activations stands for.
+
+        Args:
+            activations: the corpus.
+            row: the row.
+            value: the code of the concept there.
+
+        Returns:
+            The example.
+        """
+        unit = activations.unit(row)
+        return cls(activations.texts[int(activations.text_of[row])], unit.start, unit.stop, value)
+
 
 @dataclass(frozen=True)
 class LabelledConcept:
@@ -90,6 +105,13 @@ class LabelledConcept:
     def title(self) -> str:
         """The label, or `concept` and its number if there is none."""
         return self.label or f"concept {self.concept}"
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> LabelledConcept:
+        """The concept that was written as JSON values."""
+        words = tuple((word, strength) for word, strength in data["words"])
+        seen = {name: tuple(Example(**e) for e in data.get(name, ())) for name in ("examples", "shown")}
+        return cls(**{**data, **seen, "words": words})
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -165,7 +187,7 @@ class Interpretation(Value):
         """
         data = load_json(path, "interpretation")
         try:
-            concepts = tuple(_concept(c) for c in data["concepts"])
+            concepts = tuple(map(LabelledConcept.from_json, data["concepts"]))
             usage = Usage(**data["usage"]) if data.get("usage") else None
             return cls(concepts, MadeBy.from_json(data["made_by"]), tuple(data["notes"]), usage)
         except (ValueError, KeyError, AttributeError, TypeError) as error:
@@ -202,12 +224,6 @@ class Interpretation(Value):
             "strength": [strength for _, (_, strength) in rows],
             "note": [concept.note for concept, _ in rows],
         }
-
-
-def _concept(data: dict[str, Any]) -> LabelledConcept:
-    words = tuple((word, strength) for word, strength in data["words"])
-    seen = {name: tuple(Example(**e) for e in data.get(name, ())) for name in ("examples", "shown")}
-    return LabelledConcept(**{**data, **seen, "words": words})
 
 
 @named_options
@@ -251,7 +267,7 @@ def interpret(
     """
     method = resolve(by, "interpretation", parameters, interpret)
     check_fits(space, activations)
-    chosen = _numbers(concepts, space)
+    chosen = numbers_of(concepts, space)
     part = space if isinstance(concepts, str) else space.only(chosen)
     asked = _asked_model(method, model, activations)
     cost = Cost()
@@ -287,7 +303,7 @@ def _asked_model(method: Any, model: SplitModel | None, activations: Activations
     return (model,)
 
 
-def _numbers(concepts: Any, space: ConceptSpace) -> list[int]:
+def numbers_of(concepts: Any, space: ConceptSpace) -> list[int]:
     """The numbers of the concepts that a caller names.
 
     Raises:

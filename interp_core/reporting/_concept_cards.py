@@ -163,9 +163,11 @@ def add_class(group: Group, place: int, weights: Weights, known: dict[int, Label
 
 
 def title_of(concept: LabelledConcept | None) -> str:
-    """The label, or else the first words, or else nothing."""
+    """The label, or else why there is none, or else the first words, or else nothing."""
     if concept is None:
         return ""
+    if concept.label is None and concept.note:
+        return f"no label: {concept.note}"
     return concept.label or ", ".join(word.strip() or word for word, _ in concept.words[:5])
 
 
@@ -194,7 +196,7 @@ def _card(key: str, place: int, concept: LabelledConcept | None, weights: Weight
         passages=tuple(_passage(e) for e in labelled.examples),
         classes=classes,
         trust="" if labelled.score is None else number(labelled.score),
-        note=labelled.note,
+        note=labelled.note if labelled.label else "",
     )
 
 

@@ -11,13 +11,16 @@ from typing import Any
 import torch
 from interp_core.activations import Activations
 from interp_core.attribution import Attribution
-from interp_core.concepts import ConceptSpace, Effect, Importance, Interpretation
+from interp_core.concepts import ConceptCards, ConceptSpace, Effect, Importance, Interpretation
 from interp_core.errors import InputError
 from interp_core.metrics import Benchmark, Score
 from interp_core.results import Value, counted, load_result, load_tensors, save_tensors
 
 PARTS = ("space", "interpretation", "importance")  # of the concepts of one class
-SHOWN = "Attribution, ConceptSpace, Interpretation, Importance, Effect, ClassConcepts, Activations, Score and Benchmark"
+SHOWN = (
+    "Attribution, ConceptSpace, Interpretation, ConceptCards, Importance, Effect, ClassConcepts, Activations, Score "
+    "and Benchmark"
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -223,5 +226,7 @@ def _flat(values: Iterable[Any]) -> Iterator[Any]:
     for value in values:
         if isinstance(value, list | tuple):
             yield from _flat(value)
+        elif isinstance(value, ConceptCards):
+            yield value.interpretation
         else:
             yield value

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from interp_core.attribution import Attribution
-from interp_core.concepts import Effect, Importance
+from interp_core.concepts import ConceptCards, Effect, Importance
 from interp_core.errors import InputError, unknown
 from interp_core.metrics import Benchmark, Score
 from interp_core.reporting._contents import ClassConcepts
@@ -32,6 +32,7 @@ def register(figure_of: Any) -> None:
         (Attribution, _attribution),
         (Importance, _importance),
         (ClassConcepts, _class_concepts),
+        (ConceptCards, _cards),
         (Effect, _effect),
         (Score, _score),
         (Benchmark, _benchmark),
@@ -135,6 +136,18 @@ def _class_concepts(one: ClassConcepts, *, top: int = 15) -> Any:
     table = one.columns()
     names = [label or concept for label, concept in zip(table["label"], table["concept"], strict=True)]
     return _bars(names[:top], list(table["importance"])[:top], f"importance for {one.class_name}")
+
+
+def _cards(one: ConceptCards, *, concept: int | None = None) -> Any:
+    """How the codes of a concept are distributed where it is active; by default of the first card."""
+    card = one.cards[0] if concept is None else one[concept]
+    figure, axes = _axes(6)
+    limits = np.linspace(0, card.largest or 1.0, len(card.counts) + 1)
+    axes.stairs(card.counts, limits, fill=True, color=SIZE, alpha=0.6)
+    axes.set_xlabel(f"code of concept {card.words.concept}")
+    axes.set_ylabel("rows")
+    axes.set_title(shortened(f"{card.heading}: active in {card.active:.2%}", 90), fontsize="small", loc="left")
+    return figure
 
 
 def _effect(one: Effect) -> Any:
