@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from interp_core.concepts._intervention import Change, intervene
     from interp_core.concepts._questions import concept_questions
     from interp_core.concepts._space import AffineSpace, ConceptSpace
+    from interp_core.concepts._strongest import Strongest, numbered, with_rows
 
 __all__ = [
     "Activity",
@@ -32,6 +33,7 @@ __all__ = [
     "Interpretation",
     "LabelledConcept",
     "Sampled",
+    "Strongest",
     "activity",
     "check_fits",
     "check_layer",
@@ -42,6 +44,8 @@ __all__ = [
     "importance",
     "interpret",
     "intervene",
+    "numbered",
+    "with_rows",
 ]
 
 __getattr__, __dir__, _ = lazy_loader.attach(
@@ -58,5 +62,6 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_intervention": ["Change", "intervene"],
         "_questions": ["concept_questions"],
         "_space": ["AffineSpace", "ConceptSpace"],
+        "_strongest": ["Strongest", "numbered", "with_rows"],
     },
 )

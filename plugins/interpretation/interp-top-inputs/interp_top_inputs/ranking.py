@@ -1,49 +1,16 @@
-"""The strongest rows of each concept, and how strongly words speak for it, from codes that come batch by batch."""
+"""How strongly words speak for a concept, from codes that come batch by batch."""
 
 from __future__ import annotations
 
 from statistics import NormalDist
-from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from interp_top_inputs.words import Occurrences
 
 MARGIN = 2.0  # standard errors that the mean of a word must be above that of all rows
-
-
-class Strongest(NamedTuple):
-    """Candidates of each concept: their codes, rows and keys; those that `strongest` gave come in order, then zeros."""
-
-    values: Float[Tensor, "m c"]
-    rows: Int[Tensor, "m c"]
-    keys: Int[Tensor, "m c"]
-
-
-def strongest(of: Strongest, top: int) -> Strongest:
-    """The largest codes of each concept, no two of one key; where fewer are above zero the rest is zero."""
-    left = of.values.clamp(min=0)
-    found = []
-    for _ in range(min(top, len(left))):
-        value, at = left.max(dim=0)
-        row, key = of.rows.gather(0, at[None]), of.keys.gather(0, at[None])
-        found.append((value, row[0], key[0]))
-        left = left.masked_fill(of.keys == key, 0)
-    return Strongest(*(torch.stack(column) for column in zip(*found, strict=True)))
-
-
-def with_rows(
-    known: Strongest | None, codes: Float[Tensor, "b c"], first: int, keys: Int[Tensor, " b"], top: int
-) -> Strongest:
-    """The strongest after a further batch of rows, of which `first` is the number of the first."""
-    shape = codes.shape
-    rows = torch.arange(first, first + len(codes))[:, None].expand(shape)
-    new = strongest(Strongest(codes, rows, keys[:, None].expand(shape)), top)
-    if known is None:
-        return new
-    return strongest(Strongest(*(torch.cat(pair) for pair in zip(known, new, strict=True))), top)
 
 
 class Tally:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from hashlib import blake2b
 from itertools import groupby
 from operator import itemgetter
 
 import torch
 from interp_core.activations import Activations
-from interp_core.concepts import ConceptSpace, Example, Interpretation, LabelledConcept
+from interp_core.concepts import ConceptSpace, Example, Interpretation, LabelledConcept, Strongest, numbered, with_rows
 from interp_core.errors import InputError, unknown
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp_top_inputs.ranking import Strongest, Tally, chance_level, with_rows
+from interp_top_inputs.ranking import Tally, chance_level
 from interp_top_inputs.words import occurrences
 
 ENTRIES = 2**22  # codes held at a time
@@ -128,8 +126,8 @@ class TopInputs:
 
 def _keys(activations: Activations) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
     """Numbers that are equal for the same unit text in the same text, and for the same unit text anywhere."""
-    units = _numbers(_unit_texts(activations))
-    return _numbers(activations.texts)[activations.text_of] * len(units) + units, units
+    units = numbered(_unit_texts(activations))
+    return numbered(activations.texts)[activations.text_of] * len(units) + units, units
 
 
 def _unit_texts(activations: Activations) -> Iterator[str]:
@@ -140,29 +138,12 @@ def _unit_texts(activations: Activations) -> Iterator[str]:
         yield from (units[int(unit)].text for _, unit in rows)
 
 
-def _numbers(texts: Iterable[str]) -> Int[Tensor, " n"]:
-    """A number for each text, the same for equal ones; from digests, so that no text is kept."""
-    known: dict[bytes, int] = {}
-    digests = (blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts)
-    return torch.frombuffer(array("q", (known.setdefault(digest, len(known)) for digest in digests)), dtype=torch.long)
-
-
-def _entries(found: Strongest) -> Iterable[list[tuple[int, float]]]:
-    """Rows and codes of each concept, those above zero."""
-    for rows, values in zip(found.rows.T.tolist(), found.values.T.tolist(), strict=True):
-        yield [(row, value) for row, value in zip(rows, values, strict=True) if value > 0]
-
-
 def _examples(found: Strongest, activations: Activations) -> list[list[Example]]:
-    def example(row: int, value: float) -> Example:
-        unit = activations.unit(row)
-        return Example(activations.texts[int(activations.text_of[row])], unit.start, unit.stop, value)
-
-    return [[example(row, value) for row, value in entries] for entries in _entries(found)]
+    return [[Example.at(activations, row, value) for row, value in entries] for entries in found.entries]
 
 
 def _unit_words(found: Strongest, activations: Activations) -> list[list[Word]]:
-    return [[(activations.unit(row).text, value) for row, value in entries] for entries in _entries(found)]
+    return [[(activations.unit(row).text, value) for row, value in entries] for entries in found.entries]
 
 
 def _interpretation(examples: list[list[Example]], words: list[list[Word]], chance: float | None) -> Interpretation:

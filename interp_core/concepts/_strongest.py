@@ -1,0 +1,98 @@
+"""The rows where each concept is strongest, no two that a reader would take for one; codes come batch by batch."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+class Strongest(NamedTuple):
+    """Rows of each concept, the largest code first; where fewer are above zero the rest is zero. See `with_rows`.
+
+    Attributes:
+        values: (m, c) the codes.
+        rows: (m, c) the numbers of the rows.
+        keys: (m, c) what they are told apart by.
+
+    Examples:
+        >>> from interp_core.concepts import Strongest
+        >>> found = Strongest(torch.tensor([[2.0], [0.0]]), torch.tensor([[7], [0]]), torch.tensor([[0], [0]]))
+        >>> found.entries
+        [[(7, 2.0)]]
+    """
+
+    values: Float[Tensor, "m c"]
+    rows: Int[Tensor, "m c"]
+    keys: Int[Tensor, "m c"]
+
+    @property
+    def entries(self) -> list[list[tuple[int, float]]]:
+        """For each concept rows and codes, those above zero."""
+        columns = zip(self.rows.T.tolist(), self.values.T.tolist(), strict=True)
+        return [[(row, value) for row, value in zip(*pair, strict=True) if value > 0] for pair in columns]
+
+
+def _strongest(of: Strongest, top: int) -> Strongest:
+    """The largest codes of each concept, no two of one key; where fewer are above zero the rest is zero."""
+    left = of.values.clamp(min=0)
+    found = []
+    for _ in range(min(top, len(left))):
+        value, at = left.max(dim=0)
+        row, key = of.rows.gather(0, at[None]), of.keys.gather(0, at[None])
+        found.append((value, row[0], key[0]))
+        left = left.masked_fill(of.keys == key, 0)
+    return Strongest(*(torch.stack(column) for column in zip(*found, strict=True)))
+
+
+def with_rows(
+    known: Strongest | None, codes: Float[Tensor, "b c"], first: int, keys: Int[Tensor, " b"], top: int
+) -> Strongest:
+    """The strongest after a further batch of rows.
+
+    Args:
+        known: what was given for the batches before; None for the first.
+        codes: (b, c) the codes of the rows.
+        first: the number of the first of them.
+        keys: (b) numbers; of rows with one number only that with the largest code counts.
+        top: how many are kept of each concept.
+
+    Returns:
+        The strongest rows so far.
+
+    Examples:
+        >>> from interp_core.concepts import with_rows
+        >>> found = with_rows(None, torch.tensor([[1.0], [3.0], [2.0]]), 0, torch.tensor([5, 5, 6]), top=2)
+        >>> with_rows(found, torch.tensor([[4.0]]), 3, torch.tensor([6]), top=2).entries
+        [[(3, 4.0), (1, 3.0)]]
+    """
+    shape = codes.shape
+    rows = torch.arange(first, first + len(codes))[:, None].expand(shape)
+    new = _strongest(Strongest(codes, rows, keys[:, None].expand(shape)), top)
+    if known is None:
+        return new
+    return _strongest(Strongest(*(torch.cat(pair) for pair in zip(known, new, strict=True))), top)
+
+
+def numbered(texts: Iterable[str]) -> Int[Tensor, " n"]:
+    """A number for each text, the same for equal ones; from digests, so that no text is kept.
+
+    Args:
+        texts: the texts.
+
+    Returns:
+        Numbers from 0, in the order in which texts come first.
+
+    Examples:
+        >>> from interp_core.concepts import numbered
+        >>> numbered(["sun", "rain", "sun"])
+        tensor([0, 1, 0])
+    """
+    known: dict[bytes, int] = {}
+    digests = (blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts)
+    return torch.frombuffer(array("q", (known.setdefault(digest, len(known)) for digest in digests)), dtype=torch.long)
