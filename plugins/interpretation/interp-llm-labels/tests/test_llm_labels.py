@@ -10,7 +10,8 @@ from interp_core.concepts import ConceptSpace, interpret
 from interp_core.errors import InputError, LLMError
 from interp_core.testing import contract_tests
 from interp_core.text import Unit
-from interp_llm_labels.labels import MARKED, LLMLabels
+from interp_llm_labels.labels import LLMLabels
+from interp_llm_labels.prompts import MARKED
 
 test_contract = contract_tests("llm-labels")
 
@@ -221,7 +222,7 @@ def test_all_prompts_go_out_in_one_call_where_the_model_can_take_them():
 
 
 def test_an_error_of_any_kind_costs_one_label_only():
-    found = LLMLabels(llm=Scripted(RuntimeError("line is dead"), "two")).interpret(*columns([1.0], [1.0]))
+    found = LLMLabels(llm=Scripted(RuntimeError("line is dead"), "two")).interpret(*columns([1.0, 0.0], [0.0, 1.0]))
     assert found[0].label is None and "RuntimeError: line is dead" in found[0].note and found[1].label == "two"
 
 
@@ -231,8 +232,8 @@ def test_what_would_fail_every_call_is_raised(monkeypatch):
         interpret(*columns([1.0]), by="llm-labels")
     with pytest.raises(InputError, match="no key"):
         LLMLabels(llm=Scripted(InputError("no key"))).interpret(*columns([1.0]))
-    with pytest.raises(LLMError, match="1 answers to 2 prompts"):
-        LLMLabels(llm=Together("one")).interpret(*columns([1.0], [1.0]))
+    with pytest.raises(LLMError, match="1 answers to 2 conversations"):
+        LLMLabels(llm=Together("one")).interpret(*columns([1.0, 0.0], [0.0, 1.0]))
 
 
 def test_words_are_the_strongest_units_shown():
@@ -244,3 +245,85 @@ def test_words_are_the_strongest_units_shown():
 def test_values_out_of_range_are_refused(wrong):
     with pytest.raises(InputError):
         LLMLabels(**wrong)
+
+
+def test_random_sampling_shows_any_active_row_with_the_same_chance():
+    space, corpus = columns([float(i) for i in range(1, 11)] + [0.0])
+    drawn = [
+        LLMLabels(llm=Scripted(), sampling="random", examples=5, seed=seed).interpret(space, corpus)[0].examples
+        for seed in range(200)
+    ]
+    assert all(
+        len(one) == 5 and [e.value for e in one] == sorted((e.value for e in one), reverse=True) for one in drawn
+    )
+    counts = [sum(e.value == value for one in drawn for e in one) for value in range(1, 11)]
+    assert max(abs(count - 100) for count in counts) < 36  # 200 draws, a half each: five standard errors
+
+
+def test_contrasting_rows_are_where_the_concept_is_not_active_and_count_as_shown():
+    space, corpus = columns([3.0, 0.0, -1.0, 2.0, 0.0, 0.0], words=["a", "b", "c", "d", "b", "e"])
+    llm = Scripted()
+    (found,) = LLMLabels(llm=llm, contrast=3).interpret(space, corpus).concepts
+    active, contrast = llm.asked[0][1]["content"].split("\n\n")
+    assert active == "10 | a\n6.7 | d" and sorted(contrast.split("\n")) == ["b", "c", "e"]
+    assert "not active" in llm.asked[0][0]["content"]
+    assert found.shown[:2] == found.examples and sorted(e.text for e in found.shown[2:]) == ["b", "c", "e"]
+    assert all(e.value <= 0 for e in found.shown[2:])
+
+
+def test_strengths_can_be_left_out():
+    llm = Scripted()
+    LLMLabels(llm=llm, strengths=False).interpret(*columns([3.0, 1.0], words=["a", "b"]))
+    assert llm.asked[0][1]["content"] == "a\nb" and "strength" not in llm.asked[0][0]["content"]
+
+
+def test_a_reason_and_a_confidence_are_asked_for_as_json_and_kept():
+    llm = Scripted('```json\n{"label": "Joy.", "confidence": 0.8, "rationale": "All are glad."}\n```', '{"label": 3}')
+    found = LLMLabels(llm=llm, rationale=True).interpret(*columns([3.0, 0.0], [0.0, 1.0]))
+    assert (found[0].label, found[0].confidence, found[0].rationale) == ("Joy", 0.8, "All are glad.")
+    assert found[1].label is None and "malformed" in found[1].note
+    assert "JSON" in llm.asked[0][0]["content"]
+
+
+def test_a_template_is_what_is_asked_and_runs_in_a_sandbox():
+    llm = Scripted()
+    given = {
+        "instructions": "{{ words }} words{% if strengths %}!{% endif %}",
+        "excerpts": "{{ active[0].text }} {{ active|length }}",
+    }
+    LLMLabels(llm=llm, **given).interpret(*columns([3.0, 1.0], words=["a", "b"]))
+    assert [m["content"] for m in llm.asked[0]] == ["8 words!", "a 2"]
+    with pytest.raises(InputError, match="not valid Jinja"):
+        LLMLabels(excerpts="{% for %}")
+    for template in ("{{ colour }}", "{{ active.__class__.__mro__ }}", "{{ active.append(1) }}"):
+        with pytest.raises(InputError, match="cannot be filled"):
+            LLMLabels(llm=llm, excerpts=template).interpret(*columns([1.0]))
+
+
+def test_a_refusal_and_a_thought_that_broke_off_are_said_as_such():
+    llm = Scripted(LLMError("the server refused: refused by the content filter."), "<think>joy or", "joy?</think>Rain")
+    found = LLMLabels(llm=llm).interpret(*columns([1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]))
+    assert found[0].note == "refused by the content filter" and "refused by the content filter: 1" in found.notes[0]
+    assert "broke off within a thought" in found[1].note and found[2].label == "Rain"
+
+
+def test_a_run_that_is_repeated_asks_only_for_what_has_no_answer(tmp_path):
+    space, corpus = columns([1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0])
+    first, second = Scripted("one", LLMError("busy"), "three"), Scripted("two")
+    LLMLabels(llm=first, cache=str(tmp_path)).interpret(space, corpus)
+    found = LLMLabels(llm=second, cache=str(tmp_path)).interpret(space, corpus)
+    assert [c.label for c in found.concepts] == ["one", "two", "three"] and len(second.asked) == 1
+    assert (found.usage.conversations, found.usage.cached, found.usage.failed) == (3, 2, 0)
+
+
+def test_memory_is_bounded_by_what_is_shown_and_batches_change_nothing(monkeypatch):
+    draw = torch.Generator().manual_seed(0)
+    values = torch.randn(3, 200, generator=draw)
+    words = [f"w{i % 150}" for i in range(200)]
+    for sampling in ("top", "quantile", "random"):
+        made = LLMLabels(llm=Scripted(), sampling=sampling, examples=6, contrast=2)
+        whole = made.interpret(*columns(*values.tolist(), words=words)).concepts
+        with monkeypatch.context() as patched:
+            patched.setattr("interp_llm_labels.examples.ENTRIES", 3 * 7)
+            patched.setattr("interp_core.concepts._activity.ENTRIES", 3 * 7)
+            assert made.interpret(*columns(*values.tolist(), words=words)).concepts == whole

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from interp_llm_labels.answers import fault_of, label_in
+from interp_llm_labels.answers import Reading, fault_of, label_in, reading_of
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,14 @@ from interp_llm_labels.answers import fault_of, label_in
         ("labels: a history", "labels: a history"),
         ("", ""),
         ('""\n...', ""),
+        ("Well, let me see: apples …</think>\nfruit", "fruit"),
+        ("<think>apples, pe", ""),
+        ("```\njoy\n```", "joy"),
+        ("Here is a label for the excerpts:\n\n**Words of joy**", "Words of joy"),
+        ('The label is "words of joy", since they are all glad.', "words of joy"),
+        ("Sure! A label would be words of joy.", "words of joy"),
+        ("Looking at all of these excerpts, I think that **words of joy** fits them best of all.", "words of joy"),
+        ("a well-known brand called “Apple”", "a well-known brand called “Apple"),
     ],
 )
 def test_a_label_is_freed_from_what_models_put_around_it(answer, label):
@@ -30,3 +38,18 @@ def test_a_label_is_freed_from_what_models_put_around_it(answer, label):
 def test_what_is_no_label_is_found_out(label):
     assert fault_of(label, 8)
     assert not fault_of("I, me and other first-person words", 8) and not fault_of("x" * 120, 8)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reading"),
+    [
+        ('{"label": "joy", "confidence": 0.5, "rationale": "why"}', Reading("joy", 0.5, "why")),
+        ('It is this:\n```json\n{"label": "joy"}\n```\nI hope it helps.', Reading("joy")),
+        ('<think>{"label": "rain"}</think>{"label": "joy", "confidence": 7}', Reading("joy")),
+        ('{"label": null}', Reading("")),
+        ('{"label": "NONE", "confidence": true}', Reading("NONE")),
+        ("joy", Reading("joy")),
+    ],
+)
+def test_a_label_is_read_from_json_wherever_it_stands(answer, reading):
+    assert reading_of(answer, 8) == reading
