@@ -23,7 +23,7 @@ from interp_core.plugin import Method
 from interp_core.results import MadeBy, lent
 from interp_core.testing._parameters import away_from_defaults
 from interp_core.testing._planted_worlds import TOPICS, dictionary_world, topic_world
-from interp_core.testing._shared_models import shared
+from interp_core.testing._shared_models import model_world, shared
 from interp_core.testing._sound_methods import Fixed, InputXGradient, noted
 from interp_core.testing._surroundings import changed_since, isolated, surroundings
 from interp_core.testing._untidy_worlds import decided_world, untidy_rows, untidy_world
@@ -130,7 +130,10 @@ def _fit(method: Method, instance: Any) -> Any:
     return fit_concepts(small_rows(method), by=instance)
 
 
-def _interpret(_method: Method, instance: Any) -> Any:
+def _interpret(method: Method, instance: Any) -> Any:
+    if "model" in method.needs:
+        split, rows, concepts = model_world()
+        return interpret(concepts, rows, by=instance, model=split)
     activations, space = topic_world(texts=30)
     return interpret(space, activations, by=instance)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import warnings
 from pathlib import Path
@@ -13,6 +14,7 @@ from interp_core.concepts import ConceptSpace, Interpretation, interpret
 from interp_core.plugin import Method
 from interp_core.testing._check import Check
 from interp_core.testing._planted_worlds import TOPICS, on_disk, scattered_topics, topic_world, unit_spans
+from interp_core.testing._shared_models import model_world, shared
 
 
 def each_concept_is_interpreted(_method: Method, instance: Any) -> None:
@@ -96,8 +98,49 @@ def what_is_never_active_has_no_words(_method: Method, instance: Any) -> None:
         assert not entry.examples, f"concept {entry.concept} is never active and has examples: {entry.examples}"
 
 
+def the_model_is_asked_about_each_concept(_method: Method, instance: Any) -> None:
+    """Each concept has one entry, the same alone as among others, with finite strengths and units of the corpus."""
+    split, activations, space = model_world()
+    entries = interpret(space, activations, by=instance, model=split).concepts
+    assert len(entries) == space.concepts, f"{len(entries)} entries for {space.concepts} concepts"
+    (alone,) = interpret(space, activations, by=instance, model=split, concepts=[1]).concepts
+    assert _alike(alone, entries[1]), f"concept 1 has {alone.words} alone, and {entries[1].words} among others"
+    assert any(entry.words for entry in entries), "no concept has words"
+    for entry in entries:
+        assert all(math.isfinite(strength) for _, strength in entry.words), f"strengths are {entry.words}"
+        for example in entry.examples:
+            spans = unit_spans(activations, example.text)
+            assert (example.start, example.stop) in spans, f"{example} is not a unit of the corpus"
+
+
+def _alike(one: Any, other: Any) -> bool:
+    strengths = zip(one.words, other.words, strict=False)
+    return len(one.words) == len(other.words) and all(a[0] == b[0] and abs(a[1] - b[1]) < 1e-3 for a, b in strengths)
+
+
+def another_model_gives_other_words(_method: Method, instance: Any) -> None:
+    """The same concepts of another model of the same kind have other words."""
+    split, activations, space = model_world()
+    other = shared("other generator").split(-1)
+    first, second = (interpret(space, activations, by=instance, model=one).concepts for one in (split, other))
+    said = [entry.words for entry in first]
+    assert said != [entry.words for entry in second], f"two models gave the same words: {said[0][:3]}"
+
+
+def asking_repeats_and_leaves_the_model(_method: Method, instance: Any) -> None:
+    """The same call gives the same words, and the model keeps its weights, flags and hooks."""
+    split, activations, space = model_world()
+    first = interpret(space, activations, by=instance, model=split)
+    assert _same(first, interpret(space, activations, by=instance, model=split)), "the same call gave different words"
+    assert shared("generator") is split.model, "the model was written into, or something was left on it"
+
+
 def _is_interpretation(method: Method) -> bool:
-    return method.kind == "interpretation"
+    return method.kind == "interpretation" and "model" not in method.needs
+
+
+def _asks_a_model(method: Method) -> bool:
+    return method.kind == "interpretation" and "model" in method.needs
 
 
 CHECKS = (
@@ -130,5 +173,23 @@ CHECKS = (
         "Give examples only of rows where the code is above 0.",
         _is_interpretation,
         what_is_never_active_has_no_words,
+    ),
+    Check(
+        "the model is asked about each concept",
+        "Return one LabelledConcept for each concept, in order, that depends on its own direction alone.",
+        _asks_a_model,
+        the_model_is_asked_about_each_concept,
+    ),
+    Check(
+        "another model gives other words",
+        "Ask the split model that interpret is given.",
+        _asks_a_model,
+        another_model_gives_other_words,
+    ),
+    Check(
+        "asking a model repeats and leaves it as it was",
+        "Draw from a generator seeded by `seed`; take hooks off, and write into no parameter.",
+        _asks_a_model,
+        asking_repeats_and_leaves_the_model,
     ),
 )

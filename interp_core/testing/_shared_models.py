@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from interp_core.model import TextModel
+import torch
+from interp_core.activations import Activations
+from interp_core.concepts import ConceptSpace
+from interp_core.model import SplitModel, TextModel
+from interp_core.testing._planted_worlds import MixedSpace
 from interp_core.testing._tiny_models import tiny_classifier, tiny_generator
 from interp_core.testing._untidy_models import halved, piecewise_model, wrapped
 
@@ -22,6 +26,7 @@ def _padding(make: Callable[[], TextModel], side: str) -> TextModel:
 MAKERS: dict[str, Callable[[], TextModel]] = {
     "classifier": tiny_classifier,
     "generator": tiny_generator,
+    "other generator": lambda: tiny_generator(seed=1),
     "other classifier": lambda: tiny_classifier(seed=1),
     "wrapped classifier": lambda: wrapped(tiny_classifier()),
     "bfloat16 classifier": lambda: halved(tiny_classifier()),
@@ -31,6 +36,7 @@ MAKERS: dict[str, Callable[[], TextModel]] = {
     "generator padded right": lambda: _padding(tiny_generator, "right"),
     "planted": lambda: piecewise_model(PLANTED),
 }
+SPOKEN = ["so happy today", "the old dog was never calm", "i feel so sad but not cold", "a warm sun and the rain"]
 _made: dict[str, tuple[TextModel, Any]] = {}
 
 
@@ -51,3 +57,12 @@ def _mark(model: TextModel) -> Any:
     own = sum("forward" in vars(m) for m in modules)
     flags = tuple(m.training for m in modules), tuple(t.requires_grad for t in tensors)
     return tuple(t._version for t in tensors), hooks, own, flags
+
+
+def model_world(concepts: int = 3) -> tuple[SplitModel, Activations, ConceptSpace]:
+    """A small generator split at its last block, its states at a few texts, and orthogonal concepts of them."""
+    split = shared("generator").split(-1)
+    activations = split.activations(SPOKEN, granularity="token", progress=False)
+    draw = torch.Generator().manual_seed(0)
+    directions = torch.linalg.qr(torch.randn(activations.width, concepts, generator=draw)).Q.T
+    return split, activations, MixedSpace(directions, torch.zeros(activations.width))

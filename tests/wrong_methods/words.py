@@ -133,6 +133,73 @@ class NormalisesTheSpace(SoundWords):
         return super().interpret(space, activations)
 
 
+@right("interpretation", needs={"model"})
+@dataclass(frozen=True)
+class SoundModelWords:
+    """Args:
+        top: how many tokens.
+
+    Source: definition.
+    """
+
+    top: int = 3
+
+    def interpret(self, space: Any, _activations: Any, split: Any) -> Interpretation:
+        rows = split.model.model.get_output_embeddings().weight.detach() @ space.dictionary.T
+        found = []
+        for i, column in enumerate(rows.T):
+            best = column.topk(self.top)
+            pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+            found.append(LabelledConcept(i, f"tokens {best.indices.tolist()}", tuple((str(t), v) for t, v in pairs)))
+        return Interpretation(tuple(found))
+
+
+@wrong("interpretation", "another model gives other words", needs={"model"})
+@dataclass(frozen=True)
+class AsksNoModel(SoundModelWords):
+    """Source: definition."""
+
+    def interpret(self, space: Any, _activations: Any, split: Any) -> Interpretation:
+        pairs = [(str(i), tuple(enumerate(row[:3].tolist()))) for i, row in enumerate(space.dictionary)]
+        words = [tuple((str(t), v) for t, v in own) for _, own in pairs]
+        return Interpretation(tuple(LabelledConcept(i, str(i), own) for i, own in enumerate(words)))
+
+
+@wrong("interpretation", "the model is asked about each concept", needs={"model"})
+@dataclass(frozen=True)
+class WordsOfTheMean(SoundModelWords):
+    """Source: definition."""
+
+    def interpret(self, space: Any, activations: Any, split: Any) -> Interpretation:
+        found = super().interpret(space, activations, split).concepts
+        shared = space.dictionary.mean(0)
+        moved = (tuple((w, v + float(shared.sum())) for w, v in c.words) for c in found)
+        return Interpretation(tuple(replace(c, words=own) for c, own in zip(found, moved, strict=True)))
+
+
+@wrong("interpretation", "asking a model repeats and leaves it as it was", needs={"model"})
+@dataclass(frozen=True)
+class LeavesAHook(SoundModelWords):
+    """Source: definition."""
+
+    def interpret(self, space: Any, activations: Any, split: Any) -> Interpretation:
+        split.model.model.register_forward_hook(lambda *_: None)
+        return super().interpret(space, activations, split)
+
+
+@wrong("interpretation", "asking a model repeats and leaves it as it was", needs={"model"})
+@dataclass(frozen=True)
+class DrawsAnew(SoundModelWords):
+    """Source: definition."""
+
+    def interpret(self, space: Any, activations: Any, split: Any) -> Interpretation:
+        generator = torch.Generator()
+        generator.seed()
+        found = super().interpret(space, activations, split).concepts
+        noise = float(torch.rand(1, generator=generator)) * 1e-3
+        return Interpretation(tuple(replace(c, words=tuple((w, v + noise) for w, v in c.words)) for c in found))
+
+
 @right("metric", measures="interpretation")
 @dataclass(frozen=True)
 class SoundWordsScore:
