@@ -41,6 +41,7 @@ COMMANDS = {  # those of the core, as one reads them; a module is imported when 
     "activations": "_activations",
     "fit": "_spaces",
     "interpret": "_spaces",
+    "cards": "_spaces",
     "importance": "_effects",
     "effect": "_effects",
     "measure": "_measure",

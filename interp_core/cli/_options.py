@@ -48,9 +48,9 @@ to_option = click.option(
 )
 
 
-def model_options(required: bool = True) -> Callable[[F], F]:
+def model_options(required: bool = True, for_what: str = "metrics") -> Callable[[F], F]:
     """Add the options that say which model is loaded, and how."""
-    what = "Folder or hub id of the model" + ("." if required else ", for metrics that ask it again.")
+    what = "Folder or hub id of the model" + ("." if required else f", for {for_what} that ask it again.")
     options = (
         click.option("--model", "path", required=required, metavar="PATH", help=what),
         click.option("--device", default=None, help="Where the model runs, such as cuda; by default on the CPU."),

@@ -16,6 +16,7 @@ MADE_BY = {  # what a command may need, and which one saves it
     "ConceptSpace": ("concept space", "interp fit"),
     "Activations": ("activations", "interp activations"),
     "Interpretation": ("interpretation", "interp interpret"),
+    "Importance": ("importance", "interp importance"),
     "Attribution": ("attributions", "interp attribute"),
 }
 

@@ -1,4 +1,4 @@
-"""The commands fit, which learns a concept space from stored activations, and interpret, which puts one into words."""
+"""The commands fit, interpret and cards: a space from stored rows, its concepts in words, what is known of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from typing import Any
 import click
 from click.core import ParameterSource
 from interp_core.cli._methods import MethodName, fields_of, make, parameters_of_each, set_option
-from interp_core.cli._options import csv_option, example, html_option, json_option, quiet_option, results_options
+from interp_core.cli._options import (
+    csv_option,
+    example,
+    html_option,
+    json_option,
+    load_model,
+    model_options,
+    quiet_option,
+    results_options,
+)
 from interp_core.cli._results import check_destinations, echo_json, write_results
 from interp_core.cli._saved import Saved, results_argument
 from interp_core.errors import InputError
@@ -59,11 +68,12 @@ def fit(files: tuple[Path, ...], by: str, plain: bool, **options: Any) -> None:
 @click.option(
     "--by", default="top-inputs", show_default=True, type=MethodName("interpretation"), help="Interpretation method."
 )
+@model_options(required=False, for_what="methods")
 @click.option("--concept", "numbers", type=int, multiple=True, help="Only this concept, by number; may be repeated.")
 @set_option()
 @csv_option
 @results_options
-def interpret(files: tuple[Path, ...], by: str, plain: bool, **options: Any) -> None:
+def interpret(files: tuple[Path, ...], by: str, path: str | None, plain: bool, **options: Any) -> None:
     """Put the concepts of a saved space into words.
 
     RESULTS are the space and the activations in which its concepts are looked up.
@@ -76,12 +86,44 @@ def interpret(files: tuple[Path, ...], by: str, plain: bool, **options: Any) -> 
 
     saved = Saved.load(files)
     space, rows = saved.one(ConceptSpace), saved.one(Activations)
-    words = put_into_words(space, rows, by=method, concepts=list(options["numbers"]) or "all")
+    split = None if path is None else load_model(path, options).split(rows.layer)
+    words = put_into_words(space, rows, by=method, concepts=list(options["numbers"]) or "all", model=split)
     if plain:
         echo_json(words.to_json())
     else:
         click.echo(words.summary())
     write_results([words], options["html"], options["folder"], "Concepts in words", table=options["table"])
+
+
+@click.command(epilog=example("cards learnt rows words"))
+@results_argument
+@click.option("--concept", "numbers", type=int, multiple=True, help="Only this concept, by number; may be repeated.")
+@csv_option
+@results_options
+def cards(files: tuple[Path, ...], plain: bool, **options: Any) -> None:
+    """Put what is known of each concept of a saved space on a card.
+
+    RESULTS are the space and its activations, and of what else is known an interpretation, the importance, and scores
+    of its labels.
+    """
+    check_destinations(html=options["html"], folder=options["folder"], table=options["table"])
+    from interp_core.activations import Activations
+    from interp_core.concepts import ConceptSpace, Importance, Interpretation, concept_cards
+    from interp_core.metrics import Score
+
+    saved = Saved.load(files)
+    space, rows = saved.one(ConceptSpace), saved.one(Activations)
+    known = {
+        name: saved.one(kind) if saved.all(kind) else None
+        for name, kind in (("words", Interpretation), ("importance", Importance))
+    }
+    scores = [one for one in saved.all(Score) if one.values is not None]
+    found = concept_cards(space, rows, **known, scores=scores, concepts=list(options["numbers"]) or "all")
+    if plain:
+        echo_json(found.to_json())
+    else:
+        click.echo(found.summary())
+    write_results([found], options["html"], options["folder"], "Cards of concepts", table=options["table"])
 
 
 def made_space_method(by: str, options: dict[str, Any], others: tuple[str, ...] = ()) -> Any:

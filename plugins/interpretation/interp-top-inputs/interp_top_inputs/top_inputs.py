@@ -49,6 +49,7 @@ class TopInputs:
         top: examples and words for each concept, at most.
         min_count: how often a word occurs in the corpus at least; for `"unique-words"`.
         lemmatize: count the forms of one word together; its most frequent form is shown. For `"unique-words"`.
+        ngram: count sequences of up to so many words too, such as "not bad". For `"unique-words"`.
         language: of the lemmas, a two-letter code that simplemma knows.
 
     Source: definition. The difference in standard errors is the two-sample z statistic with the variance of all rows.
@@ -58,13 +59,14 @@ class TopInputs:
     top: int = 5
     min_count: int = 1
     lemmatize: bool = False
+    ngram: int = 1
     language: str = "en"
 
     def __post_init__(self) -> None:
         if self.source not in SOURCES:
             raise InputError(unknown("source", self.source, SOURCES))
-        if self.top < 1 or self.min_count < 1:
-            raise InputError(f"top={self.top}, min_count={self.min_count}: both must be at least 1.")
+        if min(self.top, self.min_count, self.ngram) < 1:
+            raise InputError(f"top={self.top}, min_count={self.min_count}, ngram={self.ngram}: all must be at least 1.")
 
     def interpret(self, space: ConceptSpace, activations: Activations) -> Interpretation:
         """Examples and words for every concept of the space.
@@ -99,7 +101,7 @@ class TopInputs:
         return _interpretation(shown, ranked, None if by_word else chance_level(len(tally.found.words)))
 
     def _tally(self, space: ConceptSpace, activations: Activations) -> Tally:
-        found = occurrences(activations, self.min_count, self._key())
+        found = occurrences(activations, self.min_count, self._key(), self.ngram)
         if not found.words:
             raise InputError(
                 f"none of the words of {len(activations.texts)} texts occurs {self.min_count} times; lower min_count."

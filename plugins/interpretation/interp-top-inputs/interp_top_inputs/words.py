@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from interp_core.activations import Activations
@@ -39,8 +40,8 @@ class _Text:
     keys: list[str]
 
 
-def occurrences(activations: Activations, min_count: int, key: Callable[[str], str]) -> Occurrences:
-    """The words that occur often enough, and where.
+def occurrences(activations: Activations, min_count: int, key: Callable[[str], str], longest: int = 1) -> Occurrences:
+    """The words, and sequences of up to `longest` words, that occur often enough, and where.
 
     A word stands in a row when its characters overlap those of the row's unit: a sentence holds several words, a token
     a part of one. Punctuation marks and numbers without a letter are no words.
@@ -49,27 +50,39 @@ def occurrences(activations: Activations, min_count: int, key: Callable[[str], s
         activations: the corpus.
         min_count: how often a word occurs at least.
         key: from a word in lower case to what it is counted as, such as its lemma.
+        longest: words of the longest sequence. Between the words of a sequence there is nothing but white space.
     """
-    texts = [_words_of(text, key) for text in activations.texts]
+    texts = [_sequences(text, key, longest) for text in activations.texts]
     forms: dict[str, Counter[str]] = defaultdict(Counter)
-    for text in texts:
-        for form, name in zip(text.forms, text.keys, strict=True):
-            forms[name][form] += 1
+    for lengths in texts:
+        for text in lengths:
+            for form, name in zip(text.forms, text.keys, strict=True):
+                forms[name][form] += 1
     kept = sorted(name for name, counted in forms.items() if counted.total() >= min_count)
     number = {name: i for i, name in enumerate(kept)}
     pairs: list[tuple[int, int]] = []
     for row, (t, u) in enumerate(zip(activations.text_of.tolist(), activations.unit_of.tolist(), strict=True)):
-        text, unit = texts[t], activations.units[t][u]
-        inside = text.keys[bisect_right(text.stops, unit.start) : bisect_left(text.starts, unit.stop)]
-        pairs += sorted((row, number[name]) for name in set(inside) if name in number)
+        unit, inside = activations.units[t][u], set[str]()
+        for text in texts[t]:
+            inside.update(text.keys[bisect_right(text.stops, unit.start) : bisect_left(text.starts, unit.stop)])
+        pairs += sorted((row, number[name]) for name in inside if name in number)
     row_of, word_of = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).T
     return Occurrences(tuple(_shown(forms[name]) for name in kept), row_of.contiguous(), word_of.contiguous())
 
 
-def _words_of(text: str, key: Callable[[str], str]) -> _Text:
+def _sequences(text: str, key: Callable[[str], str], longest: int) -> list[_Text]:
+    """The words of a text, then its pairs of words, and so on."""
     spans = [(a, b) for a, b in word_spans(text) if any(c.isalpha() for c in text[a:b])]
-    forms = [text[a:b] for a, b in spans]
-    return _Text([a for a, _ in spans], [b for _, b in spans], forms, [key(form.lower()) for form in forms])
+    names = [key(text[a:b].lower()) for a, b in spans]
+    apart = [i for i, (one, next_) in enumerate(pairwise(spans)) if text[one[1] : next_[0]].strip()]
+    found = []
+    for words in range(1, longest + 1):
+        firsts = [i for i in range(len(spans) - words + 1) if not any(i <= gap < i + words - 1 for gap in apart)]
+        ranges = [(spans[i][0], spans[i + words - 1][1]) for i in firsts]
+        forms = [" ".join(text[a:b] for a, b in spans[i : i + words]) for i in firsts]
+        keys = [" ".join(names[i : i + words]) for i in firsts]
+        found.append(_Text([a for a, _ in ranges], [b for _, b in ranges], forms, keys))
+    return found
 
 
 def _shown(forms: Counter[str]) -> str:

@@ -239,3 +239,19 @@ def test_what_cannot_be_is_refused() -> None:
         TopInputs(top=0)
     with pytest.raises(InputError, match="no lemmas for language 'xx'"):
         of_texts([[1.0]], ["one"], source="unique-words", lemmatize=True, language="xx")
+
+
+def test_sequences_of_words_are_counted_too_and_end_at_punctuation() -> None:
+    texts = ["it is not bad", "Not  bad at all", "bad, not good", "it is bad", "good", "not so good"]
+    activations = of_rows(torch.tensor([[2.0], [2.0], [0.0], [0.0], [0.5], [0.5]]), texts)
+    found = occurrences(activations, 1, str.lower, longest=3)
+    rows = {name.lower(): [] for name in found.words}
+    for row, word in zip(found.row.tolist(), found.word.tolist(), strict=True):
+        rows[found.words[word].lower()].append(row)
+    assert rows["not bad"] == [0, 1] and rows["bad"] == [0, 1, 2, 3] and rows["is not bad"] == [0]
+    assert "bad not" not in rows and "bad not good" not in rows and "it is not bad" not in rows
+    values = [[2.0], [2.0], [0.0], [0.0], [0.5], [0.5]]
+    best = of_texts(values, texts, source="unique-words", top=1, ngram=2)
+    assert best[0].words[0][0].lower() == "not bad"
+    with pytest.raises(InputError, match="ngram=0"):
+        TopInputs(ngram=0)
