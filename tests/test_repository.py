@@ -31,7 +31,13 @@ CORE = sorted((ROOT / "interp_core").rglob("*.py"))
 PACKAGES = packages()
 PLUGINS = [package.folder for package in PACKAGES]
 CODE = [*CORE, *(file for p in PACKAGES for file in sorted((p.folder / p.module).rglob("*.py")))]
-METHODLESS = {"interp-demo", "interp-interpreto", "interp-pipeline"}  # they run the methods of others
+METHODLESS = {  # they run the methods of others, or bring names
+    "interp-demo",
+    "interp-interpreto",
+    "interp-logit-lens",
+    "interp-pipeline",
+    "interp-tuned-lens",
+}
 ROOMS = sorted(folder.name for folder in (ROOT / "interp_core").iterdir() if (folder / "__init__.py").is_file())
 
 # imported in a function, and explained where missing

@@ -23,7 +23,7 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 SHOWN = 60  # characters of an example in a terminal
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ConceptCard:
     """One concept.
 
@@ -60,6 +60,12 @@ class ConceptCard:
     importance: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
     effect: Mapping[str, tuple[float, tuple[float, float] | None]] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"ConceptCard({self.heading}: active in {self.active:.2%} of the rows)"
+
+    def __str__(self) -> str:
+        return self.summary()
 
     @property
     def heading(self) -> str:

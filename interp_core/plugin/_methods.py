@@ -10,11 +10,10 @@ class Methods(tuple[Method, ...]):
     """The declarations of methods, which show themselves as a table.
 
     Examples:
-        >>> interp.methods("interpretation")
-        Methods(2 of kind interpretation)
-        >>> print(interp.methods("interpretation"))
-        llm-labels   a language model names each concept from where it is active
-        top-inputs   the units where a concept is most active, and the words that raise it
+        >>> interp.methods("executor")
+        Methods(0)
+        >>> print(interp.methods("interpretation")[0].summary)
+        a language model names each concept from where it is active
     """
 
     __slots__ = ()
