@@ -52,9 +52,9 @@ def measure(
         **parameters: parameters of the metric, if `by` is a name.
 
     Returns:
-        The score, with what a random answer gets from the same metric unless `chance` is False. An interpretation has
-        no chance level, and a space has none with as many concepts as dimensions, if the metric is about
-        reconstruction.
+        The score, with what a random answer gets from the same metric unless `chance` is False. A space has none with
+        as many concepts as dimensions, if the metric is about reconstruction; an interpretation has the one that its
+        metric knows, such as that of labels permuted across concepts.
 
     Raises:
         InputError: `result` cannot be measured, `what_produced_it` does not fit it, or an option does not apply to it.
@@ -95,6 +95,8 @@ def measure(
     if kind == "concepts":
         return _of_space(metric, result, _arguments(needs, result, what_produced_it, method), chance)
     space, activations = _expected(what_produced_it, ConceptSpace, Activations)
+    if not chance and getattr(metric, "permuted", False):  # it asks about permuted labels too
+        metric = dataclasses.replace(metric, permuted=False)
     cost = Cost()
     with cost.timed():
         measured = measured_by(metric, result, space, activations)

@@ -230,7 +230,8 @@ def topic_world(seed: int = 0, texts: int = 120) -> tuple[Activations, PlantedSp
         corpus.append(" ".join(words))
         rows.append([float(topic == j) * (1 + 0.1 * dice.random()) for j in range(len(TOPICS))])
     space = PlantedSpace(torch.eye(len(TOPICS)), torch.zeros(len(TOPICS)))
-    return of_rows(torch.tensor(rows), corpus), space
+    topics = torch.arange(texts) % len(TOPICS)
+    return of_rows(torch.tensor(rows), corpus, predictions=topics, class_names=("weather", "home", "mood")), space
 
 
 def scattered_topics(seed: int = 1, texts: int = 42) -> tuple[Activations, PlantedSpace]:

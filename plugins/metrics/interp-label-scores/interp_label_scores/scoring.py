@@ -1,0 +1,176 @@
+"""From what each concept scores to one `Score`, with what labels permuted across concepts get."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from interp_core.concepts import Interpretation
+from interp_core.errors import LLMError, UnsupportedError
+from interp_core.metrics import Score
+from interp_core.results import Usage
+from interp_core.statistics import interval_of_mean
+from torch import Tensor
+
+from interp_label_scores.sampling import TOO_FEW, Drawn
+
+NO_VERDICT = "no verdict on more than half of the excerpts"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A label that is held against the excerpts of a concept: its own, or that of another concept.
+
+    Attributes:
+        drawn: the concept and its excerpts.
+        label: the label.
+        own: whether it is that of the concept.
+    """
+
+    drawn: Drawn
+    label: str
+    own: bool = True
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one case scores.
+
+    Attributes:
+        value: the score; None if there is none.
+        why: the reason in that case.
+    """
+
+    value: float | None
+    why: str = ""
+
+
+def cases_of(drawn: Sequence[Drawn], permuted: bool, seed: int) -> list[Case]:
+    """Each concept with its label, and then, if they are to be permuted, each with the label of another concept."""
+    labels = [one.labelled.label or "" for one in drawn]
+    others = deranged(labels, seed) if permuted else []
+    own = [Case(one, label) for one, label in zip(drawn, labels, strict=True)]
+    return own + [Case(one, label, own=False) for one, label in zip(drawn, others, strict=False) if label is not None]
+
+
+def deranged(labels: Sequence[str], seed: int) -> list[str | None]:
+    """For each label that of another concept, drawn at random; None where no label differs.
+
+    Each label goes to one concept, but where more than half of them are equal.
+    """
+    names = [label.strip().casefold() for label in labels]
+    drawn = np.random.default_rng(seed).permutation(len(names)).tolist()
+    group = {name: place for place, name in enumerate(dict.fromkeys(names[i] for i in drawn))}
+    order = sorted(drawn, key=lambda i: group[names[i]])  # equal labels side by side, so that a turn parts them
+    turn = max((names.count(name) for name in group), default=0)
+    found: list[str | None] = [None] * len(names)
+    for place, i in enumerate(order):
+        other = order[(place + turn) % len(order)]
+        found[i] = labels[other] if names[other] != names[i] else None
+    return found
+
+
+def total(
+    interpretation: Interpretation,
+    cases: Sequence[Case],
+    outcomes: Sequence[Outcome],
+    without: Mapping[int, str],
+    *,
+    notes: Sequence[str] = (),
+    usage: Usage | None = None,
+    chance: float | None = None,
+) -> Score:
+    """The mean over concepts; higher is better.
+
+    Args:
+        interpretation: what is measured.
+        cases: the labels held against excerpts.
+        outcomes: of each case.
+        without: the reason of each concept that is no case.
+        notes: what else a reader should know.
+        usage: what asking took.
+        chance: what chance gets, where that is known without permuted labels.
+
+    Returns:
+        The score; `values` has one for each concept of the interpretation, NaN for one without a score.
+
+    Raises:
+        LLMError: no concept has a score, and at least one was asked about.
+        UnsupportedError: no concept could be asked about.
+    """
+    own, others = (_by_concept(cases, outcomes, mine) for mine in (True, False))
+    why = {**without, **{c: o.why for c, o in own.items() if o.value is None}}
+    scored = [c.concept for c in interpretation if c.concept in own and own[c.concept].value is not None]
+    reasons = _reasons(why)
+    if not scored:
+        error = LLMError if own else UnsupportedError
+        more = ["Give activations of more texts than the labels were made from."] * (TOO_FEW in reasons)
+        raise error(" ".join([f"none of {len(interpretation)} concepts has a score: {reasons}.", *more, *notes]))
+    values = _tensor(own, scored)
+    told = [f"{len(scored)} of {len(interpretation)} concepts have a score{f'; {reasons}' if reasons else ''}."]
+    both = [c for c in scored if c in others and others[c].value is not None]
+    margins, error_of_chance = None, None
+    if both:
+        by_chance = _tensor(others, both)
+        chance, margins = float(by_chance.double().mean()), _tensor(own, both) - by_chance
+        error_of_chance = float(by_chance.double().std()) / len(both) ** 0.5 if len(both) > 1 else None
+        told.append(f"Labels permuted across concepts: {_with_interval(by_chance)}, on {len(both)} concepts.")
+    elif chance is not None:
+        margins = values - chance
+    elif any(not case.own for case in cases):
+        told.append("Labels permuted across concepts have no score, so there is no chance level.")
+    every = [c.concept for c in interpretation]
+    return Score(
+        float(values.double().mean()),
+        True,
+        _tensor(own, every),
+        interval_of_mean(values),
+        chance,
+        margins,
+        notes=(*told, *notes),
+        chance_error=error_of_chance,
+        usage=usage,
+    )
+
+
+def excerpt_notes(drawn: Sequence[Drawn], wanted: int) -> list[str]:
+    """How many excerpts there were, and how many were shortened."""
+    if not drawn:
+        return []
+    counts = [len(one.active) for one in drawn]
+    fewer = sum(count < wanted for count in counts)
+    less = f"; fewer for {fewer} concepts, at least {min(counts)} of each" if fewer else ""
+    cut = sum(e.cut for one in drawn for e in (*one.active, *one.inactive))
+    shortened = [f"{cut} excerpts were shortened."] if cut else []
+    return [f"Each concept on {max(counts)} excerpts where it is active and as many where it is not{less}.", *shortened]
+
+
+def _by_concept(cases: Sequence[Case], outcomes: Sequence[Outcome], own: bool) -> dict[int, Outcome]:
+    return {
+        case.drawn.labelled.concept: outcome for case, outcome in zip(cases, outcomes, strict=True) if case.own is own
+    }
+
+
+def _tensor(outcomes: Mapping[int, Outcome], concepts: Sequence[int]) -> Tensor:
+    known = (outcomes[c].value if c in outcomes else None for c in concepts)
+    return torch.tensor([math.nan if value is None else value for value in known], dtype=torch.float32)
+
+
+def _reasons(why: Mapping[int, str]) -> str:
+    """Which concepts have no score, by reason."""
+    concepts: dict[str, list[int]] = {}
+    for concept in sorted(why):
+        concepts.setdefault(why[concept], []).append(concept)
+    return "; ".join(f"{reason}: {len(own)} (concept {_few(own)})" for reason, own in concepts.items())
+
+
+def _few(numbers: Sequence[int], most: int = 20) -> str:
+    return ", ".join(map(str, numbers[:most])) + (", …" if len(numbers) > most else "")
+
+
+def _with_interval(values: Tensor) -> str:
+    interval = interval_of_mean(values)
+    return f"{float(values.mean()):.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")

@@ -1,0 +1,130 @@
+"""How far what a judge expects by the label follows the activity of a concept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from interp_core.activations import Activations
+from interp_core.concepts import ConceptSpace, Interpretation
+from interp_core.metrics import Score
+from interp_core.plugin import resolve
+
+from interp_label_scores.detection import check
+from interp_label_scores.judging import DATA, Prompt, judged, list_in, listed, numbered
+from interp_label_scores.sampling import Sampling
+from interp_label_scores.scoring import NO_VERDICT, Case, Outcome, cases_of, excerpt_notes, total
+from interp_label_scores.word_judge import WordJudge
+
+SIMULATION = f"""\
+A concept that pieces of a text have to some degree is described by a label. You are given the label and an excerpt, \
+divided into numbered pieces. Say how active the concept is on each piece, in its context, from 0 (not at all) to 10 \
+(as active as it gets). On most pieces it is 0.
+{DATA}"""
+REPLY = 'Reply with JSON and nothing else: {"activations": […]}, with one number for each piece, in order.'
+SCHEMA = listed("activations", {"type": "number"})
+SAME_EXPECTED = "the judge expects the same everywhere, so that no correlation is defined"
+SAME_ACTIVITY = "the concept is equally active everywhere, so that no correlation is defined"
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Pearson's correlation of how active a concept is on the units of excerpts with what a judge expects that knows
+    the label alone, mean over concepts. 1 for a judge that is right up to scale, 0 at chance.
+
+    Half of the excerpts hold the concept, drawn as for `detection`; the correlation is over the units of all of them
+    together. Codes below 0 count as 0. Where the judge expects the same on every unit, or the codes are all equal, no
+    correlation is defined: the concept has no score, which the notes count. They also count answers that failed, or do
+    not give one number for each unit; these excerpts are left out, and a concept has no score if they are more than
+    half. `Score.chance` is what the same judge makes of labels permuted across concepts.
+
+    Args:
+        llm: the judge: name of a method of kind `llm`, or an object with `generate(messages) -> str`. The excerpts are
+            sent to it, one in each conversation.
+        examples: how many active excerpts a concept is scored on, and how many others.
+        context: units shown on either side, within the text.
+        bins: stretches of the ranking of codes above 0 that active excerpts come from.
+        seed: of the draws and the permutation.
+        permuted: whether permuted labels are judged too, which costs as much again.
+        cache: folder in which answers are kept, so that a run that dies goes on; None for none.
+        instructions: the system message; the form of the answer is added to it.
+
+    Raises:
+        InputError: a number out of range.
+
+    Source: Bills et al. 2023, "Language models can explain neurons in language models", step 2 and 3. Departs from it
+    in that the judge names one number for each unit, where theirs took the expectation over the tokens of one; that
+    units are those of the activations; and that what the labeller was shown is left out.
+    """
+
+    CHECKED_WITH: ClassVar[dict[str, Any]] = {"llm": WordJudge()}
+    higher_is_better: ClassVar[bool] = True
+    definition: ClassVar[str] = (
+        "mean over concepts of the correlation of activity on units with what a judge expects by the label"
+    )
+
+    llm: Any = "openai"
+    examples: int = 10
+    context: int = 16
+    bins: int = 10
+    seed: int = 0
+    permuted: bool = True
+    cache: str | None = None
+    instructions: str = SIMULATION
+
+    def __post_init__(self) -> None:
+        check(self.examples, self.context, self.bins, self.seed)
+
+    def ready(self) -> None:
+        """Called before anything is computed.
+
+        Raises:
+            InputError: the judge cannot be asked at all, such as for want of a key.
+        """
+        resolve(self.llm, "llm")
+
+    def measure(self, interpretation: Interpretation, space: ConceptSpace, activations: Activations) -> Score:
+        """One number for all labels; `values` has one for each concept, NaN for one without a score.
+
+        Raises:
+            InputError: the activations do not fit, or the judge cannot be asked at all.
+            UnsupportedError: there are no labels, or too few excerpts for all of them.
+            LLMError: no concept has a score by what the judge answered.
+        """
+        sampling = Sampling(self.examples, self.examples, self.context, self.bins, self.seed)
+        found, without = sampling.draw(interpretation, space, activations)
+        drawn = [one.balanced() for one in found]
+        cases = cases_of(drawn, self.permuted, self.seed)
+        prompts = [self._prompts(case) for case in cases]
+        said = judged(self.llm, prompts, expected_in, cache=self.cache, schema=SCHEMA)
+        outcomes = [self._outcome(case, own) for case, own in zip(cases, said.readings, strict=True)]
+        notes = [*excerpt_notes(drawn, self.examples), *said.notes]
+        return total(interpretation, cases, outcomes, without, notes=notes, usage=said.usage)
+
+    def _prompts(self, case: Case) -> list[Prompt]:
+        system = f"{self.instructions}\n{REPLY}"
+        excerpts = [excerpt for excerpt, _ in case.drawn.mixed(self.seed)]
+        return [Prompt(system, f"Label: {case.label}\n\n{numbered(e.units)}", len(e.units)) for e in excerpts]
+
+    def _outcome(self, case: Case, readings: Sequence[list[float] | None]) -> Outcome:
+        pairs = [(e.values, said) for (e, _), said in zip(case.drawn.mixed(self.seed), readings, strict=True) if said]
+        if 2 * len(pairs) < len(readings):
+            return Outcome(None, NO_VERDICT)
+        true = np.concatenate([values for values, _ in pairs]).astype(np.float64)
+        expected = np.concatenate([said for _, said in pairs]).astype(np.float64)
+        if np.ptp(true) == 0:
+            return Outcome(None, SAME_ACTIVITY)
+        if np.ptp(expected) == 0:
+            return Outcome(None, SAME_EXPECTED)
+        return Outcome(float(np.corrcoef(true, expected)[0, 1]))
+
+
+def expected_in(said: Any, count: int) -> list[float] | None:
+    """The numbers of an answer; None if they are not `count` numbers from 0 to 10."""
+    found = list_in(said, "activations", count)
+    if found is None or not all(isinstance(one, int | float) and not isinstance(one, bool) for one in found):
+        return None
+    return [float(one) for one in found] if all(math.isfinite(one) and 0 <= one <= 10 for one in found) else None
