@@ -3,46 +3,55 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import openai
 from interp_core.errors import InputError, LLMError
+from interp_llm.answer import Answer
+from interp_llm.prices import Prices, check_prices
 
-SHOWN = 200  # characters of what a server said
-SECRET = 6  # characters; a shorter key ("none", "EMPTY") is a placeholder, and hiding it would garble answers
-PREFIX = 8  # characters by which a half masked key ("sk-proj-1234****89") is known
+from interp_openai.calls import Call, Server
+from interp_openai.settings import check_address, check_variables, query_of
+
+Messages = list[dict[str, str]]
 
 
 @dataclass(frozen=True)
 class OpenAI:
     """Asks a chat model, several requests at once.
 
-    The key is read from the environment when a call is made. It is kept nowhere, and is taken out of whatever a server
-    says. Timeouts, lost connections and answers 408, 409, 429 and 5xx are tried again with growing pauses, or after the
-    pause the server asks for.
+    Keys are read from the environment when a call is made. They are kept nowhere, and are taken out of whatever a
+    server says. Timeouts, lost connections and answers 408, 409, 429 and 5xx are tried again with growing pauses, or
+    after the pause the server asks for, if that is not above two minutes.
 
     Args:
-        model: its name at the server.
+        model: its name at the server; on Azure, the name of the deployment.
         base_url: a compatible server, such as `http://localhost:8000/v1`; None for OpenAI itself (or what the official
-            client finds in OPENAI_BASE_URL).
+            client finds in OPENAI_BASE_URL). A query, such as `?api-version=preview`, is sent with every request.
         key_from: name of the environment variable that holds the key. A server at `base_url` may do without; if the
             variable is set, the key is sent there.
         timeout: seconds for one try.
         retries: further tries after the first.
         parallel: requests at once.
         temperature: 0 for the likeliest answer; None leaves it to the server.
-        max_tokens: longest answer, sent as `max_tokens`, which compatible servers know. Reasoning models of OpenAI
-            refuse it, and a temperature: give None for both.
+        max_tokens: longest answer, sent as `max_tokens`, which compatible servers know; None leaves it to the server.
+        max_completion_tokens: longest answer, thoughts included, sent under this name in place of `max_tokens`.
+            Reasoning models of OpenAI want it, and `temperature=None`.
+        reasoning_effort: how long a reasoning model may think, such as `"low"`.
+        seed: of the server's draws, where it takes one.
+        api_version: of Azure's older interface, with `base_url="https://….openai.azure.com"`. Its newer one, at
+            `https://….openai.azure.com/openai/v1`, needs none.
+        headers_from: headers whose values are secrets: their names, each with the environment variable that holds it.
+        extra_headers: further headers. Their values stand in no result.
+        extra_body: further parameters of a request, by name. They stand in results, so they must hold no secret.
+        prices: what a million tokens sent, and a million received, cost; None if no price is wanted.
 
     Raises:
-        InputError: a number out of range, a `key_from` that is no name of a variable, or a `base_url` that is no web
-            address or has a password in it.
+        InputError: a number out of range; a `key_from` or a value of `headers_from` that is no name of a variable; a
+            `base_url` that is no web address, or has a password or a key in it.
 
     Source: OpenAI API reference, "Create chat completion", through the official client.
     """
@@ -55,30 +64,38 @@ class OpenAI:
     parallel: int = 4
     temperature: float | None = 0.0
     max_tokens: int | None = 64
+    max_completion_tokens: int | None = None
+    reasoning_effort: str | None = None
+    seed: int | None = None
+    api_version: str | None = None
+    headers_from: Mapping[str, str] | None = None
+    extra_headers: Mapping[str, str] | None = field(default=None, repr=False)
+    extra_body: Mapping[str, Any] | None = None
+    prices: Prices | None = None
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", self.key_from):  # likely the key itself, so it is not repeated
+        check_variables(self.key_from, self.headers_from)
+        check_address(self.base_url, self.key_from)
+        check_prices(self.prices)
+        if self.api_version is not None and self.base_url is None:
             raise InputError(
-                "key_from must be the name of an environment variable in capitals, such as OPENAI_API_KEY."
+                f"api_version={self.api_version!r} is for Azure; give its address too, such as "
+                "base_url='https://my-resource.openai.azure.com', or leave api_version out."
             )
-        address = urlsplit(self.base_url or "http://localhost")
-        if address.scheme not in ("http", "https") or not address.netloc:
-            raise InputError(f"base_url {self.base_url!r} is not a web address, such as http://localhost:8000/v1.")
-        if "@" in address.netloc:
-            raise InputError(f"base_url must hold no user or password; put the key into the variable {self.key_from}.")
-        tokens = 1 if self.max_tokens is None else self.max_tokens
-        if self.timeout <= 0 or self.retries < 0 or min(self.parallel, tokens) < 1:
+        limits = [limit for limit in (self.max_tokens, self.max_completion_tokens) if limit is not None]
+        if self.timeout <= 0 or self.retries < 0 or min([self.parallel, *limits]) < 1:
             raise InputError(
-                f"{self}: a positive timeout, parallel and max_tokens and retries of at least 0 are needed."
+                f"{self}: a positive timeout, parallel and most tokens and retries of at least 0 are needed."
             )
 
     def ready(self) -> None:
         """Called before anything is computed for the calls.
 
         Raises:
-            InputError: OpenAI itself is asked and there is no key.
+            InputError: OpenAI itself is asked and there is no key, or a variable of `headers_from` is empty.
         """
         self.key()
+        self._secret_headers()
 
     def key(self) -> str:
         """The key that calls are made with; a subclass may have it from elsewhere than the environment.
@@ -87,97 +104,116 @@ class OpenAI:
             InputError: OpenAI itself is asked and there is no key.
         """
         key = os.environ.get(self.key_from, "").strip()
-        if not key and self.base_url is None:
+        if not key and self.base_url is None and not self.headers_from:
             raise InputError(
                 f"the environment variable {self.key_from} is empty; put the key into it, or give base_url."
             )
         return key
 
-    def generate(self, messages: list[dict[str, str]]) -> str:
+    def identity(self) -> dict[str, Any]:
+        """What its answers depend on, without any secret, and of headers the names alone."""
+        return {
+            "client": "openai",
+            "model": self.model,
+            "server": self.base_url or os.environ.get("OPENAI_BASE_URL"),
+            "api_version": self.api_version,
+            "headers": sorted({*(self.headers_from or {}), *(self.extra_headers or {})}),
+            **self._options(),
+        }
+
+    def generate(self, messages: Messages, *, schema: dict[str, Any] | None = None) -> str:
         """The answer to one conversation.
 
         Args:
             messages: `{"role": "system" | "user" | "assistant", "content": …}`, in order.
+            schema: a JSON schema of the answer, for servers that keep to one.
 
         Raises:
-            LLMError: the call failed, or the answer is empty.
-            InputError: OpenAI itself is asked and there is no key.
+            LLMError: the call failed, or what came back is no answer.
+            InputError: OpenAI itself is asked and there is no key, or a variable of `headers_from` is empty.
         """
-        answer = self.generate_all([messages])[0]
+        answer = self.generate_all([messages], schema=schema)[0]
         if isinstance(answer, LLMError):
             raise answer
         return answer
 
-    def generate_all(self, conversations: Sequence[list[dict[str, str]]]) -> list[str | LLMError]:
+    def generate_all(
+        self, conversations: Sequence[Messages], *, schema: dict[str, Any] | None = None
+    ) -> list[str | LLMError]:
         """The answers to several conversations, in their order; the error of a failed call stands in its place.
 
+        Args:
+            conversations: the conversations.
+            schema: a JSON schema of the answers, for servers that keep to one.
+
         Raises:
-            InputError: OpenAI itself is asked and there is no key.
+            InputError: OpenAI itself is asked and there is no key, or a variable of `headers_from` is empty.
         """
-        key = self.key()
-        client = openai.OpenAI(
-            api_key=key or "none", base_url=self.base_url, timeout=self.timeout, max_retries=self.retries
-        )
+        answers = dict(self.generate_each(conversations, schema=schema))
+        return [answers[place] for place in range(len(conversations))]
+
+    def generate_each(
+        self, conversations: Sequence[Messages], *, schema: dict[str, Any] | None = None
+    ) -> Generator[tuple[int, Answer | LLMError], None, None]:
+        """The answers to several conversations as they come, each with the place of its conversation.
+
+        Args:
+            conversations: the conversations.
+            schema: a JSON schema of the answers. A server that refuses it is asked without.
+
+        Yields:
+            A place, and the answer or the error of a failed call.
+
+        Raises:
+            InputError: OpenAI itself is asked and there is no key, or a variable of `headers_from` is empty.
+        """
+        key, headers = self.key(), self._secret_headers()
+        client = self._client(key, headers)
+        server = Server(
+            self.base_url or "OpenAI", self.model, self.key_from, self.timeout, self.retries + 1
+        ).with_secrets([key, *headers.values()], (self.extra_headers or {}).values())
+        call = Call(client, server, self._options(), schema)
         pool = ThreadPoolExecutor(self.parallel)
         try:
-            return list(pool.map(partial(self._ask, client, key), conversations))
+            places = {pool.submit(call, messages): place for place, messages in enumerate(conversations)}
+            for done in as_completed(places):
+                yield places[done], done.result()
         finally:  # an interrupt waits for nothing: calls not begun are dropped, those under way lose their connection
             pool.shutdown(wait=False, cancel_futures=True)
             client.close()
 
-    def _ask(self, client: openai.OpenAI, key: str, messages: Any) -> str | LLMError:
-        options: dict[str, Any] = {"temperature": self.temperature, "max_tokens": self.max_tokens}
-        given = {name: value for name, value in options.items() if value is not None}
-        try:
-            choice = client.chat.completions.create(model=self.model, messages=messages, **given).choices[0]
-            answer = scrubbed(choice.message.content or "", key).strip()
-        except Exception as error:  # whatever one call meets, the others go on
-            return LLMError(self._explained(error, key))
-        if not answer:
-            advice = "raise max_tokens" if choice.finish_reason == "length" else "try again, or another model"
-            return LLMError(f"empty answer from {self.model!r}; {advice}.")
-        return answer
+    def _options(self) -> dict[str, Any]:
+        limit = "max_completion_tokens" if self.max_completion_tokens is not None else "max_tokens"
+        given = {
+            "model": self.model,
+            "temperature": self.temperature,
+            limit: getattr(self, limit),
+            "reasoning_effort": self.reasoning_effort,
+            "seed": self.seed,
+            "extra_body": dict(self.extra_body) if self.extra_body else None,
+        }
+        return {name: value for name, value in given.items() if value is not None}
 
-    def _explained(self, error: Exception, key: str) -> str:
-        server = self.base_url or "OpenAI"
-        if isinstance(error, openai.APIStatusError):
-            said = shortened(scrubbed(_said(error), key))
-            return f"{server} answered {error.status_code}: {said} {self._advice(error.status_code)}"
-        if isinstance(error, openai.APITimeoutError):
-            tries = f"{self.retries + 1} tries of {self.timeout:g} s each"
-            return f"{server} gave no answer in {tries}; raise timeout, or lower parallel."
-        reason = shortened(scrubbed(f"{type(error).__name__}: {error.__cause__ or error}", key))
-        if isinstance(error, openai.APIConnectionError):
-            return f"{server} cannot be reached ({reason}); check base_url, and that the server is running."
-        return f"{server} sent something that is no chat completion ({reason}); check base_url, most end in /v1."
+    def _secret_headers(self) -> dict[str, str]:
+        headers = {name: os.environ.get(variable, "").strip() for name, variable in (self.headers_from or {}).items()}
+        for name, value in headers.items():
+            if not value:
+                variable = (self.headers_from or {})[name]
+                raise InputError(
+                    f"the environment variable {variable} is empty; put the value of the header {name} into it."
+                )
+        return headers
 
-    def _advice(self, status: int) -> str:
-        if status in (401, 403):
-            return f"(Check the key in {self.key_from}, and what it is allowed to do.)"
-        if status == 404:
-            return f"(Check the model, {self.model!r}, and base_url.)"
-        if status == 429:
-            return f"(Tried {self.retries + 1} times; lower parallel, raise retries, or look at the quota.)"
-        if status >= 500:
-            return f"(Tried {self.retries + 1} times; the server is at fault, try again later.)"
-        return "(The server refused the request; a shorter prompt, or max_tokens=None and temperature=None, may help.)"
-
-
-def scrubbed(text: str, key: str) -> str:
-    """The text without the key, whole or half masked by the server."""
-    if len(key) < SECRET:
-        return text
-    return re.sub(re.escape(key[:PREFIX]) + r"[^\s\"'<>,;)}\]]*", "[key]", text.replace(key, "[key]"))
-
-
-def shortened(text: str) -> str:
-    """The text on one line, of at most 200 characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= SHOWN else line[: SHOWN - 1] + "…"
-
-
-def _said(error: openai.APIStatusError) -> str:
-    """The server's own words, wherever it put them."""
-    body = error.body
-    found = (body.get("message") or body.get("detail")) if isinstance(body, dict) else None
-    return str(found or error.response.text or error.response.reason_phrase)
+    def _client(self, key: str, secret_headers: dict[str, str]) -> openai.OpenAI:
+        address, query = query_of(self.base_url)
+        options: dict[str, Any] = {
+            "api_key": key or "none",
+            "timeout": self.timeout,
+            "max_retries": self.retries,
+            "default_headers": {**(self.extra_headers or {}), **secret_headers},
+            "default_query": query,
+        }
+        if self.api_version is None:
+            return openai.OpenAI(base_url=address, **options)
+        options["base_url" if "/openai" in str(address) else "azure_endpoint"] = address
+        return openai.AzureOpenAI(api_version=self.api_version, **options)

@@ -1,0 +1,1 @@
+"""How the example model was made."""
