@@ -2,7 +2,7 @@
 
     python benchmarks/concept_activity.py [--rows N] [--concepts C]
 
-Prints seconds, passes over the rows, the rank error, and the resident memory beside that of concepts times what is kept.
+Prints seconds, passes over the rows, the rank error, and the resident memory beside that of what is kept.
 """
 
 from __future__ import annotations

@@ -90,7 +90,8 @@ class Tags(HTMLParser):
 
 
 def test_every_kind_that_can_be_saved_is_among_them() -> None:
-    kinds = [entry.load() for entry in entry_points(group="interp.values")]
+    entries = [entry for entry in entry_points(group="interp.values") if entry.value.startswith("interp_core.")]
+    kinds = [entry.load() for entry in entries]
     assert len(kinds) == 10
     assert all(any(isinstance(value, kind) for value in values().values()) for kind in kinds)
 

@@ -77,6 +77,7 @@ def outputs() -> Iterator[tuple[Path, str]]:
                 [data["core"], *one["dependencies"]],
                 commands=one.get("commands", {}),
                 names=one.get("names", {}),
+                values=one.get("values", {}),
             ),
         )
     yield ROOT / "pyproject.toml", _with_extras((ROOT / "pyproject.toml").read_text(encoding="utf-8"), said)

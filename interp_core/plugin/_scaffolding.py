@@ -81,6 +81,7 @@ def write_plugin(name: str, kind: Kind, into: Path) -> Path:
         "version": "0.1.0",
         "commands": {},
         "names": {},
+        "values": {},
         "description": f"{name}: {_SUMMARY[kind]}",
         "dependencies": _DEPENDENCIES[kind],
         "entry": name,
@@ -144,6 +145,7 @@ def render_pyproject(
     *,
     commands: Mapping[str, str] | None = None,
     names: Mapping[str, str] | None = None,
+    values: Mapping[str, str] | None = None,
 ) -> str:
     """The `pyproject.toml` of a package.
 
@@ -155,6 +157,7 @@ def render_pyproject(
         dependencies: requirements with lower bounds.
         commands: the commands that it adds to the command line, `"module:command"` by name.
         names: the names that it brings to the top of `interp_core`, `"module:name"` by name.
+        values: the kinds of values that it saves, `"module:Class"` by kind.
 
     Returns:
         The text of the file.
@@ -176,4 +179,5 @@ def render_pyproject(
         dependencies=dependencies,
         commands=commands or {},
         names=names or {},
+        values=values or {},
     )
