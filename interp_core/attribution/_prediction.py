@@ -62,8 +62,8 @@ def late_readout(model: WrappedModel, options: Options, targets: Any) -> LateRea
     return LateReadout((), space, model.head, targets, model.labels)
 
 
-def slopes_request(model: WrappedModel, encoded: DividedText, readout: PredictedReadout) -> ModelRequest:
-    """Asks for the logits of a text and the slopes of its targets at its embeddings."""
+def slopes_request(model: WrappedModel, encoded: DividedText, readout: Readout) -> ModelRequest:
+    """Asks for the scores of a text, and their slopes at its embeddings."""
 
     def build(_rows: Tensor) -> TextRows:
         leaf = model.embed(encoded.ids, encoded.source)[None].clone().requires_grad_()

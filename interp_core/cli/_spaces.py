@@ -113,12 +113,10 @@ def cards(files: tuple[Path, ...], plain: bool, **options: Any) -> None:
 
     saved = Saved.load(files)
     space, rows = saved.one(ConceptSpace), saved.one(Activations)
-    known = {
-        name: saved.one(kind) if saved.all(kind) else None
-        for name, kind in (("words", Interpretation), ("importance", Importance))
-    }
+    words, matter = (saved.one(kind) if saved.all(kind) else None for kind in (Interpretation, Importance))
     scores = [one for one in saved.all(Score) if one.values is not None]
-    found = concept_cards(space, rows, **known, scores=scores, concepts=list(options["numbers"]) or "all")
+    given: dict[str, Any] = {"importance": matter, "scores": scores}
+    found = concept_cards(space, rows, words, **given, concepts=list(options["numbers"]) or "all")
     if plain:
         echo_json(found.to_json())
     else:

@@ -58,8 +58,10 @@ class Choice:
         else:
             assert drawn is not None
             ranked, peaks = [self._spread(one, same) for one in drawn.samples], drawn.largest.tolist()
-        silent = [self._silent(one, same) for one in drawn.silent] if drawn and self.contrast else [()] * len(ranked)
-        return [Chosen(*own, *rest) for own, *rest in zip(ranked, silent, peaks, strict=True)]
+        silent: list[tuple[tuple[int, float], ...]] = [()] * len(ranked)
+        if drawn and self.contrast:
+            silent = [self._silent(one, same) for one in drawn.silent]
+        return [Chosen(*own, others, peak) for own, others, peak in zip(ranked, silent, peaks, strict=True)]
 
     def _strongest(
         self, space: ConceptSpace, activations: Activations, same: Tensor

@@ -37,11 +37,19 @@ def taught(seed: int = 0) -> tuple[Any, Any]:
     given: dict[str, Any] = {"unk_token": "<unk>", "pad_token": "<pad>", "eos_token": "<|end|>"}
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, additional_special_tokens=MARKS[2:5], **given)
     tokenizer.chat_template = TEMPLATE
-    shape: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
-    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "max_position_embeddings": 512}
-    ends = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    shape: dict[str, Any] = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
     torch.manual_seed(seed)
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(names), **shape, **heads, **ends))
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(names), **shape))
     dice, optimiser = random.Random(seed), torch.optim.AdamW(model.parameters(), 5e-3)
     for _ in range(STEPS):
         rows = [torch.tensor(_row(tokenizer, dice)) for _ in range(ROWS)]
