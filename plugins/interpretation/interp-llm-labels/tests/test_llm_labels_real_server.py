@@ -12,11 +12,13 @@ import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
+import interp_core as interp
 import pytest
 import torch
 from interp_core.activations import of_rows
 from interp_core.concepts import ConceptSpace, interpret
 from interp_core.errors import InterpWarning
+from interp_core.text import read_column
 from interp_llm_labels.labels import LLMLabels
 from interp_openai.client import OpenAI
 
@@ -110,3 +112,26 @@ def test_a_model_the_server_cannot_load_costs_labels_and_loses_no_concept(llm):
         found = interpret(Identity(torch.eye(2)), of_rows(torch.eye(2)), by=LLMLabels(llm=absent))
     assert [c.label for c in found.concepts] == [None, None]
     assert all("answered" in c.note and c.examples for c in found.concepts)
+
+
+def test_concepts_of_five_classes_are_named_from_words_in_context(llm, shared, tmp_path):
+    model = interp.load(shared / "models" / "emotion-minilm")
+    texts = read_column(shared / "data" / "emotion" / "test.csv.gz")[:150]
+    split = model.split(2)
+    held = split.activations(texts, granularity="word", predictions=True, progress=False)
+    found = {}
+    for name in model.labels[:5]:
+        own = held.of_class(name)
+        space = interp.fit_concepts(own, by="pca", concepts=3)
+        matter = interp.importance(split, space, own, targets=[name], progress=False)
+        best = [number for number, _ in matter.top(name, 2)]
+        method = LLMLabels(llm=llm, examples=5, context=3, contrast=2, cache=str(tmp_path / "answers"))
+        found[name] = interpret(space, own, by=method, concepts=best)
+        assert [c.concept for c in found[name].concepts] == best
+    usages = [words.usage for words in found.values()]
+    assert sum(one.conversations for one in usages) == 10 and all(one.prompt_tokens > 0 for one in usages)
+    for words in found.values():
+        assert all(c.label or c.note for c in words) and all(len(c.shown) == len(c.examples) + 2 for c in words)
+    again = interpret(space, own, by=replace(method, llm=replace(llm, timeout=5.0)), concepts=best)
+    assert again.usage.cached == sum(not c.note.startswith("the call failed") for c in again)
+    assert [c.label for c in again] == [c.label for c in found[name]]
