@@ -108,3 +108,12 @@ def test_numbers_out_of_range_are_refused() -> None:
         activity(Plain(torch.eye(7)), of_rows(codes_of(5)), sample=0)
     with pytest.raises(InputError):
         activity(Plain(torch.eye(3)), of_rows(codes_of(5)))
+
+
+def test_a_bin_holds_its_upper_limit_and_the_last_quantile_is_the_largest_code() -> None:
+    found = activity(Plain(torch.eye(1)), of_rows(torch.tensor([[1.0], [1.0], [2.0], [0.5], [-1.0]])))
+    counts, limits = found.histogram(0, 2)
+    assert counts.tolist() == [3, 1] and limits.tolist() == [0, 1, 2]
+    assert found.quantiles(0, [0.0, 0.25, 0.5, 0.75, 1.0]).tolist() == [0.5, 0.5, 1.0, 1.0, 2.0]
+    large = activity(Plain(torch.eye(7)), of_rows(codes_of(3000)), sample=100)
+    assert torch.equal(torch.cat([large.quantiles(c, [1.0]) for c in range(7)]), large.largest)

@@ -67,7 +67,7 @@ def test_every_number_is_that_of_its_own_concept_in_whatever_order() -> None:
     two, zero = made
     assert (two.words.concept, zero.words.concept) == (2, 0)
     assert zero.raised == (("more", 4.0), ("up", 2.0)) and zero.lowered == (("down", -3.0),) and two.raised == ()
-    assert zero.importance["joy"][0] == 2.0 and two.importance["joy"][0] == 5.0
+    assert zero.importance == {"joy": (2.0, -1.0)} and two.importance == {"joy": (5.0, 5.0)}
     assert two.effect == {"joy": (-3.0, None)} and zero.effect == {}
     assert zero.scores == {"detection": pytest.approx(0.7)} and two.scores == {}
     assert two.heading == "Concept 2, no label: refused by the content filter"

@@ -258,6 +258,9 @@ def test_random_sampling_shows_any_active_row_with_the_same_chance():
     )
     counts = [sum(e.value == value for one in drawn for e in one) for value in range(1, 11)]
     assert max(abs(count - 100) for count in counts) < 36  # 200 draws, a half each: five standard errors
+    assert any({9, 10} <= set(one) for one in values) and not all(
+        {9, 10} & set(one) for one in values
+    )  # not by stretches
 
 
 def test_contrasting_rows_are_where_the_concept_is_not_active_and_count_as_shown():
@@ -327,3 +330,26 @@ def test_memory_is_bounded_by_what_is_shown_and_batches_change_nothing(monkeypat
             patched.setattr("interp_llm_labels.examples.ENTRIES", 3 * 7)
             patched.setattr("interp_core.concepts._activity.ENTRIES", 3 * 7)
             assert made.interpret(*columns(*values.tolist(), words=words)).concepts == whole
+
+
+def test_strengths_are_told_by_the_whole_corpus_where_few_of_many_rows_are_drawn(monkeypatch):
+    monkeypatch.setattr("interp_llm_labels.examples.DRAWN", 3)
+    for seed in range(8):
+        llm = Scripted()
+        made = LLMLabels(llm=llm, sampling="random", examples=1, seed=seed)
+        (example,) = made.interpret(*columns([float(i) for i in range(1, 11)]))[0].examples
+        assert float(shown(llm)[0][0]) == example.value
+
+
+def test_a_client_that_takes_a_schema_gets_that_of_the_answer():
+    class Structured(Scripted):
+        def generate_all(self, conversations, schema=None):
+            self.asked.append(schema)
+            return ['{"label": "joy", "rationale": "", "confidence": 1}'] * len(conversations)
+
+    asked = []
+    for rationale in (True, False):
+        llm = Structured()
+        assert LLMLabels(llm=llm, rationale=rationale).interpret(*columns([1.0]))[0].label == "joy"
+        asked += llm.asked
+    assert set(asked[0]["properties"]) == {"label", "rationale", "confidence"} and asked[1] is None

@@ -21,6 +21,7 @@ from interp_llm_labels.answers import Reading, fault_of, label_in, reading_of
         ("Well, let me see: apples …</think>\nfruit", "fruit"),
         ("<think>apples, pe", ""),
         ("```\njoy\n```", "joy"),
+        ("```text\njoy\n```", "joy"),
         ("Here is a label for the excerpts:\n\n**Words of joy**", "Words of joy"),
         ('The label is "words of joy", since they are all glad.', "words of joy"),
         ("Sure! A label would be words of joy.", "words of joy"),
