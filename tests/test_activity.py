@@ -117,3 +117,10 @@ def test_a_bin_holds_its_upper_limit_and_the_last_quantile_is_the_largest_code()
     assert found.quantiles(0, [0.0, 0.25, 0.5, 0.75, 1.0]).tolist() == [0.5, 0.5, 1.0, 1.0, 2.0]
     large = activity(Plain(torch.eye(7)), of_rows(codes_of(3000)), sample=100)
     assert torch.equal(torch.cat([large.quantiles(c, [1.0]) for c in range(7)]), large.largest)
+
+
+def test_a_code_that_is_not_finite_is_named() -> None:
+    codes = codes_of(20)
+    codes[7, 2] = torch.inf
+    with pytest.raises(InputError, match="concept 0 in row 7 is nan"):
+        activity(Plain(torch.eye(7)), of_rows(codes))

@@ -27,6 +27,11 @@ TEXTS = [f"text {i} <b>" for i in range(1, 17)]
 SPACE = Plain(torch.tensor([[1.0, 0.0, 0.0], [0.6, 0.8, 0.0], [-1.0, 0.0, 0.0]]))
 
 
+def measured(name: str, values: list[float], numbers: list[int]) -> interp.Score:
+    made = MadeBy(name, settings={"concepts": numbers})
+    return interp.Score(0.7, True, torch.tensor(values), name=name, made_by=made)
+
+
 def cards(**options: Any) -> ConceptCards:
     return concept_cards(SPACE, of_rows(CODES, TEXTS), **options)
 
@@ -60,7 +65,7 @@ def test_every_number_is_that_of_its_own_concept_in_whatever_order() -> None:
     per_text = torch.tensor([[[1.0, 0.0, 5.0]], [[-3.0, 0.0, 5.0]]])
     importance = Importance(per_text, ("joy",), ("a", "b", "c"), MadeBy("occlusion"))
     effect = Effect(torch.tensor([[-2.0], [-4.0]]), ("joy",), {"ablate": ["concept 2"]}, MadeBy("effect"))
-    score = interp.Score(0.7, True, torch.tensor([torch.nan, 0.7]), name="detection")
+    score = measured("detection", [torch.nan, 0.7], [2, 0])
     made = cards(
         words=words, tokens=tokens, importance=importance, effects={2: effect}, scores=[score], concepts=[2, 0]
     )
@@ -69,7 +74,7 @@ def test_every_number_is_that_of_its_own_concept_in_whatever_order() -> None:
     assert zero.raised == (("more", 4.0), ("up", 2.0)) and zero.lowered == (("down", -3.0),) and two.raised == ()
     assert zero.importance == {"joy": (2.0, -1.0)} and two.importance == {"joy": (5.0, 5.0)}
     assert two.effect == {"joy": (-3.0, None)} and zero.effect == {}
-    assert zero.scores == {"detection": pytest.approx(0.7)} and two.scores == {}
+    assert zero.scores == {"detection": pytest.approx(0.7)} and two.scores == {"detection": None}
     assert two.heading == "Concept 2, no label: refused by the content filter"
     assert "refused by the content filter" in interp.report([made]).html
 
@@ -85,9 +90,29 @@ def test_what_does_not_fit_is_refused() -> None:
     importance = Importance(torch.ones(1, 1, 2), ("joy",), ("a", "b"), MadeBy("occlusion"))
     with pytest.raises(InputError, match="2 concepts, and the space has 3"):
         cards(importance=importance)
-    with pytest.raises(InputError, match="give the words that it measured"):
-        cards(scores=[interp.Score(0.5, True, torch.ones(3), name="fuzzing")])
-    with pytest.raises(InputError, match="bins=0"):
+    with pytest.raises(InputError, match="'stability' is no score of labels"):
+        cards(scores=[interp.Score(0.5, True, torch.ones(3), name="stability")])
+    with pytest.raises(InputError, match="two scores 'detection'"):
+        cards(scores=[measured("detection", [0.5], [0])] * 2)
+    assert cards(scores=measured("detection", [0.5], [1]))[1].scores == {"detection": 0.5}
+    with pytest.raises(InputError, match="bins is 0"):
         cards(bins=0)
+    for wrong in ([9], [-1], [0, 0], []):
+        with pytest.raises(InputError, match="each once, are needed"):
+            cards(concepts=wrong)
+    effect = Effect(torch.ones(1, 1), ("joy",), {"ablate": ["concept 2"]}, MadeBy("effect"))
+    for effects in ({0: effect}, {7: effect}, [effect]):
+        with pytest.raises(InputError, match="effect"):
+            cards(effects=effects)
+    with pytest.raises(InputError, match="more concepts than the 3"):
+        cards(words=interp.Interpretation((LabelledConcept(3, "x"),)))
+    change = interp.Interpretation((LabelledConcept(0, "x"),), MadeBy("m", parameters={"change": "ablate"}))
+    with pytest.raises(InputError, match="change='add'"):
+        cards(tokens=change)
+    space = Plain(SPACE.dictionary)
+    space.layer = "block.2"
+    with pytest.raises(InputError, match=r"of layer 'block.1', and the space of 'block.2'"):
+        words = interp.Interpretation((LabelledConcept(0, "x"),), MadeBy("m", settings={"layer": "block.1"}))
+        concept_cards(space, of_rows(CODES, TEXTS), words)
     with pytest.raises(InputError, match="no card of concept 1"):
         cards(concepts=[0])[1]

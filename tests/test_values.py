@@ -59,7 +59,9 @@ def values() -> dict[str, Any]:
     importance = interp.importance(split, space, held, progress=False)
     effect = interp.effect(split, space, held, interp.Change(ablate=[0]), progress=False)
     given: dict[str, Any] = {"importance": importance, "effects": {0: effect}}
-    cards = concept_cards(space, held, words, scores=[interp.Score(0.6, True, torch.tensor([0.6, 0.5]))], **given)
+    made = MadeBy("detection", settings={"concepts": [0, 1]})
+    trust = interp.Score(0.6, True, torch.tensor([0.6, 0.5]), name="detection", made_by=made)
+    cards = concept_cards(space, held, words, scores=[trust], **given)
     curves = (torch.tensor([0.0, 0.5, 1.0]), torch.tensor([0.7]))
     score = interp.Score(0.6, True, torch.tensor([0.5, 0.7]), name="insertion", chance=0.1, curves=curves)
     benchmark = interp.benchmark(model, TEXTS[:2], methods=["occlusion"], metrics=["insertion"], progress=False)

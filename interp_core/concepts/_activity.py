@@ -11,6 +11,7 @@ import torch
 from interp_core.activations import Activations
 from interp_core.concepts._compatibility import check_fits
 from interp_core.concepts._space import ConceptSpace
+from interp_core.concepts._strongest import check_finite
 from interp_core.errors import InputError
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -130,7 +131,7 @@ def activity(
         Counts, samples and quantiles of each concept.
 
     Raises:
-        InputError: the activations do not fit the space, or a number is out of range.
+        InputError: the activations do not fit the space, a number is out of range, or a code is not finite.
 
     Examples:
         >>> from interp_core.concepts import activity
@@ -217,6 +218,7 @@ def _codes(space: ConceptSpace, activations: Activations) -> Iterator[tuple[int,
     for part in activations.batches(max(1, ENTRIES // space.concepts)):
         with torch.no_grad():
             codes = space.encode(part).float().cpu()
+        check_finite(codes, first)
         yield first, codes
         first += len(codes)
 

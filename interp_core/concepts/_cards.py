@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -41,7 +42,7 @@ class ConceptCard:
             where the method tells no direction.
         effect: for each target how the score changes on average when the concept is changed as the effect says, with a
             95 % interval, which is None for fewer than five texts.
-        scores: for each metric of labels how good the label is.
+        scores: for each metric of labels how good the label is; None where the metric has no score for it.
 
     Examples:
         >>> from interp_core.concepts import ConceptCard, LabelledConcept
@@ -59,7 +60,7 @@ class ConceptCard:
     nearest: tuple[tuple[int, float], ...] = ()
     importance: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
     effect: Mapping[str, tuple[float, tuple[float, float] | None]] = field(default_factory=dict)
-    scores: Mapping[str, float] = field(default_factory=dict)
+    scores: Mapping[str, float | None] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"ConceptCard({self.heading}: active in {self.active:.2%} of the rows)"
@@ -87,7 +88,7 @@ class ConceptCard:
                 f"  changes {target} by {mean:+.3g}"
                 + (f" [{interval[0]:+.3g}, {interval[1]:+.3g}]" if interval else "")
             )
-        lines += [f"  {name} {value:.2f}" for name, value in self.scores.items()]
+        lines += [f"  {name} {'undefined' if v is None else f'{v:.2f}'}" for name, v in self.scores.items()]
         lines += [f"  like {', '.join(f'concept {i} ({c:+.2f})' for i, c in self.nearest)}"] if self.nearest else []
         for name, examples in (*self.stretches, ("strongest", self.words.examples)):
             lines += [f"  {name}: {e.value:.3g}  {_around(e)}" for e in examples[:3]]
@@ -167,6 +168,10 @@ class ConceptCards(Value):
                 for name in _names(self.cards, "importance")
             },
             **{
+                f"push: {name}": [card.importance.get(name, (None, None))[1] for card in self.cards]
+                for name in _names(self.cards, "importance")
+            },
+            **{
                 f"effect: {name}": [card.effect.get(name, (None,))[0] for card in self.cards]
                 for name in _names(self.cards, "effect")
             },
@@ -226,10 +231,11 @@ def concept_cards(
         space: the concepts.
         activations: the corpus for examples, shares and histograms.
         words: the concepts in words.
-        tokens: what they do to the vocabulary, as `by="vocabulary-projection"` or `"token-change"` gives it.
+        tokens: what they do to the vocabulary, as `by="vocabulary-projection"` gives it, or `by="token-change"` with
+            `change="add"`.
         importance: how much they matter.
         effects: by the number of a concept, what changing it alone does, as `effect` measures it.
-        scores: scores of the labels in `words`, with one value for each of its concepts.
+        scores: scores of labels, as `measure` gives them for an interpretation.
         concepts: the numbers of the concepts that get a card, or `"all"`.
         stretches: into how many parts of equal size the rows are dealt where a concept is active.
         examples: how many are shown of each part.
@@ -250,19 +256,13 @@ def concept_cards(
         >>> [name for name, _ in card.stretches]
         ['0 to 50 %', '50 to 100 %']
     """
-    if min(stretches, examples, bins) < 1:
-        raise InputError(f"stretches={stretches}, examples={examples}, bins={bins}: at least 1 each is needed.")
-    if importance is not None and len(importance.concepts) != space.concepts:
-        raise InputError(
-            f"the importance is of {len(importance.concepts)} concepts, and the space has {space.concepts}."
-        )
-    for score in scores:
-        if words is None or score.values is None or len(score.values) != len(words):
-            raise InputError(
-                f"{score.name or 'a score'} has no value for each concept of `words`; give the words that it measured."
-            )
+    for name, value in (("stretches", stretches), ("examples", examples), ("bins", bins)):
+        if not isinstance(value, int) or value < 1:
+            raise InputError(f"{name} is {value!r}; a whole number of at least 1 is needed.")
+    chosen = _chosen(concepts, space)
+    given = [one for one in (words, tokens, importance) if one is not None]
+    known = _known(space, given, importance, effects or {}, [scores] if isinstance(scores, Value) else list(scores))
     cost = Cost()
-    chosen = numbers_of(concepts, space)
     with cost.timed():
         found = activity(space, activations, seed=seed)
         directions = normalize(space.dictionary.detach().float(), dim=1)
@@ -288,10 +288,18 @@ def concept_cards(
                     {}
                     if own is None
                     else dict(zip(own.targets, zip(own.mean.tolist(), own.intervals, strict=True), strict=True)),
-                    _scores(scores, words, number),
+                    {name: values.get(number) for name, values in known.items() if number in values},
                 )
             )
-    settings = {"rows": len(activations), "layer": activations.layer, "granularity": activations.granularity}
+    settings = {
+        "rows": len(activations),
+        "layer": activations.layer,
+        "granularity": activations.granularity,
+        "stretches": stretches,
+        "examples": examples,
+        "bins": bins,
+        "seed": seed,
+    }
     made = made_by("concept-cards", cost, activations.made_by.model, settings)
     off = f"Shares in the histograms are counted to {found.rank_error:.2%} of the rows where a concept is active."
     return ConceptCards(tuple(cards), made, (off,) if found.rank_error > 0.01 else ())
@@ -317,16 +325,67 @@ def _importance(importance: Importance | None, number: int) -> dict[str, tuple[f
     return dict(zip(importance.targets, zip(importance.scores[:, number].tolist(), push, strict=True), strict=True))
 
 
-def _scores(scores: Sequence[Any], words: Interpretation | None, number: int) -> dict[str, float]:
-    place = next((i for i, one in enumerate(words or ()) if one.concept == number), None)
-    values = {} if place is None else {score.name: float(score.values[place]) for score in scores}
-    return {name: value for name, value in values.items() if value == value}
+def _chosen(concepts: Any, space: ConceptSpace) -> list[int]:
+    """The numbers of the concepts that get a card, each once.
+
+    Raises:
+        InputError: there is no such concept, none is named, or one twice.
+    """
+    chosen = numbers_of(concepts, space)
+    wrong = [i for i in chosen if not 0 <= i < space.concepts or chosen.count(i) > 1]
+    if wrong or not chosen:
+        raise InputError(
+            f"concepts {wrong or 'none'} were asked for; numbers from 0 to {space.concepts - 1}, each once, are needed."
+        )
+    return chosen
+
+
+def _known(
+    space: ConceptSpace, given: Sequence[Any], importance: Importance | None, effects: Any, scores: Sequence[Any]
+) -> dict[str, dict[int, float | None]]:
+    """For each metric the value of each concept, once everything is found to be about this space.
+
+    Raises:
+        InputError: something is not.
+    """
+    for one in given:
+        layer = str(one.made_by.settings.get("layer", ""))
+        if space.layer and layer not in ("", "given", space.layer):
+            raise InputError(f"the {type(one).__name__} is of layer {layer!r}, and the space of {space.layer!r}.")
+        if isinstance(one, Interpretation) and any(c.concept >= space.concepts for c in one):
+            raise InputError(f"the interpretation is of more concepts than the {space.concepts} of the space.")
+        if one.made_by.parameters.get("change") == "ablate":
+            raise InputError("the tokens tell what taking a concept away does; ask with change='add' for a card.")
+    if importance is not None and len(importance.concepts) != space.concepts:
+        raise InputError(
+            f"the importance is of {len(importance.concepts)} concepts, and the space has {space.concepts}."
+        )
+    if not isinstance(effects, Mapping):
+        raise InputError(f"effects is {type(effects).__name__}; an Effect for each number of a concept was expected.")
+    for number, effect in effects.items():
+        changed = [name for part in effect.change.values() for name in part]
+        if number not in range(space.concepts) or space.names[number] not in changed:
+            raise InputError(f"the effect given for concept {number} changes {', '.join(changed)}.")
+    found: dict[str, dict[int, float | None]] = {}
+    for score in scores:
+        numbers = getattr(score, "made_by", MadeBy("")).settings.get("concepts")
+        if numbers is None or score.values is None or len(score.values) != len(numbers):
+            raise InputError(
+                f"{getattr(score, 'name', '') or score!r} is no score of labels; measure(words, space, activations, "
+                "by=…) gives one."
+            )
+        if score.name in found:
+            raise InputError(f"there are two scores {score.name!r}; give one of them.")
+        values = [value if math.isfinite(value) else None for value in score.values.tolist()]
+        found[score.name] = dict(zip(numbers, values, strict=True))
+    return found
 
 
 def _stretches(
     found: Activity, activations: Activations, number: int, stretches: int, examples: int
 ) -> tuple[tuple[str, tuple[Example, ...]], ...]:
     """Examples from each stretch of the rows where a concept is active: those drawn first, the strongest first."""
+    stretches = max(1, min(stretches, len(found.samples[number].rows)))
     rows, codes = (part.flip(0).tensor_split(stretches) for part in found.samples[number])
     named = []
     for i, (row, code) in enumerate(zip(rows, codes, strict=True)):
@@ -345,13 +404,21 @@ def _around(example: Example) -> str:
     before, unit = example.text[: example.start], example.text[example.start : example.stop]
     room = max(0, SHOWN - len(unit)) // 2
     after = example.text[example.stop :][:room]
-    return " ".join(f"{before[len(before) - room :] if room else ''}«{unit[:SHOWN]}»{after}".split())
+    start = f"{'…' * (len(before) > room)}{before[len(before) - room :] if room else ''}"
+    shown = f"{start}«{unit[:SHOWN]}»{after}{'…' * (len(example.text) > example.stop + len(after))}"
+    return " ".join("".join(c if c.isprintable() else " " for c in shown).split())
 
 
 def _card(data: dict[str, Any]) -> ConceptCard:
-    pairs = {name: tuple(map(tuple, data[name])) for name in ("raised", "lowered", "nearest")}
+    pairs = {name: tuple((of, _number(v)) for of, v in data[name]) for name in ("raised", "lowered", "nearest")}
     parts = tuple((name, tuple(Example(**e) for e in examples)) for name, examples in data["stretches"])
-    effect = {t: (mean, None if i is None else tuple(i)) for t, (mean, i) in data["effect"].items()}
-    rest = {"importance": {t: tuple(v) for t, v in data["importance"].items()}, "effect": effect}
+    effect = {
+        t: (_number(mean), None if i is None else tuple(map(_number, i))) for t, (mean, i) in data["effect"].items()
+    }
+    rest = {"importance": {t: (_number(v[0]), v[1]) for t, v in data["importance"].items()}, "effect": effect}
     words = LabelledConcept.from_json(data["words"])
     return ConceptCard(**{**data, **pairs, **rest, "words": words, "stretches": parts, "counts": tuple(data["counts"])})
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -109,7 +110,7 @@ class LabelledConcept:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> LabelledConcept:
         """The concept that was written as JSON values."""
-        words = tuple((word, strength) for word, strength in data["words"])
+        words = tuple((word, math.nan if strength is None else strength) for word, strength in data["words"])
         seen = {name: tuple(Example(**e) for e in data.get(name, ())) for name in ("examples", "shown")}
         return cls(**{**data, **seen, "words": words})
 
@@ -293,12 +294,13 @@ def _asked_model(method: Any, model: SplitModel | None, activations: Activations
     """
     declared, name = declaration_of(method), type(method).__name__
     needs = declared.needs if declared else getattr(method, "needs", frozenset())
+    name = declared.name if declared else name
     if "model" not in needs:
         if model is not None:
-            raise InputError(f"{declared.name if declared else name} asks no model; leave model= out.")
+            raise InputError(f"{name} asks no model; leave it out.")
         return ()
     if model is None:
-        raise InputError(f"{declared.name if declared else name} asks the model; give model=split, the split model.")
+        raise InputError(f"{name} asks the model; give model=, the split model (--model on the command line).")
     check_layer(model, activations)
     return (model,)
 

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 import torch
+from interp_core.errors import InputError
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -65,18 +66,41 @@ def with_rows(
     Returns:
         The strongest rows so far.
 
+    Raises:
+        InputError: a code is not a finite number.
+
     Examples:
         >>> from interp_core.concepts import with_rows
         >>> found = with_rows(None, torch.tensor([[1.0], [3.0], [2.0]]), 0, torch.tensor([5, 5, 6]), top=2)
         >>> with_rows(found, torch.tensor([[4.0]]), 3, torch.tensor([6]), top=2).entries
         [[(3, 4.0), (1, 3.0)]]
     """
+    check_finite(codes, first)
     shape = codes.shape
     rows = torch.arange(first, first + len(codes))[:, None].expand(shape)
     new = _strongest(Strongest(codes, rows, keys[:, None].expand(shape)), top)
     if known is None:
         return new
     return _strongest(Strongest(*(torch.cat(pair) for pair in zip(known, new, strict=True))), top)
+
+
+def check_finite(codes: Float[Tensor, "b c"], first: int) -> None:
+    """Check that codes are finite numbers.
+
+    Args:
+        codes: (b, c) the codes of some rows.
+        first: the number of the first of them.
+
+    Raises:
+        InputError: one is not; the row and the concept are named.
+    """
+    strange = ~codes.isfinite()
+    if bool(strange.any()):
+        row, concept = strange.nonzero()[0].tolist()
+        raise InputError(
+            f"the code of concept {concept} in row {first + row} is {float(codes[row, concept])}, not a finite number; "
+            "leave such rows out of the activations."
+        )
 
 
 def numbered(texts: Iterable[str]) -> Int[Tensor, " n"]:

@@ -95,12 +95,15 @@ def measure(
     if kind == "concepts":
         return _of_space(metric, result, _arguments(needs, result, what_produced_it, method), chance)
     space, activations = _expected(what_produced_it, ConceptSpace, Activations)
-    if not chance and getattr(metric, "permuted", False):  # it asks about permuted labels too
-        metric = dataclasses.replace(metric, permuted=False)
+    if (
+        not chance and dataclasses.is_dataclass(metric) and getattr(metric, "permuted", False)
+    ):  # it asks about permuted labels too
+        metric = dataclasses.replace(metric, permuted=False)  # type: ignore[type-var]
     cost = Cost()
     with cost.timed():
         measured = measured_by(metric, result, space, activations)
-    return finished(measured, metric, cost, activations.made_by.model, {})
+    settings = {"concepts": [one.concept for one in result], "layer": activations.layer}
+    return finished(measured, metric, cost, activations.made_by.model, settings)
 
 
 def _arguments(needs: frozenset[str], space: ConceptSpace, inputs: tuple[Any, ...], method: Any) -> dict[str, Any]:

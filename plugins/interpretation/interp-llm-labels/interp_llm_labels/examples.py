@@ -60,7 +60,10 @@ class Choice:
             ranked, peaks = [self._spread(one, same) for one in drawn.samples], drawn.largest.tolist()
         silent: list[tuple[tuple[int, float], ...]] = [()] * len(ranked)
         if drawn and self.contrast:
-            silent = [self._silent(one, same) for one in drawn.silent]
+            silent = [
+                self._silent(one, same, set(same[torch.from_numpy(rows)].tolist()))
+                for one, (rows, _) in zip(drawn.silent, ranked, strict=True)
+            ]
         return [Chosen(*own, others, peak) for own, others, peak in zip(ranked, silent, peaks, strict=True)]
 
     def _strongest(
@@ -88,10 +91,11 @@ class Choice:
         at = spread(ranked, self.examples, self.bins if self.sampling == "quantile" else 1, self.seed)
         return rows[at], codes[at]
 
-    def _silent(self, sample: Sampled, same: Tensor) -> tuple[tuple[int, float], ...]:
-        """Rows where a concept is not active, in random order."""
+    def _silent(self, sample: Sampled, same: Tensor, active: set[int]) -> tuple[tuple[int, float], ...]:
+        """Rows where a concept is not active, in random order, none of which reads like one that is shown as active."""
         order = np.random.default_rng(self.seed).permutation(len(sample.rows))
-        pairs = [(int(sample.rows[i]), float(sample.codes[i])) for i in order]
+        drawn = [(int(sample.rows[i]), float(sample.codes[i])) for i in order]
+        pairs = [(row, code) for row, code in drawn if int(same[row]) not in active]
         known = {int(same[row]): (row, code) for row, code in reversed(pairs)}
         return tuple(list(known.values())[::-1][: self.contrast])
 
@@ -113,7 +117,7 @@ def spread(ranked: Int[np.ndarray, " r"], examples: int, bins: int, seed: int) -
     """As many draws from each of `bins` equal stretches of a ranking, in its order; all of it if there are no more."""
     if len(ranked) <= examples:
         return ranked
-    generator = np.random.default_rng(seed)
+    generator, bins = np.random.default_rng(seed), min(bins, examples)
     stretches = np.array_split(ranked, bins)
     shares = [len(part) for part in np.array_split(np.arange(examples), bins)]  # the first take what does not divide
     drawn = [generator.choice(s, share, replace=False) for s, share in zip(stretches, shares, strict=True)]

@@ -14,7 +14,7 @@ from interp_core.plugin import resolve
 from interp_llm.asking import ask
 from interp_llm.reading import spoken
 
-from interp_llm_labels.answers import NO_PATTERN, SCHEMA, Reading, fault_of, reading_of
+from interp_llm_labels.answers import NOT_READ, SCHEMA, Reading, fault_of, json_like, reading_of
 from interp_llm_labels.examples import Choice, Chosen, line
 from interp_llm_labels.prompts import EXCERPTS, INSTRUCTIONS, messages_of, shown_as, template_of
 
@@ -135,12 +135,17 @@ class LLMLabels:
             return Outcome("refused", REFUSED) if refused else Outcome("failed", f"the call failed: {answer}")
         said = str(answer)
         reading = reading_of(said, self.max_words)
-        if reading.label.upper() == NO_PATTERN:
+        if reading.nothing:
             return Outcome("patternless", "the language model found nothing in common", replace(reading, label=""))
         fault = fault_of(reading.label, self.max_words)
+        if not reading.label and json_like(said):
+            fault = NOT_READ
         if fault and said.strip() and not spoken(said):
             fault = "it broke off within a thought; allow more tokens"
-        return Outcome("malformed", f"the answer was malformed: {fault}") if fault else Outcome("labelled", "", reading)
+        cut = "the answer was cut off at the most tokens that the client allows." if _cut(answer) else ""
+        return (
+            Outcome("malformed", f"the answer was malformed: {fault}") if fault else Outcome("labelled", cut, reading)
+        )
 
     def _labelled(
         self, concept: int, outcome: Outcome, chosen: Chosen | None, activations: Activations
@@ -175,6 +180,10 @@ class Outcome:
 
 
 INACTIVE = Outcome("inactive", "positive on no row, so the language model was not asked")
+
+
+def _cut(answer: object) -> bool:
+    return getattr(answer, "finish_reason", "") == "length"
 
 
 def _summary(outcomes: Sequence[Outcome]) -> str:

@@ -253,14 +253,11 @@ def test_random_sampling_shows_any_active_row_with_the_same_chance():
         LLMLabels(llm=Scripted(), sampling="random", examples=5, seed=seed).interpret(space, corpus)[0].examples
         for seed in range(200)
     ]
-    assert all(
-        len(one) == 5 and [e.value for e in one] == sorted((e.value for e in one), reverse=True) for one in drawn
-    )
-    counts = [sum(e.value == value for one in drawn for e in one) for value in range(1, 11)]
+    values = [[e.value for e in one] for one in drawn]
+    assert all(len(one) == 5 and one == sorted(one, reverse=True) for one in values)
+    counts = [sum(value in one for one in values) for value in range(1, 11)]
     assert max(abs(count - 100) for count in counts) < 36  # 200 draws, a half each: five standard errors
-    assert any({9, 10} <= set(one) for one in values) and not all(
-        {9, 10} & set(one) for one in values
-    )  # not by stretches
+    assert any({9, 10} <= set(one) for one in values) and any(not {9, 10} & set(one) for one in values)  # no stretches
 
 
 def test_contrasting_rows_are_where_the_concept_is_not_active_and_count_as_shown():
@@ -353,3 +350,30 @@ def test_a_client_that_takes_a_schema_gets_that_of_the_answer():
         assert LLMLabels(llm=llm, rationale=rationale).interpret(*columns([1.0]))[0].label == "joy"
         asked += llm.asked
     assert set(asked[0]["properties"]) == {"label", "rationale", "confidence"} and asked[1] is None
+
+
+def test_what_is_not_active_reads_unlike_what_is():
+    space, corpus = columns([3.0, 2.0, 0.0, 0.0, -1.0], words=["so", "a", "so", "b", "a"])
+    llm = Scripted()
+    LLMLabels(llm=llm, contrast=4).interpret(space, corpus)
+    assert llm.asked[0][1]["content"].split("\n\n")[1] == "b"
+
+
+def test_few_examples_still_come_from_the_whole_ranking():
+    for examples, bins in ((3, 5), (3, 50)):
+        method = LLMLabels(llm=Scripted(), sampling="quantile", examples=examples, bins=bins)
+        found = method.interpret(*columns([float(i) for i in range(1, 100)]))[0].examples
+        assert [int((99 - e.value) // 33) for e in found] == [0, 1, 2]
+
+
+def test_an_answer_that_was_cut_off_is_no_label():
+    llm = Scripted('{"rationale": "all of these excerpts mention', '[{"label": "fruit"}]')
+    found = LLMLabels(llm=llm, rationale=True).interpret(*columns([1.0, 0.0], [0.0, 1.0]))
+    assert [c.label for c in found.concepts] == [None, None] and all("no JSON object" in c.note for c in found)
+
+
+def test_a_row_that_is_not_finite_is_named():
+    rows = torch.tensor([[1.0], [torch.nan], [2.0]])
+    for sampling in ("top", "quantile", "random"):
+        with pytest.raises(InputError, match="row 1"):
+            LLMLabels(llm=Scripted(), sampling=sampling).interpret(Identity(torch.eye(1)), of_rows(rows))

@@ -22,6 +22,8 @@ from interp_llm_labels.answers import Reading, fault_of, label_in, reading_of
         ("<think>apples, pe", ""),
         ("```\njoy\n```", "joy"),
         ("```text\njoy\n```", "joy"),
+        ("Rationale: they are all glad.\nLabel: joy", "joy"),
+        ("j\x1b[2Joy\ud800", "j[2Joy"),
         ("Here is a label for the excerpts:\n\n**Words of joy**", "Words of joy"),
         ('The label is "words of joy", since they are all glad.', "words of joy"),
         ("Sure! A label would be words of joy.", "words of joy"),
@@ -49,8 +51,26 @@ def test_what_is_no_label_is_found_out(label):
         ('<think>{"label": "rain"}</think>{"label": "joy", "confidence": 7}', Reading("joy")),
         ('{"label": null}', Reading("")),
         ('{"label": "NONE", "confidence": true}', Reading("NONE")),
+        ('{"Label": "joy"}', Reading("joy")),
+        ('```json\n{"label": "joy", "confid', Reading("")),
+        ("{'label': 'joy'}", Reading("")),
         ("joy", Reading("joy")),
     ],
 )
 def test_a_label_is_read_from_json_wherever_it_stands(answer, reading):
     assert reading_of(answer, 8) == reading
+
+
+@pytest.mark.parametrize("label", ["sorry", "Sorry and apologies", "I can't stop feelings", "nonetheless"])
+def test_what_sounds_like_a_refusal_may_be_a_label(label):
+    assert not fault_of(label, 8) and not Reading(label).nothing
+
+
+@pytest.mark.parametrize("label", ["NONE", "None of these have anything in common", "NONE (no)", "No common theme"])
+def test_what_says_that_there_is_no_pattern_is_no_label(label):
+    assert Reading(label).nothing
+
+
+@pytest.mark.parametrize("label", ["I could not find a pattern", "Unfortunately, I cannot do that", "Sorry, I can't."])
+def test_further_refusals_are_found_out(label):
+    assert fault_of(label, 8)

@@ -35,6 +35,7 @@ def lens(path: str, text: str, layers: tuple[str, ...], quiet: bool, plain: bool
 
     folder, table = options["folder"], options["table"]
     check_destinations(folder=folder, table=table)
+    import re
     import warnings
 
     from interp_core.errors import InterpWarning
@@ -43,7 +44,7 @@ def lens(path: str, text: str, layers: tuple[str, ...], quiet: bool, plain: bool
 
     translators = None if options["file"] is None else _tuned(options["file"])
     model = _loaded(path, options["device"], options["dtype"])
-    named = [int(one) if one.lstrip("-").isdecimal() else one for one in layers] or "all"
+    named = [int(one) if re.fullmatch(r"-?[0-9]+", one) else one for one in layers] or "all"
     with warnings.catch_warnings():
         if quiet:
             warnings.simplefilter("ignore", InterpWarning)

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 from interp_core.activations import Activations
@@ -74,10 +74,10 @@ def _sequences(text: str, key: Callable[[str], str], longest: int) -> list[_Text
     """The words of a text, then its pairs of words, and so on."""
     spans = [(a, b) for a, b in word_spans(text) if any(c.isalpha() for c in text[a:b])]
     names = [key(text[a:b].lower()) for a, b in spans]
-    apart = [i for i, (one, next_) in enumerate(pairwise(spans)) if text[one[1] : next_[0]].strip()]
+    apart = [0, *accumulate(bool(text[one[1] : following[0]].strip()) for one, following in pairwise(spans))]
     found = []
     for words in range(1, longest + 1):
-        firsts = [i for i in range(len(spans) - words + 1) if not any(i <= gap < i + words - 1 for gap in apart)]
+        firsts = [i for i in range(len(spans) - words + 1) if apart[i] == apart[i + words - 1]]
         ranges = [(spans[i][0], spans[i + words - 1][1]) for i in firsts]
         forms = [" ".join(text[a:b] for a, b in spans[i : i + words]) for i in firsts]
         keys = [" ".join(names[i : i + words]) for i in firsts]

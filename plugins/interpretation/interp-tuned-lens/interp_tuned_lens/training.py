@@ -99,7 +99,7 @@ def fit_tuned_lens(
         encoded = [stream.encoded(text) for text in corpus]
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(encoded), generator=generator).tolist()
-        held_out = max(1, round(share_held_out * len(encoded)))
+        held_out = min(max(1, round(share_held_out * len(encoded))), len(encoded) - 1)
         held, learnt = ([encoded[i] for i in some] for some in (order[:held_out], order[held_out:]))
         training = _Training(stream, _layers_of(stream, learnt[0]))
         before = training.measured(held)

@@ -26,9 +26,12 @@ def predicted(
     readings: Sequence[list[str] | None], sizes: Sequence[int], classes: Sequence[str]
 ) -> Int[np.ndarray, " e"]:
     """The class that is named for each text, `NO_ANSWER` where none of them is."""
-    number = {name.strip().casefold(): k for k, name in enumerate(classes)}
-    named = [name for said, size in zip(readings, sizes, strict=True) for name in (said or [""] * size)]
-    return np.array([number.get(name.strip().casefold(), NO_ANSWER) for name in named], dtype=np.int64)
+    loosely = [name.strip().casefold() for name in classes]
+    number = {name: k for k, name in enumerate(loosely) if loosely.count(name) == 1}
+    number |= {name.strip(): k for k, name in enumerate(classes)}
+    named = [name.strip() for said, size in zip(readings, sizes, strict=True) for name in (said or [""] * size)]
+    found = [number.get(name, number.get(name.casefold(), NO_ANSWER)) for name in named]
+    return np.array(found, dtype=np.int64)
 
 
 def score_of(truth: Int[np.ndarray, " e"], told: Int[np.ndarray, " e"], untold: Int[np.ndarray, " e"] | None) -> Score:

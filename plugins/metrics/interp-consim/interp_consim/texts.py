@@ -8,6 +8,7 @@ import numpy as np
 from interp_core.activations import Activations
 from interp_core.concepts import Interpretation
 from interp_core.errors import InputError, UnsupportedError
+from interp_label_scores.sampling import wording
 from jaxtyping import Int
 
 FEWEST = 5  # texts; fewer would say too little
@@ -68,12 +69,12 @@ def dealt(
     Raises:
         InputError: fewer than five texts are left to be examined.
     """
-    shown = {str(e.text) for c in interpretation for e in (*c.examples, *c.shown)}
+    shown = {wording(e.text) for c in interpretation for e in (*c.examples, *c.shown)}
     texts = [str(text) for text in activations.texts]
     order = np.random.default_rng(seed).permutation(len(texts)).tolist()
     first = {texts[i]: i for i in reversed(order)}  # each wording once
     order = [i for i in order if first[texts[i]] == i]
-    examined = [i for i in order if texts[i] not in shown][: sizes[0]]
+    examined = [i for i in order if wording(texts[i]) not in shown][: sizes[0]]
     if len(examined) < FEWEST:
         raise InputError(
             f"{len(examined)} of {len(texts)} texts are left that the labeller was not shown, and at least {FEWEST} "

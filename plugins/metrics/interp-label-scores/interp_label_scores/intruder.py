@@ -137,7 +137,8 @@ def number_in(said: Any, count: int) -> int | None:
     """The place, from 0, of the excerpt that an answer names; None if it names none."""
     named = said.get("intruder") if isinstance(said, dict) else said
     named = named[0] if isinstance(named, list) and len(named) == 1 else named
-    number = int(str(named)) if str(named).strip().isdecimal() else 0
+    said = str(named).strip() if isinstance(named, int | str) and not isinstance(named, bool) else ""
+    number = int(said) if said.isdecimal() and len(said) <= len(str(count)) else 0
     return number - 1 if 1 <= number <= count else None
 
 

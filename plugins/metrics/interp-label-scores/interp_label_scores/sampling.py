@@ -166,14 +166,19 @@ def _shares(count: int, parts: int) -> list[int]:
     return [len(part) for part in np.array_split(np.arange(count), parts)]
 
 
+def wording(text: str) -> str:
+    """A text as it reads, whatever its white space and capitals."""
+    return " ".join(str(text).casefold().split())
+
+
 def _shown(labelled: Sequence[LabelledConcept], activations: Activations) -> dict[int, list[int]]:
     """For each concept the numbers of the texts that its labeller was shown."""
-    texts = {c.concept: {str(e.text) for e in (*c.examples, *c.shown)} for c in labelled}
+    texts = {c.concept: {wording(e.text) for e in (*c.examples, *c.shown)} for c in labelled}
     wanted = set().union(*texts.values())
     numbers: dict[str, list[int]] = {}
     for number, text in enumerate(activations.texts if wanted else ()):
-        if str(text) in wanted:
-            numbers.setdefault(str(text), []).append(number)
+        if (said := wording(text)) in wanted:
+            numbers.setdefault(said, []).append(number)
     return {c: [n for text in own for n in numbers.get(text, ())] for c, own in texts.items()}
 
 

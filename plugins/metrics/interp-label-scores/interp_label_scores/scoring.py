@@ -17,6 +17,11 @@ from torch import Tensor
 
 from interp_label_scores.sampling import TOO_FEW, Drawn
 
+MORE = (
+    "Give activations of more texts than the labels were made from; or, where concepts are active in nearly every "
+    "unit, a smaller context, or a space with sparser codes."
+)
+UNKNOWN = "The labels do not say what they were made from beyond their examples; give activations of other texts."
 NO_VERDICT = "no verdict on more than half of the excerpts"
 
 
@@ -107,9 +112,10 @@ def total(
     reasons = _reasons(why)
     if not scored:
         error = LLMError if own else UnsupportedError
-        more = ["Give activations of more texts than the labels were made from."] * (TOO_FEW in reasons)
+        more = [MORE] * (TOO_FEW in reasons)
         raise error(" ".join([f"none of {len(interpretation)} concepts has a score: {reasons}.", *more, *notes]))
     values = _tensor(own, scored)
+    unknown = [UNKNOWN] if any(c.label and not c.shown for c in interpretation) else []
     told = [f"{len(scored)} of {len(interpretation)} concepts have a score{f'; {reasons}' if reasons else ''}."]
     both = [c for c in scored if c in others and others[c].value is not None]
     margins, error_of_chance = None, None
@@ -130,7 +136,7 @@ def total(
         interval_of_mean(values),
         chance,
         margins,
-        notes=(*told, *notes),
+        notes=(*told, *unknown, *notes),
         chance_error=error_of_chance,
         usage=usage,
     )
