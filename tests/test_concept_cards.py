@@ -101,7 +101,7 @@ def test_what_does_not_fit_is_refused() -> None:
         with pytest.raises(InputError, match="each once, are needed"):
             cards(concepts=wrong)
     effect = Effect(torch.ones(1, 1), ("joy",), {"ablate": ["concept 2"]}, MadeBy("effect"))
-    for effects in ({0: effect}, {7: effect}, [effect]):
+    for effects in ({0: effect}, {7: effect}):
         with pytest.raises(InputError, match="effect"):
             cards(effects=effects)
     with pytest.raises(InputError, match="more concepts than the 3"):

@@ -218,7 +218,7 @@ def concept_cards(
     tokens: Interpretation | None = None,
     importance: Importance | None = None,
     effects: Mapping[int, Effect] | None = None,
-    scores: Sequence[Any] = (),
+    scores: Value | Sequence[Any] = (),
     concepts: Literal["all"] | Sequence[int] = "all",
     stretches: int = 4,
     examples: int = 3,
