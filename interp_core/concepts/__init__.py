@@ -7,7 +7,8 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from interp_core.concepts._activity import Activity, Sampled, activity
-    from interp_core.concepts._cards import ConceptCard, ConceptCards, concept_cards
+    from interp_core.concepts._card_contents import concept_cards
+    from interp_core.concepts._cards import ConceptCard, ConceptCards
     from interp_core.concepts._compatibility import check_fits, check_layer
     from interp_core.concepts._concept_model import ConceptModel
     from interp_core.concepts._effect import Effect, effect
@@ -52,7 +53,8 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "_activity": ["Activity", "Sampled", "activity"],
-        "_cards": ["ConceptCard", "ConceptCards", "concept_cards"],
+        "_card_contents": ["concept_cards"],
+        "_cards": ["ConceptCard", "ConceptCards"],
         "_compatibility": ["check_fits", "check_layer"],
         "_concept_model": ["ConceptModel"],
         "_effect": ["Effect", "effect"],
