@@ -81,7 +81,7 @@ def test_at_a_layer_the_gradient_is_that_of_its_states() -> None:
 
 def test_one_row_and_one_backward_for_each_target() -> None:
     (found,) = interp.attribute(tiny_classifier(), "so happy", by="saliency", targets="all", progress=False)
-    assert (found.rows, found.made_by.cost.backwards) == (1 + 1, 3)  # the scores of the text itself are a row too
+    assert (found.rows, found.made_by.cost.backwards) == (1, 3)  # the scores of the text itself come with the slopes
 
 
 def test_taking_tokens_away_leaves_nothing_to_follow() -> None:
