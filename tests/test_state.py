@@ -52,8 +52,10 @@ def story(model: interp.TextModel) -> None:
     interp.effect(split, interp.fit_concepts(held, by="ica", concepts=2), held, interp.Change(ablate=[0]), **asked)
     space = PlantedSpace(torch.eye(16)[:3], torch.zeros(16))
     for method in interp.methods("interpretation"):
-        llm = {"llm": TopicLLM()} if method.name == "llm-labels" else {}
-        interp.interpret(space, held, by=method.name, **llm)
+        given: dict[str, Any] = {"llm": TopicLLM()} if method.name == "llm-labels" else {}
+        given |= {"model": split} if "model" in method.needs else {}
+        with contextlib.suppress(UnsupportedError):  # a classifier has no vocabulary
+            interp.interpret(space, held, by=method.name, **given)
     for metric in interp.methods("metric"):
         if metric.measures == "concepts":
             more = [v for need, v in (("truth", space), ("model", split)) if need in metric.needs]
