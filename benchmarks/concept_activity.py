@@ -54,8 +54,8 @@ def main() -> None:
         before, start = _resident(), time.process_time()
         found = activity(space, activations)
         print(f"activity: {time.process_time() - start:.1f} s, rank error {found.rank_error:.4f}, at most two passes")
-        print(f"resident: {before} MB before, at most {_resident()} MB; 2,048 rows of a concept are "
-              f"{asked.concepts * 2048 * 28 // 2**20} MB")  # fmt: skip
+        print(f"resident: {before} MB before, at most {_resident()} MB; 4,096 rows of a concept are "
+              f"{asked.concepts * 4096 * 28 // 2**20} MB")  # fmt: skip
         start = time.process_time()
         keys, best = numbered(str(row) for row in range(asked.rows)), None
         for first, part in zip(range(0, asked.rows, 4096), activations.batches(4096), strict=True):
