@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 from interp_core.activations import of_rows
-from interp_core.concepts import ConceptSpace, _activity, activity
+from interp_core.concepts import ConceptSpace, _activity, activity, with_rows
+from interp_core.concepts._strongest import check_whole
 from interp_core.errors import InputError
 from torch import Tensor
 
@@ -104,7 +105,7 @@ def test_the_rows_are_read_once_where_every_active_row_is_kept(monkeypatch: pyte
 
 
 def test_numbers_out_of_range_are_refused() -> None:
-    with pytest.raises(InputError, match="sample=0"):
+    with pytest.raises(InputError, match="sample is 0"):
         activity(Plain(torch.eye(7)), of_rows(codes_of(5)), sample=0)
     with pytest.raises(InputError):
         activity(Plain(torch.eye(3)), of_rows(codes_of(5)))
@@ -124,3 +125,49 @@ def test_a_code_that_is_not_finite_is_named() -> None:
     codes[7, 2] = torch.inf
     with pytest.raises(InputError, match="concept 0 in row 7 is nan"):
         activity(Plain(torch.eye(7)), of_rows(codes))
+
+
+def test_what_an_activity_is_asked_must_be_there() -> None:
+    found = activity(Plain(torch.eye(7)), of_rows(codes_of(20)))
+    for concept in (7, -1, True):
+        with pytest.raises(InputError, match="there is no concept"):
+            found.quantiles(concept, [0.5])
+        with pytest.raises(InputError, match="there is no concept"):
+            found.histogram(concept)
+    for shares in ([-0.1], [1.1], [torch.nan], [0.5, torch.inf]):
+        for concept in (0, 3):  # the second is never active
+            with pytest.raises(InputError, match="from 0 to 1"):
+                found.quantiles(concept, shares)
+    for bins in (0, -2, True):
+        with pytest.raises(InputError, match="bins is"):
+            found.histogram(0, bins)
+    for name in ("sample", "silent", "seed"):
+        with pytest.raises(InputError, match=f"{name} is -1"):
+            activity(Plain(torch.eye(7)), of_rows(codes_of(20)), **{name: -1})
+    assert found.quantiles(0, []).tolist() == [] and len(found.quantiles(3, (0.5, 1))) == 2
+
+
+@pytest.mark.parametrize("wrong", [1.5, "ten", None, 0, torch.tensor([1, 2])])
+def test_what_is_no_whole_number_is_refused(wrong: object) -> None:
+    with pytest.raises(InputError, match=r"bins is .*; a whole number of at least 1 is needed"):
+        check_whole("bins", wrong, 1)
+    check_whole("bins", np.int64(1), 1)
+
+
+def test_rows_are_kept_above_what_is_said_and_at_least_one() -> None:
+    codes, keys = torch.tensor([[-3.0, 1.0], [-1.0, 0.0], [-2.0, -4.0]]), torch.tensor([0, 0, 1])
+    assert with_rows(None, codes, 5, keys, 3).entries == [[], [(5, 1.0)]]
+    found = with_rows(None, codes[:1], 5, keys[:1], 3, above=-torch.inf)
+    found = with_rows(found, codes[1:], 6, keys[1:], 3, above=-torch.inf)
+    assert found.entries == [[(6, -1.0), (7, -2.0)], [(5, 1.0), (7, -4.0)]]
+    for top in (0, -1, True):
+        with pytest.raises(InputError, match="top is"):
+            with_rows(None, codes, 0, keys, top)
+
+
+def test_a_view_knows_the_whole_space_and_the_numbers_of_its_concepts() -> None:
+    space = Plain(torch.eye(5))
+    view = space.only([4, 1, 2]).only([2, 0])
+    assert view.whole is space and view.numbers == [2, 4] and space.whole is space and space.numbers == [0, 1, 2, 3, 4]
+    rows = torch.arange(10.0).reshape(2, 5)
+    assert torch.equal(view.encode(rows), rows[:, [2, 4]]) and torch.equal(view.dictionary, torch.eye(5)[[2, 4]])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 import types
 import typing
 import warnings
@@ -59,6 +61,9 @@ class Many:
     form: Literal["first", "second"] = "first"
     bins: typing.Sequence[float] = (1.0,)
     pairs: tuple[int, ...] = ()
+    prices: tuple[float, float] | None = None
+    headers: typing.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    hidden: int = dataclasses.field(default=0, repr=False)
     either: bool | Literal["auto"] = "auto"
     anything: Any = None
     of_the_program: torch.Tensor | None = None
@@ -74,13 +79,29 @@ def test_types_of_every_kind_are_told_apart() -> None:
     made.__module__ = __name__
     from interp_core.plugin._arguments import check_types
 
-    check_types(made, {"form": "second", "bins": [1, 2.5], "pairs": [1], "either": True, "anything": object()}, "made")
+    check_types(
+        made,
+        {
+            "form": "second",
+            "bins": [1, 2.5],
+            "pairs": [1],
+            "prices": [1, 2],
+            "headers": {},
+            "either": True,
+            "anything": object(),
+        },
+        "made",
+    )
     for wrong, said in (
         ({"form": "secnd"}, "'first' or 'second' was expected. Did you mean 'second'?"),
         ({"bins": 3}, "a sequence, each a finite number, was expected"),
         ({"bins": ["a"]}, "a sequence, each a finite number, was expected"),
         ({"bins": "abc"}, "a sequence, each a finite number, was expected"),
         ({"pairs": [1.5]}, "a sequence, each a whole number, was expected"),
+        ({"prices": (1.0,)}, "2 values (a finite number, a finite number) or None was expected"),
+        ({"prices": (1.0, float("nan"))}, "2 values (a finite number, a finite number) or None was expected"),
+        ({"headers": "a"}, "headers is of type str; a mapping was expected"),
+        ({"hidden": "a secret"}, "hidden is of type str; a whole number was expected"),
         ({"either": "atuo"}, "True or False or 'auto' was expected. Did you mean 'auto'?"),
     ):
         with pytest.raises(InputError) as caught:
@@ -95,6 +116,64 @@ def test_values_of_an_instance_are_checked_where_a_verb_takes_it() -> None:
         object.__setattr__(wrong, field, value)
     with pytest.raises(InputError, match=r"'Lime': samples is 2\.5"):
         resolve(wrong, "attribution")
+
+
+DIRECTLY = """
+import json, sys
+from interp_hf_llm.hf_llm import HFLLM
+from interp_label_scores.detection import Detection, Fuzzing
+from interp_label_scores.embedding_match import EmbeddingMatch
+from interp_label_scores.intruder import Intruder
+from interp_label_scores.simulation import Simulation
+from interp_llm.asking import ask, check_ready
+from interp_llm.scripted import Scripted
+from interp_llm_labels.labels import LLMLabels
+from interp_openai.client import OpenAI
+TALK = [[{"role": "user", "content": "a"}]]
+for source in sys.stdin.read().splitlines():
+    try:
+        eval(source)
+        print("nothing")
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}")
+"""
+SECRET = "sk-0123456789"
+REFUSED = {
+    "LLMLabels(examples='a')": "'LLMLabels': examples is 'a'; a whole number was expected",
+    "LLMLabels(cache=5)": "cache is 5; a string or None was expected",
+    "LLMLabels(sampling=3)": "sampling is 3; a string was expected",
+    "Detection(bins=None)": "bins is None; a whole number was expected",
+    "Fuzzing(threshold='half')": "threshold is 'half'; a finite number was expected",
+    "Simulation(permuted='no')": "permuted is 'no'; True or False was expected",
+    "Intruder(trials=2.5)": "trials is 2.5; a whole number was expected",
+    "EmbeddingMatch(seed='x')": "seed is 'x'; a whole number was expected",
+    "HFLLM(batch_size=None)": "batch_size is None; a whole number was expected",
+    "HFLLM(template=5)": "template is of type int; a mapping or None was expected",
+    "OpenAI(timeout='long')": "timeout is 'long'; a finite number was expected",
+    "OpenAI(base_url=3)": "base_url is 3; a string or None was expected",
+    "OpenAI(key_from=3)": "key_from must be the name of an environment variable",
+    "OpenAI(prices=('1', '2'))": "2 values (a finite number, a finite number) or None was expected",
+    f"OpenAI(extra_headers='Bearer {SECRET}')": "extra_headers is of type str; a mapping or None was expected",
+    f"OpenAI(headers_from='{SECRET}')": "headers_from must name",
+    "Scripted(5)": "a mapping, a sequence or a function of the conversation was expected",
+    "Scripted(answer_tokens='many')": "answer_tokens is 'many'; a whole number was expected",
+    "Scripted(prices=(1.0, float('nan')))": "2 values (a finite number, a finite number) or None was expected",
+    "ask('scripted', TALK, cache=5)": "cache is 5; the path of a folder was expected",
+    "ask('scripted', TALK, cache=True)": "cache is True; the path of a folder was expected",
+    "check_ready('scripted', cache=[])": "cache is []; the path of a folder was expected",
+    "ask('scripted', 5)": "conversations is '5'; a list of conversations was expected",
+    "ask('scripted', 'What is a pear?')": "a list of conversations was expected",
+    "ask('scripted', TALK, schema=5)": "a JSON schema was expected",
+}
+
+
+def test_what_is_made_or_called_directly_refuses_other_types_in_words() -> None:
+    """In a process of its own, since types are checked at run time in this one."""
+    command = [sys.executable, "-c", DIRECTLY]
+    done = subprocess.run(command, input="\n".join(REFUSED), capture_output=True, text=True, check=True, timeout=300)
+    said = dict(zip(REFUSED, done.stdout.splitlines(), strict=True))
+    wrong = {source: said[source] for source, part in REFUSED.items() if part not in said[source]}
+    assert not wrong and all(one.startswith("InputError: ") for one in said.values()) and SECRET not in done.stdout
 
 
 class Keyless(TopicLLM):

@@ -169,7 +169,9 @@ class Activations(Value):
         having = column[:, index] if column.ndim == 2 else column == index
         if not bool(having.any()):
             raise InputError(f"no text has the class {name!r} by {by}.")
-        return self.select(having)
+        of = self.class_names[index] if self.class_names else str(index)
+        made = dataclasses.replace(self.made_by, settings={**self.made_by.settings, "class": of})
+        return dataclasses.replace(self.select(having), made_by=made)
 
     def select(self, keep: Bool[Tensor, " m"]) -> Activations:
         """The activations of the texts for which `keep` (m) is True; the rows of a store stay on disk.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import torch
 from interp_core.activations import Activations
 from interp_core.concepts._compatibility import check_fits
 from interp_core.concepts._space import ConceptSpace
-from interp_core.concepts._strongest import check_finite
+from interp_core.concepts._strongest import check_finite, check_whole
 from interp_core.errors import InputError
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -74,7 +74,7 @@ class Activity:
     rank_error: float
     _edges: tuple[tuple[Float[Tensor, " e"], Float[Tensor, " e"]], ...]  # values, and the share of rows up to each
 
-    def quantiles(self, concept: int, shares: list[float]) -> Float[Tensor, " s"]:
+    def quantiles(self, concept: int, shares: Sequence[float]) -> Float[Tensor, " s"]:
         """The codes below which these shares of the rows lie where a concept is active.
 
         Args:
@@ -83,11 +83,20 @@ class Activity:
 
         Returns:
             A code for each share; 0 for a concept that is never active.
+
+        Raises:
+            InputError: there is no such concept, or the shares are not numbers from 0 to 1.
         """
-        edges, known = self._edges[concept]
+        edges, known = self._edges_of(concept)
+        try:
+            wanted = torch.as_tensor(shares, dtype=torch.float64)
+        except (TypeError, ValueError, RuntimeError):
+            wanted = torch.tensor(torch.nan)
+        if wanted.ndim != 1 or not bool(((wanted >= 0) & (wanted <= 1)).all()):
+            raise InputError(f"shares is {shares!r}; a list of numbers from 0 to 1, such as [0.25, 0.5], was expected.")
         if not len(edges):
-            return torch.zeros(len(shares))
-        at = torch.searchsorted(known, torch.tensor(shares, dtype=known.dtype)).clamp(max=len(edges) - 1)
+            return torch.zeros(len(wanted))
+        at = torch.searchsorted(known, wanted.to(known)).clamp(max=len(edges) - 1)
         return edges[at]
 
     def histogram(self, concept: int, bins: int = 20) -> tuple[Float[Tensor, " b"], Float[Tensor, " b+1"]]:
@@ -95,13 +104,17 @@ class Activity:
 
         Args:
             concept: its number in the space.
-            bins: how many, of equal width from 0 to the largest code.
+            bins: how many, of equal width from 0 to the largest code; at least 1.
 
         Returns:
             How many rows are in each bin, counted to `rank_error`, and the limits of the bins. A bin holds its upper
             limit.
+
+        Raises:
+            InputError: there is no such concept, or `bins` is no whole number of at least 1.
         """
-        edges, known = self._edges[concept]
+        check_whole("bins", bins, 1)
+        edges, known = self._edges_of(concept)
         limits = torch.linspace(0, float(self.largest[concept]), bins + 1)
         if not len(edges):
             return torch.zeros(bins), limits
@@ -109,6 +122,12 @@ class Activity:
         share = torch.cat([known.new_zeros(1), known])[at]
         inner = torch.cat([share.new_zeros(1), share, share.new_ones(1)])
         return (inner.diff() * float(self.active[concept])).float(), limits
+
+    def _edges_of(self, concept: int) -> tuple[Float[Tensor, " e"], Float[Tensor, " e"]]:
+        known = len(self._edges)
+        if isinstance(concept, bool) or not hasattr(concept, "__index__") or not 0 <= concept.__index__() < known:
+            raise InputError(f"there is no concept {concept!r}; this activity is of concepts 0 to {known - 1}.")
+        return self._edges[concept]
 
 
 def activity(
@@ -142,8 +161,8 @@ def activity(
         (8, tensor(True))
     """
     check_fits(space, activations)
-    if sample < 1 or silent < 0 or seed < 0:
-        raise InputError(f"sample={sample}, silent={silent}, seed={seed}: at least 1, 0 and 0 are needed.")
+    for name, value, least in (("sample", sample, 1), ("silent", silent, 0), ("seed", seed, 0)):
+        check_whole(name, value, least)
     on, off = _Reservoir(space.concepts, sample), _Reservoir(space.concepts, silent)
     active = torch.zeros(space.concepts, dtype=torch.long)
     total, largest = torch.zeros(2, space.concepts, dtype=torch.float64)

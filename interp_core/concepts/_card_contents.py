@@ -10,13 +10,17 @@ import torch
 from interp_core.activations import Activations
 from interp_core.concepts._activity import Activity, activity
 from interp_core.concepts._cards import ConceptCard, ConceptCards
+from interp_core.concepts._class_words import by_class, interpretations_of, merged, usage_of
 from interp_core.concepts._effect import Effect
 from interp_core.concepts._importance import Importance
-from interp_core.concepts._interpretation import Example, Interpretation, LabelledConcept, numbers_of
+from interp_core.concepts._interpretation import Example, Interpretation, digest_of, numbers_of
 from interp_core.concepts._space import ConceptSpace
+from interp_core.concepts._strongest import check_whole
 from interp_core.errors import InputError
 from interp_core.plugin import named_options
 from interp_core.results import Cost, MadeBy, Value, made_by
+from jaxtyping import Float
+from torch import Tensor
 from torch.nn.functional import normalize
 
 
@@ -24,11 +28,11 @@ from torch.nn.functional import normalize
 def concept_cards(
     space: ConceptSpace,
     activations: Activations,
-    words: Interpretation | None = None,
+    words: Interpretation | Sequence[Interpretation] | Mapping[str, Interpretation] | None = None,
     *,
     tokens: Interpretation | None = None,
     importance: Importance | None = None,
-    effects: Mapping[int, Effect] | None = None,
+    effects: Mapping[int, Effect] | Sequence[Effect] | None = None,
     scores: Value | Sequence[Any] = (),
     concepts: Literal["all"] | Sequence[int] = "all",
     stretches: int = 4,
@@ -41,11 +45,13 @@ def concept_cards(
     Args:
         space: the concepts.
         activations: the corpus for examples, shares and histograms.
-        words: the concepts in words.
-        tokens: what they do to the vocabulary, as `by="vocabulary-projection"` gives it, or `by="token-change"` with
-            `change="add"`.
+        words: the concepts in words. Several interpretations of the space, one for each class, are given as a dict from
+            class to interpretation, or as a list of those made of `activations.of_class(…)`, which name their class;
+            each label on a card says its class.
+        tokens: what they do to the vocabulary, as `by="vocabulary-projection"` or `by="token-change"` gives it.
         importance: how much they matter.
-        effects: by the number of a concept, what changing it alone does, as `effect` measures it.
+        effects: what changing one concept alone does, as `effect` measures it; a list, or a dict by the number of the
+            concept.
         scores: scores of labels, as `measure` gives them for an interpretation.
         concepts: the numbers of the concepts that get a card, or `"all"`.
         stretches: into how many parts of equal size the rows are dealt where a concept is active.
@@ -68,15 +74,16 @@ def concept_cards(
         ['0 to 50 %', '50 to 100 %']
     """
     for name, value in (("stretches", stretches), ("examples", examples), ("bins", bins)):
-        if not isinstance(value, int) or value < 1:
-            raise InputError(f"{name} is {value!r}; a whole number of at least 1 is needed.")
+        check_whole(name, value, 1)
     chosen = _chosen(concepts, space)
-    given = [one for one in (words, tokens, importance) if one is not None]
-    known = _known(space, given, importance, effects or {}, [scores] if isinstance(scores, Value) else list(scores))
+    interpretations, classes = interpretations_of(words)
+    changed = _effects(space, effects)
+    _check_of(space, [*interpretations, *(one for one in (tokens, importance) if one is not None), *changed.values()])
+    known = _known([scores] if isinstance(scores, Value) else list(scores))
     cost = Cost()
     with cost.timed():
         found = activity(space, activations, seed=seed)
-        directions = normalize(space.dictionary.detach().float(), dim=1)
+        directions = _unit(space.dictionary)
         cards = []
         for number in chosen:
             counts, _ = found.histogram(number, bins)
@@ -84,10 +91,11 @@ def concept_cards(
             alike[number] = -torch.inf
             nearest = alike.topk(min(3, space.concepts - 1))
             raised, lowered = _tokens(tokens, number)
-            own = effects.get(number) if effects else None
+            own = changed.get(number)
+            named = by_class(interpretations, classes, number)
             cards.append(
                 ConceptCard(
-                    _words(words, number),
+                    merged(number, named),
                     _stretches(found, activations, number, stretches, examples),
                     int(found.active[number]) / found.rows,
                     float(found.largest[number]),
@@ -100,6 +108,7 @@ def concept_cards(
                     if own is None
                     else dict(zip(own.targets, zip(own.mean.tolist(), own.intervals, strict=True), strict=True)),
                     {name: values.get(number) for name, values in known.items() if number in values},
+                    {name: one for name, one in named.items() if name},
                 )
             )
     settings = {
@@ -113,18 +122,21 @@ def concept_cards(
     }
     made = made_by("concept-cards", cost, activations.made_by.model, settings)
     off = f"Shares in the histograms are counted to {found.rank_error:.2%} of the rows where a concept is active."
-    return ConceptCards(tuple(cards), made, (off,) if found.rank_error > 0.01 else ())
+    notes = (off,) if found.rank_error > 0.01 else ()
+    return ConceptCards(tuple(cards), made, notes, usage_of(interpretations))
 
 
-def _words(words: Interpretation | None, number: int) -> LabelledConcept:
-    known = {one.concept: one for one in words} if words else {}
-    return known.get(number, LabelledConcept(number, None))
+def _unit(directions: Float[Tensor, "c d"]) -> Float[Tensor, "c d"]:
+    """Directions of length one, whatever their scale: the squares of numbers below 1e-23 or above 1e19 are lost."""
+    rows = directions.detach().float()
+    largest = rows.abs().amax(1, keepdim=True)
+    return normalize(rows / largest.masked_fill(largest == 0, 1), dim=1)
 
 
 def _tokens(
     tokens: Interpretation | None, number: int
 ) -> tuple[tuple[tuple[str, float], ...], tuple[tuple[str, float], ...]]:
-    pairs = _words(tokens, number).words
+    pairs = next((one.words for one in tokens or () if one.concept == number), ())
     raised = sorted((p for p in pairs if p[1] > 0), key=lambda p: -p[1])
     return tuple(raised), tuple(sorted((p for p in pairs if p[1] < 0), key=lambda p: p[1]))
 
@@ -151,32 +163,66 @@ def _chosen(concepts: Any, space: ConceptSpace) -> list[int]:
     return chosen
 
 
-def _known(
-    space: ConceptSpace, given: Sequence[Any], importance: Importance | None, effects: Any, scores: Sequence[Any]
-) -> dict[str, dict[int, float | None]]:
-    """For each metric the value of each concept, once everything is found to be about this space.
+def _effects(space: ConceptSpace, effects: Any) -> dict[int, Effect]:
+    """The effects by the numbers of the concepts that they change.
 
     Raises:
-        InputError: something is not.
+        InputError: one is no effect, changes another concept or several, or a concept has two.
+    """
+    if not isinstance(effects, Mapping | list | tuple | None):
+        raise InputError(f"effects is {type(effects).__name__}; a list of Effect was expected, or a dict by concept.")
+    pairs = effects.items() if isinstance(effects, Mapping) else [(None, one) for one in effects or ()]
+    found: dict[int, Effect] = {}
+    for number, one in pairs:
+        if not isinstance(one, Effect):
+            raise InputError(f"effects holds {type(one).__name__}; an Effect was expected, as interp.effect gives it.")
+        changed = list(dict.fromkeys(name for part in one.change.values() for name in part))
+        of = [i for i, name in enumerate(space.names) if [name] == changed]
+        if len(changed) != 1 or not of:
+            raise InputError(
+                f"an effect changes {', '.join(changed)}; a card shows what changing one concept of the space does."
+            )
+        if number is not None and number not in of:
+            raise InputError(f"the effect given for concept {number} changes {changed[0]}.")
+        if len(of) > 1 and number is None:
+            raise InputError(f"concepts {', '.join(map(str, of))} are named {changed[0]!r}; give effects as a dict.")
+        if (place := of[0] if number is None else number) in found:
+            raise InputError(f"there are two effects of changing {changed[0]}; give one of them.")
+        found[place] = one
+    return found
+
+
+def _check_of(space: ConceptSpace, given: Sequence[Any]) -> None:
+    """Check that what is given is of this space.
+
+    Raises:
+        InputError: it is of another layer, model or space, or of more concepts.
     """
     for one in given:
-        layer = str(one.made_by.settings.get("layer", ""))
-        if space.layer and layer not in ("", "given", space.layer):
-            raise InputError(f"the {type(one).__name__} is of layer {layer!r}, and the space of {space.layer!r}.")
-        if isinstance(one, Interpretation) and any(c.concept >= space.concepts for c in one):
-            raise InputError(f"the interpretation is of more concepts than the {space.concepts} of the space.")
-        if one.made_by.parameters.get("change") == "ablate":
-            raise InputError("the tokens tell what taking a concept away does; ask with change='add' for a card.")
-    if importance is not None and len(importance.concepts) != space.concepts:
-        raise InputError(
-            f"the importance is of {len(importance.concepts)} concepts, and the space has {space.concepts}."
-        )
-    if not isinstance(effects, Mapping):
-        raise InputError(f"effects is {type(effects).__name__}; an Effect for each number of a concept was expected.")
-    for number, effect in effects.items():
-        changed = [name for part in effect.change.values() for name in part]
-        if number not in range(space.concepts) or space.names[number] not in changed:
-            raise InputError(f"the effect given for concept {number} changes {', '.join(changed)}.")
+        kind, settings = type(one).__name__, one.made_by.settings
+        for what, its, own in (
+            ("layer", str(settings.get("layer", "")), space.layer),
+            ("model", one.made_by.model, space.made_by.model),
+        ):
+            if its not in ("", "given", own) and own not in ("", "given"):
+                raise InputError(f"the {kind} is of {what} {its!r}, and the space of {own!r}.")
+        if isinstance(one, Interpretation):
+            if any(c.concept >= space.concepts for c in one):
+                raise InputError(f"the interpretation is of more concepts than the {space.concepts} of the space.")
+            if "space" in settings and settings["space"] != digest_of(space):
+                raise InputError(
+                    f"the interpretation by {one.made_by.brief} is of another space than this one, by its directions."
+                )
+        if isinstance(one, Importance) and len(one.concepts) != space.concepts:
+            raise InputError(f"the importance is of {len(one.concepts)} concepts, and the space has {space.concepts}.")
+
+
+def _known(scores: Sequence[Any]) -> dict[str, dict[int, float | None]]:
+    """For each metric the value of each concept.
+
+    Raises:
+        InputError: something is no score of labels, or two have one name.
+    """
     found: dict[str, dict[int, float | None]] = {}
     for score in scores:
         numbers = getattr(score, "made_by", MadeBy("")).settings.get("concepts")

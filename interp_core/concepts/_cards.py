@@ -10,10 +10,9 @@ from typing import Any, ClassVar
 
 from interp_core.concepts._interpretation import Example, Interpretation, LabelledConcept
 from interp_core.errors import InputError
-from interp_core.results import MadeBy, Value, counted, for_json, load_json, save_json
+from interp_core.results import MadeBy, Usage, Value, counted, for_json, load_json, save_json
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
-SHOWN = 60  # characters of an example in a terminal
 
 
 @dataclass(frozen=True, repr=False)
@@ -21,7 +20,8 @@ class ConceptCard:
     """One concept.
 
     Attributes:
-        words: the concept in words, with the examples where it is strongest, its label and the note of a doubt.
+        words: the concept in words, with the examples where it is strongest, its label and the note of a doubt. Where
+            interpretations of several classes were given, the label says the class of each: `"joy: sun; grief: rain"`.
         stretches: examples by how strong the concept is: the name of each stretch of the rows where it is active, such
             as `"50 to 75 %"`, weakest first, and examples from it.
         active: in which share of the rows it is above 0.
@@ -35,6 +35,7 @@ class ConceptCard:
         effect: for each target how the score changes on average when the concept is changed as the effect says, with a
             95 % interval, which is None for fewer than five texts.
         scores: for each metric of labels how good the label is; None where the metric has no score for it.
+        by_class: the concept in the words of each class, where interpretations of several classes were given.
 
     Examples:
         >>> from interp_core.concepts import ConceptCard, LabelledConcept
@@ -53,6 +54,7 @@ class ConceptCard:
     importance: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
     effect: Mapping[str, tuple[float, tuple[float, float] | None]] = field(default_factory=dict)
     scores: Mapping[str, float | None] = field(default_factory=dict)
+    by_class: Mapping[str, LabelledConcept] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"ConceptCard({self.heading}: active in {self.active:.2%} of the rows)"
@@ -61,10 +63,14 @@ class ConceptCard:
         return self.summary()
 
     @property
+    def concept(self) -> int:
+        """The number of the concept in the space."""
+        return self.words.concept
+
+    @property
     def heading(self) -> str:
         """The number and the label, or why there is none: `Concept 7, no label: the call failed`."""
-        said = self.words.label or f"no label{': ' + self.words.note if self.words.note else ''}"
-        return f"Concept {self.words.concept}, {said}"
+        return self.words.heading
 
     def summary(self) -> str:
         """The card in a few lines of plain text."""
@@ -83,7 +89,7 @@ class ConceptCard:
         lines += [f"  {name} {'undefined' if v is None else f'{v:.2f}'}" for name, v in self.scores.items()]
         lines += [f"  like {', '.join(f'concept {i} ({c:+.2f})' for i, c in self.nearest)}"] if self.nearest else []
         for name, examples in (*self.stretches, ("strongest", self.words.examples)):
-            lines += [f"  {name}: {e.value:.3g}  {_around(e)}" for e in examples[:3]]
+            lines += [f"  {name}: {example}" for example in examples[:3]]
         return "\n".join(lines)
 
 
@@ -95,6 +101,7 @@ class ConceptCards(Value):
         cards: the cards, each concept once.
         made_by: how they were made.
         notes: remarks for readers.
+        usage: what asking a language model for the words took; None if none was asked.
 
     Examples:
         >>> from interp_core.concepts import concept_cards
@@ -110,6 +117,7 @@ class ConceptCards(Value):
     cards: tuple[ConceptCard, ...]
     made_by: MadeBy = MadeBy("given")  # noqa: RUF009 - frozen
     notes: tuple[str, ...] = ()
+    usage: Usage | None = None
 
     def __getitem__(self, concept: int) -> ConceptCard:
         """The card of the concept of that number.
@@ -117,11 +125,9 @@ class ConceptCards(Value):
         Raises:
             InputError: there is none.
         """
-        found = next((card for card in self.cards if card.words.concept == concept), None)
+        found = next((card for card in self.cards if card.concept == concept), None)
         if found is None:
-            raise InputError(
-                f"there is no card of concept {concept}; {[c.words.concept for c in self.cards]} have one."
-            )
+            raise InputError(f"there is no card of concept {concept}; {[c.concept for c in self.cards]} have one.")
         return found
 
     def __len__(self) -> int:
@@ -133,7 +139,7 @@ class ConceptCards(Value):
     @property
     def interpretation(self) -> Interpretation:
         """The words of all cards."""
-        return Interpretation(tuple(card.words for card in self.cards), self.made_by, self.notes)
+        return Interpretation(tuple(card.words for card in self.cards), self.made_by, self.notes, self.usage)
 
     def one_line(self) -> str:
         """How many cards there are, and whose."""
@@ -141,7 +147,8 @@ class ConceptCards(Value):
 
     def summary(self) -> str:
         """All cards in plain text."""
-        return "\n\n".join([*(card.summary() for card in self.cards), *self.notes])
+        used = [] if self.usage is None else [str(self.usage)]
+        return "\n\n".join([*(card.summary() for card in self.cards), *self.notes, *used])
 
     def to_json(self) -> dict[str, Any]:
         """The cards as JSON values."""
@@ -150,8 +157,12 @@ class ConceptCards(Value):
     def columns(self) -> Mapping[str, Sequence[Any]]:
         """One row for each concept."""
         return {
-            "concept": [card.words.concept for card in self.cards],
+            "concept": [card.concept for card in self.cards],
             "label": [card.words.label for card in self.cards],
+            **{
+                f"label: {name}": [card.by_class[name].label if name in card.by_class else None for card in self.cards]
+                for name in _names(self.cards, "by_class")
+            },
             "active": [card.active for card in self.cards],
             "largest": [card.largest for card in self.cards],
             **{name: [card.scores.get(name) for card in self.cards] for name in _names(self.cards, "scores")},
@@ -196,23 +207,14 @@ class ConceptCards(Value):
         """
         data = load_json(path, "concept-cards")
         try:
-            return cls(tuple(map(_card, data["cards"])), MadeBy.from_json(data["made_by"]), tuple(data["notes"]))
+            made, usage = MadeBy.from_json(data["made_by"]), Usage(**data["usage"]) if data.get("usage") else None
+            return cls(tuple(map(_card, data["cards"])), made, tuple(data["notes"]), usage)
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise InputError(f"{str(path)!r} holds no cards: {type(error).__name__}: {error}") from error
 
 
 def _names(cards: Sequence[ConceptCard], of: str) -> list[str]:
     return list(dict.fromkeys(name for card in cards for name in getattr(card, of)))
-
-
-def _around(example: Example) -> str:
-    """The unit in its text on one line, the unit between « and »."""
-    before, unit = example.text[: example.start], example.text[example.start : example.stop]
-    room = max(0, SHOWN - len(unit)) // 2
-    after = example.text[example.stop :][:room]
-    start = f"{'…' * (len(before) > room)}{before[len(before) - room :] if room else ''}"
-    shown = f"{start}«{unit[:SHOWN]}»{after}{'…' * (len(example.text) > example.stop + len(after))}"
-    return " ".join("".join(c if c.isprintable() else " " for c in shown).split())
 
 
 def _card(data: dict[str, Any]) -> ConceptCard:
@@ -223,7 +225,9 @@ def _card(data: dict[str, Any]) -> ConceptCard:
     }
     rest = {"importance": {t: (_number(v[0]), v[1]) for t, v in data["importance"].items()}, "effect": effect}
     words = LabelledConcept.from_json(data["words"])
-    return ConceptCard(**{**data, **pairs, **rest, "words": words, "stretches": parts, "counts": tuple(data["counts"])})
+    classes = {name: LabelledConcept.from_json(one) for name, one in data.get("by_class", {}).items()}
+    own = {"words": words, "by_class": classes, "stretches": parts, "counts": tuple(data["counts"])}
+    return ConceptCard(**{**data, **pairs, **rest, **own})
 
 
 def _number(value: float | None) -> float:

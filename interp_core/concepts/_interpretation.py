@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -28,6 +29,9 @@ from interp_core.results import (
     quoted,
     save_json,
 )
+
+WIDTH = 60  # characters of an example in a terminal
+SHOWN = 3  # examples of a concept
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,16 @@ class Example:
         unit = activations.unit(row)
         return cls(activations.texts[int(activations.text_of[row])], unit.start, unit.stop, value)
 
+    def __str__(self) -> str:
+        """The code, and the unit between « and » in its text, on one line of about 60 characters."""
+        before, unit = self.text[: self.start], self.text[self.start : self.stop]
+        room = max(0, WIDTH - len(unit)) // 2
+        after = self.text[self.stop :][:room]
+        start = f"{'…' * (len(before) > room)}{before[len(before) - room :] if room else ''}"
+        shown = f"{start}«{unit[:WIDTH]}»{after}{'…' * (len(self.text) > self.stop + len(after))}"
+        line = " ".join("".join(c if c.isprintable() else " " for c in shown).split())
+        return f"{self.value:.3g}  {line}"
+
 
 @dataclass(frozen=True)
 class LabelledConcept:
@@ -85,11 +99,14 @@ class LabelledConcept:
             label must come from other texts.
 
     Examples:
-        >>> from interp_core.concepts import LabelledConcept
+        >>> from interp_core.concepts import Example, LabelledConcept
         >>> LabelledConcept(3, "weather", (("rain", 4.1), ("sun", 3.2))).title
         'weather'
         >>> LabelledConcept(4, None, note="the concept is never active").title
         'concept 4'
+        >>> print(LabelledConcept(3, "weather", examples=(Example("warm rain", 5, 9, 4.1),), confidence=0.9))
+        Concept 3, weather (confidence 0.90)
+          4.1  warm «rain»
     """
 
     concept: int
@@ -106,6 +123,21 @@ class LabelledConcept:
     def title(self) -> str:
         """The label, or `concept` and its number if there is none."""
         return self.label or f"concept {self.concept}"
+
+    @property
+    def heading(self) -> str:
+        """The number and the label, or why there is none: `Concept 7, no label: the call failed`."""
+        said = self.label or f"no label{': ' + self.note if self.note else ''}"
+        return f"Concept {self.concept}, {said}"
+
+    def __str__(self) -> str:
+        """The heading, how sure it is, and the first words and examples, a line each."""
+        sure = [f"confidence {self.confidence:.2f}"] if self.confidence is not None else []
+        sure += [f"score {self.score:.3g}"] if self.score is not None else []
+        lines = [self.heading + (f" ({', '.join(sure)})" if sure else "")]
+        lines += [f"  {self.note}"] if self.label and self.note else []
+        lines += [f"  words: {quoted([word for word, _ in self.words], most=5)}"] if self.words else []
+        return "\n".join(lines + [f"  {example}" for example in self.examples[:SHOWN]])
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> LabelledConcept:
@@ -277,11 +309,18 @@ def interpret(
     if not isinstance(words, Interpretation) or [c.concept for c in words.concepts] != list(range(len(chosen))):
         raise ModelError(f"{type(method).__name__}.interpret must return one entry for each concept, in order.")
     numbered = tuple(replace(c, concept=chosen[c.concept]) for c in words.concepts)
-    if not any(c.label for c in numbered):
+    if not any(c.label for c in numbered) and not (words.usage and words.usage.dry):
         warnings.warn(
             f"none of {len(numbered)} concepts got a label. {' '.join(words.notes)}", InterpWarning, stacklevel=3
         )
-    settings = {"rows": len(activations), "granularity": activations.granularity, "layer": activations.layer}
+    settings = {
+        "rows": len(activations),
+        "granularity": activations.granularity,
+        "layer": activations.layer,
+        "space": digest_of(space),
+    }
+    if "class" in activations.made_by.settings:
+        settings["class"] = activations.made_by.settings["class"]
     made = made_by(method, cost, activations.made_by.model, settings)
     return replace(words, concepts=numbered, made_by=made)
 
@@ -303,6 +342,12 @@ def _asked_model(method: Any, model: SplitModel | None, activations: Activations
         raise InputError(f"{name} asks the model; give model=, the split model (--model on the command line).")
     check_layer(model, activations)
     return (model,)
+
+
+def digest_of(space: ConceptSpace) -> str:
+    """A short name of the directions of a space, by which an interpretation knows the space that it is of."""
+    directions = space.dictionary.detach().float().cpu().numpy()
+    return blake2b(directions.tobytes(), digest_size=8).hexdigest()
 
 
 def numbers_of(concepts: Any, space: ConceptSpace) -> list[int]:

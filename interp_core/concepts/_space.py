@@ -108,6 +108,16 @@ class ConceptSpace(Value, nn.Module):
         """The width d of an activation."""
         return int(self.dictionary.shape[1])
 
+    @property
+    def whole(self) -> ConceptSpace:
+        """The space that the concepts of a view were chosen from, which decodes; the space itself where it is none."""
+        return self
+
+    @property
+    def numbers(self) -> list[int]:
+        """The number of each concept in `whole`: 0 to c - 1, but for a view."""
+        return list(range(self.concepts))
+
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
         """The codes: how active each concept is in each row.
 
@@ -147,7 +157,7 @@ class ConceptSpace(Value, nn.Module):
         return {}
 
     def only(self, chosen: Sequence[int]) -> ConceptSpace:
-        """A view of some of the concepts, for interpretation. It cannot be saved and is not meant for decoding.
+        """A view of some of the concepts, for interpretation. It cannot be saved; `whole` and `numbers` decode for it.
 
         Args:
             chosen: the numbers of the concepts to keep.
@@ -236,12 +246,20 @@ class _Chosen(ConceptSpace):
         if unknown or not len(chosen):
             raise InputError(f"concepts {unknown or 'none'} were asked for; this space has 0 to {space.concepts - 1}.")
         super().__init__(space.dictionary[list(chosen)])
-        self.space, self.chosen = space, list(chosen)
+        self._whole, self._numbers = space.whole, [space.numbers[i] for i in chosen]
         self.made_by, self.layer = space.made_by, space.layer
         self.names = [space.names[i] for i in chosen]
 
+    @property
+    def whole(self) -> ConceptSpace:
+        return self._whole
+
+    @property
+    def numbers(self) -> list[int]:
+        return list(self._numbers)
+
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
-        return self.space.encode(values)[:, self.chosen]
+        return self._whole.encode(values)[:, self._numbers]
 
     def save(self, path: str | Path) -> Path:
         raise UnsupportedError("a view of some concepts cannot be saved; save the whole space.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable
 from hashlib import blake2b
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -14,12 +15,13 @@ from torch import Tensor
 
 
 class Strongest(NamedTuple):
-    """Rows of each concept, the largest code first; where fewer are above zero the rest is zero. See `with_rows`.
+    """Rows of each concept, the largest code first; where fewer are above `above` the rest is that. See `with_rows`.
 
     Attributes:
         values: (m, c) the codes.
         rows: (m, c) the numbers of the rows.
         keys: (m, c) what they are told apart by.
+        above: only codes above this count.
 
     Examples:
         >>> from interp_core.concepts import Strongest
@@ -31,28 +33,38 @@ class Strongest(NamedTuple):
     values: Float[Tensor, "m c"]
     rows: Int[Tensor, "m c"]
     keys: Int[Tensor, "m c"]
+    above: float = 0.0
 
     @property
     def entries(self) -> list[list[tuple[int, float]]]:
-        """For each concept rows and codes, those above zero."""
+        """For each concept rows and codes, those above `above`."""
         columns = zip(self.rows.T.tolist(), self.values.T.tolist(), strict=True)
-        return [[(row, value) for row, value in zip(*pair, strict=True) if value > 0] for pair in columns]
+        return [[(row, value) for row, value in zip(*pair, strict=True) if value > self.above] for pair in columns]
 
 
 def _strongest(of: Strongest, top: int) -> Strongest:
-    """The largest codes of each concept, no two of one key; where fewer are above zero the rest is zero."""
-    left = of.values.clamp(min=0)
+    """The largest codes of each concept, no two of one key; where fewer are above `above` the rest is that."""
+    left = of.values.clamp(min=of.above)
     found = []
     for _ in range(min(top, len(left))):
         value, at = left.max(dim=0)
         row, key = of.rows.gather(0, at[None]), of.keys.gather(0, at[None])
         found.append((value, row[0], key[0]))
-        left = left.masked_fill(of.keys == key, 0)
-    return Strongest(*(torch.stack(column) for column in zip(*found, strict=True)))
+        left = left.masked_fill(of.keys == key, of.above)
+    if not found:
+        return of
+    values, rows, keys = (torch.stack(column) for column in zip(*found, strict=True))
+    return Strongest(values, rows, keys, of.above)
 
 
 def with_rows(
-    known: Strongest | None, codes: Float[Tensor, "b c"], first: int, keys: Int[Tensor, " b"], top: int
+    known: Strongest | None,
+    codes: Float[Tensor, "b c"],
+    first: int,
+    keys: Int[Tensor, " b"],
+    top: int,
+    *,
+    above: float = 0.0,
 ) -> Strongest:
     """The strongest after a further batch of rows.
 
@@ -61,13 +73,14 @@ def with_rows(
         codes: (b, c) the codes of the rows.
         first: the number of the first of them.
         keys: (b) numbers; of rows with one number only that with the largest code counts.
-        top: how many are kept of each concept.
+        top: how many are kept of each concept, at least 1.
+        above: only codes above this are kept; minus infinity for all.
 
     Returns:
         The strongest rows so far.
 
     Raises:
-        InputError: a code is not a finite number.
+        InputError: a code is not a finite number, or `top` is no whole number of at least 1.
 
     Examples:
         >>> from interp_core.concepts import with_rows
@@ -75,13 +88,30 @@ def with_rows(
         >>> with_rows(found, torch.tensor([[4.0]]), 3, torch.tensor([6]), top=2).entries
         [[(3, 4.0), (1, 3.0)]]
     """
+    check_whole("top", top, 1)
     check_finite(codes, first)
     shape = codes.shape
     rows = torch.arange(first, first + len(codes))[:, None].expand(shape)
-    new = _strongest(Strongest(codes, rows, keys[:, None].expand(shape)), top)
+    new = _strongest(Strongest(codes, rows, keys[:, None].expand(shape), above), top)
     if known is None:
         return new
-    return _strongest(Strongest(*(torch.cat(pair) for pair in zip(known, new, strict=True))), top)
+    values, rows, keys = (torch.cat(pair) for pair in zip(known[:3], new[:3], strict=True))
+    return _strongest(Strongest(values, rows, keys, above), top)
+
+
+def check_whole(name: str, value: object, least: int) -> None:
+    """Check that an argument is a whole number of at least so many.
+
+    Args:
+        name: of the argument.
+        value: what was given.
+        least: the smallest that it may be.
+
+    Raises:
+        InputError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+        raise InputError(f"{name} is {value!r}; a whole number of at least {least} is needed.")
 
 
 def check_finite(codes: Float[Tensor, "b c"], first: int) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
-    from interp_core.plugin._arguments import named_options
+    from interp_core.plugin._arguments import check_fields, named_options
     from interp_core.plugin._catalogue import catalogue
     from interp_core.plugin._declaration import API, GROUP, PROGRAM_SOURCE, VERBS, Claim, Kind, Method, Need, hookimpl
     from interp_core.plugin._discovery import Plugin
@@ -42,6 +42,7 @@ __all__ = [
     "Need",
     "Plugin",
     "catalogue",
+    "check_fields",
     "declaration_of",
     "failures",
     "find_method",
@@ -65,7 +66,7 @@ __all__ = [
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "_arguments": ["named_options"],
+        "_arguments": ["check_fields", "named_options"],
         "_catalogue": ["catalogue"],
         "_declaration": ["API", "Claim", "GROUP", "Kind", "Method", "Need", "PROGRAM_SOURCE", "VERBS", "hookimpl"],
         "_methods": ["Methods"],

@@ -111,9 +111,36 @@ def check_types(made: type, values: Mapping[str, Any], name: str) -> None:
         if field in declared and not _fits(value, declared[field]):
             choices = [str(choice) for kind in _kinds(declared[field]) for choice in typing.get_args(kind)]
             expected = " or ".join(_words(kind) for kind in _kinds(declared[field]))
-            raise InputError(f"{name!r}: {field} is {_shown(value)}; {expected} was expected.{nearest(value, choices)}")
+            said = f"of type {type(value).__name__}" if _may_be_secret(made, field) else _shown(value)
+            raise InputError(f"{name!r}: {field} is {said}; {expected} was expected.{nearest(value, choices)}")
         if field in declared and field in _LEAST and isinstance(value, Integral) and value < _LEAST[field]:
             raise InputError(f"{name!r}: {field} is {value}; a whole number of at least {_LEAST[field]} is needed.")
+
+
+def check_fields(instance: Any) -> None:
+    """Refuse an instance with a value of another type than its field: for the first line of a `__post_init__`, so that
+    what follows may compare and compute.
+
+    Args:
+        instance: an instance of a dataclass.
+
+    Raises:
+        InputError: a value has another type, is NaN or infinite, or is a number of concepts or a seed below the least.
+
+    Examples:
+        >>> from dataclasses import dataclass
+        >>> from interp_core.plugin import check_fields
+        >>> @dataclass(frozen=True)
+        ... class Mine:
+        ...     samples: int = 10
+        ...
+        ...     def __post_init__(self) -> None:
+        ...         check_fields(self)
+        >>> Mine(samples="many")
+        Traceback (most recent call last):
+        interp_core.errors.InputError: 'Mine': samples is 'many'; a whole number was expected.
+    """
+    check_types(type(instance), values_of(instance), type(instance).__name__)
 
 
 def values_of(instance: Any) -> dict[str, Any]:
@@ -180,6 +207,12 @@ def _types_of(made: type) -> dict[str, Any]:
     return {f.name: hints[f.name] for f in dataclasses.fields(made) if f.name in hints}
 
 
+def _may_be_secret(made: type, field: str) -> bool:
+    """Whether what stands in a field should not be repeated: it is not shown, or holds headers and the like."""
+    shown = {f.name: f.repr for f in dataclasses.fields(made)}
+    return not shown[field] or any(typing.get_origin(kind) is Mapping for kind in _kinds(_types_of(made)[field]))
+
+
 def _kinds(hint: Any) -> tuple[Any, ...]:
     """The members of a union, or the type alone."""
     return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
@@ -201,17 +234,29 @@ def _is(value: Any, kind: Any) -> bool:
     origin, inside = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
         return any(value == choice and type(value) is type(choice) for choice in inside)
-    if isinstance(origin, type) and issubclass(origin, Iterable) and not issubclass(origin, Mapping):
-        each = [one for one in inside if one is not Ellipsis]
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return isinstance(value, Mapping)
+    if isinstance(origin, type) and issubclass(origin, Iterable):
         items = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
-        return items and (len(each) != 1 or all(_fits(one, each[0]) for one in value))
+        return items and _items_fit(value, inside)
     return True
+
+
+def _items_fit(value: Any, inside: tuple[Any, ...]) -> bool:
+    each = [one for one in inside if one is not Ellipsis]
+    if len(each) > 1:  # a tuple of that many
+        return hasattr(value, "__len__") and len(value) == len(each) and all(map(_fits, value, each))
+    return all(_fits(one, kind) for kind in each for one in value)
 
 
 def _words(kind: Any) -> str:
     if typing.get_origin(kind) is typing.Literal:
         return " or ".join(map(repr, typing.get_args(kind)))
     inside = [_words(one) for one in typing.get_args(kind) if one is not Ellipsis]
+    if typing.get_origin(kind) in (Mapping, dict):
+        return "a mapping"
+    if len(inside) > 1:
+        return f"{len(inside)} values ({', '.join(inside)})"
     return _WORDS.get(kind) or (f"a sequence, each {inside[0]}," if inside else str(getattr(kind, "__name__", kind)))
 
 

@@ -16,7 +16,7 @@ PROGRAM_SOURCE = "defined by the program"  # the source of a method that a progr
 hookimpl = pluggy.HookimplMarker(GROUP)
 
 Kind = Literal["attribution", "concepts", "interpretation", "metric", "llm", "executor"]
-Need = Literal["gradients", "internals", "nonnegative", "labels", "model", "method", "truth"]
+Need = Literal["gradients", "internals", "components", "nonnegative", "labels", "model", "method", "truth"]
 Claim = Literal[
     "complete",
     "seeded",
@@ -54,7 +54,7 @@ class Method:
         summary: one line for `interp list`, at most 80 characters.
         source: authors, year and identifier of the paper, for the references of reports; `"definition"` if there is no
             paper.
-        needs: what the input must offer. For attributions: `gradients`, `internals`. For concepts: `nonnegative`,
+        needs: what the input must offer. For attributions: `gradients`, `internals`, `components`. For concepts: `nonnegative`,
             `labels`. For interpretations: `model`. For metrics of attributions: `method` (the method that made them),
             `labels` (what people marked) and `model`, passed to `measure` after the question, in this order. For
             metrics of concepts: `method` (the method that learnt the space), `truth` (the planted space) and `model`

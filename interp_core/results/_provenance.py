@@ -79,6 +79,7 @@ class Usage:
         prompt_tokens: tokens sent, as the model counts them; of the others alone.
         answer_tokens: tokens received, thoughts included; of the others alone.
         price: of these tokens, in the currency of the price table that the client was given; None without one.
+        dry: whether this was a dry run: nothing was asked, and tokens and price are estimates of what it would take.
 
     Examples:
         >>> from interp_core.results import Usage
@@ -94,6 +95,7 @@ class Usage:
     prompt_tokens: int = 0
     answer_tokens: int = 0
     price: float | None = None
+    dry: bool = False
 
     def __add__(self, other: Usage) -> Usage:
         known = [one.price for one in (self, other) if one.price is not None]
@@ -101,10 +103,11 @@ class Usage:
             name: getattr(self, name) + getattr(other, name)
             for name in ("conversations", "cached", "failed", "prompt_tokens", "answer_tokens")
         }
-        return Usage(**counts, price=sum(known) if known else None)
+        return Usage(**counts, price=sum(known) if known else None, dry=self.dry or other.dry)
 
     def __str__(self) -> str:
-        aside = [f"{self.cached} from the cache"] * bool(self.cached) + [f"{self.failed} failed"] * bool(self.failed)
+        aside = [f"{self.cached} from the cache"] * bool(self.cached)
+        aside += ["a dry run, nothing asked"] if self.dry else [f"{self.failed} failed"] * bool(self.failed)
         plural = "" if self.conversations == 1 else "s"
         counted = f"{self.conversations} conversation{plural}" + (f" ({', '.join(aside)})" if aside else "")
         tokens = f", {self.prompt_tokens} + {self.answer_tokens} tokens" if self.prompt_tokens else ""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from interp_core.activations import Activations
@@ -84,6 +84,13 @@ def call(method: Method, instance: Any) -> Any:
     return CALLS[method.kind](method, instance)
 
 
+OF_COMPONENTS: dict[str, Any] = {  # what a method that needs components is asked
+    "over": "components",
+    "reference": "zero",
+    "score": "logit",
+    "max_new_tokens": 3,
+    "progress": False,
+}
 _moved: dict[tuple[type, str, Method], tuple[Any, Any]] = {}  # of the method that was checked last
 
 
@@ -113,6 +120,8 @@ def _with_other_parameters(method: Method, instance: Any) -> tuple[Any, Any]:
 def _attribute(method: Method, instance: Any) -> Any:
     if hasattr(instance, "samples"):
         instance = dataclasses.replace(instance, samples=min(instance.samples, 16))
+    if "components" in method.needs:
+        return attribute(shared("generator"), "so very happy", by=instance, **OF_COMPONENTS)[0]
     if "internals" in method.needs:  # a single text runs on this thread
         return attribute(shared("classifier"), "so very happy", by=instance, targets="all", progress=False)[0]
     return explain(instance, untidy_world(11, 5, 2)[0])
@@ -201,8 +210,26 @@ def conversations() -> list[Conversation]:
     return [[dict(system), {"role": "user", "content": f"{word}, please"}] for word in (*words, *words[:6])]
 
 
+class Asked(NamedTuple):
+    """What a language model was asked in its ways, and what it says of itself.
+
+    Attributes:
+        alone: the answer to each conversation from `generate`.
+        together: those from `generate_all`; the former if it does not have it.
+        coming: pairs of a place and an answer from `generate_each`; None if it does not have it.
+        identities: what `identity()` said before and after; None if it does not have it.
+    """
+
+    alone: list[Any]
+    together: list[Any]
+    coming: list[tuple[int, Any]] | None
+    identities: tuple[Any, Any]
+
+
 def _generate(_method: Method, instance: Any) -> Any:
-    """The answers of a language model to conversations, alone and together; None if it cannot be asked here."""
+    """The answers of a language model to conversations, alone, together and as they come, and what it says of itself
+    before and after; None if it cannot be asked here.
+    """
     if hasattr(instance, "retries"):
         instance = dataclasses.replace(instance, retries=0)
     asked = conversations()
@@ -210,12 +237,18 @@ def _generate(_method: Method, instance: Any) -> Any:
     with offline():
         try:
             alone = [instance.generate(messages) for messages in given]
+            before = _identity(instance)
             together = list(instance.generate_all(given)) if hasattr(instance, "generate_all") else alone
+            coming = list(instance.generate_each(given)) if hasattr(instance, "generate_each") else None
         except (InputError, LLMError):
             return None
     if given != asked:
         raise ModelError(f"{type(instance).__name__} wrote into the messages that it was only lent; copy them first.")
-    return alone, together
+    return Asked(alone, together, coming, (before, _identity(instance)))
+
+
+def _identity(instance: Any) -> Any:
+    return copy.deepcopy(instance.identity()) if hasattr(instance, "identity") else None
 
 
 @contextmanager

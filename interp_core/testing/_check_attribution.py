@@ -178,12 +178,12 @@ def two_texts_are_explained_as_one(_method: Method, instance: Any) -> None:
 
 
 def _claims(claim: Claim) -> Applies:
-    return lambda method: method.kind == "attribution" and claim in method.claims
+    return lambda method: method.kind == "attribution" and claim in method.claims and "components" not in method.needs
 
 
 def needs_no_model(method: Method) -> bool:
     """An attribution method that works without a model: it does not need the inside of one."""
-    return method.kind == "attribution" and "internals" not in method.needs
+    return method.kind == "attribution" and not method.needs & {"internals", "components"}
 
 
 def explains_any_function(method: Method) -> bool:

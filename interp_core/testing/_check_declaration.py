@@ -28,7 +28,7 @@ class _Vocabulary(NamedTuple):
 KNOWN: dict[str, _Vocabulary] = {  # the claims and needs that mean something, by kind
     "attribution": _Vocabulary(
         frozenset({"complete", "seeded", "signed", "nonnegative", "exact-when-small", "ignores-model", "pointwise"}),
-        frozenset({"gradients", "internals"}),
+        frozenset({"gradients", "internals", "components"}),
     ),
     "concepts": _Vocabulary(
         frozenset({"seeded", "nonnegative", "decodes", "recovers"}), frozenset({"nonnegative", "labels"})

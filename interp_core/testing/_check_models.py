@@ -9,7 +9,8 @@ import torch
 from interp_core.attribution import attribute
 from interp_core.errors import UnsupportedError
 from interp_core.model import TextModel
-from interp_core.plugin import Method
+from interp_core.plugin import Method, declaration_of
+from interp_core.testing._calls import OF_COMPONENTS
 from interp_core.testing._check import Check
 from interp_core.testing._shared_models import shared
 from interp_core.testing._tiny_models import state_of, tiny_classifier, tiny_generator
@@ -33,14 +34,25 @@ def _scores_alone(instance: Any) -> list[list[Tensor]]:
     key = (type(instance), repr(instance))
     if key not in _alone:
         _alone.clear()
-        models = map(shared, HEADS)
+        models = map(shared, _heads(instance))
         _alone[key] = [[_scores(model, text, instance)[0] for text in TEXTS] for model in models]
     return _alone[key]
 
 
+def _heads(instance: Any) -> tuple[str, ...]:
+    """The heads that a method is tried on: components need not have a part of their own in every classifier."""
+    return HEADS[1:] if _of_components(instance) else HEADS
+
+
+def _of_components(instance: Any) -> bool:
+    declared = declaration_of(instance)
+    return declared is not None and "components" in declared.needs
+
+
 def _scores(model: TextModel, texts: Any, instance: Any) -> list[Tensor]:
-    more = {"max_new_tokens": 3} if model.head == "causal" else {"targets": "all"}
-    return [a.scores for a in attribute(model, texts, by=instance, progress=False, **more)]
+    more: dict[str, Any] = {"max_new_tokens": 3} if model.head == "causal" else {"targets": "all"}
+    more |= OF_COMPONENTS if _of_components(instance) else {"progress": False}
+    return [a.scores for a in attribute(model, texts, by=instance, **more)]
 
 
 def _worst(ones: list[Tensor], others: list[Tensor]) -> float:
@@ -52,7 +64,7 @@ def _worst(ones: list[Tensor], others: list[Tensor]) -> float:
 def company_is_irrelevant(method: Method, instance: Any) -> None:
     """A text has the same scores alone and together with others, on whichever side the tokenizer pads."""
     instance = quick(instance)
-    for i, (head, alone) in enumerate(zip(HEADS, _scores_alone(instance), strict=True)):
+    for i, (head, alone) in enumerate(zip(_heads(instance), _scores_alone(instance), strict=True)):
         for side in SIDES if "internals" in method.needs else SIDES[i : i + 1]:  # of padding others see nothing
             worst = _worst(alone, _scores(shared(f"{head} padded {side}"), TEXTS, instance))
             assert worst < 1e-5, f"{head}: other texts changed the scores by {worst:.2g} ({side} padding)"
@@ -71,18 +83,19 @@ def a_wrapper_is_irrelevant(_method: Method, instance: Any) -> None:
 
 def half_precision_works(_method: Method, instance: Any) -> None:
     """A bfloat16 model has finite scores."""
-    _scores(shared("bfloat16 classifier"), TEXTS[:1], quick(instance))
+    _scores(shared(f"bfloat16 {_heads(instance)[0]}"), TEXTS[:1], quick(instance))
 
 
 def inside_matters(_method: Method, instance: Any) -> None:
     """A model with other weights gets other scores."""
-    one, other = _scores_alone(quick(instance))[0][0], _scores(shared("other classifier"), TEXTS[0], quick(instance))[0]
+    model = shared(f"other {_heads(instance)[0]}")
+    one, other = _scores_alone(quick(instance))[0][0], _scores(model, TEXTS[0], quick(instance))[0]
     assert not torch.equal(one, other), "a model with other weights got the same scores"
 
 
 def nothing_is_changed(_method: Method, instance: Any) -> None:
     """Weights, flags, hooks, configuration and random states are the same after a call."""
-    for model in (tiny_classifier(), tiny_generator()):
+    for model in (tiny_classifier(), tiny_generator())[-len(_heads(instance)) :]:
         model.model.train()
         before = state_of(model)
         _scores(model, TEXTS[::2], instance)
@@ -103,7 +116,7 @@ CHECKS = (
     Check(
         "a wrapper around the model does not matter",
         "Ask the question, or question.internals, and never for modules by their names; else raise UnsupportedError.",
-        _is_attribution,
+        lambda method: _is_attribution(method) and "components" not in method.needs,
         a_wrapper_is_irrelevant,
     ),
     Check(
@@ -115,7 +128,7 @@ CHECKS = (
     Check(
         "another model gets other scores",
         "Use what the model computes, and keep nothing from one call to the next.",
-        lambda method: _is_attribution(method) and "internals" in method.needs,
+        lambda method: _is_attribution(method) and bool(method.needs & {"internals", "components"}),
         inside_matters,
     ),
     Check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -9,20 +10,20 @@ from typing import Any
 
 from interp_core.errors import LLMError
 from interp_core.plugin import Method
-from interp_core.testing._calls import observed
+from interp_core.testing._calls import Asked, observed
 from interp_core.testing._check import Applies, Check
 from interp_core.testing._sound_methods import noted
 
 
-def _answers(method: Method, instance: Any) -> tuple[list[Any], list[Any]] | None:
-    """The answers to each conversation alone and to all together; None if the model cannot be asked here."""
-    answers: tuple[list[Any], list[Any]] | None = observed(method, instance).result
-    return answers
+def _asked(method: Method, instance: Any) -> Asked:
+    """What the model was asked; nothing if it cannot be asked here."""
+    asked: Asked | None = observed(method, instance).result
+    return asked or Asked([], [], None, (None, None))
 
 
 def answers_are_texts(method: Method, instance: Any) -> None:
     """Each conversation has one answer, which is a text that says something; what fails is an LLMError."""
-    alone, together = _answers(method, instance) or ([], [])
+    alone, together, _, _ = _asked(method, instance)
     assert len(together) == len(alone), f"generate_all gave {len(together)} answers to {len(alone)} conversations"
     for answer in (*alone, *together):
         said = (isinstance(answer, str) and answer.strip()) or isinstance(answer, LLMError)
@@ -31,18 +32,35 @@ def answers_are_texts(method: Method, instance: Any) -> None:
 
 def answers_are_in_order(method: Method, instance: Any) -> None:
     """A conversation has the same answer alone and at its place among others, if its answers repeat at all."""
-    alone, together = _answers(method, instance) or ([], [])
+    alone, together, coming, _ = _asked(method, instance)
+    assert coming is None or sorted(place for place, _ in coming) == list(range(len(alone))), (
+        f"generate_each answered to places {[place for place, _ in coming]}, each of {len(alone)} once was expected"
+    )
     first, again = alone[:6], alone[12:]  # of the same six conversations
     if first != again:
         return
     wrong = [i for i, (one, other) in enumerate(zip(alone, together, strict=False)) if one != other]
     assert not wrong, f"generate_all gave {together[wrong[0]]!r} at place {wrong[0]}, where {alone[wrong[0]]!r} belongs"
+    astray = [(place, answer) for place, answer in coming or () if answer != alone[place]]
+    assert not astray, f"generate_each gave {astray[0][1]!r} at place {astray[0][0]}"
 
 
 def answers_depend_on_the_question(method: Method, instance: Any) -> None:
     """Conversations that ask for different words do not all have one answer."""
-    alone, _ = _answers(method, instance) or ([], [])
+    alone = _asked(method, instance).alone
     assert not alone or len(set(map(str, alone))) > 1, f"all {len(alone)} conversations got the answer {alone[0]!r}"
+
+
+def identity_is_kept(method: Method, instance: Any) -> None:
+    """What `identity()` says, by which answers on disk are known, is a JSON value, and the same after the model was
+    asked.
+    """
+    before, after = _asked(method, instance).identities
+    try:
+        written = json.dumps(before, sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise AssertionError(f"identity() gave {before!r}, which is not a JSON value: {error}") from None
+    assert written == json.dumps(after, sort_keys=True), f"identity() was {before!r}, and after the calls {after!r}"
 
 
 def results_are_in_order(_method: Method, instance: Any) -> None:
@@ -79,7 +97,7 @@ CHECKS = (
     ),
     Check(
         "answers are in the order of the questions",
-        "Keep the order of the conversations, whichever call comes back first.",
+        "Keep the order of the conversations, whichever call comes back first; generate_each yields each place once.",
         _of("llm"),
         answers_are_in_order,
     ),
@@ -88,6 +106,12 @@ CHECKS = (
         "Send the messages, the last one included.",
         _of("llm"),
         answers_depend_on_the_question,
+    ),
+    Check(
+        "what tells its answers from others stays the same",
+        "Return from identity() what the answers depend on, such as the model and its parameters, as a JSON value.",
+        _of("llm"),
+        identity_is_kept,
     ),
     Check(
         "results are in the order of the shards",

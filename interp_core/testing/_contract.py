@@ -152,7 +152,7 @@ def contract_tests(name: str, **parameters: Any) -> Callable[..., None]:
 
 def _may_refuse(method: Method) -> bool:
     """Whether a method may refuse a model: one that needs the inside of a model does not support every model."""
-    return method.kind == "attribution" and "internals" in method.needs
+    return method.kind == "attribution" and bool(method.needs & {"internals", "components"})
 
 
 def _instance(method: Method, parameters: dict[str, Any]) -> Any:

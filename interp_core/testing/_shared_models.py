@@ -30,6 +30,7 @@ MAKERS: dict[str, Callable[[], TextModel]] = {
     "other classifier": lambda: tiny_classifier(seed=1),
     "wrapped classifier": lambda: wrapped(tiny_classifier()),
     "bfloat16 classifier": lambda: halved(tiny_classifier()),
+    "bfloat16 generator": lambda: halved(tiny_generator()),
     "classifier padded left": lambda: _padding(tiny_classifier, "left"),
     "classifier padded right": lambda: _padding(tiny_classifier, "right"),
     "generator padded left": lambda: _padding(tiny_generator, "left"),

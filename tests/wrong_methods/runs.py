@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wrong_methods.catalogue import right, wrong
 
 ORDER = "answers are in the order of the questions"
+IDENTITY = "what tells its answers from others stays the same"
 
 
 @right("llm")
@@ -31,6 +32,61 @@ class ReversedAnswers(SoundAnswers):
 
     def generate_all(self, conversations: Any) -> Any:
         return super().generate_all(conversations)[::-1]
+
+
+@right("llm")
+@dataclass(frozen=True)
+class AnswersAsTheyCome(SoundAnswers):
+    """Source: definition."""
+
+    def generate_each(self, conversations: Any) -> Any:
+        yield from reversed(list(enumerate(map(self.generate, conversations))))
+
+    def identity(self) -> Any:
+        return {"client": "sound"}
+
+
+@wrong("llm", ORDER)
+@dataclass(frozen=True)
+class PlacesShifted(AnswersAsTheyCome):
+    """Source: definition."""
+
+    def generate_each(self, conversations: Any) -> Any:
+        for place, answer in super().generate_each(conversations):
+            yield (place + 1) % len(conversations), answer
+
+
+@wrong("llm", ORDER)
+@dataclass(frozen=True)
+class LastPlaceLeftOut(AnswersAsTheyCome):
+    """Source: definition."""
+
+    def generate_each(self, conversations: Any) -> Any:
+        return list(super().generate_each(conversations))[1:]
+
+
+@wrong("llm", IDENTITY)
+@dataclass(frozen=True)
+class CountsItsCalls(AnswersAsTheyCome):
+    """Source: definition."""
+
+    calls: list[int] = field(default_factory=list, repr=False, compare=False)
+
+    def generate(self, messages: Any) -> Any:
+        self.calls.append(1)
+        return super().generate(messages)
+
+    def identity(self) -> Any:
+        return {"client": "sound", "calls": len(self.calls)}
+
+
+@wrong("llm", IDENTITY)
+@dataclass(frozen=True)
+class NamesItselfByAnObject(AnswersAsTheyCome):
+    """Source: definition."""
+
+    def identity(self) -> Any:
+        return {"client": type(self)}
 
 
 @wrong("llm", "each conversation has an answer")

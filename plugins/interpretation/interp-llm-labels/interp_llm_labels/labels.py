@@ -10,15 +10,16 @@ from typing import Any, Literal
 from interp_core.activations import Activations
 from interp_core.concepts import ConceptSpace, Example, Interpretation, LabelledConcept
 from interp_core.errors import InputError, unknown
-from interp_core.plugin import resolve
-from interp_llm.asking import ask
+from interp_core.plugin import check_fields
+from interp_llm.answer import DryRunError
+from interp_llm.asking import ask, check_ready
 from interp_llm.reading import spoken
 
 from interp_llm_labels.answers import NOT_READ, SCHEMA, Reading, fault_of, json_like, reading_of
 from interp_llm_labels.examples import Choice, Chosen, line
 from interp_llm_labels.prompts import EXCERPTS, INSTRUCTIONS, messages_of, shown_as, template_of
 
-Kind = Literal["labelled", "patternless", "malformed", "refused", "failed", "inactive"]
+Kind = Literal["labelled", "patternless", "malformed", "refused", "failed", "inactive", "dry"]
 SAMPLINGS = ("top", "quantile", "random")
 REFUSED = "refused by the content filter"  # what clients say
 
@@ -55,7 +56,8 @@ class LLMLabels:
             and `strength`, and of what `instructions` may use. Templates run in a sandbox.
 
     Raises:
-        InputError: a number out of range, an unknown sampling, or a template that is not valid.
+        InputError: a value of another type, a number out of range, an unknown sampling, or a template that is not
+            valid.
 
     Source: Bills et al. 2023, "Language models can explain neurons in language models", step 1; contrasting excerpts as
     in Paulo et al. 2024, arXiv:2410.13928. Departs from both in that the units are those of the activations, and that a
@@ -78,6 +80,7 @@ class LLMLabels:
     excerpts: str = EXCERPTS
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.sampling not in SAMPLINGS:
             raise InputError(unknown("sampling", self.sampling, SAMPLINGS))
         low = min(self.context, self.contrast, self.top, self.seed)
@@ -93,9 +96,10 @@ class LLMLabels:
         """Called before anything is computed.
 
         Raises:
-            InputError: the language model cannot be asked at all, such as for want of a key.
+            InputError: the language model cannot be asked at all, such as for want of a key, unless answers in the
+                cache may do without it.
         """
-        resolve(self.llm, "llm")
+        check_ready(self.llm, cache=self.cache)
 
     def interpret(self, space: ConceptSpace, activations: Activations) -> Interpretation:
         """One label a concept.
@@ -103,19 +107,21 @@ class LLMLabels:
         Raises:
             InputError: the language model cannot be asked at all, such as for want of a key.
         """
-        llm = resolve(self.llm, "llm")
         choice = Choice(self.sampling, self.examples, self.contrast, self.context, self.bins, self.seed)
         chosen = choice.of(space, activations)
         asked = [c for c, one in enumerate(chosen) if len(one.rows)]
         prompts = [self._prompt(chosen[c], activations) for c in asked]
-        said = ask(llm, prompts, cache=self.cache, schema=SCHEMA if self.rationale else None)
+        said = ask(self.llm, prompts, cache=self.cache, schema=SCHEMA if self.rationale else None)
         answers = dict(zip(asked, said.answers, strict=True))
         outcomes = [self._outcome(answers[c]) if c in answers else INACTIVE for c in range(space.concepts)]
         labelled = (
             self._labelled(c, outcome, chosen[c] if c in answers else None, activations)
             for c, outcome in enumerate(outcomes)
         )
-        return Interpretation(tuple(labelled), notes=(_summary(outcomes),), usage=said.usage)
+        notes = [_summary(outcomes)]
+        if said.usage.dry:
+            notes.append(f"The first prompt reads: {' '.join(one['content'] for one in prompts[0])}")
+        return Interpretation(tuple(labelled), notes=tuple(notes), usage=said.usage)
 
     def _prompt(self, chosen: Chosen, activations: Activations) -> list[dict[str, str]]:
         rows, silent = chosen.rows.tolist(), [row for row, _ in chosen.silent]
@@ -130,6 +136,8 @@ class LLMLabels:
         return messages_of(self.instructions, self.excerpts, values, marked=self.context > 0)
 
     def _outcome(self, answer: object) -> Outcome:
+        if isinstance(answer, DryRunError):
+            return Outcome("dry", "a dry run: nothing was asked")
         if isinstance(answer, Exception):
             refused = REFUSED in str(answer)
             return Outcome("refused", REFUSED) if refused else Outcome("failed", f"the call failed: {answer}")
@@ -196,6 +204,7 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
         (count["refused"], REFUSED, ""),
         (count["failed"], "failed calls", f" ({first})"),
         (count["inactive"], "never active and not asked about", ""),
+        (count["dry"], "not asked about in a dry run", ""),
     )
     parts = (f"; {what}: {number}{why}" for number, what, why in others if number)
     return f"{count['labelled']} of {len(outcomes)} concepts labelled{''.join(parts)}."

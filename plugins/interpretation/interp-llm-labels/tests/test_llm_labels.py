@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import replace
 
 import pytest
 import torch
 from interp_core.activations import of_rows
 from interp_core.concepts import ConceptSpace, interpret
-from interp_core.errors import InputError, LLMError
+from interp_core.errors import InputError, InterpWarning, LLMError
 from interp_core.testing import contract_tests
 from interp_core.text import Unit
+from interp_llm.scripted import Scripted as DryRun
 from interp_llm_labels.labels import LLMLabels
 from interp_llm_labels.prompts import MARKED
 
@@ -377,3 +379,40 @@ def test_a_row_that_is_not_finite_is_named():
     for sampling in ("top", "quantile", "random"):
         with pytest.raises(InputError, match="row 1"):
             LLMLabels(llm=Scripted(), sampling=sampling).interpret(Identity(torch.eye(1)), of_rows(rows))
+
+
+def test_a_dry_run_shows_what_would_be_asked_and_warns_of_nothing():
+    space, corpus = columns([1.0, 0.0], [0.0, 2.0], words=["apple", "iron"])
+    dry = DryRun(prices=(1.0, 4.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        words = interpret(space, corpus, by="llm-labels", llm=dry)
+    assert words.notes[0] == "0 of 2 concepts labelled; not asked about in a dry run: 2."
+    assert words.notes[1].startswith("The first prompt reads: One direction") and "10 | apple" in words.notes[1]
+    assert [c.note for c in words] == ["a dry run: nothing was asked"] * 2 and words.usage == dry.usage()
+    assert "2 conversations (a dry run, nothing asked)" in words.summary() and "failed" not in words.summary()
+    with pytest.warns(InterpWarning, match="none of 2 concepts got a label"):  # calls that fail are another thing
+        interpret(space, corpus, by="llm-labels", llm=Scripted(LLMError("busy"), LLMError("busy")))
+
+
+def test_labels_that_are_all_in_the_cache_need_no_key(tmp_path, monkeypatch):
+    space, corpus = columns([1.0, 0.0], [0.0, 2.0], words=["apple", "iron"])
+    keyless = []
+
+    class Keyed(Scripted):
+        model = "keyed"
+
+        def ready(self):
+            if keyless:
+                raise InputError("there is no key")
+
+    method = LLMLabels(llm=Keyed("fruit", "metal"), cache=str(tmp_path))
+    first = interpret(space, corpus, by=method)
+    keyless.append(True)
+    again = interpret(space, corpus, by=replace(method, llm=Keyed()))
+    assert again.labels == first.labels == {0: "fruit", 1: "metal"} and again.usage.cached == 2
+    with pytest.raises(InputError, match="there is no key"):
+        interpret(space, corpus, by=replace(method, llm=Keyed(), max_words=3))
+    space.encode = lambda values: pytest.fail("was encoded")
+    with pytest.raises(InputError, match="there is no key"):
+        interpret(space, corpus, by=replace(method, llm=Keyed(), cache=None))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from interp_core.cli import check_destinations, echo_json, load_model, shared_options, write_results
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -19,75 +20,28 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--continuation", default=None, help="What a generator is read as going on with; a translator's target.")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many of the likeliest.")
 @click.option("--lens", "file", type=FILE, default=None, help="A file of a tuned lens; the logit lens by default.")
-@click.option("--device", default=None, help="Where the model runs, such as cuda; by default on the CPU.")
-@click.option("--dtype", default=None, help="Number format of the weights, such as bfloat16.")
-@click.option("--save", "folder", type=click.Path(file_okay=False, path_type=Path), help="Keep the result in a folder.")
-@click.option("--csv", "table", type=click.Path(dir_okay=False, path_type=Path), help="Write the whole table.")
-@click.option("--json", "plain", is_flag=True, help="Print JSON for programs.")
-@click.option("--quiet", is_flag=True, help="Nothing but the result: no progress bar, no notes on standard error.")
-def lens(path: str, text: str, layers: tuple[str, ...], quiet: bool, plain: bool, **options: Any) -> None:
+@shared_options("device", "dtype", "csv", "save", "json", "quiet")
+def lens(path: str, text: str, layers: tuple[str, ...], plain: bool, **options: Any) -> None:
     """Show what a model would answer to TEXT if it stopped at each of its blocks.
 
     MODEL is a folder or hub id. At each token stands what is likeliest there by the states of a block, the last block
     on top; beside it how far the block is from the model's own distribution, in nats.
     """
-    from interp_core.cli import check_destinations
-
-    folder, table = options["folder"], options["table"]
-    check_destinations(folder=folder, table=table)
+    check_destinations(folder=options["folder"], table=options["table"])
     import re
-    import warnings
-
-    from interp_core.errors import InterpWarning
 
     from interp_logit_lens.logit_lens import logit_lens
 
     translators = None if options["file"] is None else _tuned(options["file"])
-    model = _loaded(path, options["device"], options["dtype"])
+    model = load_model(path, options)
     named = [int(one) if re.fullmatch(r"-?[0-9]+", one) else one for one in layers] or "all"
-    with warnings.catch_warnings():
-        if quiet:
-            warnings.simplefilter("ignore", InterpWarning)
-        seen = logit_lens(
-            model,
-            text,
-            layers=named,
-            continuation=options["continuation"],
-            top=options["top"],
-            lens=translators,
-            progress=not quiet,
-        )
-    click.echo(_json(seen.to_json()) if plain else seen.summary())
-    if table:
-        seen.to_csv(table)
-    if folder:
-        from interp_core.results import save
-
-        save(seen, folder)
-    for place in (table, folder):
-        if place and not quiet:
-            click.echo(f"Wrote {place}", err=True)
-
-
-def _loaded(path: str, device: str | None, dtype: str | None) -> Any:
-    """The model, without progress bars.
-
-    Raises:
-        InputError: there is no such device here, or nothing can be loaded.
-    """
-    import transformers
-    from interp_core.errors import InputError
-    from interp_core.model import load
-
-    transformers.utils.logging.disable_progress_bar()
-    options: dict[str, Any] = {} if dtype is None else {"dtype": dtype}
-    model = load(path, **options)
-    try:
-        model.model.to(device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise InputError(f"the model cannot run on {device!r}, leave --device out for the CPU: {reason}.") from error
-    return model
+    asked = {name: options[name] for name in ("continuation", "top")}
+    seen = logit_lens(model, text, layers=named, **asked, lens=translators, progress=not options["quiet"])
+    if plain:
+        echo_json(seen.to_json())
+    else:
+        click.echo(seen.summary())
+    write_results([seen], None, options["folder"], "", table=options["table"])
 
 
 def _tuned(file: Path) -> Any:
@@ -103,9 +57,3 @@ def _tuned(file: Path) -> Any:
         return interp_core.TunedLens.load(file)
     except AttributeError as error:
         raise InputError(f"{str(file)!r} cannot be read: {error}") from error
-
-
-def _json(data: dict[str, Any]) -> str:
-    import json
-
-    return json.dumps(data, ensure_ascii=False)

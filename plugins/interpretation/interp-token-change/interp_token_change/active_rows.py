@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import NamedTuple
 
 import torch
 from interp_core.activations import Activations
-from interp_core.concepts import ConceptSpace
-from jaxtyping import Bool, Float, Int
+from interp_core.concepts import ConceptSpace, Strongest, with_rows
+from interp_core.errors import InputError
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 ENTRIES = 2**22  # codes held at a time
 
 
 class ActiveRows(NamedTuple):
-    """Rows of each concept, no two of one text, the largest code first; -inf where there are no more texts."""
+    """For each concept rows with their codes, no two of one text, the largest code first; and the corpus' largest."""
 
-    codes: Float[Tensor, "m c"]
-    rows: Int[Tensor, "m c"]
-    peak: Float[Tensor, " c"]  # the largest code in the corpus
-
-    def of(self, concept: int) -> list[tuple[int, float]]:
-        """The rows of one concept with their codes."""
-        pairs = zip(self.rows[:, concept].tolist(), self.codes[:, concept].tolist(), strict=True)
-        return [(row, code) for row, code in pairs if code > -torch.inf]
+    entries: list[list[tuple[int, float]]]
+    peak: Float[Tensor, " c"]
 
 
 def active_rows(
@@ -36,35 +32,25 @@ def active_rows(
         activations: the corpus of t texts.
         count: rows for each concept, at most.
         among: True for the texts that are chosen from; all by default.
+
+    Raises:
+        InputError: a code is not a finite number, or there are no rows.
     """
-    codes, rows, texts = torch.empty(0, space.concepts), *torch.empty(2, 0, space.concepts, dtype=torch.long)
-    peak = torch.full((space.concepts,), -torch.inf)
+    found = _strongest(space, activations, count)
+    if among is None:
+        return ActiveRows(found.entries, found.values[0])
+    rows = among[activations.text_of].nonzero().flatten().tolist()
+    chosen = _strongest(space, activations.select(among), count).entries
+    return ActiveRows([[(rows[row], code) for row, code in one] for one in chosen], found.values[0])
+
+
+def _strongest(space: ConceptSpace, activations: Activations, count: int) -> Strongest:
+    found: Strongest | None = None
     size = max(1, ENTRIES // space.concepts)
-    with torch.no_grad():
-        for first, part in zip(range(0, len(activations), size), activations.batches(size), strict=True):
-            new = space.encode(part).float().cpu()
-            peak = torch.maximum(peak, new.amax(0))
-            text_of = activations.text_of[first : first + size]
-            kept = torch.arange(len(new)) if among is None else among[text_of].nonzero().flatten()
-            shape = len(kept), space.concepts
-            codes = torch.cat([codes, new[kept]])
-            rows = torch.cat([rows, (first + kept)[:, None].expand(shape)])
-            texts = torch.cat([texts, text_of[kept][:, None].expand(shape)])
-            codes, rows, texts = _first(codes, rows, texts, count)
-    return ActiveRows(codes, rows, peak)
-
-
-def _first(
-    codes: Float[Tensor, "n c"], rows: Int[Tensor, "n c"], texts: Int[Tensor, "n c"], count: int
-) -> tuple[Float[Tensor, "m c"], Int[Tensor, "m c"], Int[Tensor, "m c"]]:
-    """The largest codes of each concept, no two of one text."""
-    found = []
-    for _ in range(min(count, len(codes))):
-        largest, at = codes.max(dim=0)
-        row, text = rows.gather(0, at[None])[0], texts.gather(0, at[None])[0]
-        found.append((largest, row, text))
-        codes = codes.masked_fill(texts == text, -torch.inf)
-    if not found:
-        return codes, rows, texts
-    largest, row, text = (torch.stack(column) for column in zip(*found, strict=True))
-    return largest, row, text
+    for first, part in zip(range(0, len(activations), size), activations.batches(size), strict=True):
+        with torch.no_grad():
+            codes = space.encode(part).float().cpu()
+        found = with_rows(found, codes, first, activations.text_of[first : first + size], count, above=-inf)
+    if found is None:
+        raise InputError("there are no rows; the activations must hold at least one.")
+    return found

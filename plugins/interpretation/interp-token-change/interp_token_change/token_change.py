@@ -16,7 +16,6 @@ from interp_core.errors import InputError, UnsupportedError
 from interp_core.model import BatchRunner, GeneratorRows, ModelRequest, SplitModel, text_rows
 from interp_core.results import counted
 from interp_core.text import DividedText, batched_by_size
-from interp_vocabulary_projection.directions import chosen_of
 from interp_vocabulary_projection.tokens import Vocabulary, vocabulary_of
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -41,8 +40,10 @@ class TokenChange:
     five texts more are.
 
     The words are the tokens that the concept speaks for (less probable without it, or more probable with more of it),
-    the strongest first, then those that it speaks against, with the sign of their change in nats. The label is made of
-    the first. The examples are the units at which the predictions were read.
+    the strongest first, then those that it speaks against, the former above 0 and the latter below. A strength is what
+    the presence of the concept adds to the log-probability, in nats: with it less without it, for `"ablate"` as for
+    `"add"`, and for a negative `strength` as for a positive one. The label is made of the first. The examples are the
+    units at which the predictions were read.
 
     For each concept the model runs twice on at most `texts` texts.
 
@@ -87,18 +88,17 @@ class TokenChange:
             InputError: the space is of another layer, model or width than the split.
         """
         _check_head(split)
-        whole, chosen = chosen_of(space)
         found = active_rows(space, activations, self.texts, self._drawn(activations))
         size = int(split.model.logits(split.model.some_ids()).shape[-1])
         vocabulary = vocabulary_of(split.model.tokenizer, size, special=self.special)
         concepts = []
-        for concept, number in enumerate(chosen):
+        for concept, number in enumerate(space.numbers):
             peak = float(found.peak[concept])
-            places = [(row, code) for row, code in found.of(concept) if code > 0 or self.sampling == "random"]
+            places = [(row, code) for row, code in found.entries[concept] if code > 0 or self.sampling == "random"]
             if peak <= 0:
                 concepts.append(LabelledConcept(concept, None, note="it is never active in this corpus."))
                 continue
-            changed = partial(intervene, split, whole, **self._changes(number, peak))
+            changed = partial(intervene, split, space.whole, **self._changes(number, peak))
             examples, changes = _measured(split, activations, places, changed, size)
             concepts.append(self._labelled(concept, changes, examples, vocabulary))
         return Interpretation(tuple(concepts), notes=self._notes(split, vocabulary))
@@ -120,11 +120,11 @@ class TokenChange:
         examples: tuple[Example, ...],
         vocabulary: Vocabulary,
     ) -> LabelledConcept:
-        mean = changes.mean(0)[vocabulary.ids]
+        adds = self.change == "add" and self.strength > 0
+        mean = changes.mean(0)[vocabulary.ids] * (1 if adds else -1)  # what the presence of the concept does
         error = changes.std(0)[vocabulary.ids] / len(changes) ** 0.5 if len(changes) > 1 else mean.abs()
-        speaks = mean if self.change == "add" and self.strength > 0 else -mean  # for a token, above 0
         sure = mean.abs() > torch.maximum(ERRORS * error, torch.tensor(ROUNDING))
-        for_it, against = (self._first(side * speaks, sure) for side in (1, -1))
+        for_it, against = (self._first(side * mean, sure) for side in (1, -1))
         ids = vocabulary.ids.tolist()
         words = tuple((vocabulary.text(ids[i]), float(mean[i])) for i in (*for_it, *against))
         label = vocabulary.label(ids[i] for i in for_it)
@@ -145,12 +145,18 @@ class TokenChange:
         return f"measured in {of}." if texts < self.texts else ""
 
     def _notes(self, split: SplitModel, vocabulary: Vocabulary) -> tuple[str, ...]:
-        what = "set to 0" if self.change == "ablate" else f"raised by {self.strength:g} times its largest value"
+        times = f"{abs(self.strength):g} times its largest value"
+        with_it = "as it is, less that with the code set to 0"
+        if self.change == "add":
+            with_it = (
+                f"raised by {times}, less that without" if self.strength > 0 else f"as it is, less that {times} lower"
+            )
         where = "where the concept is most active" if self.sampling == "top" else "drawn at random"
         token = "next token" if split.model.head == "causal" else "token at the same place"
         said = (
-            f"Strengths are mean changes of the log-probability of the {token} with the code {what}, in up to "
-            f"{self.texts} texts {where}, read at the unit with the largest code. Tokens within {ERRORS:.0f} standard "
+            f"Strengths are what the concept adds to the log-probability of the {token}: that with the code {with_it}, "
+            f"on average over up to {self.texts} texts {where}, read at the unit with the largest code. Tokens within "
+            f"{ERRORS:.0f} standard "
             "errors of no change are not shown; of many tokens some are beyond that by chance."
         )
         return (said, vocabulary.left_out) if vocabulary.left_out else (said,)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from interp_core.activations import Activations, of_rows
-from interp_core.concepts import AffineSpace, Interpretation, LabelledConcept, interpret
+from interp_core.concepts import AffineSpace, Interpretation, LabelledConcept, concept_cards, interpret
 from interp_core.errors import InputError, UnsupportedError
 from interp_core.model import SplitModel, TextModel
 from interp_core.testing import (
@@ -120,7 +120,7 @@ def test_it_is_what_hooks_written_by_hand_measure(name: str, granularity: str, a
     for concept in found:
         changes = expected(split, space, activations, concept.concept, add, texts=4)
         mean, error = changes.mean(0), changes.std(0) / len(changes) ** 0.5
-        shown = mean.masked_fill(mean.abs() <= 2 * error, 0)
+        shown = mean.masked_fill(mean.abs() <= 2 * error, 0) * (1 if add is not None and add > 0 else -1)
         assert len(concept.examples) == len(changes) == 4
         torch.testing.assert_close(as_changes(concept, model), shown, rtol=1e-3, atol=1e-5)
 
@@ -135,10 +135,10 @@ def test_a_row_of_the_unembedding_speaks_for_its_token(name: str) -> None:
     split, space = model.split(-1), AffineSpace(direction, direction, mean=torch.full((16,), -5.0) * direction[0])
     more = interpret(space, read(split), by=TokenChange(change="add", special=True), model=split)[0]
     less = interpret(space, read(split), by=TokenChange(special=True), model=split)[0]
-    for concept, sign in ((more, 1), (less, -1)):
-        assert concept.words[0][0] == word and concept.words[0][1] * sign > 0
+    for concept in (more, less):
+        assert concept.words[0][0] == word and concept.words[0][1] > 0
         assert concept.label is not None and concept.label.split(", ")[0] == word
-        against = [change for _, change in concept.words if change * sign < 0]
+        against = [change for _, change in concept.words if change < 0]
         assert [change for _, change in concept.words][-len(against) :] == against
 
 
@@ -177,10 +177,19 @@ def test_rows_come_from_different_texts_however_batches_fall(monkeypatch: pytest
     space = AffineSpace(torch.eye(4), torch.eye(4))
     whole = active_rows(space, mixed, 7)
     best = mixed.values.reshape(10, 6, 4).amax(1).sort(0, descending=True).values[:7]
-    assert torch.equal(whole.codes, best) and torch.equal(whole.peak, mixed.values.amax(0))
+    codes = torch.tensor([[code for _, code in one] for one in whole.entries]).T
+    assert torch.equal(codes, best) and torch.equal(whole.peak, mixed.values.amax(0))
+    assert all(mixed.values[row, i] == code for i, one in enumerate(whole.entries) for row, code in one)
+    among = torch.arange(10) % 3 == 1
+    some = active_rows(space, mixed, 7, among)
+    assert torch.equal(some.peak, whole.peak)
+    best = mixed.values.reshape(10, 6, 4).amax(1)[among].sort(0, descending=True).values
+    assert torch.equal(torch.tensor([[code for _, code in one] for one in some.entries]).T, best)
+    assert all(mixed.values[row, i] == code for i, one in enumerate(some.entries) for row, code in one)
     monkeypatch.setattr("interp_token_change.active_rows.ENTRIES", 16)
     part = active_rows(space, mixed, 7)
-    assert torch.equal(part.codes, whole.codes) and torch.equal(part.rows, whole.rows)
+    assert part.entries == whole.entries and torch.equal(part.peak, whole.peak)
+    assert active_rows(space, mixed, 7, among).entries == some.entries
 
 
 class Silent(AffineSpace):
@@ -198,6 +207,38 @@ def test_a_concept_that_is_never_active_has_a_note_and_no_words(method: TokenCha
     for concept in found:
         assert (concept.label, concept.words, concept.examples) == (None, (), ())
         assert "never active" in concept.note
+
+
+class Undefined(AffineSpace):
+    """Concepts of which the second has no finite code in one row."""
+
+    def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
+        codes = super().encode(values)
+        codes[:, 1] = codes[:, 1].masked_fill(values.sum(1) == self.bias[0], torch.nan)
+        return codes
+
+
+@pytest.mark.parametrize("method", [TokenChange(), TokenChange("add", sampling="random", texts=2)])
+def test_a_code_that_is_not_finite_is_refused_wherever_it_is(method: TokenChange) -> None:
+    split = tiny_generator().split(0)
+    activations = read(split)
+    for row in (0, len(activations) - 1):
+        bias = activations.matrix()[row].sum().expand(2)
+        space = Undefined(drawn(2, 16), drawn(2, 16), bias=bias)
+        with pytest.raises(InputError, match="not a finite number"):
+            interpret(space, activations, by=method, model=split)
+
+
+def test_cards_take_the_tokens_of_either_change() -> None:
+    split, space = tiny_generator().split(0), affine()
+    activations = read(split)
+    for method in (TokenChange(), TokenChange("add"), TokenChange("add", strength=-1.0)):
+        found = interpret(space, activations, by=method, model=split)
+        cards = concept_cards(space, activations, tokens=found)
+        for card, concept in zip(cards, found, strict=True):
+            assert card.raised + card.lowered == concept.words  # the concept speaks for what it raises
+            said = [word.strip("␣⏎⇥␍") for word, _ in card.raised]
+            assert (concept.label or "").split(", ")[0] == (said[0] if said else "")
 
 
 def test_what_changes_nothing_shows_no_token() -> None:
@@ -309,7 +350,7 @@ def test_only_the_last_token_is_changed_for_a_space_of_last_rows() -> None:
             return moved
 
         rows.append((run(model, 0, text, change) - run(model, 0, text, lambda states: states))[-2])
-    mean, error = torch.stack(rows).mean(0), torch.stack(rows).std(0) / 3**0.5
+    mean, error = -torch.stack(rows).mean(0), torch.stack(rows).std(0) / 3**0.5
     shown = mean.masked_fill(mean.abs() <= 2 * error, 0)
     torch.testing.assert_close(as_changes(found[0], model), shown, rtol=1e-3, atol=1e-5)
 

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from unicodedata import category
 
 import torch
 from interp_core.activations import Activations
@@ -38,6 +39,19 @@ class _Text:
     stops: list[int]
     forms: list[str]
     keys: list[str]
+
+
+def without_marks(text: str, start: int, stop: int) -> tuple[int, int]:
+    """The characters [start, stop) without the punctuation and white space at their ends; none may be left."""
+    while start < stop and _is_mark(text[start]):
+        start += 1
+    while start < stop and _is_mark(text[stop - 1]):
+        stop -= 1
+    return start, stop
+
+
+def _is_mark(character: str) -> bool:
+    return not character.isalnum() and (character.isspace() or category(character).startswith("P"))
 
 
 def occurrences(activations: Activations, min_count: int, key: Callable[[str], str], longest: int = 1) -> Occurrences:
@@ -72,7 +86,8 @@ def occurrences(activations: Activations, min_count: int, key: Callable[[str], s
 
 def _sequences(text: str, key: Callable[[str], str], longest: int) -> list[_Text]:
     """The words of a text, then its pairs of words, and so on."""
-    spans = [(a, b) for a, b in word_spans(text) if any(c.isalpha() for c in text[a:b])]
+    trimmed = (without_marks(text, a, b) for a, b in word_spans(text))
+    spans = [(a, b) for a, b in trimmed if any(c.isalpha() for c in text[a:b])]
     names = [key(text[a:b].lower()) for a, b in spans]
     apart = [0, *accumulate(bool(text[one[1] : following[0]].strip()) for one, following in pairwise(spans))]
     found = []

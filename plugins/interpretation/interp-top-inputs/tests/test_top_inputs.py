@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tracemalloc
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -110,11 +111,11 @@ def test_texts_and_units_of_a_store_are_read_once_and_not_kept(long_units: bool)
     texts.asked = pieces.asked = 0
     whole = 300 * len(text(100))
     tracemalloc.start()
-    within, anywhere = _keys(activations)
+    within, anywhere, marks = _keys(activations)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < whole / 4 and max(texts.asked, pieces.asked) < 310  # checks of types look at some again
-    assert len(within.unique()) == 300 and len(anywhere.unique()) == (300 if long_units else 1)
+    assert not marks.any() and len(within.unique()) == 300 and len(anywhere.unique()) == (300 if long_units else 1)
 
 
 def test_the_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,10 +236,119 @@ def test_forms_of_one_lemma_count_together() -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    with pytest.raises(InputError, match="top=0"):
-        TopInputs(top=0)
+    for wrong in ({"top": 0}, {"min_count": 0}, {"bottom": -1}):
+        (said,) = (f"{name}={value}" for name, value in wrong.items())
+        with pytest.raises(InputError, match=said):
+            TopInputs(**wrong)
+    with pytest.raises(InputError, match="source 'word' is unknown"):
+        TopInputs(source="word")
+    for name, value in {"top": "a", "bottom": 1.5, "source": 3, "lemmatize": "yes", "language": None}.items():
+        wrong_type = TopInputs()
+        object.__setattr__(wrong_type, name, value)  # past the checks of types of these tests
+        with pytest.raises(InputError, match=f"{name} is {value!r}"):
+            wrong_type.__post_init__()
     with pytest.raises(InputError, match="no lemmas for language 'xx'"):
         of_texts([[1.0]], ["one"], source="unique-words", lemmatize=True, language="xx")
+
+
+class Undefined(ConceptSpace):
+    """The code of the last concept is no number in one row."""
+
+    def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
+        return torch.where(values == 7, values / 0, values)
+
+
+@pytest.mark.parametrize("source", ["units", "unique-words"])
+@pytest.mark.parametrize("bottom", [0, 1])
+@pytest.mark.parametrize("granularity", ["word", "sample"])
+def test_codes_that_are_no_numbers_are_refused(source: str, bottom: int, granularity: str) -> None:
+    activations = of_words(torch.tensor([[1.0, 2.0], [3.0, 7.0]]), ["a cat"], granularity)
+    with pytest.raises(InputError, match="the code of concept 1 in row 1 is inf, not a finite number"):
+        interpret(Undefined(torch.eye(2)), activations, by="top-inputs", source=source, bottom=bottom)
+
+
+@pytest.mark.parametrize("source", ["units", "unique-words"])
+def test_the_opposite_pole_is_shown_where_codes_are_signed(source: str) -> None:
+    found = shown(HAND, of_words(HAND, ["a cat", "cat ."]), top=1, bottom=2, source=source)
+    assert found[1].examples == (
+        Example("a cat", 0, 1, 5.0),
+        Example("cat .", 0, 3, -2.0),
+        Example("cat .", 4, 5, -3.0),
+    )
+    assert found[1].label == "a" and not found[1].note
+    positive, most = (Example("a cat", 2, 5, 3.0),), "no code is below 0: its least active units are merely inactive"
+    assert found[0].examples == positive and most in found[0].note
+    assert most not in shown(HAND, of_words(HAND, ["a cat", "cat ."]), source=source)[0].note
+    if source == "units":
+        assert found[1].words == (("a", 5.0), ("cat", -2.0))  # the mark is no word
+
+
+def test_a_concept_below_zero_alone_has_examples_of_its_pole_and_no_label() -> None:
+    with pytest.warns(match="none of 1 concepts"):
+        found = of_texts([[-1.0], [-2.0], [-1.0]], ["one", "two", "one"], source="units", bottom=5)[0]
+    assert [(e.text, e.value) for e in found.examples] == [("one", -1.0), ("two", -2.0)]
+    assert found.label is None and found.words == (("one", -1.0), ("two", -2.0)) and "no word or unit" in found.note
+
+
+def of_spans(values: list[float], text: str, granularity: str) -> Activations:
+    """A row for each piece between white space."""
+    units = (tuple(Unit(m[0], m.start(), m.end()) for m in re.finditer(r"\S+", text)),)
+    row = torch.arange(len(values))
+    return Activations(torch.tensor(values)[:, None], row * 0, row, (text,), units, "given", granularity, MadeBy("x"))
+
+
+@pytest.mark.parametrize("granularity", ["word", "spans", "clause"])
+def test_a_word_before_a_mark_is_the_word_and_a_mark_is_none(granularity: str) -> None:
+    text, values = "great, “great” don't ! -- 5% 😀 great", [3.0, 4.0, 2.0, 9.0, 8.0, 1.5, 1.0, 2.5]
+    activations = of_spans(values, text, granularity)
+    words = shown(activations.values, activations, source="units", top=9)[0].words
+    assert words == (("great", 4.0), ("don't", 2.0), ("5", 1.5), ("😀", 1.0))
+
+
+def test_marks_are_words_where_units_are_tokens_and_blanks_are_no_part_of_them() -> None:
+    units = (Unit("great", 0, 5), Unit(" great", 5, 11), Unit("!", 11, 12))
+    values, row = torch.tensor([[1.0], [2.0], [3.0]]), torch.arange(3)
+    activations = Activations(values, row * 0, row, ("great great!",), (units,), "given", "token", MadeBy("given"))
+    assert shown(values, activations)[0].words == (("!", 3.0), ("great", 2.0))
+
+
+def test_a_concept_of_marks_alone_says_so_and_keeps_its_examples() -> None:
+    activations = of_spans([0.0, 2.0], "so !", "word")
+    with pytest.warns(match="none of 1 concepts"):
+        found = shown(activations.values, activations)[0]
+    assert found.label is None and [e.start for e in found.examples] == [3] and "granularity='token'" in found.note
+
+
+def test_marks_that_touch_letters_are_no_part_of_words_of_the_corpus() -> None:
+    found = occurrences(of_rows(torch.zeros(2, 1), ["_great_ 'tis", "great, don't"]), 1, str.lower, longest=2)
+    assert set(found.words) == {"great", "tis", "don't"}
+
+
+CONCEPTS, ROWS = 200, 240
+
+
+def unrelated(share: float, generator: torch.Generator) -> Float[Tensor, "n c"]:
+    active = torch.rand(ROWS, CONCEPTS, generator=generator) < share
+    values = torch.randn(ROWS, CONCEPTS, generator=generator)
+    return values if share == 1 else values.abs() * active
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.5, 1.0])
+def test_at_most_one_of_twenty_unrelated_concepts_is_without_the_note_on_chance(share: float) -> None:
+    generator = torch.Generator().manual_seed(3)
+    draws = torch.multinomial((1 / torch.arange(1, 400)).expand(ROWS, -1), 8, generator=generator)
+    texts = [
+        " ".join(f"w{'abcdefghij'[i // 40]}{chr(97 + i // 2 % 20)}{i % 2 * 'x'}" for i in row) for row in draws.tolist()
+    ]
+    values = unrelated(share, generator)
+    found = shown(values, of_rows(values, texts), source="unique-words", top=1)
+    without = sum("chance alone" not in concept.note and bool(concept.words) for concept in found)
+    assert without <= 18  # of a binomial distribution, of 200 at 1 in 20, more are once in two hundred times
+    assert without >= 3 or share < 0.5  # ties of sparse codes count as chance
+    planted = torch.tensor([[float("waa" in text.split())] for text in texts])
+    both = values[:, :1] + 4 * planted * (torch.rand(ROWS, 1, generator=generator) < 0.9)
+    (concept,) = shown(both, of_rows(both, texts), source="unique-words")
+    assert concept.words[0][0] == "waa" and not concept.note
 
 
 def test_sequences_of_words_are_counted_too_and_end_at_punctuation() -> None:

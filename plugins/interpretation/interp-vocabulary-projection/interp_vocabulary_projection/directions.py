@@ -13,13 +13,6 @@ ROWS, ENTRIES = 1024, 2**24  # rows that the mean code is of, and codes held at 
 PLAIN = (ConceptSpace.decode, AffineSpace.decode)  # codes times the dictionary
 
 
-def chosen_of(space: ConceptSpace) -> tuple[ConceptSpace, list[int]]:
-    """The whole space that concepts were chosen from, which decodes, and their numbers in it."""
-    if hasattr(space, "space") and hasattr(space, "chosen"):
-        return space.space, list(space.chosen)  # type: ignore[return-value,arg-type]
-    return space, list(range(space.concepts))
-
-
 def directions_of(space: ConceptSpace, activations: Activations, seed: int) -> Float[Tensor, "c d"]:
     """The slope of `decode` by the code of each concept.
 
@@ -31,7 +24,7 @@ def directions_of(space: ConceptSpace, activations: Activations, seed: int) -> F
         activations: the corpus.
         seed: of the rows.
     """
-    whole, chosen = chosen_of(space)
+    whole, chosen = space.whole, space.numbers
     if type(whole).decode in PLAIN:
         return whole.dictionary[chosen].float().cpu()
     rows = activations.sample(ROWS, torch.Generator().manual_seed(seed))

@@ -19,7 +19,7 @@ from interp_vocabulary_projection.output_head import OutputHead
 from interp_vocabulary_projection.tokens import Vocabulary, vocabulary_of
 
 SHARE = 0.975  # of random directions, which stay below each of the two chance levels
-TINY = 1e-30
+TINY = 1e-300  # in place of a length of 0
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ class VocabularyProjection:
 
         Raises:
             UnsupportedError: the model predicts no tokens of a vocabulary, or has an encoder and a decoder.
-            InputError: the states of the concepts are of another width than those of the last block.
+            InputError: the states of the concepts are of another width than those of the last block, or a direction is
+                not finite.
         """
         head = OutputHead.of(split)
         if space.width != head.layer.width:
@@ -87,14 +88,20 @@ class VocabularyProjection:
                 f"{head.layer.width}; choose a layer that writes to the residual stream, such as a block."
             )
         chosen = self._texts(activations)
-        state, directions = head.mean_state(chosen), directions_of(space, activations, self.seed)
+        state, directions = head.mean_state(chosen), directions_of(space, activations, self.seed).double()
+        if not bool(directions.isfinite().all()):
+            concept = int((~directions.isfinite().all(1)).nonzero()[0])
+            raise InputError(
+                f"the direction of {space.names[concept]!r} holds numbers that are not finite; learn the space again."
+            )
+        lengths = directions.norm(dim=1)  # in double precision, where no square of a single number is lost
+        units = (directions / lengths.clamp(min=TINY)[:, None]).float()
         vocabulary = vocabulary_of(split.model.tokenizer, head.size, special=self.special)
         chance = self._chance(head, state, vocabulary)
         concepts: list[LabelledConcept] = []
-        for changes in head.pushed(state, directions):
+        for changes in head.pushed(state, units):
             for row in _centred(changes, vocabulary):
-                length = float(directions[len(concepts)].norm())
-                concepts.append(self._labelled(len(concepts), row, length, vocabulary, chance))
+                concepts.append(self._labelled(len(concepts), row, float(lengths[len(concepts)]), vocabulary, chance))
         notes = (
             f"Strengths are logits for each unit of the code, to first order at the mean state of "
             f"{counted(len(chosen), 'text')}, less the mean of all tokens shown.",
@@ -119,13 +126,13 @@ class VocabularyProjection:
         reached = []
         for changes in head.pushed(state, unit):
             shown = _centred(changes, vocabulary)
-            reached += [_reach(side, 1.0) for row in shown for side in (row, -row)]
+            reached += [_reach(side) for row in shown for side in (row, -row)]
         return torch.stack(reached).quantile(SHARE, dim=0)
 
     def _labelled(
         self,
         concept: int,
-        changes: Float[Tensor, " s"],
+        changes: Float[Tensor, " s"],  # for a direction of length one
         length: float,
         vocabulary: Vocabulary,
         chance: Float[Tensor, " 2"] | None,
@@ -137,8 +144,8 @@ class VocabularyProjection:
         if not up:
             return LabelledConcept(concept, None, note="its direction moves no token against another.")
         ids = vocabulary.ids.tolist()
-        words = tuple((vocabulary.text(ids[i]), change) for i, change in (*up, *down))
-        raised, lowered = _reach(changes, length), _reach(-changes, length)
+        words = tuple((vocabulary.text(ids[i]), change * length) for i, change in (*up, *down))
+        raised, lowered = _reach(changes), _reach(-changes)
         note = "" if chance is None else _chance_note(raised, lowered, chance, length)
         return LabelledConcept(
             concept, vocabulary.label(ids[i] for i, _ in up), words, score=float(raised[1]), note=note
@@ -150,10 +157,10 @@ def _centred(changes: Float[Tensor, "b v"], vocabulary: Vocabulary) -> Float[Ten
     return shown - shown.mean(1, keepdim=True)
 
 
-def _reach(centred: Float[Tensor, " s"], length: float) -> Float[Tensor, " 2"]:
-    """How far the strongest token is up: in logits for each unit of length, and in standard deviations."""
+def _reach(centred: Float[Tensor, " s"]) -> Float[Tensor, " 2"]:
+    """How far a direction of length one raises its strongest token: in logits, and in standard deviations."""
     most, spread = centred.max(), centred.square().mean().sqrt()
-    return torch.stack([most / max(length, TINY), most / spread.clamp(min=TINY)])
+    return torch.stack([most, most / spread.clamp(min=1e-30)])
 
 
 def _chance_note(

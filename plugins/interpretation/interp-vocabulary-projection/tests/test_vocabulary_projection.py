@@ -368,6 +368,25 @@ def test_a_direction_that_moves_nothing_has_no_label() -> None:
     assert found[0].label is None and found[0].words == () and "moves no token" in found[0].note
 
 
+@pytest.mark.parametrize("scale", [2.0**-83, 2.0**100])  # 1e-25 and 1e30
+@pytest.mark.parametrize("kind", [Directions, Scaled])
+def test_directions_of_extreme_length_are_shown_as_those_of_length_one(kind: type[Directions], scale: float) -> None:
+    model, d = tiny_llama(), drawn(4, 16)
+    plain, far = projected(model, kind(d)), projected(model, kind(scale * d))
+    assert any(concept.note for concept in plain) and not all(concept.note for concept in plain)
+    for one, other in zip(plain, far, strict=True):
+        assert one.label == other.label and one.score == pytest.approx(other.score, rel=1e-6)
+        assert [(word, pytest.approx(scale * change)) for word, change in one.words] == list(other.words)
+        assert ("random directions do as much" in one.note) == ("random directions do as much" in other.note)
+
+
+def test_a_direction_that_is_not_finite_is_named() -> None:
+    d = drawn(3, 16)
+    d[1, 4] = torch.inf
+    with pytest.raises(InputError, match="'concept 1' holds numbers that are not finite"):
+        projected(tiny_generator(), d)
+
+
 def test_parameters_out_of_range_are_refused() -> None:
     for parameters in ({"top": 0}, {"texts": 0}, {"samples": -1}, {"seed": -1}):
         with pytest.raises(InputError, match="at least"):

@@ -12,8 +12,8 @@ from interp_core.activations import Activations, names_of
 from interp_core.concepts import ConceptSpace, Interpretation, check_fits
 from interp_core.errors import InputError, UnsupportedError, unknown
 from interp_core.metrics import Score
-from interp_core.plugin import resolve
 from interp_label_scores.judging import Prompt, judged, listed
+from interp_llm.asking import check_ready
 
 from interp_consim.activity import activity_of, weights_of
 from interp_consim.examination import names_in, predicted, score_of
@@ -99,7 +99,7 @@ class ConSim:
         Raises:
             InputError: the judge cannot be asked at all, such as for want of a key.
         """
-        resolve(self.llm, "llm")
+        check_ready(self.llm, cache=self.cache)
 
     def measure(self, interpretation: Interpretation, space: ConceptSpace, activations: Activations) -> Score:
         """One number for the space and its labels; `values` has 1 for a right and 0 for a wrong answer.

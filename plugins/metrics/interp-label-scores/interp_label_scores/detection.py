@@ -8,14 +8,12 @@ from typing import Any, ClassVar
 
 from interp_core.activations import Activations
 from interp_core.concepts import ConceptSpace, Interpretation
-from interp_core.errors import InputError
 from interp_core.metrics import Score
-from interp_core.plugin import resolve
 
 from interp_label_scores.excerpts import Excerpt
-from interp_label_scores.judging import DATA, Prompt, judged, list_in, listed, numbered
-from interp_label_scores.sampling import Drawn, Sampling
-from interp_label_scores.scoring import NO_VERDICT, Case, Outcome, cases_of, excerpt_notes, total
+from interp_label_scores.judging import DATA, Form, Prompt, list_in, listed, numbered
+from interp_label_scores.sampling import FEWEST, Sampling, check_settings
+from interp_label_scores.scoring import NO_VERDICT, Case, JudgedScore, Outcome, drawn_cases
 from interp_label_scores.word_judge import WordJudge
 
 DETECTION = f"""\
@@ -31,17 +29,27 @@ have it is not known: it may be none or all.
 {DATA}"""
 REPLY = 'Reply with JSON and nothing else: {"verdicts": […]}, with 1 for yes or 0 for no for each excerpt, in order.'
 SCHEMA = listed("verdicts", {"type": "integer", "enum": [0, 1]})
+WHOLE = (
+    "Each mark holds all of its excerpt, since a row is a whole text or context is 0, so that this is detection: "
+    "fuzzing needs rows of tokens or words, with context."
+)
 MEANT = {"1": True, "yes": True, "true": True, "0": False, "no": False, "false": False}
 
 
+def verdicts_in(said: Any, count: int) -> list[bool | None] | None:
+    """The verdicts of an answer, None for one that says neither yes nor no; None if they are not `count`."""
+    found = list_in(said, "verdicts", count)
+    return None if found is None else [MEANT.get(str(one).strip().casefold()) for one in found]
+
+
 @dataclass(frozen=True)
-class Detection:
+class Detection(JudgedScore):
     """How well a judge that knows the label alone tells excerpts on which a concept is active from others: the balanced
     accuracy, mean over concepts. 0.5 for a judge that always says the same.
 
     As many excerpts are active as are not. Where a concept is active, they come in equal parts from stretches of the
-    ranking of its codes above 0; where it is not, no code in the excerpt is above 0. None comes from a text that the
-    labeller was shown. `Score.chance` is what the same judge makes of the same excerpts with labels permuted across
+    ranking of its codes; where it is not, no code in the excerpt is above the threshold. None comes from a text that
+    the labeller was shown. `Score.chance` is what the same judge makes of the same excerpts with labels permuted across
     concepts, which need not be 0.5: where each text has one topic, the label of another topic is worse than none.
 
     Answers that fail or cannot be read are counted in the notes and left out. A concept has no score, and is counted,
@@ -59,9 +67,11 @@ class Detection:
         permuted: whether permuted labels are judged too, which costs as much again.
         cache: folder in which answers are kept, so that a run that dies goes on; None for none.
         instructions: the system message; the form of the answer is added to it.
+        threshold: a concept is active above this share of its largest code. 0 for all codes above 0; where codes are
+            dense, so that a concept is above 0 nearly everywhere, 0.2 or so.
 
     Raises:
-        InputError: a number out of range.
+        InputError: a value of another type, or a number out of range.
 
     Source: Paulo et al. 2024, arXiv:2410.13928, detection scoring. Departs from it in that excerpts end with the text
     or after `context` units, that they are balanced, and that what the labeller was shown is left out by text.
@@ -74,6 +84,7 @@ class Detection:
         "is active"
     )
     marked: ClassVar[bool] = False
+    FORM: ClassVar[Form] = Form(REPLY, SCHEMA, verdicts_in)
 
     llm: Any = "openai"
     examples: int = 10
@@ -84,19 +95,10 @@ class Detection:
     permuted: bool = True
     cache: str | None = None
     instructions: str = DETECTION
+    threshold: float = 0.0
 
     def __post_init__(self) -> None:
-        check(self.examples, self.context, self.bins, self.seed)
-        if self.per_prompt < 1:
-            raise InputError(f"per_prompt is {self.per_prompt}; at least 1 excerpt must be judged at a time.")
-
-    def ready(self) -> None:
-        """Called before anything is computed.
-
-        Raises:
-            InputError: the judge cannot be asked at all, such as for want of a key.
-        """
-        resolve(self.llm, "llm")
+        check_settings(self, examples=FEWEST, per_prompt=1)
 
     def measure(self, interpretation: Interpretation, space: ConceptSpace, activations: Activations) -> Score:
         """One number for all labels; `values` has one for each concept, NaN for one without a score.
@@ -106,33 +108,30 @@ class Detection:
             UnsupportedError: there are no labels, or too few excerpts for all of them.
             LLMError: the judge gave no verdict on more than half of the excerpts of each concept.
         """
-        sampling = Sampling(self.examples, self.examples, self.context, self.bins, self.seed, self.marked)
-        found, without = sampling.draw(interpretation, space, activations)
-        drawn = [one.balanced() for one in found]
-        cases = cases_of(drawn, self.permuted, self.seed)
-        prompts = [self._prompts(case) for case in cases]
-        said = judged(self.llm, prompts, verdicts_in, cache=self.cache, schema=SCHEMA)
-        outcomes = [
-            self._outcome(case, [v for answer, p in zip(answers, own, strict=True) for v in answer or [None] * p.size])
-            for case, answers, own in zip(cases, said.readings, prompts, strict=True)
-        ]
-        notes = [*excerpt_notes(drawn, self.examples), *self._beside(drawn), *said.notes]
-        return total(interpretation, cases, outcomes, without, notes=notes, usage=said.usage)
+        sampling = Sampling(
+            self.examples, self.examples, self.context, self.bins, self.seed, self.threshold, self.marked
+        )
+        cases, without, notes = drawn_cases(sampling, interpretation, space, activations, permuted=self.permuted)
+        return self.asked(interpretation, cases, without, notes=[*notes, *self._mark_notes(cases)])
 
-    def _prompts(self, case: Case) -> list[Prompt]:
+    def prompts(self, case: Case) -> list[Prompt]:
+        """What the judge is asked about a case: its excerpts in random order, some at a time."""
         mixed = [excerpt for excerpt, _ in case.drawn.mixed(self.seed)]
         parts = [mixed[i : i + self.per_prompt] for i in range(0, len(mixed), self.per_prompt)]
-        system = f"{self.instructions}\n{REPLY}"
+        system = self.FORM.system(self.instructions)
         return [Prompt(system, f"Label: {case.label}\n\n{numbered(self._lines(part))}", len(part)) for part in parts]
 
     def _lines(self, excerpts: Sequence[Excerpt]) -> list[str]:
         return [excerpt.marked if self.marked else excerpt.plain for excerpt in excerpts]
 
-    def _outcome(self, case: Case, verdicts: Sequence[bool | None]) -> Outcome:
+    def outcome(self, case: Case, readings: Sequence[list[bool | None] | None]) -> Outcome:
+        """The balanced accuracy of the verdicts."""
+        sizes = [prompt.size for prompt in self.prompts(case)]
+        verdicts = [v for said, size in zip(readings, sizes, strict=True) for v in said or [None] * size]
         value = balanced_accuracy([active for _, active in case.drawn.mixed(self.seed)], verdicts)
         return Outcome(value, NO_VERDICT if value is None else "")
 
-    def _beside(self, drawn: Sequence[Drawn]) -> list[str]:
+    def _mark_notes(self, _cases: Sequence[Case]) -> list[str]:
         return []
 
 
@@ -143,13 +142,14 @@ class Fuzzing(Detection):
 
     Half of the marks are on units on which the concept is active. The others are on units on which it is not, of texts
     where it is active elsewhere as long as there are such units, so that it is not enough to recognise the text; the
-    notes say how many these are. All else is as in `Detection`.
+    notes say how many these are. All else is as in `Detection`. Where a row is a whole text, or `context` is 0, a mark
+    holds all of its excerpt and the question is that of `Detection` too, which the notes say.
 
     Args:
         instructions: the system message; the form of the answer is added to it.
 
     Raises:
-        InputError: a number out of range.
+        InputError: a value of another type, or a number out of range.
 
     Source: Paulo et al. 2024, arXiv:2410.13928, fuzzing scoring. Departs from it in that a single unit is marked.
     """
@@ -162,29 +162,13 @@ class Fuzzing(Detection):
 
     instructions: str = FUZZING
 
-    def _beside(self, drawn: Sequence[Drawn]) -> list[str]:
+    def _mark_notes(self, cases: Sequence[Case]) -> list[str]:
+        drawn = [case.drawn for case in cases if case.own]
         inactive = [e for one in drawn for e in one.inactive]
         beside = sum(e.beside for e in inactive)
-        return [f"Of {len(inactive)} wrong marks {beside} are in texts where the concept is active elsewhere."]
-
-
-def check(examples: int, context: int, bins: int, seed: int) -> None:
-    """Check what all scores have in common.
-
-    Raises:
-        InputError: a number is out of range.
-    """
-    if examples < 3 or bins < 1 or min(context, seed) < 0:
-        raise InputError(
-            f"examples={examples} must be at least 3, bins={bins} at least 1, context={context} and seed={seed} at "
-            "least 0."
-        )
-
-
-def verdicts_in(said: Any, count: int) -> list[bool | None] | None:
-    """The verdicts of an answer, None for one that says neither yes nor no; None if they are not `count`."""
-    found = list_in(said, "verdicts", count)
-    return None if found is None else [MEANT.get(str(one).strip().casefold()) for one in found]
+        notes = [f"Of {len(inactive)} wrong marks {beside} are in texts where the concept is active elsewhere."]
+        whole = all(e.marked == f"<<{e.plain}>>" for one in drawn for e in (*one.active, *one.inactive))
+        return [*notes, WHOLE] if whole and drawn else notes
 
 
 def balanced_accuracy(truth: Sequence[bool], verdicts: Sequence[bool | None]) -> float | None:

@@ -10,14 +10,13 @@ import numpy as np
 import torch
 from interp_core.activations import Activations
 from interp_core.concepts import ConceptSpace, Interpretation
-from interp_core.errors import InputError, ModelError
+from interp_core.errors import InputError, InterpError, ModelError
 from interp_core.metrics import Score
 from interp_core.model import SplitModel, TextModel
 from jaxtyping import Float
 
-from interp_label_scores.detection import check
-from interp_label_scores.sampling import Sampling
-from interp_label_scores.scoring import Case, Outcome, cases_of, excerpt_notes, total
+from interp_label_scores.sampling import FEWEST, Sampling, check_settings
+from interp_label_scores.scoring import Case, Outcome, drawn_cases, total
 from interp_label_scores.word_counts import word_counts
 
 
@@ -35,12 +34,13 @@ class EmbeddingMatch:
             `SplitModel`, or a `TextModel` for its last layer, whose states are averaged over the tokens of each text.
         examples: how many active excerpts a concept is scored on, and how many others.
         context: units on either side that belong to an excerpt, within the text.
-        bins: stretches of the ranking of codes above 0 that active excerpts come from.
+        bins: stretches of the ranking of the codes of active rows that active excerpts come from.
         seed: of the draws and the permutation.
         permuted: whether permuted labels are scored too.
+        threshold: as for `detection`: a concept is active above this share of its largest code.
 
     Raises:
-        InputError: a number out of range.
+        InputError: a value of another type, or a number out of range.
 
     Source: Paulo et al. 2024, arXiv:2410.13928, embedding scoring.
     """
@@ -58,15 +58,16 @@ class EmbeddingMatch:
     bins: int = 10
     seed: int = 0
     permuted: bool = True
+    threshold: float = 0.0
 
     def __post_init__(self) -> None:
-        check(self.examples, self.context, self.bins, self.seed)
+        check_settings(self, examples=FEWEST)
 
     def ready(self) -> None:
         """Called before anything is computed.
 
         Raises:
-            InputError: there is no embedder.
+            InputError: there is no embedder, or it is not one.
         """
         _embedding(self.embedder)
 
@@ -74,21 +75,18 @@ class EmbeddingMatch:
         """One number for all labels; `values` has one for each concept, NaN for one without a score.
 
         Raises:
-            InputError: the activations do not fit, or there is no embedder.
+            InputError: the activations do not fit, there is no embedder, or it is not one.
             UnsupportedError: there are no labels, or too few excerpts for all of them.
-            ModelError: the embedder does not give one finite vector for each text.
+            ModelError: the embedder fails, or does not give one finite vector for each text.
         """
         embed = _embedding(self.embedder)
-        sampling = Sampling(self.examples, self.examples, self.context, self.bins, self.seed)
-        found, without = sampling.draw(interpretation, space, activations)
-        drawn = [one.balanced() for one in found]
-        cases = cases_of(drawn, self.permuted, self.seed)
-        texts = [e.plain for one in drawn for e in (*one.active, *one.inactive)]
+        sampling = Sampling(self.examples, self.examples, self.context, self.bins, self.seed, self.threshold)
+        cases, without, notes = drawn_cases(sampling, interpretation, space, activations, permuted=self.permuted)
+        texts = [e.plain for case in cases if case.own for e in (*case.drawn.active, *case.drawn.inactive)]
         wordings = list(dict.fromkeys([*(case.label for case in cases), *texts]))
         place = {wording: i for i, wording in enumerate(wordings)}
         vectors = _directions(embed, wordings)
         outcomes = [Outcome(self._of(case, place, vectors)) for case in cases]
-        notes = excerpt_notes(drawn, self.examples)
         return total(interpretation, cases, outcomes, without, notes=notes)
 
     def _of(self, case: Case, place: dict[str, int], vectors: Float[np.ndarray, "m d"]) -> float:
@@ -111,7 +109,7 @@ def _embedding(embedder: Any) -> Callable[[list[str]], Any]:
     if isinstance(embedder, SplitModel):
         split = embedder
         return lambda texts: split.activations(texts, granularity="sample", progress=False).matrix()
-    if callable(embedder):
+    if callable(embedder) and not isinstance(embedder, type):
         found: Callable[[list[str]], Any] = embedder
         return found
     raise InputError(
@@ -124,12 +122,19 @@ def _directions(embed: Callable[[list[str]], Any], texts: Sequence[str]) -> Floa
     """The embeddings at length one; one that is zero stays so.
 
     Raises:
-        ModelError: they are not one finite vector for each text.
+        ModelError: the embedder fails, or they are not one finite vector for each text.
     """
     if not texts:
         return np.zeros((0, 1))
-    given = embed(list(texts))
-    vectors: np.ndarray = torch.as_tensor(given).detach().double().cpu().numpy()
+    try:
+        vectors: np.ndarray = torch.as_tensor(embed(list(texts))).detach().double().cpu().numpy()
+    except InterpError:
+        raise
+    except Exception as error:  # a function of the user's may raise anything, and return anything
+        raise ModelError(
+            f"the embedder failed on {len(texts)} texts ({type(error).__name__}: {error}); a function from a list of "
+            "texts to vectors (n, d) was expected, such as SentenceTransformer(…).encode."
+        ) from error
     if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
         raise ModelError(
             f"the embedder gave numbers of shape {tuple(vectors.shape)} for {len(texts)} texts; finite vectors "

@@ -71,8 +71,8 @@ class Windows:
         seen: np.ndarray = steps.cumsum()[:-1] > 0
         return seen
 
-    def excerpt(self, row: int, codes: Float[np.ndarray, " n"]) -> Excerpt:
-        """What is shown around a row, with the codes of a concept."""
+    def excerpt(self, row: int, codes: Float[np.ndarray, " n"], least: float) -> Excerpt:
+        """What is shown around a row, with the codes of a concept, which is active above `least`."""
         first, after = (int(bound[row]) for bound in self._bounds)
         whole = slice(*(int(end[row]) for end in self._whole))
         text = _unmarked(self.activations.texts[int(self.text_of[row])])
@@ -87,7 +87,7 @@ class Windows:
             marked=_on_one_line(f"{shown[0]}<<{shown[1] or '(blank)'}>>{shown[2]}"),
             units=tuple(_on_one_line(_unmarked(one.text)[:LONGEST]) for one in units),
             values=tuple(np.maximum(codes[first:after], 0).tolist()),
-            beside=bool((codes[whole] > 0).any()),
+            beside=bool((codes[whole] > least).any()),
             cut=max(len(before), len(body), len(behind)) > LONGEST,
         )
 

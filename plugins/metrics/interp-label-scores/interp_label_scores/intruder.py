@@ -9,14 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from interp_core.activations import Activations
 from interp_core.concepts import ConceptSpace, Interpretation
-from interp_core.errors import InputError
 from interp_core.metrics import Score
-from interp_core.plugin import resolve
 
 from interp_label_scores.excerpts import Excerpt
-from interp_label_scores.judging import DATA, Prompt, judged, numbered
-from interp_label_scores.sampling import TOO_FEW, Drawn, Sampling
-from interp_label_scores.scoring import NO_VERDICT, Case, Outcome, total
+from interp_label_scores.judging import DATA, Form, Prompt, numbered
+from interp_label_scores.sampling import TOO_FEW, Drawn, Sampling, check_settings
+from interp_label_scores.scoring import NO_VERDICT, Case, JudgedScore, Outcome, threshold_note
 from interp_label_scores.word_judge import WordJudge
 
 INTRUDER = f"""\
@@ -33,8 +31,17 @@ SCHEMA: dict[str, Any] = {
 UNUSED = "Labels are not used: this says whether the examples of a concept have something in common at all."
 
 
+def number_in(said: Any, count: int) -> int | None:
+    """The place, from 0, of the excerpt that an answer names; None if it names none."""
+    named = said.get("intruder") if isinstance(said, dict) else said
+    named = named[0] if isinstance(named, list) and len(named) == 1 else named
+    said = str(named).strip() if isinstance(named, int | str) and not isinstance(named, bool) else ""
+    number = int(said) if said.isdecimal() and len(said) <= len(str(count)) else 0
+    return number - 1 if 1 <= number <= count else None
+
+
 @dataclass(frozen=True)
-class Intruder:
+class Intruder(JudgedScore):
     """How often a judge finds the one excerpt of several on which a concept is not active, mean over concepts; chance
     is one in `options`.
 
@@ -51,13 +58,14 @@ class Intruder:
         trials: how often it is asked about a concept, with another intruder each time as long as there are others.
         options: how many excerpts it chooses from.
         context: units shown on either side, within the text.
-        bins: stretches of the ranking of codes above 0 that active excerpts come from.
+        bins: stretches of the ranking of the codes of active rows that active excerpts come from.
         seed: of the draws.
         cache: folder in which answers are kept, so that a run that dies goes on; None for none.
         instructions: the system message; the form of the answer is added to it.
+        threshold: as for `detection`: a concept is active above this share of its largest code.
 
     Raises:
-        InputError: a number out of range.
+        InputError: a value of another type, or a number out of range.
 
     Source: Paulo et al. 2024, arXiv:2410.13928, intruder scoring. Departs from it in that the excerpts of a trial are
     of any strength, where theirs come from one decile.
@@ -70,6 +78,8 @@ class Intruder:
         "mean over concepts of how often a judge finds the one excerpt on which a concept is not active"
     )
 
+    FORM: ClassVar[Form] = Form(REPLY, SCHEMA, number_in)
+
     llm: Any = "openai"
     trials: int = 10
     options: int = 5
@@ -78,21 +88,10 @@ class Intruder:
     seed: int = 0
     cache: str | None = None
     instructions: str = INTRUDER
+    threshold: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.trials, self.bins) < 1 or self.options < 3 or min(self.context, self.seed) < 0:
-            raise InputError(
-                f"options={self.options} must be at least 3, trials={self.trials} and bins={self.bins} at least 1, "
-                f"context={self.context} and seed={self.seed} at least 0."
-            )
-
-    def ready(self) -> None:
-        """Called before anything is computed.
-
-        Raises:
-            InputError: the judge cannot be asked at all, such as for want of a key.
-        """
-        resolve(self.llm, "llm")
+        check_settings(self, options=3, trials=1)
 
     def measure(self, interpretation: Interpretation, space: ConceptSpace, activations: Activations) -> Score:
         """One number for all concepts; `values` has one for each that has a score.
@@ -102,23 +101,23 @@ class Intruder:
             UnsupportedError: there are too few excerpts for all of the concepts.
             LLMError: the judge gave no answer in more than half of the trials of each concept.
         """
-        sampling = Sampling(
-            (self.options - 1) * self.trials, self.trials, self.context, self.bins, self.seed, unlabelled=True
-        )
+        active = (self.options - 1) * self.trials
+        sampling = Sampling(active, self.trials, self.context, self.bins, self.seed, self.threshold, unlabelled=True)
         found, without = sampling.draw(interpretation, space, activations)
         drawn = [one for one in found if len(one.active) >= self.options - 1]
         few = {one.labelled.concept: TOO_FEW for one in found if len(one.active) < self.options - 1}
-        trials = [self._trials(one) for one in drawn]
-        system = f"{self.instructions}\n{REPLY}"
-        prompts = [[Prompt(system, numbered([e.plain for e in t]), len(t)) for t, _ in own] for own in trials]
-        said = judged(self.llm, prompts, number_in, cache=self.cache, schema=SCHEMA)
-        outcomes = [
-            outcome_of([place for _, place in own], answers) for own, answers in zip(trials, said.readings, strict=True)
-        ]
-        notes = [UNUSED, f"{self.trials} trials of {self.options} excerpts a concept.", *said.notes]
-        cases = [Case(one, "") for one in drawn]
-        why = {**without, **few}
-        return total(interpretation, cases, outcomes, why, notes=notes, usage=said.usage, chance=1 / self.options)
+        trials = f"{self.trials} trials of {self.options} excerpts a concept."
+        notes, cases = [UNUSED, trials, *threshold_note(self.threshold)], [Case(one, "") for one in drawn]
+        return self.asked(interpretation, cases, {**without, **few}, notes=notes, chance=1 / self.options)
+
+    def prompts(self, case: Case) -> list[Prompt]:
+        """What the judge is asked about a concept: one trial after another."""
+        system = self.FORM.system(self.instructions)
+        return [Prompt(system, numbered([e.plain for e in t]), len(t)) for t, _ in self._trials(case.drawn)]
+
+    def outcome(self, case: Case, readings: Sequence[int | None]) -> Outcome:
+        """How often the intruder was found."""
+        return outcome_of([place for _, place in self._trials(case.drawn)], readings)
 
     def _trials(self, drawn: Drawn) -> list[tuple[list[Excerpt], int]]:
         """The excerpts of each trial, and the place of the intruder among them."""
@@ -131,15 +130,6 @@ class Intruder:
             shown.insert(place, drawn.inactive[trial % len(drawn.inactive)])
             found.append((shown, place))
         return found
-
-
-def number_in(said: Any, count: int) -> int | None:
-    """The place, from 0, of the excerpt that an answer names; None if it names none."""
-    named = said.get("intruder") if isinstance(said, dict) else said
-    named = named[0] if isinstance(named, list) and len(named) == 1 else named
-    said = str(named).strip() if isinstance(named, int | str) and not isinstance(named, bool) else ""
-    number = int(said) if said.isdecimal() and len(said) <= len(str(count)) else 0
-    return number - 1 if 1 <= number <= count else None
 
 
 def outcome_of(places: Sequence[int], answers: Sequence[int | None]) -> Outcome:

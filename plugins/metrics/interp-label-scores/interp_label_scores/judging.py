@@ -30,6 +30,25 @@ class Prompt(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Form:
+    """The form of the answers that a judge is asked for.
+
+    Attributes:
+        reply: the sentence that asks for it.
+        schema: its JSON schema.
+        read: what the JSON of an answer says of so many things; None if that cannot be read.
+    """
+
+    reply: str
+    schema: dict[str, Any]
+    read: Reading
+
+    def system(self, instructions: str) -> str:
+        """The system message."""
+        return f"{instructions}\n{self.reply}"
+
+
+@dataclass(frozen=True)
 class Judged:
     """What a judge says to groups of prompts.
 

@@ -38,7 +38,13 @@ class PlantedFeatures:
 
 
 def planted_features(
-    features: int = 12, texts: int = 240, share: float = 0.4, *, by_word: bool = True, seed: int = 0
+    features: int = 12,
+    texts: int = 240,
+    share: float = 0.4,
+    *,
+    by_word: bool = True,
+    dense: float = 0.0,
+    seed: int = 0,
 ) -> PlantedFeatures:
     """Texts in which each feature occurs by itself, whatever else does.
 
@@ -47,6 +53,7 @@ def planted_features(
         texts: how many.
         share: of the texts that have a feature.
         by_word: whether a row is a word; otherwise it is a text.
+        dense: up to how much is added to each code at random, so that all concepts are above 0 everywhere.
         seed: of everything.
 
     Examples:
@@ -76,8 +83,9 @@ def planted_features(
         rows += list(codes) if by_word else [codes.amax(0)]
         owners += [(i, k) for k in range(len(own) if by_word else 1)]
     of = torch.tensor(owners)
+    noise = torch.rand(len(rows), features, generator=torch.Generator().manual_seed(seed))
     activations = Activations(
-        values=torch.stack(rows),
+        values=torch.stack(rows) + dense * (0.1 + 0.9 * noise),
         text_of=of[:, 0].contiguous(),
         unit_of=of[:, 1].contiguous(),
         texts=tuple(" ".join(own) for own in written),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from interp_core.activations import Activations
 from interp_core.concepts import ConceptSpace, Interpretation, LabelledConcept, check_fits
 from interp_core.errors import InputError
+from interp_core.plugin import check_fields
 from jaxtyping import Bool, Float, Int
 
 from interp_label_scores.excerpts import Excerpt, Windows
@@ -50,8 +52,8 @@ class Drawn:
 class Sampling:
     """How excerpts are drawn.
 
-    Those on which a concept is active come in equal parts from stretches of the ranking of all rows above 0, so that
-    weak ones are among them. No excerpt is drawn twice, none from a text that the labeller was shown.
+    Those on which a concept is active come in equal parts from stretches of the ranking of all rows where it is, so
+    that weak ones are among them. No excerpt is drawn twice, none from a text that the labeller was shown.
 
     Attributes:
         active: how many on which the concept is active.
@@ -59,6 +61,7 @@ class Sampling:
         context: units shown on either side.
         bins: stretches of the ranking.
         seed: of the draws.
+        threshold: a concept is active above this share of its largest code.
         marked: whether an excerpt is about one unit. Inactive ones are then drawn where the concept is active elsewhere
             in the text as long as there are such units; otherwise where nothing in the excerpt is active.
         unlabelled: whether concepts without a label are drawn for as well.
@@ -69,6 +72,7 @@ class Sampling:
     context: int
     bins: int
     seed: int
+    threshold: float
     marked: bool = False
     unlabelled: bool = False
 
@@ -108,8 +112,9 @@ class Sampling:
         free: Bool[np.ndarray, " n"],
     ) -> Drawn:
         generator = np.random.default_rng([self.seed, concept.concept])
-        picked = _Picked(windows, codes, self.marked)
-        rows = np.flatnonzero(free & (codes > 0))
+        least = self._least(codes)
+        picked = _Picked(windows, codes, least, self.marked)
+        rows = np.flatnonzero(free & (codes > least))
         ranked = rows[np.argsort(-codes[rows], kind="stable")]
         active: list[Excerpt] = []
         for stretch, share in zip(np.array_split(ranked, self.bins), _shares(self.active, self.bins), strict=True):
@@ -117,19 +122,22 @@ class Sampling:
         active += picked.first(generator.permutation(ranked), self.active - len(active))
         active.sort(key=lambda excerpt: -max(excerpt.values))
         inactive: list[Excerpt] = []
-        for candidates in self._inactive(codes, windows, free, rows):
+        for candidates in self._inactive(codes <= least, windows, free, rows):
             inactive += picked.first(generator.permutation(candidates), self.inactive - len(inactive))
         return Drawn(concept, tuple(active), tuple(inactive))
 
+    def _least(self, codes: Float[np.ndarray, " n"]) -> float:
+        """Above which code a concept is active."""
+        return self.threshold * float(codes[np.isfinite(codes)].max(initial=0))
+
     def _inactive(
         self,
-        codes: Float[np.ndarray, " n"],
+        silent: Bool[np.ndarray, " n"],
         windows: Windows,
         free: Bool[np.ndarray, " n"],
         active: Int[np.ndarray, " a"],
     ) -> Iterator[Int[np.ndarray, " r"]]:
         """Rows on which the concept is not active: those to be drawn first, then those for want of them."""
-        silent = codes <= 0
         if self.marked:
             beside = np.isin(windows.text_of, windows.text_of[active])
             yield np.flatnonzero(free & silent & beside)
@@ -144,6 +152,7 @@ class _Picked:
 
     windows: Windows
     codes: Float[np.ndarray, " n"]
+    least: float
     marked: bool
     taken: set[str] = field(default_factory=set)
 
@@ -153,12 +162,30 @@ class _Picked:
         for row in rows.tolist():
             if len(found) >= count:
                 break
-            excerpt = self.windows.excerpt(row, self.codes)
+            excerpt = self.windows.excerpt(row, self.codes, self.least)
             wording = excerpt.marked if self.marked else excerpt.plain
             if wording not in self.taken:
                 self.taken.add(wording)
                 found.append(excerpt)
         return found
+
+
+def check_settings(score: Any, **least: int) -> None:
+    """Check the fields of a score that draws excerpts.
+
+    Args:
+        score: the score; it has `context`, `bins`, `seed` and `threshold`.
+        **least: the least values of its other numbers, by name.
+
+    Raises:
+        InputError: a value is of another type or out of range.
+    """
+    check_fields(score)
+    for name, bound in {**least, "context": 0, "bins": 1}.items():
+        if getattr(score, name) < bound:
+            raise InputError(f"{name}={getattr(score, name)} must be at least {bound}.")
+    if not 0 <= score.threshold < 1:
+        raise InputError(f"threshold={score.threshold} is outside [0, 1): it is a share of the largest code.")
 
 
 def _shares(count: int, parts: int) -> list[int]:

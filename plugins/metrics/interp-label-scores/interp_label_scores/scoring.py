@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from interp_core.concepts import Interpretation
+from interp_core.activations import Activations
+from interp_core.concepts import ConceptSpace, Interpretation
 from interp_core.errors import LLMError, UnsupportedError
 from interp_core.metrics import Score
 from interp_core.results import Usage
 from interp_core.statistics import interval_of_mean
+from interp_llm.asking import check_ready
 from torch import Tensor
 
-from interp_label_scores.sampling import TOO_FEW, Drawn
+from interp_label_scores.judging import Form, Prompt, judged
+from interp_label_scores.sampling import TOO_FEW, Drawn, Sampling
 
 MORE = (
     "Give activations of more texts than the labels were made from; or, where concepts are active in nearly every "
-    "unit, a smaller context, or a space with sparser codes."
+    "unit, a threshold, such as threshold=0.2 to count as active what is above a fifth of the largest code, a smaller "
+    "context, or a space with sparser codes."
 )
 UNKNOWN = "The labels do not say what they were made from beyond their examples; give activations of other texts."
 NO_VERDICT = "no verdict on more than half of the excerpts"
@@ -51,6 +57,72 @@ class Outcome:
 
     value: float | None
     why: str = ""
+
+
+class JudgedScore(ABC):
+    """A score for which a judge is asked.
+
+    Attributes:
+        FORM: of the answers.
+        llm: the judge.
+        cache: the folder of its answers; None for none.
+    """
+
+    FORM: ClassVar[Form]
+    llm: Any
+    cache: str | None
+
+    def ready(self) -> None:
+        """Called before anything is computed.
+
+        Raises:
+            InputError: the judge cannot be asked at all, such as for want of a key, unless answers in the cache may do
+                without it.
+        """
+        check_ready(self.llm, cache=self.cache)
+
+    @abstractmethod
+    def prompts(self, case: Case) -> list[Prompt]:
+        """What the judge is asked about a case."""
+
+    @abstractmethod
+    def outcome(self, case: Case, readings: Sequence[Any]) -> Outcome:
+        """What a case scores by what each answer says; None stands for no answer, or none that can be read."""
+
+    def asked(
+        self,
+        interpretation: Interpretation,
+        cases: Sequence[Case],
+        without: Mapping[int, str],
+        *,
+        notes: Sequence[str],
+        chance: float | None = None,
+    ) -> Score:
+        """What the judge makes of all cases; see `total`."""
+        prompts = [self.prompts(case) for case in cases]
+        said = judged(self.llm, prompts, self.FORM.read, cache=self.cache, schema=self.FORM.schema)
+        outcomes = [self.outcome(case, own) for case, own in zip(cases, said.readings, strict=True)]
+        told = [*notes, *said.notes]
+        return total(interpretation, cases, outcomes, without, notes=told, usage=said.usage, chance=chance)
+
+
+def drawn_cases(
+    sampling: Sampling,
+    interpretation: Interpretation,
+    space: ConceptSpace,
+    activations: Activations,
+    *,
+    permuted: bool,
+) -> tuple[list[Case], dict[int, str], list[str]]:
+    """The cases, with as many excerpts of one sort as of the other; the reason of each concept that is none; and what a
+    reader should know of them.
+
+    Raises:
+        InputError: the activations are not those of the space, or the space does not have one of the concepts.
+    """
+    found, without = sampling.draw(interpretation, space, activations)
+    drawn = [one.balanced() for one in found]
+    return cases_of(drawn, permuted, sampling.seed), without, excerpt_notes(drawn, sampling)
 
 
 def cases_of(drawn: Sequence[Drawn], permuted: bool, seed: int) -> list[Case]:
@@ -110,6 +182,8 @@ def total(
     why = {**without, **{c: o.why for c, o in own.items() if o.value is None}}
     scored = [c.concept for c in interpretation if c.concept in own and own[c.concept].value is not None]
     reasons = _reasons(why)
+    if not scored and usage is not None and usage.dry:
+        raise LLMError(f"a dry run: nothing was asked, so that there is no score. It would take {usage}.")
     if not scored:
         error = LLMError if own else UnsupportedError
         more = [MORE] * (TOO_FEW in reasons)
@@ -142,16 +216,23 @@ def total(
     )
 
 
-def excerpt_notes(drawn: Sequence[Drawn], wanted: int) -> list[str]:
-    """How many excerpts there were, and how many were shortened."""
+def excerpt_notes(drawn: Sequence[Drawn], sampling: Sampling) -> list[str]:
+    """How many excerpts there were, what counted as active in them, and how many were shortened."""
     if not drawn:
         return []
+    wanted = sampling.active
     counts = [len(one.active) for one in drawn]
     fewer = sum(count < wanted for count in counts)
     less = f"; fewer for {fewer} concepts, at least {min(counts)} of each" if fewer else ""
     cut = sum(e.cut for one in drawn for e in (*one.active, *one.inactive))
     shortened = [f"{cut} excerpts were shortened."] if cut else []
-    return [f"Each concept on {max(counts)} excerpts where it is active and as many where it is not{less}.", *shortened]
+    each = f"Each concept on {max(counts)} excerpts where it is active and as many where it is not{less}."
+    return [each, *threshold_note(sampling.threshold), *shortened]
+
+
+def threshold_note(threshold: float) -> list[str]:
+    """What counted as active, where that is not all above 0."""
+    return [f"A concept counts as active above {threshold:g} of its largest code."] if threshold else []
 
 
 def _by_concept(cases: Sequence[Case], outcomes: Sequence[Outcome], own: bool) -> dict[int, Outcome]:

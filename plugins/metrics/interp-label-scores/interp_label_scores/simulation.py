@@ -10,12 +10,10 @@ import numpy as np
 from interp_core.activations import Activations
 from interp_core.concepts import ConceptSpace, Interpretation
 from interp_core.metrics import Score
-from interp_core.plugin import resolve
 
-from interp_label_scores.detection import check
-from interp_label_scores.judging import DATA, Prompt, judged, list_in, listed, numbered
-from interp_label_scores.sampling import Sampling
-from interp_label_scores.scoring import NO_VERDICT, Case, Outcome, cases_of, excerpt_notes, total
+from interp_label_scores.judging import DATA, Form, Prompt, list_in, listed, numbered
+from interp_label_scores.sampling import FEWEST, Sampling, check_settings
+from interp_label_scores.scoring import NO_VERDICT, Case, JudgedScore, Outcome, drawn_cases
 from interp_label_scores.word_judge import WordJudge
 
 SIMULATION = f"""\
@@ -29,8 +27,16 @@ SAME_EXPECTED = "the judge expects the same everywhere, so that no correlation i
 SAME_ACTIVITY = "the concept is equally active everywhere, so that no correlation is defined"
 
 
+def expected_in(said: Any, count: int) -> list[float] | None:
+    """The numbers of an answer; None if they are not `count` numbers from 0 to 10."""
+    found = list_in(said, "activations", count)
+    if found is None or not all(isinstance(one, int | float) and not isinstance(one, bool) for one in found):
+        return None
+    return [float(one) for one in found] if all(0 <= one <= 10 for one in found) else None
+
+
 @dataclass(frozen=True)
-class Simulation:
+class Simulation(JudgedScore):
     """Pearson's correlation of how active a concept is on the units of excerpts with what a judge expects that knows
     the label alone, mean over concepts. 1 for a judge that is right up to scale, 0 at chance.
 
@@ -45,14 +51,16 @@ class Simulation:
             sent to it, one in each conversation.
         examples: how many active excerpts a concept is scored on, and how many others.
         context: units shown on either side, within the text.
-        bins: stretches of the ranking of codes above 0 that active excerpts come from.
+        bins: stretches of the ranking of the codes of active rows that active excerpts come from.
         seed: of the draws and the permutation.
         permuted: whether permuted labels are judged too, which costs as much again.
         cache: folder in which answers are kept, so that a run that dies goes on; None for none.
         instructions: the system message; the form of the answer is added to it.
+        threshold: as for `detection`: a concept is active above this share of its largest code. The
+            correlation is with the codes as they are.
 
     Raises:
-        InputError: a number out of range.
+        InputError: a value of another type, or a number out of range.
 
     Source: Bills et al. 2023, "Language models can explain neurons in language models", step 2 and 3. Departs from it
     in that the judge names one number for each unit, where theirs took the expectation over the tokens of one; that
@@ -65,6 +73,8 @@ class Simulation:
         "mean over concepts of the correlation of activity on units with what a judge expects by the label"
     )
 
+    FORM: ClassVar[Form] = Form(REPLY, SCHEMA, expected_in)
+
     llm: Any = "openai"
     examples: int = 10
     context: int = 16
@@ -73,17 +83,10 @@ class Simulation:
     permuted: bool = True
     cache: str | None = None
     instructions: str = SIMULATION
+    threshold: float = 0.0
 
     def __post_init__(self) -> None:
-        check(self.examples, self.context, self.bins, self.seed)
-
-    def ready(self) -> None:
-        """Called before anything is computed.
-
-        Raises:
-            InputError: the judge cannot be asked at all, such as for want of a key.
-        """
-        resolve(self.llm, "llm")
+        check_settings(self, examples=FEWEST)
 
     def measure(self, interpretation: Interpretation, space: ConceptSpace, activations: Activations) -> Score:
         """One number for all labels; `values` has one for each concept, NaN for one without a score.
@@ -93,22 +96,18 @@ class Simulation:
             UnsupportedError: there are no labels, or too few excerpts for all of them.
             LLMError: no concept has a score by what the judge answered.
         """
-        sampling = Sampling(self.examples, self.examples, self.context, self.bins, self.seed)
-        found, without = sampling.draw(interpretation, space, activations)
-        drawn = [one.balanced() for one in found]
-        cases = cases_of(drawn, self.permuted, self.seed)
-        prompts = [self._prompts(case) for case in cases]
-        said = judged(self.llm, prompts, expected_in, cache=self.cache, schema=SCHEMA)
-        outcomes = [self._outcome(case, own) for case, own in zip(cases, said.readings, strict=True)]
-        notes = [*excerpt_notes(drawn, self.examples), *said.notes]
-        return total(interpretation, cases, outcomes, without, notes=notes, usage=said.usage)
+        sampling = Sampling(self.examples, self.examples, self.context, self.bins, self.seed, self.threshold)
+        cases, without, notes = drawn_cases(sampling, interpretation, space, activations, permuted=self.permuted)
+        return self.asked(interpretation, cases, without, notes=notes)
 
-    def _prompts(self, case: Case) -> list[Prompt]:
-        system = f"{self.instructions}\n{REPLY}"
+    def prompts(self, case: Case) -> list[Prompt]:
+        """What the judge is asked about a case: its excerpts in random order, one at a time."""
+        system = self.FORM.system(self.instructions)
         excerpts = [excerpt for excerpt, _ in case.drawn.mixed(self.seed)]
         return [Prompt(system, f"Label: {case.label}\n\n{numbered(e.units)}", len(e.units)) for e in excerpts]
 
-    def _outcome(self, case: Case, readings: Sequence[list[float] | None]) -> Outcome:
+    def outcome(self, case: Case, readings: Sequence[list[float] | None]) -> Outcome:
+        """The correlation over all units."""
         pairs = [(e.values, said) for (e, _), said in zip(case.drawn.mixed(self.seed), readings, strict=True) if said]
         if 2 * len(pairs) < len(readings):
             return Outcome(None, NO_VERDICT)
@@ -119,11 +118,3 @@ class Simulation:
         if np.ptp(expected) == 0:
             return Outcome(None, SAME_EXPECTED)
         return Outcome(float(np.corrcoef(true, expected)[0, 1]))
-
-
-def expected_in(said: Any, count: int) -> list[float] | None:
-    """The numbers of an answer; None if they are not `count` numbers from 0 to 10."""
-    found = list_in(said, "activations", count)
-    if found is None or not all(isinstance(one, int | float) and not isinstance(one, bool) for one in found):
-        return None
-    return [float(one) for one in found] if all(0 <= one <= 10 for one in found) else None

@@ -23,6 +23,7 @@ from interp_label_scores.detection import Detection, Fuzzing, balanced_accuracy,
 from interp_label_scores.planted_features import Coin, Constant, Oracle, planted_features
 from interp_label_scores.scoring import deranged
 from interp_label_scores.word_judge import WordJudge
+from interp_llm.scripted import Scripted
 from sklearn.metrics import balanced_accuracy_score
 
 test_detection_contract = contract_tests("detection")
@@ -352,7 +353,9 @@ def test_concepts_that_the_space_does_not_have_are_refused() -> None:
         measured(Detection(llm=Constant()), labels=Interpretation((LabelledConcept(12, "x"),)))
 
 
-@pytest.mark.parametrize("wrong", [{"examples": 2}, {"per_prompt": 0}, {"context": -1}, {"bins": 0}, {"seed": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"examples": 2}, {"per_prompt": 0}, {"context": -1}, {"bins": 0}, {"seed": -1}, {"threshold": 1.0}]
+)
 def test_values_out_of_range_are_refused(wrong: Any) -> None:
     with pytest.raises(InputError, match=f"{next(iter(wrong))}( is |=){next(iter(wrong.values()))}"):
         Fuzzing(**wrong)
@@ -369,3 +372,89 @@ def test_active_excerpts_come_one_from_each_tenth_of_the_ranking() -> None:
     drawn = sorted(int(code) for user in judge.users for code in re.findall(r"text (\d+)", user))
     assert [(code - 1) // 10 for code in drawn] == list(range(10)) and score.value == 0.5
     assert "Each concept on 10 excerpts where it is active and as many where it is not." in score.notes
+
+
+DENSE = planted_features(dense=0.3)  # the weakest word has 0.5, the strongest 3 to 3.3
+
+
+@BOTH
+@pytest.mark.parametrize("by_word", [True, False])
+def test_dense_codes_have_a_score_above_a_threshold_and_without_one_the_error_names_it(
+    metric: Any, by_word: bool
+) -> None:
+    world = planted_features(dense=0.3, by_word=by_word)
+    assert bool((world.activations.matrix() > 0).all())
+    with pytest.raises(UnsupportedError, match=r"too few excerpts.*threshold=0\.2"):
+        measured(metric(llm=Oracle(world.words)), world)
+    score = measured(metric(llm=Oracle(world.words), threshold=0.13), world)
+    low, high = interval_of_mean(permuted(score))
+    assert score.value == 1 and int(score.values.isfinite().sum()) == 12 and low <= 0.5 <= high and high < 0.65
+    assert "A concept counts as active above 0.13 of its largest code." in score.notes
+
+
+@BOTH
+def test_a_threshold_between_noise_and_truth_draws_what_sparse_codes_draw(metric: Any) -> None:
+    """A threshold below every code that is not 0 changes nothing, and one above the noise leaves each row its sort."""
+    judges = [Oracle(WORLD.words) for _ in range(3)]
+    measured(metric(llm=judges[0], examples=40, permuted=False))
+    measured(metric(llm=judges[1], examples=40, permuted=False, threshold=0.1))
+    dense = measured(metric(llm=judges[2], examples=40, permuted=False, threshold=0.13), DENSE)
+    assert judges[0].asked == judges[1].asked and dense.value == 1
+    assert not any("counts as active" in note for note in measured(metric(llm=Oracle(WORLD.words))).notes)
+
+
+def test_a_threshold_parts_rows_at_a_share_of_the_largest_code() -> None:
+    codes = torch.arange(1.0, 101.0)
+    held = of_rows(codes[:, None], [f"text {int(code)}" for code in codes])
+    judge = Record()
+    labels = Interpretation((LabelledConcept(0, "x"),))
+    method = Detection(llm=judge, examples=50, threshold=0.8)
+    score = interp.measure(labels, AffineSpace(torch.eye(1), torch.eye(1)), held, by=method)
+    numbers = [int(code) for user in judge.users for code in re.findall(r"text (\d+)", user)]
+    assert {n for n in numbers if n > 80} == set(range(81, 101)) and len(numbers) == 40
+    assert "Each concept on 20 excerpts where it is active and as many where it is not" in " ".join(score.notes)
+
+
+def test_a_code_that_is_infinite_does_not_set_the_threshold() -> None:
+    values = DENSE.activations.matrix().clone()
+    values[5] = float("inf")
+    world = replace(DENSE, activations=replace(DENSE.activations, values=values))
+    score = measured(Detection(llm=Oracle(WORLD.words), threshold=0.13, permuted=False), world)
+    assert score.value > 0.9 and int(score.values.isfinite().sum()) == 12
+
+
+def test_fuzzing_of_whole_excerpts_says_that_it_is_detection() -> None:
+    texts = planted_features(by_word=False)
+    oracle = {"llm": Oracle(WORLD.words), "permuted": False}
+    for method, world in ((Fuzzing(**oracle), texts), (Fuzzing(**oracle, context=0), WORLD)):
+        score = measured(method, world)
+        assert score.value == 1 and any("this is detection" in note for note in score.notes)
+    for method in (Fuzzing(**oracle), Fuzzing(**oracle, context=1)):
+        assert not any("this is detection" in note for note in measured(method).notes)
+    assert not any("this is detection" in note for note in measured(Detection(**oracle), texts).notes)
+
+
+def test_a_dry_run_says_what_it_is_and_what_asking_would_take() -> None:
+    dry = Scripted(prices=(1.0, 4.0))
+    with pytest.raises(LLMError, match=r"^a dry run: nothing was asked.*96 conversations .*tokens, price") as caught:
+        measured(Detection(llm=dry))
+    assert str(dry.usage()) in str(caught.value) and len(dry.asked) == 96
+
+
+def test_a_score_whose_answers_are_all_in_the_cache_needs_no_key(tmp_path: Any) -> None:
+    keyless: list[bool] = []
+
+    class Keyed(Oracle):
+        def ready(self) -> None:
+            if keyless:
+                raise InputError("there is no key")
+
+    method = Detection(llm=Keyed(WORLD.words), cache=str(tmp_path), permuted=False)
+    first = measured(method)
+    keyless.append(True)
+    again = measured(method)
+    assert again.value == first.value and again.usage.cached == again.usage.conversations == 48
+    with pytest.raises(InputError, match="there is no key"):
+        measured(replace(method, seed=1))
+    with pytest.raises(InputError, match="there is no key"):
+        measured(replace(method, cache=None))

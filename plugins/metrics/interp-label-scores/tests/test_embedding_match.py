@@ -10,7 +10,7 @@ import pytest
 import torch
 from interp_core.activations import of_rows
 from interp_core.concepts import AffineSpace, Interpretation, LabelledConcept
-from interp_core.errors import InputError, ModelError
+from interp_core.errors import InputError, ModelError, UnsupportedError
 from interp_core.metrics import Score
 from interp_core.statistics import interval_of_mean
 from interp_core.testing import contract_tests, tiny_classifier
@@ -128,3 +128,36 @@ def test_a_real_classifier_puts_the_name_of_a_class_near_the_texts_it_gives_that
     space = AffineSpace(torch.eye(6), torch.eye(6))
     score = interp.measure(labels, space, held, by=EmbeddingMatch(embedder=model, examples=20))
     assert score.value > 0.9 and score.chance < 0.6 and int(score.values.isfinite().sum()) >= 5
+
+
+def test_dense_codes_have_a_score_above_a_threshold() -> None:
+    world = planted_features(dense=0.3)
+    with pytest.raises(UnsupportedError, match=r"threshold=0\.2"):
+        interp.measure(world.labels, world.space, world.activations, by=EmbeddingMatch(embedder=planted))
+    method = EmbeddingMatch(embedder=planted, threshold=0.13)
+    assert interp.measure(world.labels, world.space, world.activations, by=method).value > 0.99
+
+
+def failing(_texts: list[str]) -> Any:
+    raise ZeroDivisionError("of the embedder")
+
+
+WRONG = {"nothing": lambda _: None, "words": lambda texts: list(texts), "ragged": lambda _: [[1.0], [1.0, 2.0]]}
+WRONG |= {
+    "a number": lambda _: 3.0,
+    "fails": failing,
+    "no function of texts": lambda: 3,
+    "a model": torch.nn.Linear(2, 2),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_an_embedder_of_the_wrong_kind_is_answered_in_words(kind: str) -> None:
+    with pytest.raises(ModelError, match=r"the embedder (failed on|gave).*expected"):
+        measured(EmbeddingMatch(embedder=WRONG[kind]))
+
+
+@pytest.mark.parametrize("kind", ["all-MiniLM-L6-v2", 5, torch.nn.Linear, object()])
+def test_what_is_no_embedder_is_refused_before_anything_is_computed(kind: Any) -> None:
+    with pytest.raises(InputError, match="a function from a list of texts to vectors"):
+        measured(EmbeddingMatch(embedder=kind))

@@ -107,3 +107,12 @@ def test_the_share_is_of_the_trials_with_an_answer() -> None:
 def test_values_out_of_range_are_refused(wrong: Any) -> None:
     with pytest.raises(InputError, match="must be at least"):
         Intruder(**wrong)
+
+
+def test_dense_codes_have_intruders_below_a_threshold() -> None:
+    world = planted_features(dense=0.3)
+    with pytest.raises(UnsupportedError, match=r"threshold=0\.2"):
+        interp.measure(world.labels, world.space, world.activations, by=Intruder(llm=Attentive(), options=9))
+    method = Intruder(llm=Attentive(), options=9, threshold=0.13)
+    score = interp.measure(world.labels, world.space, world.activations, by=method)
+    assert score.value > 0.95 and "A concept counts as active above 0.13 of its largest code." in score.notes

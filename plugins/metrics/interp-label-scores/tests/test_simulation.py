@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from interp_core.concepts import Interpretation, LabelledConcept
-from interp_core.errors import InputError, LLMError
+from interp_core.errors import InputError, LLMError, UnsupportedError
 from interp_core.metrics import Score
 from interp_core.statistics import interval_of_mean
 from interp_core.testing import contract_tests
@@ -157,3 +157,13 @@ def test_the_score_is_of_the_labels_that_are_measured() -> None:
     turned = Interpretation(tuple(LabelledConcept(i, f"feature {(i + 1) % 12}") for i in range(12)))
     score = measured(Simulation(llm=Oracle(WORLD.words), permuted=False), labels=turned)
     assert abs(score.value) < 0.1 and torch.isfinite(score.values).all()
+
+
+def test_dense_codes_have_a_correlation_above_a_threshold() -> None:
+    """The judge expects the codes without their noise, which is uniform on 0.03 to 0.3 and varies less than they do."""
+    world = planted_features(dense=0.3)
+    with pytest.raises(UnsupportedError, match=r"threshold=0\.2"):
+        measured(Simulation(llm=Oracle(world.words)), world)
+    score = measured(Simulation(llm=Oracle(world.words), threshold=0.13), world)
+    low, high = interval_of_mean(score.values - score.margins)
+    assert 0.95 < score.value < 1 and low > -0.15 and high < 0.1

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 import transformers
 from interp_core.errors import InputError, LLMError
+from interp_core.plugin import check_fields
 from interp_llm.answer import Answer, UnusableError
 from jaxtyping import Int
 from torch import Tensor
@@ -42,7 +43,7 @@ class HFLLM:
         template: further arguments of the chat template, such as `{"enable_thinking": False}`.
 
     Raises:
-        InputError: a number out of range, or an unknown number format.
+        InputError: a value of another type, a number out of range, or an unknown number format.
 
     Source: the definition of greedy decoding; draws by the Gumbel-max trick, which takes no global random state.
     """
@@ -59,6 +60,7 @@ class HFLLM:
     CHECKED_WITH: ClassVar[dict[str, str]] = {"model": str(Path(__file__).parent / "example")}
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if min(self.max_new_tokens, self.batch_size) < 1 or self.temperature < 0:
             raise InputError(
                 f"max_new_tokens={self.max_new_tokens} and batch_size={self.batch_size} must be at least 1, and "
@@ -68,7 +70,7 @@ class HFLLM:
             raise InputError(f"dtype {self.dtype!r} is unknown; it is 'auto', 'float32', 'bfloat16' or 'float16'.")
 
     def ready(self) -> None:
-        """Called before anything is computed for the calls.
+        """Called before anything is asked that no cache knows.
 
         Raises:
             InputError: no model is named, its tokenizer cannot be loaded, or it has no chat template.

@@ -24,8 +24,9 @@ from interp_interpreto.commons import Granularity, GranularityAggregationStrateg
 from interp_interpreto.concepts import LLMLabels, NeuronsAsConcepts, PCAConcepts, SemiNMFConcepts, TopKInputs
 from interp_interpreto.concepts.interpretations import SAMPLING_METHOD
 from interp_interpreto.concepts.metrics import FID, MSE, Sparsity, SparsityRatio, Stability
-from interp_interpreto.model_wrapping.llm_interface import LLMInterface, OpenAILLM, Role
+from interp_interpreto.model_wrapping.llm_interface import LLMInterface, OpenAILLM, Role, llm_of
 from interp_interpreto.model_wrapping.model_with_split_points import ActivationGranularity
+from interp_llm.asking import ask
 from notebook_worlds import byte_tokenizer
 
 TEXTS = ["so happy today", "the cat was sad", "a good dog", "very tired"]
@@ -729,3 +730,23 @@ def test_the_models_and_tokenizers_of_users_stay_as_they_are(dtype):
 def test_concepts_are_had_without_a_client_of_language_models():
     code = "import sys, interp_interpreto.concepts; print('openai' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_answers_of_an_interface_are_kept_and_told_from_those_of_another(tmp_path):
+    class Named(LLMInterface):
+        def __init__(self, model):
+            self.model = model
+
+        def generate(self, prompt):
+            return self.model
+
+    class Saying(Named):
+        def identity(self):
+            return ["says", 3]
+
+    assert llm_of(Saying("one")).identity() == ["says", 3]
+    one, two = (llm_of(Named(model)).identity() for model in ("one", "two"))
+    assert one != two and one["model"] == "one" and "Named" in one["client"]
+    asked = [[{"role": "user", "content": "a"}]]
+    answers = [ask(llm_of(Named(model)), asked, cache=tmp_path).answers[0] for model in ("one", "one", "two")]
+    assert answers == ["one", "one", "two"] and [answer.cached for answer in answers] == [False, True, False]

@@ -60,3 +60,18 @@ class UnusableError(LLMError):
     def __init__(self, message: str, *, prompt_tokens: int | None = None, answer_tokens: int | None = None) -> None:
         super().__init__(message)
         self.prompt_tokens, self.answer_tokens = prompt_tokens, answer_tokens
+
+
+class DryRunError(UnusableError):
+    """Nothing was asked, on purpose; the tokens are estimates of what asking would take.
+
+    Args:
+        message: what happened.
+        prompt_tokens: tokens of the conversation.
+        answer_tokens: tokens that an answer may have.
+
+    Examples:
+        >>> from interp_llm.answer import DryRunError
+        >>> DryRunError("a dry run: nothing was asked.", answer_tokens=64).answer_tokens
+        64
+    """

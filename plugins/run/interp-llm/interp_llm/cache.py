@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import Any
 
 from interp_core.errors import InputError
@@ -20,6 +20,27 @@ OURS = 0x696C6C6D  # the application id by which a file of ours is known
 VERSION = 1
 SELECT = "SELECT answer FROM answers WHERE key = ?"
 PATIENCE = 60.0  # seconds to wait for another process that is writing
+_COUNT = (int, float, NoneType)
+_KINDS = {"text": (str,), "prompt_tokens": _COUNT, "answer_tokens": _COUNT, "finish_reason": (str,)}
+
+
+def check_folder(cache: Any) -> None:
+    """Refuse what is no folder of answers.
+
+    Args:
+        cache: the folder, which need not be there; None for none.
+
+    Raises:
+        InputError: it is not a path, or an empty one, which would be the working directory.
+
+    Examples:
+        >>> from interp_llm.cache import check_folder
+        >>> check_folder("answers")
+    """
+    if cache is not None and not (isinstance(cache, str | Path) and str(cache).strip()):
+        raise InputError(
+            f"cache is {cache!r}; the path of a folder was expected, such as 'answers', or None to keep no answers."
+        )
 
 
 class Cache:
@@ -33,7 +54,8 @@ class Cache:
         folder: the folder; it is made if it is missing.
 
     Raises:
-        InputError: the folder cannot be made, or its file cannot be read, is damaged, or is not a cache.
+        InputError: `folder` is not a path, the folder cannot be made, or its file cannot be read, is damaged, or is not
+            a cache.
 
     Examples:
         >>> import tempfile
@@ -46,6 +68,7 @@ class Cache:
     """
 
     def __init__(self, folder: str | Path) -> None:
+        check_folder(folder)
         self.path = Path(folder) / FILE
         with self._explained():
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +172,9 @@ def _write(answer: Answer) -> str:
 
 def _read(written: Any) -> Answer:
     said = json.loads(written)
-    text = said.pop("text")
-    if not isinstance(text, str):
-        raise ValueError("an answer is not a text")
-    return Answer(text, **said, cached=True)
+    if not isinstance(said, dict) or "text" not in said or not set(said) <= set(_KINDS):
+        raise ValueError("a row is not an answer")
+    for name, value in said.items():
+        if type(value) not in _KINDS[name]:
+            raise ValueError(f"{name} of an answer is {value!r}")
+    return Answer(said.pop("text"), **said, cached=True)

@@ -7,12 +7,43 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 from interp_core.errors import InputError, LLMError, UnsupportedError
+from interp_core.plugin import check_fields, method
 from interp_core.results import parameters_of
 
 from interp_llm.answer import Answer
+from interp_llm.prices import check_prices
 
 Messages = list[dict[str, str]]
+WAYS = ("generate_each", "generate_all", "generate")  # of asking, the best first
 WITHOUT_INFLUENCE = ("timeout", "retries", "parallel", "prices", "batch_size", "device", "key_from", "headers_from")
+
+
+def client_of(llm: Any) -> Any:
+    """The client that a caller gives as `llm=`. It is not asked whether it is ready: a cache may know all answers.
+
+    Args:
+        llm: the name of a method of kind `llm`, or an object with `generate(messages)`.
+
+    Raises:
+        InputError: it cannot be asked, a field has a value of another type, or `prices` is not a pair of prices.
+        PluginError: the name is unknown, or that of another kind.
+
+    Examples:
+        >>> from interp_llm.clients import client_of
+        >>> client_of("scripted")
+        Scripted(answers=None, prices=None, answer_tokens=64)
+    """
+    client = method(llm, "llm") if isinstance(llm, str) else llm
+    if isinstance(client, type):
+        raise InputError(f"llm={client.__name__} is a class; give an instance, such as llm={client.__name__}().")
+    if not any(callable(getattr(client, name, None)) for name in WAYS):
+        raise InputError(
+            f"{type(client).__name__} has no generate(messages), so it cannot be asked; give the name of a method of "
+            "kind 'llm', such as 'openai', or an object that has one."
+        )
+    check_fields(client)
+    check_prices(getattr(client, "prices", None))
+    return client
 
 
 def identity_of(client: Any) -> Any:
@@ -22,9 +53,9 @@ def identity_of(client: Any) -> Any:
         client: a method of kind `llm`, or an object like one.
 
     Returns:
-        What its `identity()` says, if it has one. Otherwise its class, and of a dataclass the parameters that are shown
-        by `repr`, without those that change no answer, such as `parallel`; of another object its attribute `model`, if
-        that is a string.
+        What its `identity()` says, if it has one; None if nothing tells its answers from those of others. Otherwise
+        its class, and of a dataclass the parameters that are shown by `repr`, without those that change no answer, such
+        as `parallel`; of another object its attribute `model`, if that is a string.
 
     Examples:
         >>> from interp_llm.clients import identity_of
@@ -91,12 +122,7 @@ def _way_of_asking(client: Any, schema: dict[str, Any] | None) -> Callable[[list
         return lambda conversations: each(conversations, **_options(each, schema))
     if callable(together := getattr(client, "generate_all", None)):
         return lambda conversations: _all_at_once(together, conversations, _options(together, schema))
-    if callable(alone := getattr(client, "generate", None)):
-        return lambda conversations: enumerate(_tried(alone, messages) for messages in conversations)
-    raise InputError(
-        f"{type(client).__name__} has no generate(messages), so it cannot be asked; give the name of a method of kind "
-        "'llm', such as 'openai', or an object that has one."
-    )
+    return lambda conversations: enumerate(_tried(client.generate, messages) for messages in conversations)
 
 
 def _options(ask: Callable[..., Any], schema: dict[str, Any] | None) -> dict[str, Any]:

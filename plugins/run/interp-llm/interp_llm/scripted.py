@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from interp_core.errors import InputError, LLMError
+from interp_core.plugin import check_fields
 from interp_core.results import Usage
 
-from interp_llm.answer import Answer, UnusableError
+from interp_llm.answer import Answer, DryRunError
 from interp_llm.clients import Messages
 from interp_llm.prices import Prices, check_prices, price_of
 
@@ -26,7 +28,7 @@ class Scripted:
     """Answers from a script; without one, a dry run that answers nothing and keeps what it was asked.
 
     In a dry run each conversation fails with an error that says so, which no cache keeps. Afterwards `asked` holds what
-    would have been sent, and `usage()` what that would cost; the results of the run count the same. Only what does not
+    would have been sent, and `usage()` what that would cost; the results of the run say the same. Only what does not
     depend on answers is seen: labels that there are not are not scored either.
 
     Args:
@@ -38,7 +40,7 @@ class Scripted:
         asked: not given, but kept here: the conversations so far.
 
     Raises:
-        InputError: `answers` is none of these, or a price or a number of tokens is negative.
+        InputError: `answers` is none of these, or a price or a number of tokens is not a number of at least 0.
 
     Examples:
         >>> from interp_llm.asking import ask
@@ -46,7 +48,7 @@ class Scripted:
         >>> dry = Scripted(prices=(1.0, 4.0), answer_tokens=10)
         >>> asked = ask(dry, [[{"role": "user", "content": "Name what apple and pear have in common."}]])
         >>> print(asked.usage)
-        1 conversation (1 failed), 14 + 10 tokens, price 5.4e-05
+        1 conversation (a dry run, nothing asked), 14 + 10 tokens, price 5.4e-05
         >>> print(dry.asked[0][0]["content"])
         Name what apple and pear have in common.
 
@@ -59,6 +61,7 @@ class Scripted:
     asked: list[Messages] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         script = isinstance(self.answers, Mapping | Sequence) and not isinstance(self.answers, str)
         if not (script or callable(self.answers) or self.answers is None):
             raise InputError(
@@ -69,21 +72,25 @@ class Scripted:
         if self.answer_tokens < 0:
             raise InputError(f"answer_tokens is {self.answer_tokens}; it must be at least 0.")
 
-    def identity(self) -> dict[str, Any]:
-        """What its answers depend on; a function is known by its name alone."""
+    def identity(self) -> dict[str, Any] | None:
+        """What its answers depend on: the script, or the name of a function of a module.
+
+        None for other functions, such as a lambda or one with arguments bound to it: no name tells two of them apart.
+        """
         if callable(self.answers):
-            function = f"{self.answers.__module__}:{self.answers.__qualname__}"
-            return {"client": "scripted", "function": function}
+            name = _name_of(self.answers)
+            return {"client": "scripted", "function": name} if name else None
         script = dict(self.answers) if isinstance(self.answers, Mapping) else self.answers and list(self.answers)
         return {"client": "scripted", "answers": json.loads(json.dumps(script, default=repr))}
 
     def usage(self) -> Usage:
-        """What all that was asked so far would take, as estimated; `failed` if this is a dry run."""
+        """What all that was asked so far would take, as estimated."""
         prompt = sum(map(_tokens, self.asked))
         answer = self.answer_tokens * len(self.asked)
         price = price_of(self.prices, prompt, answer)
-        failed = len(self.asked) if self.answers is None else 0
-        return Usage(len(self.asked), failed=failed, prompt_tokens=prompt, answer_tokens=answer, price=price)
+        dry = self.answers is None
+        failed = len(self.asked) * dry
+        return Usage(len(self.asked), failed=failed, prompt_tokens=prompt, answer_tokens=answer, price=price, dry=dry)
 
     def generate(self, messages: Messages) -> str:
         """The answer to one conversation.
@@ -102,7 +109,7 @@ class Scripted:
 
     def _scripted(self, messages: Messages) -> Any:
         if self.answers is None:
-            return UnusableError(
+            return DryRunError(
                 "a dry run: nothing was asked.", prompt_tokens=_tokens(messages), answer_tokens=self.answer_tokens
             )
         if callable(self.answers):
@@ -113,6 +120,15 @@ class Scripted:
             return self.answers[place]
         except (KeyError, IndexError):
             return LLMError(f"the script has no answer number {len(self.asked)}, to {last[:80]!r}; give it one.")
+
+
+def _name_of(function: Callable[..., Any]) -> str | None:
+    """Where a function is found; None if it is not found under its own name."""
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
+    found: Any = sys.modules.get(module or "")
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return f"{module}:{name}" if found is function else None
 
 
 def _tokens(messages: Messages) -> int:

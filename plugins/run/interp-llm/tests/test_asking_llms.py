@@ -7,11 +7,13 @@ import sys
 from contextlib import closing
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 from interp_core.errors import InputError, LLMError, UnsupportedError
 from interp_llm.answer import Answer, UnusableError
-from interp_llm.asking import ask
+from interp_llm.asking import ask, check_ready
 from interp_llm.cache import FILE, Cache
+from interp_llm.prices import check_prices
 
 
 def conversations(*texts):
@@ -306,7 +308,11 @@ def test_a_file_that_is_no_cache_is_refused_and_left_alone(tmp_path, how):
     assert (file.is_file() and file.read_bytes()) == before
 
 
-@pytest.mark.parametrize("how", ["{", "[]", '{"text": 3}', '{"text": "a", "odd": 1}', "{}"])
+DAMAGED = ["{", "[]", "5", "null", '"a"', "{}", '{"text": 3}', '{"text": "a", "odd": 1}']
+DAMAGED += ['{"text": "a", "prompt_tokens": "9"}', '{"text": "a", "finish_reason": null}']
+
+
+@pytest.mark.parametrize("how", DAMAGED)
 def test_a_damaged_answer_is_refused(tmp_path, how):
     with Cache(spoilt(tmp_path, how)) as cache, pytest.raises(InputError, match="damaged"):
         cache.answers(["a"])
@@ -356,3 +362,80 @@ def test_an_answer_is_a_text_that_can_be_copied_and_sent():
     answer = Answer("fruit", prompt_tokens=3, answer_tokens=1, finish_reason="stop", cached=True)
     for other in (copy.deepcopy(answer), pickle.loads(pickle.dumps(answer))):
         assert other == answer and vars(other) == vars(answer)
+
+
+@pytest.mark.parametrize("wrong", ["", "  "])
+def test_a_cache_without_a_name_is_refused_before_anything_is_asked_or_written(tmp_path, monkeypatch, wrong):
+    monkeypatch.chdir(tmp_path)
+    llm = Each()
+    for call in (lambda: ask(llm, conversations("a"), cache=wrong), lambda: check_ready(llm, cache=wrong)):
+        with pytest.raises(InputError, match="the path of a folder was expected"):
+            call()
+    assert not llm.asked and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"llm": Each}, "llm=Each is a class; give an instance"),
+        ({"llm": None}, "NoneType has no generate"),
+        ({"progres": False}, "Did you mean 'progress'"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_refused_in_words(wrong, said):
+    with pytest.raises(InputError, match=said):
+        ask(**{"llm": Each(), "conversations": conversations("a"), **wrong})
+
+
+NO_PRICES = [(0.1, float("nan")), (float("nan"), 0.1), (-1.0, 0.0), (0.0, float("inf")), ("0.1", "0.2"), "12", 3, (1,)]
+NO_PRICES += [(1, 2, 3), (True, 1.0), {"sent": 1, "received": 2}, (None, 1.0)]
+
+
+@pytest.mark.parametrize("wrong", NO_PRICES, ids=repr)
+def test_what_is_no_pair_of_prices_is_refused_of_every_client(wrong):
+    class Priced(Alone):
+        prices = wrong
+
+    with pytest.raises(InputError, match=r"prices is .*expected"):
+        check_prices(wrong)
+    with pytest.raises(InputError, match=r"prices is .*expected"):
+        ask(Priced(), conversations("a"))
+    for right in (None, (0, 1), [0.15, 0.6], (np.float32(0.5), np.int64(2))):
+        check_prices(right)
+
+
+class Keyed(Each):
+    """Needs a key, and has none."""
+
+    def ready(self):
+        raise InputError("there is no key")
+
+
+def test_a_client_need_not_be_ready_for_what_the_cache_knows(tmp_path):
+    for cache in (None, tmp_path):  # nothing is kept yet
+        with pytest.raises(InputError, match="there is no key"):
+            check_ready(Keyed(), cache=cache)
+    with pytest.raises(InputError, match="there is no key"):
+        ask(Keyed(), conversations("a"), cache=tmp_path / "other")
+
+    class Keyed2(Keyed):
+        def ready(self):
+            pass
+
+    Keyed2.__qualname__ = Keyed.__qualname__  # the same client on a day with a key
+    ask(Keyed2(), conversations("a", "b"), cache=tmp_path)
+    check_ready(Keyed(), cache=tmp_path)
+    asked = ask(Keyed(), conversations("b", "a"), cache=tmp_path)
+    assert asked.answers == ("label of b", "label of a") and asked.usage.cached == 2
+    with pytest.raises(InputError, match="there is no key"):
+        ask(Keyed(), conversations("a", "c"), cache=tmp_path)
+
+
+def test_a_client_that_nothing_tells_apart_is_refused_a_cache_and_asked_without(tmp_path):
+    class Nameless(Alone):
+        def identity(self):
+            return None
+
+    with pytest.raises(InputError, match="nothing tells the answers of this Nameless"):
+        ask(Nameless(), conversations("a"), cache=tmp_path)
+    assert ask(Nameless(), conversations("a")).answers == ("label of a",)

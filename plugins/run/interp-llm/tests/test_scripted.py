@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from interp_core.errors import InputError, LLMError
 from interp_core.plugin import _registry as registry
@@ -38,7 +40,8 @@ def test_a_dry_run_shows_what_would_be_sent_and_its_cost_and_answers_nothing(tmp
     sent = 2 * (4 + 2) + (4 + 10) + (4 + 4)  # four a message, and a token for four bytes
     assert dry.asked == [conversation("x" * 40), conversation("é" * 8)]
     assert all("dry run" in str(answer) for answer in asked.answers)
-    assert asked.usage == dry.usage()
+    assert asked.usage == dry.usage() and asked.usage.dry
+    assert str(asked.usage).startswith(f"2 conversations (a dry run, nothing asked), {sent} + 10 tokens, price ")
     assert (asked.usage.failed, asked.usage.prompt_tokens, asked.usage.answer_tokens) == (2, sent, 10)
     assert asked.usage.price == pytest.approx((10 * sent + 20 * 10) / 1e6)
     assert ask(Scripted(), [conversation("x" * 40)], cache=tmp_path).usage.cached == 0
@@ -51,11 +54,53 @@ def test_scripts_are_told_apart_in_a_cache(tmp_path):
     assert ask(Scripted({"a": "A"}), [conversation("a")], cache=tmp_path).usage.cached == 1
 
 
+def last_word(messages):
+    return messages[-1]["content"].split()[-1]
+
+
+class Speaker:
+    def says(self, messages):
+        return "as a method"
+
+    def __call__(self, messages):
+        return "as an object"
+
+
+def nested():
+    return lambda messages: "nested"
+
+
+WITHOUT_A_NAME = [
+    lambda messages: "A",
+    lambda messages: "B",
+    nested(),
+    partial(last_word),
+    Speaker().says,
+    Speaker(),
+]
+
+
+@pytest.mark.parametrize("function", WITHOUT_A_NAME)
+def test_a_function_that_no_name_tells_from_others_is_refused_a_cache_and_works_without(tmp_path, function):
+    assert Scripted(function).identity() is None
+    with pytest.raises(InputError, match="cannot be kept"):
+        ask(Scripted(function), [conversation("one word")], cache=tmp_path)
+    (answer,) = ask(Scripted(function), [conversation("one word")]).answers
+    assert answer == function(conversation("one word"))
+
+
+def test_answers_of_a_function_of_a_module_are_kept(tmp_path):
+    for cached in (0, 1):
+        asked = ask(Scripted(last_word), [conversation("one word")], cache=tmp_path)
+        assert asked.answers == ("word",) and asked.usage.cached == cached
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"answers": "A"},
         {"prices": (-1.0, 0.0)},
+        {"prices": (0.1, float("nan"))},
         {"answer_tokens": -1},
     ],
 )

@@ -76,7 +76,7 @@ class Call:
         try:
             return self._read(self._sent(messages))
         except Exception as error:  # whatever one call meets, the others go on
-            return LLMError(_explained(error, self.server))
+            return LLMError(explained(error, self.server))
 
     def _sent(self, messages: Any) -> Any:
         create: Any = self.client.chat.completions.create
@@ -125,7 +125,19 @@ def shortened(text: str) -> str:
     return line if len(line) <= SHOWN else line[: SHOWN - 1] + "…"
 
 
-def _explained(error: Exception, server: Server) -> str:
+def explained(error: Exception, server: Server, expected: str = "chat completion") -> str:
+    """What went wrong with a call, and what to do.
+
+    Args:
+        error: what the official client raised.
+        server: what may be named, and what must not.
+        expected: what the server was asked for.
+
+    Examples:
+        >>> from interp_openai.calls import Server, explained
+        >>> explained(ValueError("half a line"), Server("my server", "my-model", "MY_KEY", 5.0, 1))
+        'my server sent something that is no {expected} (ValueError: half a line); check base_url, most end in /v1.'
+    """
     if isinstance(error, openai.APIStatusError):
         if _filtered(error):
             return _blocked(server)
@@ -137,7 +149,7 @@ def _explained(error: Exception, server: Server) -> str:
     reason = server.quoted(f"{type(error).__name__}: {error.__cause__ or error}")
     if isinstance(error, openai.APIConnectionError):
         return f"{server.name} cannot be reached ({reason}); check base_url, and that the server is running."
-    return f"{server.name} sent something that is no chat completion ({reason}); check base_url, most end in /v1."
+    return f"{server.name} sent something that is no {expected} ({reason}); check base_url, most end in /v1."
 
 
 def _advice(status: int, server: Server) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any
 
 import openai
 from interp_core.errors import InputError, LLMError
+from interp_core.plugin import check_fields
 from interp_llm.answer import Answer
 from interp_llm.prices import Prices, check_prices
 
@@ -50,8 +51,8 @@ class OpenAI:
         prices: what a million tokens sent, and a million received, cost; None if no price is wanted.
 
     Raises:
-        InputError: a number out of range; a `key_from` or a value of `headers_from` that is no name of a variable; a
-            `base_url` that is no web address, or has a password or a key in it.
+        InputError: a value of another type; a number out of range; a `key_from` or a value of `headers_from` that is no
+            name of a variable; a `base_url` that is no web address, or has a password or a key in it.
 
     Source: OpenAI API reference, "Create chat completion", through the official client.
     """
@@ -74,7 +75,8 @@ class OpenAI:
     prices: Prices | None = None
 
     def __post_init__(self) -> None:
-        check_variables(self.key_from, self.headers_from)
+        check_variables(self.key_from, self.headers_from)  # first, as what is no name may be the key
+        check_fields(self)
         check_address(self.base_url, self.key_from)
         check_prices(self.prices)
         if self.api_version is not None and self.base_url is None:
@@ -89,7 +91,7 @@ class OpenAI:
             )
 
     def ready(self) -> None:
-        """Called before anything is computed for the calls.
+        """Called before anything is asked that no cache knows.
 
         Raises:
             InputError: OpenAI itself is asked and there is no key, or a variable of `headers_from` is empty.
@@ -167,15 +169,33 @@ class OpenAI:
         Raises:
             InputError: OpenAI itself is asked and there is no key, or a variable of `headers_from` is empty.
         """
+        yield from self.call_each(lambda client, server: Call(client, server, self._options(), schema), conversations)
+
+    def call_each(
+        self, call_of: Callable[[openai.OpenAI, Server], Callable[[Any], Answer | LLMError]], asked: Sequence[Any]
+    ) -> Generator[tuple[int, Answer | LLMError], None, None]:
+        """What calls of any endpoint give, `parallel` at a time, each with the place of what it asks.
+
+        Args:
+            call_of: makes, of the official client and what messages may name, the function that makes one call. It runs
+                on several threads, and returns an error rather than raising it.
+            asked: what is asked.
+
+        Yields:
+            A place, and what the function returns.
+
+        Raises:
+            InputError: OpenAI itself is asked and there is no key, or a variable of `headers_from` is empty.
+        """
         key, headers = self.key(), self._secret_headers()
         client = self._client(key, headers)
         server = Server(
             self.base_url or "OpenAI", self.model, self.key_from, self.timeout, self.retries + 1
         ).with_secrets([key, *headers.values()], (self.extra_headers or {}).values())
-        call = Call(client, server, self._options(), schema)
+        call = call_of(client, server)
         pool = ThreadPoolExecutor(self.parallel)
         try:
-            places = {pool.submit(call, messages): place for place, messages in enumerate(conversations)}
+            places = {pool.submit(call, one): place for place, one in enumerate(asked)}
             for done in as_completed(places):
                 yield places[done], done.result()
         finally:  # an interrupt waits for nothing: calls not begun are dropped, those under way lose their connection

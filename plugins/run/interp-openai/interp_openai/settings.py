@@ -26,7 +26,7 @@ def check_variables(key_from: str, headers_from: Mapping[str, str] | None) -> No
         >>> from interp_openai.settings import check_variables
         >>> check_variables("OPENAI_API_KEY", {"api-key": "AZURE_KEY"})
     """
-    if not _VARIABLE.fullmatch(key_from):
+    if not (isinstance(key_from, str) and _VARIABLE.fullmatch(key_from)):
         raise InputError("key_from must be the name of an environment variable in capitals, such as OPENAI_API_KEY.")
     if headers_from is not None and not (
         isinstance(headers_from, Mapping)

@@ -14,6 +14,7 @@ from interp_core.errors import InputError, LLMError
 from interp_core.plugin import _registry as registry
 from interp_core.results import parameters_of
 from interp_core.testing import contract_tests, run_checks
+from interp_llm.asking import ask, check_ready
 from interp_openai.client import OpenAI
 
 KEY = "sk-test-0123456789-secret-abcdef"
@@ -239,3 +240,20 @@ def test_a_key_given_in_place_of_its_variable_is_refused_and_not_repeated():
 
 def test_it_is_found_by_name():
     assert registry.method("openai", "llm") == OpenAI()
+
+
+@pytest.mark.parametrize("llm", ["openai", OpenAI()], ids=["by name", "an instance"])
+def test_the_key_is_looked_for_at_the_first_call_that_no_cache_knows(server, monkeypatch, tmp_path, llm):
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
+    kept = [asking(text) for text in ("one", "two")]
+    first = ask(llm, kept, cache=tmp_path)
+    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.setattr(OpenAI, "_client", lambda *_: pytest.fail("a client was made"))
+    check_ready(llm, cache=tmp_path)
+    again = ask(llm, kept, cache=tmp_path)
+    assert again.answers == first.answers == ("label of one", "label of two") and again.usage.cached == 2
+    with pytest.raises(InputError, match="the environment variable OPENAI_API_KEY is empty; put the key into it"):
+        ask(llm, [*kept, asking("three")], cache=tmp_path)
+    with pytest.raises(InputError, match="OPENAI_API_KEY is empty"):
+        check_ready(llm, cache=tmp_path / "nothing kept")
+    assert len(server.requests) == 2

@@ -130,6 +130,15 @@ class AsLLM:
 
     interface: Any = field(repr=False)  # it may hold a key, which must not stand in a result
 
+    def identity(self) -> Any:
+        """What its answers depend on: what the language model says of itself by its own `identity()`, or else its class
+        and its attribute `model`.
+        """
+        own, kind = getattr(self.interface, "identity", None), type(self.interface)
+        model = getattr(self.interface, "model", None)
+        named = {"model": model} if isinstance(model, str) else {}
+        return own() if callable(own) else {"client": f"{kind.__module__}:{kind.__qualname__}", **named}
+
     def generate(self, messages: Messages) -> str:
         """The answer to one conversation.
 
