@@ -1,22 +1,27 @@
-"""Writes docs/methods.md, every method of this repository's packages, docs/faces.md, what the core exports, and
-docs/command-line.md, every command."""
+"""Writes docs/methods.md, every method of this repository's packages, docs/faces.md, what the core exports,
+docs/command-line.md, every command, and in docs/components.md which methods answer questions about components."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
 import re
+import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
 import click
+from interp_core.attribution import attribute
 from interp_core.cli import main
 from interp_core.cli._main import COMMANDS
+from interp_core.errors import InterpError
 from interp_core.plugin import VERBS, Method, implementation, methods, package_of
+from interp_core.testing import tiny_llama
 from packages import packages
 
 ROOT = Path(__file__).parent.parent
+TABLE_BEGINS, TABLE_ENDS = "<!-- table: made by make docs -->", "<!-- end of table -->"
 HEAD = """\
 # Methods
 
@@ -168,7 +173,35 @@ def _meanings(doc: str) -> dict[str, str]:
     return {name: text for name, _, text in pairs}
 
 
+def asking_components() -> str:
+    """The table of which attribution methods answer a question about components, as each of them is asked one."""
+    own = {package.name for package in packages()}
+    model = tiny_llama()
+    rows = ["| method | answers | why not |", "|---|---|---|"]
+    for method in methods("attribution"):
+        if package_of(method) not in own:
+            continue
+        asked = {"over": "components", "reference": "so sad today", "targets": " but", "progress": False}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                attribute(model, "so happy today", by=method.name, score="logit", **asked)  # type: ignore[arg-type]
+        except InterpError as error:
+            rows.append(f"| `{method.name}` | no | {str(error).split('. ')[0]} |")
+        else:
+            rows.append(f"| `{method.name}` | yes | |")
+    return "\n".join(rows)
+
+
+def with_table(page: str) -> str:
+    """The page on components with its table as it is now."""
+    before, _, rest = page.partition(TABLE_BEGINS)
+    return f"{before}{TABLE_BEGINS}\n{asking_components()}\n{TABLE_ENDS}{rest.partition(TABLE_ENDS)[2]}"
+
+
 if __name__ == "__main__":
+    components = ROOT / "docs" / "components.md"
+    components.write_text(with_table(components.read_text(encoding="utf-8")), encoding="utf-8")
     (ROOT / "docs" / "methods.md").write_text(page(), encoding="utf-8")
     (ROOT / "docs" / "faces.md").write_text(faces(), encoding="utf-8")
     (ROOT / "docs" / "command-line.md").write_text(commands(), encoding="utf-8")

@@ -34,13 +34,14 @@ if TYPE_CHECKING:
     from interp_core.plugin import Method, hookimpl, method, methods, register
     from interp_core.reporting import ClassConcepts, plot_attributions, plot_concepts, report
     from interp_core.results import MadeBy, load_results, save
-    from interp_core.text import Unit
+    from interp_core.text import Chat, Unit
 
 __all__ = [
     "Activations",
     "Attribution",
     "Benchmark",
     "Change",
+    "Chat",
     "ClassConcepts",
     "ConceptCard",
     "ConceptCards",
@@ -113,7 +114,7 @@ _resolve, _dir, _ = lazy_loader.attach(
         "plugin": ["Method", "hookimpl", "method", "methods", "register"],
         "reporting": ["ClassConcepts", "plot_attributions", "plot_concepts", "report"],
         "results": ["MadeBy", "load_results", "save"],
-        "text": ["Unit"],
+        "text": ["Chat", "Unit"],
     },
 )
 

@@ -292,6 +292,11 @@ def test_the_methods_page_is_what_the_packages_declare() -> None:
     assert text_of(ROOT / "docs" / "methods.md") == page, "run `make docs`"
 
 
+def test_the_page_on_components_says_which_methods_answer() -> None:
+    page = text_of(ROOT / "docs" / "components.md")
+    assert runpy.run_path(str(ROOT / "docs" / "generate.py"))["with_table"](page) == page, "run `make docs`"
+
+
 def test_the_page_of_faces_is_what_they_export() -> None:
     page = runpy.run_path(str(ROOT / "docs" / "generate.py"))["faces"]()
     assert text_of(ROOT / "docs" / "faces.md") == page, "run `make docs`"

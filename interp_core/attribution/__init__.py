@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from interp_core.attribution._attribution import Attribution
     from interp_core.attribution._attributions import Attributions
     from interp_core.attribution._completeness import missing_share
+    from interp_core.attribution._component_questions import REFERENCE, Components, about_components
+    from interp_core.attribution._component_text import ComponentText
     from interp_core.attribution._continuation import continued, next_token_targets
     from interp_core.attribution._contrast import Contrast, contrast
     from interp_core.attribution._function_runner import FunctionRunner, Runner
@@ -20,15 +22,19 @@ if TYPE_CHECKING:
     from interp_core.attribution._question import Question
     from interp_core.attribution._question_builders import Ask, ModelRunner
     from interp_core.attribution._removal import Absence, Removal, absence
+    from interp_core.attribution._served import session_of
     from interp_core.attribution._session import PreparedText, Session
     from interp_core.attribution._targets import TargetResolver, class_targets
 
 __all__ = [
+    "REFERENCE",
     "Absence",
     "Ask",
     "At",
     "Attribution",
     "Attributions",
+    "ComponentText",
+    "Components",
     "Contrast",
     "FunctionRunner",
     "ModelRunner",
@@ -39,6 +45,7 @@ __all__ = [
     "Runner",
     "Session",
     "TargetResolver",
+    "about_components",
     "absence",
     "ask",
     "at",
@@ -51,6 +58,7 @@ __all__ = [
     "name_of",
     "next_token_targets",
     "run_method",
+    "session_of",
 ]
 
 __getattr__, __dir__, _ = lazy_loader.attach(
@@ -62,6 +70,8 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_attribution": ["Attribution"],
         "_attributions": ["Attributions"],
         "_completeness": ["missing_share"],
+        "_component_questions": ["REFERENCE", "Components", "about_components"],
+        "_component_text": ["ComponentText"],
         "_continuation": ["continued", "next_token_targets"],
         "_contrast": ["Contrast", "contrast"],
         "_function_runner": ["FunctionRunner", "Runner"],
@@ -70,6 +80,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_question": ["Question"],
         "_question_builders": ["Ask", "ModelRunner"],
         "_removal": ["Absence", "Removal", "absence"],
+        "_served": ["session_of"],
         "_session": ["PreparedText", "Session"],
         "_targets": ["TargetResolver", "class_targets"],
     },

@@ -10,33 +10,39 @@ from typing import Any
 
 from interp_core.attribution._attribution import Attribution
 from interp_core.attribution._attributions import Attributions
+from interp_core.attribution._component_text import ComponentText, check_components
 from interp_core.attribution._labels import true_classes
 from interp_core.attribution._method_call import explain, name_of
 from interp_core.attribution._options import Options
 from interp_core.attribution._prediction import late_readout
 from interp_core.attribution._question_checks import check_count
 from interp_core.attribution._removal import Removal
-from interp_core.attribution._session import PreparedText, Session
+from interp_core.attribution._served import session_of
+from interp_core.attribution._session import PreparedText
 from interp_core.errors import InputError, InterpWarning
-from interp_core.model import CLASSIFIERS, GENERATORS, WrappedModel, answer_of
+from interp_core.model import CLASSIFIERS, GENERATORS, ServedModel, WrappedModel, answer_of
 from interp_core.plugin import declaration_of, named_options, resolve
 from interp_core.results import counted, made_by
-from interp_core.text import Granularity, Text, as_texts
+from interp_core.text import Granularity, Region, Text, as_texts
 
 
 @named_options
 def attribute(
-    model: WrappedModel,
+    model: WrappedModel | ServedModel,
     texts: Text | Sequence[Text],
     *,
     by: Any,
     targets: Any = None,
     labels: Iterable[Any] | str | int | None = None,
     granularity: Granularity = "word",
+    units: Region = None,
     removal: Removal = "auto",
     score: str = "auto",
     output: Granularity = "token",
     layer: int | str | None = None,
+    over: Any = None,
+    reference: Any = None,
+    align: str | None = None,
     max_new_tokens: int = 12,
     max_rows: int | None = None,
     truncation: str = "longest_first",
@@ -49,8 +55,8 @@ def attribute(
     Args:
         model: the model.
         texts: one text or several; for a generator, the prompts. A text may also be a pair of strings, for models that
-            compare two texts or extract an answer (question, context), or a chat: a list of messages. A single pair is
-            written `[(first, second)]`.
+            compare two texts or extract an answer (question, context), or a chat: a list of messages, or with its
+            documents an `interp.Chat`. A single pair is written `[(first, second)]`.
         by: the name of an attribution method, or an instance of one.
         targets: what to explain, by the head of the model.
 
@@ -66,15 +72,38 @@ def attribute(
         labels: for a classifier the true class of each text, by name or number, or a row of booleans for a multi-label
             head; None for a text without one. For a single text also the class itself. Results say which texts the
             model gets right.
-        granularity: the units, see `interp_core.text.divide`.
+        granularity: what a unit is, see `interp_core.text.divide`.
+        units: the part of a text that is explained: None (all of it), `"documents"` or `"messages"` of a chat,
+            `"prompt"` (all before the continuation), a role such as `"user"`, character spans [start, stop), or a
+            function from the text to such spans. What is outside is in no unit, and stays as it is.
         removal: what replaces an absent unit: `"mask"`, `"mean"`, `"zero"`, `"drop"`, `"attention"`, a vector, or
             `"auto"` (the mask token if there is one, else the mean embedding); see `interp_core.attribution.absence`.
         score: the score space: `"auto"` (log-probability where the answer is a token, else logit), `"logit"`,
-            `"probability"`, `"log-probability"` or `"entropy"` (nats).
+            `"probability"`, `"log-probability"`, `"log-odds"` (log p - log(1 - p), with p the probability of the whole
+            target, which does not saturate as p nears 1) or `"entropy"` (nats).
         output: for generators only, what one target is: `"token"`, or a granularity that groups the tokens of the
             continuation, such as `"word"`, `"sentence"`, or `"sample"` for the whole continuation.
         layer: the layer whose hidden states are the features, as the number of a block or a module path; None for the
-            embeddings.
+            embeddings. With `over="positions"`, the only layer at which positions are set.
+        over: components of the model that are scored in place of the units of the text. The features are gates, 1 in
+            the text and 0 in the reference, so every method that asks for scores or gradients answers: occlusion is
+            exact activation patching, input-x-gradient is attribution patching.
+
+            - `"heads"`: the output of each attention head, `L3.H5`; of two stacks `E3.H5`, `D3.H5`, and `D3.X5` for
+              heads that attend to the source.
+            - `"mlps"`: the output of each MLP, `L3.MLP`; `"components"`: heads and MLPs.
+            - `"blocks"`: what each block adds to the residual stream, `L3`.
+            - `"positions"`: all that is known at each token, `3 happy`, in every layer or in one `layer`.
+            - `"heads-by-position"`: each head at each token, `L3.H5 @ 7 happy`.
+            - a concept space: its concepts at its layer, and what it does not explain.
+
+            Except for the last, and positions in one layer, the embeddings are a component too: with all gates closed,
+            the run is that of the reference.
+        reference: with `over`, what a closed gate lets through: the states of another text, or of one for each text in
+            a list; `"mean"`, the mean of the component over the tokens of the text; or `"zero"`. To ask which
+            components restore an answer rather than which carry it, exchange text and reference.
+        align: how a reference of another length is aligned: `"left"` pairs the first tokens, `"right"` the last ones;
+            tokens without a counterpart stay as they are, which the notes say. None refuses it.
         max_new_tokens: for generators only, the most tokens that are written when no continuation is given.
         max_rows: the maximum number of model rows for each text. Methods that sample draw fewer and report a larger
             standard error, other methods refuse. None for no limit.
@@ -118,10 +147,14 @@ def attribute(
                 [ True,  True,  True,  True, False]])
     """
     options = Options(
+        units=units,
         removal=removal,
         score=score,
         output=output,
         layer=layer,
+        over=over,
+        reference=reference,
+        align=align,
         max_new_tokens=max_new_tokens,
         max_rows=max_rows,
         truncation=truncation,
@@ -132,8 +165,9 @@ def attribute(
     corpus = as_texts(texts)
     declared = declaration_of(method)
     pointwise = declared is not None and "pointwise" in declared.claims
-    session = Session(model, options, pointwise=pointwise)
+    session = session_of(model, options, pointwise=pointwise)
     _check_for_generators(model, options)
+    check_components(options, granularity, len(corpus))
     truths = None if labels is None else true_classes(model, corpus, labels)
     readout = late_readout(model, options, targets) if pointwise else None
     prepared = session.prepare(corpus, targets, granularity, answers=truths is not None, readout=readout)
@@ -161,7 +195,7 @@ def attribute(
     attributions = [
         replace(
             result,
-            made_by=replace(provenance, settings={**provenance.settings, "removal": item.removal}),
+            made_by=replace(provenance, settings={**provenance.settings, **_settings(item)}),
             score_space=item.space,
             encoded=item.encoded,
             label=None if truths is None else truths[item.number],
@@ -178,7 +212,7 @@ def attribute(
     return Attributions(attributions)
 
 
-def _answer(model: WrappedModel, item: PreparedText, result: Attribution) -> dict[str, Any]:
+def _answer(model: WrappedModel | ServedModel, item: PreparedText, result: Attribution) -> dict[str, Any]:
     """The answer of a classifier and its probability, if all of its logits are known."""
     if model.head not in CLASSIFIERS or model.head == "regression":
         return {}
@@ -192,7 +226,7 @@ def _answer(model: WrappedModel, item: PreparedText, result: Attribution) -> dic
     return {"answer": answer, "probability": probability}
 
 
-def _check_for_generators(model: WrappedModel, options: Options) -> None:
+def _check_for_generators(model: WrappedModel | ServedModel, options: Options) -> None:
     """Refuse options about a continuation that would change nothing, or that no continuation can have.
 
     Raises:
@@ -209,5 +243,14 @@ def _check_for_generators(model: WrappedModel, options: Options) -> None:
             )
 
 
+def _settings(item: PreparedText) -> dict[str, Any]:
+    """What the provenance of one text says besides the settings of the run."""
+    if isinstance(item.encoded, ComponentText):
+        return {"over": item.encoded.over, "reference": item.encoded.reference}
+    return {"removal": item.removal}
+
+
 def _key(prepared: PreparedText) -> tuple[Any, ...]:
-    return (prepared.encoded.text, prepared.encoded.turns, prepared.encoded.borders, prepared.readout.targets)
+    encoded = prepared.encoded
+    components = encoded.key if isinstance(encoded, ComponentText) else ()
+    return (encoded.text, encoded.said, encoded.documents, encoded.units, prepared.readout.targets, components)

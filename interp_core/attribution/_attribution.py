@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from interp_core.attribution._component_text import ComponentText, loaded_components, saved_components
 from interp_core.attribution._terminal import coloured
 from interp_core.errors import InputError
 from interp_core.model import Classes, Target
@@ -21,12 +22,12 @@ from interp_core.results import (
     quoted,
     save_tensors,
 )
-from interp_core.text import DividedText, Encoded, Unit
+from interp_core.text import DividedText, Encoded, Unit, joined_parts, with_parts
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 ENCODED = ("ids", "offsets", "special", "unit_of", "types")  # fields of the encoded text saved as tensors
-PLAIN = ("prompt", "cut", "source", "borders", "turns")  # and as JSON values
+PLAIN = ("prompt", "cut", "source", "borders", "turns", "roles", "documents")  # and as JSON values
 TENSORS = ("error", "applicable", "intact")
 CLASSES = ("label", "answer", "probability")  # what a classifier was asked, and what it said
 HEADING = 60  # characters of the label of a target in a summary
@@ -48,7 +49,7 @@ class Attribution(Value):
             methods that do not sample.
         applicable: (k, u) False for units that come after the token that is explained. None means all True.
         intact: (k) the scores of the unchanged text.
-        score_space: `"logit"`, `"probability"`, `"log-probability"` or `"entropy"` (nats).
+        score_space: `"logit"`, `"probability"`, `"log-probability"`, `"log-odds"` or `"entropy"` (nats).
         notes: what a reader should know, such as that the text was truncated.
         encoded: the tokenised text and its units.
         rows: the number of model rows evaluated for this text. Repeated rows, and rows taken from another text, are not
@@ -162,11 +163,18 @@ class Attribution(Value):
     def summary(self) -> str:
         """The text, what the model answers to it, and for each target the words that count most."""
         form = "+.3f" if self.directed or bool((self.scores < 0).any()) else ".3f"
-        lines = []
+        lines = self.units_line
         for k, heading in enumerate(self.headings):
             words = ", ".join(f"{word} {score:{form}}" for word, score in self.top(k) if score)
             lines.append(f"{heading}: {words or 'every score is 0'}")
         return "\n".join([self.text, *self.said, *lines, *self.notes])
+
+    @property
+    def units_line(self) -> list[str]:
+        """What the units are, in a line, where they are not pieces of the text."""
+        if not isinstance(self.encoded, ComponentText):
+            return []
+        return [f"Units: {self.encoded.over} of the model; reference: {self.encoded.reference!r}."]
 
     @property
     def said(self) -> list[str]:
@@ -185,7 +193,7 @@ class Attribution(Value):
         if not words:
             return self.summary()
         more = [f"… and {counted(len(self.targets) - len(some), 'more target')}"] * (len(self.targets) > len(some))
-        return "\n".join([*self.said, words, *more, *self.notes])
+        return "\n".join([*self.said, *self.units_line, words, *more, *self.notes])
 
     def to_json(self) -> dict[str, Any]:
         """The attribution as JSON values; of a target that is a function only the label is kept."""
@@ -240,14 +248,18 @@ class Attribution(Value):
         tensors = {"scores": self.scores, **{name: getattr(self, name) for name in TENSORS}}
         if self.encoded is not None:
             tensors |= {name: getattr(self.encoded, name) for name in ENCODED}
+        components, of_components = saved_components(self.encoded)
+        tensors |= components
         data = {
             "text": self.text,
+            "parts": joined_parts([self.text]),
             "units": [[u.start, u.stop, u.text] for u in self.units],
             "targets": [_plain(t) for t in self.targets],
             "score_space": self.score_space,
             "notes": self.notes,
             "rows": self.rows,
             "encoded": None if self.encoded is None else {name: getattr(self.encoded, name) for name in PLAIN},
+            "components": of_components,
             "made_by": self.made_by.to_json(),
             **{name: getattr(self, name) for name in CLASSES},
         }
@@ -268,17 +280,19 @@ class Attribution(Value):
             InputError: the file does not exist, or does not hold an attribution.
         """
         tensors, data = load_tensors(path, "attribution")
-        units = tuple(Unit(text, start, stop) for start, stop, text in data["units"])
+        (text,) = with_parts([data["text"]], data.get("parts", {}))
+        units = tuple(Unit(word, start, stop) for start, stop, word in data["units"])
         plain_classes = {name: data.get(name) for name in CLASSES}
         known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain_classes.items()}
         encoded = None
         if data["encoded"] is not None:
             plain = data["encoded"]
-            plain |= {"borders": tuple(plain["borders"]), "turns": tuple((a, b) for a, b in plain["turns"])}
+            plain |= {name: tuple(plain.get(name, ())) for name in ("borders", "roles")}
+            plain |= {name: tuple((a, b) for a, b in plain.get(name, ())) for name in ("turns", "documents")}
             fields: dict[str, Any] = {n: tensors.pop(n, None) for n in ENCODED}
-            encoded = DividedText(data["text"], **fields, units=units, **plain)
+            encoded = loaded_components(DividedText(text, **fields, units=units, **plain), tensors, data)
         return cls(
-            text=data["text"],
+            text=text,
             units=units,
             encoded=encoded,
             targets=tuple(_target(fields) for fields in data["targets"]),

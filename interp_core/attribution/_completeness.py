@@ -10,6 +10,7 @@ from interp_core.plugin import declaration_of
 from jaxtyping import Float
 from torch import Tensor
 
+APART = 0.1  # share of the difference to the reference by which effects of components may differ from it unsaid
 INCOMPLETE = 0.01  # share of the explained difference that may be missing before a note says so
 
 
@@ -29,7 +30,35 @@ def completeness_note(method: Any, question: Question, scores: Float[Tensor, "k 
     missing = missing_share(question, scores)
     if missing <= INCOMPLETE:
         return ()
-    return (f"The scores miss the difference to the baseline, which they should add up to, by {missing:.1%}.",)
+    more = f" Raise steps, {method.steps} now." if isinstance(getattr(method, "steps", None), int) else ""
+    return (f"The scores miss the difference to the baseline, which they should add up to, by {missing:.1%}.{more}",)
+
+
+def components_note(method: Any, question: Question, scores: Float[Tensor, "k u"]) -> tuple[str, ...]:
+    """A note if effects of components that need not add up to the difference between text and reference do not."""
+    declared = declaration_of(method)
+    if question.components is None or declared is None or "signed" not in declared.claims:
+        return ()
+    other = {"complete", "seeded"} & declared.claims or "components" in declared.needs
+    if other or question.max_rows is not None or not bool(question.applicable.all()):
+        return ()
+    gap, total = question.intact() - question.emptied(), scores.sum(1)
+    worst = int(((total - gap).abs() / gap.abs().clamp(min=1e-6)).argmax())
+    if float((total - gap)[worst].abs()) <= APART * float(gap[worst].abs()):
+        return ()
+    sums = (
+        f"The scores for {question.targets[worst].label!r} add up to {float(total[worst]):.3g}, and the difference "
+        f"between text and reference is {float(gap[worst]):.3g}"
+    )
+    if "gradients" in declared.needs:
+        return (
+            f"{sums}: slopes at the text miss or overrate a component whose effect bends on the way to the reference. "
+            "Compare with integrated-gradients or occlusion.",
+        )
+    return (
+        f"{sums}: components pass on what others do and stand in for each other, so that effects of single ones "
+        "need not add up. Shares that do are given by shapley.",
+    )
 
 
 def missing_share(question: Question, scores: Float[Tensor, "k u"]) -> float:

@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 from interp_core.errors import InputError
-from interp_core.model import CLASSIFIERS, Classes, WrappedModel
+from interp_core.model import CLASSIFIERS, Classes, ServedModel, WrappedModel
 from interp_core.text import Text, with_labels
 
 
-def true_classes(model: WrappedModel, texts: Sequence[Text], labels: Iterable[Any] | str | int) -> list[Classes | None]:
+def true_classes(
+    model: WrappedModel | ServedModel, texts: Sequence[Text], labels: Iterable[Any] | str | int
+) -> list[Classes | None]:
     """The true class of each text, in words; None for a text whose label is None.
 
     Raises:

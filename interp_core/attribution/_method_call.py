@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from interp_core.attribution._attribution import Attribution
-from interp_core.attribution._completeness import all_zero_note, completeness_note
+from interp_core.attribution._completeness import all_zero_note, completeness_note, components_note
 from interp_core.attribution._question import Question
 from interp_core.errors import InputError, ModelError, UnsupportedError
 from interp_core.plugin import declaration_of, methods, resolve
@@ -70,7 +70,7 @@ def check_needs(method: Any, question: Question) -> None:
     if missing:
         able = [m.name for m in methods("attribution") if m.needs <= offers]
         raise UnsupportedError(
-            f"{name_of(method)} needs {', '.join(missing)}, which this question does not offer. "
+            f"{name_of(method)} needs {', '.join(missing)}, which this question does not offer.{question.lacks} "
             f"These would work: {', '.join(able)}."
         )
 
@@ -136,6 +136,7 @@ def explain(method: Any, question: Question) -> Attribution:
             *question.notes,
             *noted,
             *completeness_note(method, question, scores),
+            *components_note(method, question, scores),
             *all_zero_note(question, scores),
         ),
         rows=question.rows,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from interp_core.attribution._removal import Removal
-from interp_core.text import Granularity
+from interp_core.text import Granularity, Region
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,13 +14,20 @@ class Options:
     """The options of a question to a model, apart from the method and its parameters.
 
     Attributes:
+        units: the part of a text that is explained: None (all of it), `"documents"` or `"messages"` of a chat,
+            `"prompt"` (all before the continuation), a role such as `"user"`, character spans [start, stop), or a
+            function from the text to such spans. What is outside is in no unit, and stays as it is.
         removal: what replaces an absent unit, see `interp_core.attribution.absence`.
         score: the score space: `"auto"` (log-probability where the answer is a token, else logit), `"logit"`,
-            `"probability"`, `"log-probability"` or `"entropy"` (nats).
+            `"probability"`, `"log-probability"`, `"log-odds"` (log p - log(1 - p), with p the probability of the whole
+            target, which does not saturate as p nears 1) or `"entropy"` (nats).
         output: for generators, what one target is: `"token"`, or a granularity that groups the tokens of the
             continuation, such as `"word"`, `"sentence"`, or `"sample"` for the whole continuation.
         layer: the layer whose hidden states are the features, as the number of a block or a module path; None for the
             embeddings.
+        over: the components whose gates are the features, see `attribute`; None for the units of the text.
+        reference: what a closed gate lets through, with `over` only: a text, one for each text, `"mean"` or `"zero"`.
+        align: how a reference of another length is aligned: `"left"`, `"right"`, or None to refuse it.
         max_new_tokens: the maximum number of tokens that a generator writes when no continuation is given.
         max_rows: the maximum number of model rows for each text. Methods that sample draw fewer and report a larger
             standard error, other methods refuse. None for no limit.
@@ -31,14 +39,19 @@ class Options:
     Examples:
         >>> from interp_core.attribution import Options
         >>> Options(score="probability", max_rows=64)
-        Options(removal='auto', score='probability', output='token', layer=None, max_new_tokens=12, max_rows=64,
-                truncation='longest_first', on_error='raise', progress=True)
+        Options(units=None, removal='auto', score='probability', output='token', layer=None, over=None,
+                reference=None, align=None, max_new_tokens=12, max_rows=64, truncation='longest_first',
+                on_error='raise', progress=True)
     """
 
+    units: Region = None
     removal: Removal = "auto"
     score: str = "auto"
     output: Granularity = "token"
     layer: int | str | None = None
+    over: Any = None
+    reference: Any = None
+    align: str | None = None
     max_new_tokens: int = 12
     max_rows: int | None = None
     truncation: str = "longest_first"

@@ -13,6 +13,7 @@ from interp_core.model import (
     GeneratorRows,
     ModelRequest,
     Readout,
+    ServedModel,
     TextRows,
     WrappedModel,
     readout_of,
@@ -42,7 +43,7 @@ class LateReadout(Readout):
         return self.known(logits[0].detach())(logits)
 
 
-def late_readout(model: WrappedModel, options: Options, targets: Any) -> LateReadout | None:
+def late_readout(model: WrappedModel | ServedModel, options: Options, targets: Any) -> LateReadout | None:
     """A readout for a method that asks only for slopes at the text.
 
     None where the head is no classifier, each text has targets of its own, or the features are not the embeddings.
@@ -51,7 +52,13 @@ def late_readout(model: WrappedModel, options: Options, targets: Any) -> LateRea
         TargetError: the model has no such class, or there are no targets.
     """
     features = not isinstance(options.removal, str) or options.removal not in ("drop", "attention")
-    if model.head not in CLASSIFIERS or not features or options.layer is not None or each_has_own(targets):
+    if (
+        model.head not in CLASSIFIERS
+        or not features
+        or options.layer is not None
+        or options.over is not None
+        or each_has_own(targets)
+    ):
         return None
     if asks_prediction(targets):
         if "predicted" in model.labels:

@@ -6,21 +6,23 @@ The features may be embeddings, hidden states of a layer, or the concepts of a t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from inspect import signature
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from interp_core.attribution._function_runner import Runner
 from interp_core.attribution._question_checks import (
     check_budget,
+    check_changes,
     check_count,
     check_features,
     check_keep,
     check_parts,
     described,
+    instead,
 )
-from interp_core.errors import BudgetError, InputError, nearest
+from interp_core.attribution._question_memory import Memory
+from interp_core.errors import BudgetError, InputError
 from interp_core.model import Internals, Target
 from interp_core.text import NO_UNIT, Unit
 from jaxtyping import Bool, Float, Int
@@ -28,18 +30,6 @@ from torch import Tensor
 
 Offer = str
 SHOWN = 60  # characters of the text in a `repr`
-
-
-@dataclass
-class _Memory:
-    """What has been evaluated for a question, what its method has noted, and whether it draws as few as it can."""
-
-    scores: dict[bytes, Tensor] = field(default_factory=dict)
-    decisions: dict[bytes, Tensor] = field(default_factory=dict)
-    slopes: Tensor | None = None
-    rows: int = 0
-    notes: list[str] = field(default_factory=list)
-    lowered: bool = False
 
 
 class Question:
@@ -61,6 +51,9 @@ class Question:
         background: (r, d) vectors that could have been features, such as embeddings of the vocabulary; None if only the
             baseline is known.
         internals: the inside of the model, for methods that need it; None without a model.
+        components: the components of the model, where they are the units, for methods that need them; else None.
+        groups: (u) the number of the document, or else message or paragraph, that each unit lies in; by default each
+            unit is a group of its own.
         spread: the standard deviation of noise of share 1. By default that of a coordinate of the features; questions
             about a text give that of the model's embeddings.
         max_rows: the maximum number of model rows that may be evaluated for this question; None for no limit.
@@ -87,6 +80,8 @@ class Question:
         3
     """
 
+    lacks: ClassVar[str] = ""  # why it offers no more, as a sentence with a space in front
+
     def __init__(
         self,
         runner: Runner,
@@ -103,6 +98,8 @@ class Question:
         notes: tuple[str, ...] = (),
         background: Float[Tensor, "r d"] | None = None,
         internals: Internals | None = None,
+        components: Any = None,
+        groups: Int[Tensor, " u"] | None = None,
         spread: float | None = None,
         max_rows: int | None = None,
         intact: Float[Tensor, " k"] | None = None,
@@ -113,17 +110,18 @@ class Question:
         self.units, self.targets, self.text = tuple(units), tuple(targets), text
         self.applicable = torch.ones(len(targets), len(units)).bool() if applicable is None else applicable
         self.offers, self.removal, self.notes = offers, removal, notes
-        self.background, self.internals = background, internals
+        self.background, self.internals, self.components = background, internals, components
+        self.groups = torch.arange(len(units)) if groups is None else groups
         check_parts(self, intact)
         check_budget(max_rows)
         self.spread = _spread(x, baseline) if spread is None else spread
         self.max_rows = max_rows
         known = {} if intact is None else {self._end(True): intact.detach().float().cpu()}
-        self._memory = _Memory(known, slopes=slopes, rows=int(slopes is not None))
+        self._memory = Memory(known, slopes=slopes, rows=int(slopes is not None))
 
     def __setattr__(self, name: str, value: Any) -> None:
         if "_memory" in vars(self):
-            raise AttributeError(f"a Question is read-only, so {name!r} cannot be set.{_instead(name)}")
+            raise AttributeError(f"a Question is read-only, so {name!r} cannot be set.{instead(name, _PARTS)}")
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -166,7 +164,7 @@ class Question:
         """The gradients of all k scores with respect to the features, one variant at a time.
 
         Yields:
-            (k, f, d) for each of the p variants, so that memory does not grow with p.
+            (k, f, d) for each of the p variants.
 
         Raises:
             InputError: `x` is not (p, f, d).
@@ -284,19 +282,9 @@ class Question:
             interp_core.errors.InputError: the runner of this question computes with its own 'x', so that replacing 'x'
             alone would not change the scores; give `runner=` too, or ask question.moved(x).
         """
-        unknown = next((name for name in changes if name not in _PARTS), None)
-        if unknown is not None:
-            raise InputError(
-                f"a Question has no part {unknown!r}; its parts are {', '.join(_PARTS)}.{nearest(unknown, _PARTS)}"
-            )
-        owned = next((name for name in changes if name in _OF_THE_RUNNER), None)
-        if owned is not None and "runner" not in changes:
-            moved = ", or ask question.moved(x)" if owned == "x" else ""
-            raise InputError(
-                f"the runner of this question computes with its own {owned!r}, so that replacing {owned!r} alone would "
-                f"not change the scores; give `runner=` too{moved}."
-            )
-        parts = {name: value for name, value in vars(self).items() if name != "_memory"}
+        check_changes(changes, _PARTS)
+        former = {"_memory", *({"groups"} if "units" in changes else ())}  # groups are those of the former units
+        parts = {name: value for name, value in vars(self).items() if name not in former}
         return type(self)(**{**parts, **changes})
 
     def moved(self, x: Float[Tensor, "f d"]) -> Question:
@@ -313,7 +301,7 @@ class Question:
             UnsupportedError: units are removed by `"drop"` or `"attention"`, which do not use features.
         """
         check_features("x", x, tuple(self.x.shape), ", as the features of this question have")
-        return self._with(runner=self.runner.moved(x), x=x, internals=None, _memory=_Memory(rows=self.rows))
+        return self._with(runner=self.runner.moved(x), x=x, internals=None, _memory=Memory(rows=self.rows))
 
     def with_budget(self, max_rows: int | None) -> Question:
         """A copy with a limit on rows, none of which is spent. Variants evaluated before are not evaluated again.
@@ -326,7 +314,7 @@ class Question:
         """
         check_budget(max_rows)
         memory = self._memory
-        return self._with(max_rows=max_rows, _memory=_Memory(memory.scores, memory.decisions, memory.slopes))
+        return self._with(max_rows=max_rows, _memory=Memory(memory.scores, memory.decisions, memory.slopes))
 
     def _with(self, **changes: Any) -> Question:
         copy = object.__new__(type(self))
@@ -381,18 +369,6 @@ class Question:
 
 
 _PARTS = tuple(name for name in signature(Question.__init__).parameters if name != "self")
-_OF_THE_RUNNER = ("x", "baseline", "unit_of", "units", "targets", "removal")
-
-
-def _instead(name: str) -> str:
-    """What to ask instead of setting a part, as a sentence; empty where there is nothing to ask."""
-    if name == "x":
-        return " Ask question.moved(x)."
-    if name == "max_rows":
-        return " Ask question.with_budget(max_rows)."
-    if name in _OF_THE_RUNNER:
-        return f" Ask question.replace({name}=…, runner=…)."
-    return f" Ask question.replace({name}=…)." if name in _PARTS else ""
 
 
 def _spread(x: Float[Tensor, "f d"], baseline: Float[Tensor, "f d"]) -> float:

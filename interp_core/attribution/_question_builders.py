@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from interp_core.attribution._dropping import fixed_tokens, merge_note, shorter_rows, tokens_left
 from interp_core.attribution._question import Question
 from interp_core.attribution._removal import Absence, Removal, absence, removed
 from interp_core.errors import UnsupportedError
@@ -28,7 +29,7 @@ from interp_core.model import (
     pieces_of,
     text_rows,
 )
-from interp_core.text import NO_UNIT, DividedText, Encoded
+from interp_core.text import NO_UNIT, DividedText, Encoded, groups_of
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -52,6 +53,7 @@ class ModelRunner:
         absent: what replaces a removed unit.
         owners: (f) the unit of each feature, -1 for a feature that is never removed.
         ask: sends a request to the batch runner, possibly in passes shared with other texts; by itself if None.
+        reference: (t, w) the states that gates mix in, where the features are gates.
 
     Examples:
         >>> from interp_core.attribution import Options, Session
@@ -74,6 +76,7 @@ class ModelRunner:
     absent: Absence
     owners: Tensor
     ask: Ask | None = None
+    reference: Tensor | None = None
 
     def _output(self, request: ModelRequest) -> ModelOutput:
         return self.batch_runner.run([request])[0] if self.ask is None else self.ask(request)
@@ -93,8 +96,10 @@ class ModelRunner:
             for side in (stays[:, : self.encoded.source], stays[:, self.encoded.source :]):
                 side[:, :1] |= ~side.any(dim=1, keepdim=True)  # a model must see a token: the first one stays
             return self._scores(len(keep), lambda rows: self._rows_of(None, len(rows), attention=stays[rows]))
-        lengths = stays.sum(1).clamp(min=1)
-        return self._scores(len(keep), lambda rows: self._shorter_rows(stays[rows]), lengths)
+        left = tokens_left(self.encoded, self.readout, stays | fixed_tokens(self.encoded, self.readout, self.owners))
+        pad_id = self.batch_runner.model.pad_id
+        build = lambda rows: shorter_rows(self.encoded, self.readout, left[rows], pad_id)  # noqa: E731
+        return self._scores(len(keep), build, left.sum(1))
 
     def decides(self, keep: Bool[Tensor, "p u"]) -> Int[Tensor, "p k"]:
         """The model's own decision for p variants, see `Question.decides`.
@@ -152,7 +157,7 @@ class ModelRunner:
         values = None if x is None else self.insert(x)
         p = count if x is None else len(x)
         mask = torch.ones(p, len(self.encoded), dtype=torch.bool) if attention is None else attention
-        variants = text_rows(self.encoded, mask, values)
+        variants = replace(text_rows(self.encoded, mask, values), reference=self.reference)
         if self.readout.gathers:
             return GeneratorRows(**vars(variants), positions=self.readout.positions)
         return variants
@@ -172,15 +177,6 @@ class ModelRunner:
         if len(self.owners) == len(self.encoded):
             rows.ids = self.absent.ids(self.encoded, self._stays(keep).cpu())
         return rows
-
-    def _shorter_rows(self, stays: Bool[Tensor, "p t"]) -> TextRows:
-        """Rows without the dropped tokens, padded at the right. A row that would be empty keeps its first token."""
-        lengths = stays.sum(1).clamp(min=1)
-        order = torch.argsort((~stays).to(torch.int8), dim=1, stable=True)[:, : int(lengths.max())]
-        inside = torch.arange(order.shape[1]) < lengths[:, None]
-        ids = torch.where(inside, self.encoded.ids[order], self.batch_runner.model.pad_id)
-        types = None if self.encoded.types is None else self.encoded.types[order]
-        return TextRows(ids, inside, types=types)
 
     def _differentiable(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
         """Scores with their graph, in passes of this text alone that keep to the token budget."""
@@ -218,7 +214,7 @@ def about_text(
     """
     model = batch_runner.model
     x = model.embed(encoded.ids, encoded.source)
-    absent = absence(model, encoded, x, removal, bool(readout.positions))
+    absent = absence(model, encoded, x, removal, bool(readout.positions) and not readout.gathers)
     return _question(
         batch_runner,
         encoded,
@@ -270,6 +266,12 @@ def _question(
     side = batch_runner.model.side_of(injection.path)
     owners = encoded.unit_of[inside(side, encoded)]
     runner = ModelRunner(batch_runner, encoded, readout, injection, lambda v: v, x, absent, owners, ask)
+    applicable = _applicable(encoded, readout) & _with_features(owners, len(encoded.units))
+    notes = _notes(encoded) + _ids_note(batch_runner.model, absent)
+    if absent.mode == "drop":
+        fixed = fixed_tokens(encoded, readout, encoded.unit_of)
+        applicable &= ~torch.isin(torch.arange(len(encoded.units)), encoded.unit_of[fixed])
+        notes += merge_note(batch_runner.model, encoded, fixed)
     return Question(
         runner,
         x=x,
@@ -278,12 +280,13 @@ def _question(
         units=encoded.units,
         targets=readout.targets,
         text=encoded.text,
-        applicable=_applicable(encoded, readout) & _with_features(owners, len(encoded.units)),
+        applicable=applicable,
         # a shorter sequence is not a point in the space of features, so there is no gradient towards it
         offers=frozenset({"gradients"} if absent.mode == "features" else ()),
         removal=absent.name,
-        notes=_notes(encoded) + _ids_note(batch_runner.model, absent),
+        notes=notes,
         internals=Internals(batch_runner, encoded, readout, injection),
+        groups=groups_of(encoded),
         **more,
     )
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
 import torch
-from interp_core.errors import InputError
+from interp_core.errors import InputError, nearest
 from torch import Tensor
+
+OF_THE_RUNNER = ("x", "baseline", "unit_of", "units", "targets", "removal")
 
 
 def check_features(name: str, values: Any, shape: tuple[int | str, ...], like: str = "") -> None:
@@ -79,10 +82,42 @@ def check_parts(question: Any, intact: Any) -> None:
     sizes, applicable = (len(question.targets), len(units)), question.applicable
     if not isinstance(applicable, Tensor) or applicable.dtype != torch.bool or tuple(applicable.shape) != sizes:
         raise InputError(f"applicable is {described(applicable)}; booleans {_dimensions(sizes)} were expected.")
+    check_features("groups", question.groups, sizes[1:], ", the number of a group for each unit")
     if intact is not None:
         check_features("intact", intact, sizes[:1], ", a score for each target")
     if question.background is not None:
         check_features("background", question.background, ("r", x.shape[1]), ", as wide as x")
+
+
+def check_changes(changes: Mapping[str, Any], parts: Sequence[str]) -> None:
+    """Refuse to replace what a question does not have, or what its runner computes with.
+
+    Raises:
+        InputError: a name is not among the parts, or the runner is needed and not given.
+    """
+    unknown = next((name for name in changes if name not in parts), None)
+    if unknown is not None:
+        raise InputError(
+            f"a Question has no part {unknown!r}; its parts are {', '.join(parts)}.{nearest(unknown, parts)}"
+        )
+    owned = next((name for name in changes if name in OF_THE_RUNNER), None)
+    if owned is not None and "runner" not in changes:
+        moved = ", or ask question.moved(x)" if owned == "x" else ""
+        raise InputError(
+            f"the runner of this question computes with its own {owned!r}, so that replacing {owned!r} alone would not "
+            f"change the scores; give `runner=` too{moved}."
+        )
+
+
+def instead(name: str, parts: Sequence[str]) -> str:
+    """What to ask instead of setting a part, as a sentence; empty where there is nothing to ask."""
+    if name == "x":
+        return " Ask question.moved(x)."
+    if name == "max_rows":
+        return " Ask question.with_budget(max_rows)."
+    if name in OF_THE_RUNNER:
+        return f" Ask question.replace({name}=…, runner=…)."
+    return f" Ask question.replace({name}=…)." if name in parts else ""
 
 
 def described(value: Any) -> str:

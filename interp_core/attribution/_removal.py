@@ -69,9 +69,10 @@ def absence(
         encoded: the text in units.
         x: (t, d) the embeddings of the text.
         removal: `"mask"` (the embedding of the tokenizer's mask token), `"mean"` (the mean of all embeddings),
-            `"zero"`, `"drop"` (tokens leave the sequence), `"attention"` (tokens are hidden from attention), a tensor
-            (d) or (t, d), or `"auto"`: mask if the tokenizer has a mask token that the model embeds, else mean.
-        fixed: whether tokens must keep their positions, because some of them are explained.
+            `"zero"`, `"drop"` (tokens leave the sequence and the others close up, as in a shorter text; units of a
+            continuation stay), `"attention"` (tokens are hidden from attention), a tensor (d) or (t, d), or `"auto"`:
+            mask if the tokenizer has a mask token that the model embeds, else mean.
+        fixed: whether tokens must keep their positions, because a tagger or extractor of answers explains some.
 
     Returns:
         The name, the mode and the baseline.
@@ -108,7 +109,10 @@ def removal_name(model: WrappedModel, removal: Removal, fixed: bool = False) -> 
     if not isinstance(removal, str) or removal not in NAMES:
         raise InputError(unknown("removal", removal, NAMES, also="a tensor"))
     if removal == "drop" and fixed:
-        raise UnsupportedError("removal='drop' moves the tokens that are explained; use 'mean', 'zero' or 'attention'.")
+        raise UnsupportedError(
+            "removal='drop' moves the tokens whose tags, or whose start and stop, are explained; use 'mean', 'zero' or "
+            "'attention'."
+        )
     if removal == "attention" and not hides_tokens(model):
         raise UnsupportedError(
             f"removal='attention' removes nothing here: {model.name} reads a token also where its attention mask hides "

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import torch
 from interp_core.attribution._attempts import Attempts
+from interp_core.attribution._component_questions import REFERENCE, about_components
+from interp_core.attribution._component_text import ComponentText, component_text
 from interp_core.attribution._options import Options
 from interp_core.attribution._prediction import LateReadout, slopes_request
 from interp_core.attribution._question import Question
@@ -30,7 +32,7 @@ from interp_core.model import (
     whole_text,
 )
 from interp_core.results import Cost
-from interp_core.text import DividedText, Granularity, Text, divide
+from interp_core.text import DividedText, Encoded, Granularity, Text, as_texts, divide
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -109,23 +111,38 @@ class Session:
         1
     """
 
-    def __init__(self, model: WrappedModel, options: Options | None = None, *, pointwise: bool = False) -> None:
+    takes: ClassVar[Any] = WrappedModel
+    batches: ClassVar[Any] = BatchRunner  # what calls the model
+    resolves: ClassVar[Any] = TargetResolver
+
+    def __init__(self, model: Any, options: Options | None = None, *, pointwise: bool = False) -> None:
         if isinstance(model, Layer):
             raise InputError("a TextModel was expected; for a layer of a split model, give its .model and layer=….")
-        if not isinstance(model, WrappedModel):
+        if not isinstance(model, self.takes):
             raise InputError(
                 f"the model is {type(model).__name__}; a TextModel was expected, as interp.load(path) or "
                 "interp.TextModel(model, tokenizer) gives it."
             )
-        self.model, self.options = model, options or Options()
+        self.model: WrappedModel = model
+        self.options = options or Options()
         check_budget(self.options.max_rows)
         self.cost = Cost()
-        self.batch_runner = BatchRunner(model, self.cost)
+        self.batch_runner: BatchRunner = self.batches(model, self.cost)
         self.attempts = Attempts()
         self.predicted: dict[int, PreparedText] = {}
         self.pointwise = pointwise
-        layer = self.options.layer
+        layer = None if self.options.over is not None else self.options.layer
         self.layer = None if layer is None else Layer(model, model.layer_path(layer))
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What a service was asked in the run, as results record it; nothing where the model is here."""
+        return {}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What readers of a result about all texts of the run should know."""
+        return ()
 
     def settings(self, granularity: Granularity) -> dict[str, Any]:
         """The settings of the run, as results record them: granularity, layer, and what is not by default."""
@@ -134,7 +151,10 @@ class Session:
         limit = {} if self.options.max_rows is None else {"max_rows": self.options.max_rows}
         cut, skipped = self.options.truncation, self.attempts.skipped
         truncation = {} if cut == Options().truncation else {"truncation": cut}
-        return {"granularity": name, "layer": layer, **limit, **truncation, **({"skipped": skipped} if skipped else {})}
+        units = self.options.units
+        region = {} if units is None else {"units": units if isinstance(units, str) else "spans"}
+        more = {**region, **limit, **truncation, **({"skipped": skipped} if skipped else {})}
+        return {"granularity": name, "layer": layer, **more, **self.asked}
 
     def prepare(
         self,
@@ -165,7 +185,7 @@ class Session:
             raise InputError("there are no texts to explain; give at least one.")
         with self.cost.timed():
             self.attempts = Attempts(texts, self.options.on_error)
-            resolver = TargetResolver(self.model, self.batch_runner, self.options, self.attempts)
+            resolver = self.resolves(self.model, self.batch_runner, self.options, self.attempts)
             resolved = resolver.resolve(texts, targets, answers=answers) if readout is None else resolver.later(texts)
         prepared = []
         for number, one in enumerate(resolved):
@@ -180,13 +200,24 @@ class Session:
         encoded, targets, logits = resolved
         readout = readout or readout_of(targets, self.options.score, self.model.head)
         intact = readout(logits[None])[0] if logits is not None else None
-        divided = divide(encoded, granularity)
+        divided = self._divided(encoded, granularity, number)
         if not divided.units:
+            where = "" if self.options.units is None else f" in units={self.options.units!r}"
             raise InputError(
-                "the text has no unit that could be removed: all of its tokens are special ones, such as "
+                f"the text has no unit{where} that could be removed: all of its tokens are special ones, such as "
                 f"{self.model.tokenizer.mask_token or self.model.tokenizer.eos_token}, or in none of the spans."
             )
-        return PreparedText(divided, readout, self.removal_name(readout), intact, number, logits)
+        removal = REFERENCE if isinstance(divided, ComponentText) else self.removal_name(readout)
+        return PreparedText(divided, readout, removal, intact, number, logits)
+
+    def _divided(self, encoded: Encoded, granularity: Granularity, number: int) -> DividedText:
+        """The text in units: pieces of it, or components of the model."""
+        options = self.options
+        if options.over is None:
+            return divide(encoded, granularity, options.units)
+        references = as_texts(options.reference)
+        reference = references[number if len(references) > 1 else 0]
+        return component_text(self.model, encoded, options.over, reference, layer=options.layer, align=options.align)
 
     def each(
         self, prepared: Sequence[PreparedText], works: Sequence[Callable[[Question], T]], description: str
@@ -291,6 +322,8 @@ class Session:
         if isinstance(prepared.readout, LateReadout) or self._pointwise(prepared):
             prepared, slopes = self._with_slopes(prepared, ask)
         known: Any = {"ask": ask, "max_rows": self.options.max_rows, "intact": prepared.intact}
+        if isinstance(prepared.encoded, ComponentText):
+            return about_components(self.batch_runner, prepared.encoded, prepared.readout, **known)
         if self.layer is None:
             return about_text(
                 self.batch_runner, prepared.encoded, prepared.readout, self.options.removal, **known, slopes=slopes
@@ -313,6 +346,7 @@ class Session:
     def _pointwise(self, prepared: PreparedText) -> bool:
         """Whether the scores of a text are asked for together with their slopes, and not before."""
         embeddings = self.layer is None and prepared.removal not in ("drop", "attention")
+        embeddings &= not isinstance(prepared.encoded, ComponentText)
         return self.pointwise and embeddings and prepared.intact is None and self.model.head in GENERATORS
 
     def _with_slopes(self, prepared: PreparedText, ask: Ask | None) -> tuple[PreparedText, Tensor]:
@@ -339,9 +373,9 @@ class Session:
 
         Raises:
             InputError: an unknown removal.
-            UnsupportedError: `"drop"` if tokens are explained, or `"attention"` for an extracted answer.
+            UnsupportedError: `"drop"` for a tagger or an extracted answer, or `"attention"` for the latter.
         """
-        name = removal_name(self.model, self.options.removal, bool(readout.positions))
+        name = removal_name(self.model, self.options.removal, bool(readout.positions) and not readout.gathers)
         if name == "attention" and readout.head == "span":
             raise UnsupportedError("removal='attention' hides the answer from a head that points at it; use 'mask'.")
         return name

@@ -51,8 +51,7 @@ def activations(path: str, plain: bool, store: Path, **options: Any) -> None:
     The folder is what `interp fit` learns from, and what the commands after it go on from. It holds a row for each
     word, text, … (--granularity).
     """
-    if not store.exists():  # what another run has left there is judged by the store
-        check_destinations(folder=store)
+    check_destinations(store=store)
     texts, labels = read_texts(options), labels_of((), options)
     model = load_model(path, options)
     split = model.split(layer_of(options["layer"]))

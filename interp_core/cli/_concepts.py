@@ -74,11 +74,9 @@ def concepts(path: str, plain: bool, **options: Any) -> None:
     Activations, concepts, their words, how much each matters to each class, and how far to trust them, in one go.
     """
     store, folder = options["store"], options["folder"]
-    check_destinations(html=options["html"], folder=folder)
+    check_destinations(html=options["html"], folder=folder, store=store)
     if store is not None and folder is not None and store.absolute() == folder.absolute():
         raise click.UsageError("--to and --save name one folder; give each its own.")
-    if store is not None and not store.exists():  # what another run has left there is judged by the store
-        check_destinations(folder=store)
     _make_methods(options)
     texts, labels = read_texts(options), labels_of((), options)
     space = _saved_space(options)

@@ -33,7 +33,10 @@ def concept_question_options(command: F) -> F:
         help="A class (may be repeated), 'all' (the default) or 'predicted'; the next token for a generator.",
     )
     score = click.option(
-        "--score", default="auto", show_default=True, help="The logit, probability, log-probability or entropy."
+        "--score",
+        default="auto",
+        show_default=True,
+        help="The logit, probability, log-probability, log-odds or entropy.",
     )
     return together(command, (targets, contrast_option, score))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from interp_core.cli._chats import chat_options
 from interp_core.cli._methods import MethodName, make, make_metric, metrics_option, parameters_of_each, set_option
 from interp_core.cli._options import (
     asked,
@@ -33,6 +34,7 @@ from interp_core.plugin import find_method
 @question_options
 @corpus_options(required=False)
 @pairs_option
+@chat_options
 @metrics_option("attribution")
 @set_option("infidelity.samples=50")
 @labels_option
@@ -49,7 +51,8 @@ from interp_core.plugin import find_method
 def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options: Any) -> None:
     """Show which words led to the model's answer.
 
-    TEXTS are explained one by one; - reads them from standard input, one a line.
+    TEXTS are explained one by one; - reads them from standard input, one a line. With --chat they are files of
+    documents: attribute --chat chat.json --documents docs/*.txt --units documents --granularity sentence.
     """
     check_destinations(html=options["html"], folder=options["folder"], table=options["table"])
     taken = parameters_of_each(options["pairs"], [by, *options["metrics"]], by)
@@ -104,6 +107,7 @@ def _show(attributions: list[Any], scores: list[Any]) -> None:
 @question_options
 @corpus_options(required=False)
 @pairs_option
+@chat_options
 @click.option(
     "--set",
     "pairs",

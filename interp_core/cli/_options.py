@@ -11,12 +11,26 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from interp_core.errors import InputError
+from interp_core.cli._chats import chat_of
+from interp_core.errors import InputError, unknown
 
 F = TypeVar("F", bound=Callable[..., Any])
 QUIET = "interp_core.quiet"  # in the context of a command: nothing is said on standard error
 STDIN = "-"
-ASKED = ("granularity", "removal", "score", "output", "layer", "max_new_tokens", "max_rows", "truncation")
+ASKED = (
+    "granularity",
+    "units",
+    "removal",
+    "score",
+    "output",
+    "layer",
+    "over",
+    "reference",
+    "align",
+    "max_new_tokens",
+    "max_rows",
+    "truncation",
+)
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -48,15 +62,17 @@ to_option = click.option(
 )
 
 
+device_option = click.option(
+    "--device", default=None, help="Where the model runs, such as cuda; by default on the CPU."
+)
+dtype_option = click.option("--dtype", type=click.Choice(DTYPES), default=None, help="Number format of the weights.")
+
+
 def model_options(required: bool = True, for_what: str = "metrics") -> Callable[[F], F]:
     """Add the options that say which model is loaded, and how."""
     what = "Folder or hub id of the model" + ("." if required else f", for {for_what} that ask it again.")
-    options = (
-        click.option("--model", "path", required=required, metavar="PATH", help=what),
-        click.option("--device", default=None, help="Where the model runs, such as cuda; by default on the CPU."),
-        click.option("--dtype", type=click.Choice(DTYPES), default=None, help="Number format of the weights."),
-    )
-    return lambda command: together(command, options)
+    path = click.option("--model", "path", required=required, metavar="PATH", help=what)
+    return lambda command: together(command, (path, device_option, dtype_option))
 
 
 def results_options(command: F) -> F:
@@ -79,6 +95,48 @@ quiet_option = click.option(
     help="Nothing but results: no progress bars, and no notes on standard error.",
 )
 
+_SHARED = {
+    "device": device_option,
+    "dtype": dtype_option,
+    "html": html_option,
+    "save": save_option,
+    "csv": csv_option,
+    "json": json_option,
+    "quiet": quiet_option,
+}
+
+
+def shared_options(*names: str) -> Callable[[F], F]:
+    """Options that mean the same in every command, for the commands of packages.
+
+    Args:
+        *names: those that are wanted, in the order of the help: `"device"` and `"dtype"` of a model, for `load_model`;
+            `"html"`, `"save"` and `"csv"`, the places that results are written to, given to the command as `html`,
+            `folder` and `table`, for `check_destinations` and `write_results`; `"json"`, given as `plain`; `"quiet"`,
+            which also silences the notes on standard error.
+
+    Returns:
+        A decorator of commands that adds the options.
+
+    Raises:
+        InputError: there is no such option.
+
+    Examples:
+        >>> import click
+        >>> from interp_core.cli import shared_options
+        >>> @click.command()
+        ... @shared_options("csv", "quiet")
+        ... def count(table, quiet):
+        ...     "Count something."
+        >>> [option.opts[0] for option in count.params]
+        ['--csv', '--quiet']
+    """
+    for name in names:
+        if name not in _SHARED:
+            raise InputError(unknown("shared option", name, list(_SHARED)))
+    return lambda command: together(command, [_SHARED[name] for name in names])
+
+
 contrast_option = click.option(
     "--contrast",
     "contrasts",
@@ -98,7 +156,12 @@ _QUESTION = (
         "--granularity",
         default="word",
         show_default=True,
-        help="What is scored: token, word, clause, sentence and others.",
+        help="What is scored: token, word, clause, sentence, paragraph, message, document and others.",
+    ),
+    click.option(
+        "--units",
+        default=None,
+        help="Score only a part of the text: documents, messages, prompt, or a role such as user.",
     ),
     click.option(
         "--removal",
@@ -109,12 +172,21 @@ _QUESTION = (
     click.option(
         "--score",
         default=None,
-        help="What is explained: the logit, probability, log-probability or entropy of the answer.",
+        help="What is explained: the logit, probability, log-probability, log-odds or entropy of the answer.",
     ),
     click.option(
         "--output", default=None, help="For generators, what one target is: token (default), word, sentence, sample."
     ),
     click.option("--layer", default=None, help="Explain through this layer: a block's number or a module path."),
+    click.option(
+        "--over",
+        default=None,
+        help="Score components of the model, not words: heads, mlps, components, blocks, positions, heads-by-position.",
+    ),
+    click.option("--reference", default=None, help="With --over: the text whose states stand in, or mean or zero."),
+    click.option(
+        "--align", default=None, help="With --over: left or right, how a reference of another length is aligned."
+    ),
     click.option("--max-new-tokens", type=int, default=None, help="For generators, the most tokens of an answer."),
     click.option(
         "--truncation",
@@ -179,7 +251,12 @@ def pairs_option(command: F) -> F:
 
 
 def texts_of(texts: tuple[str, ...], options: dict[str, Any]) -> list[Any]:
-    """The texts and pairs on the command line, with those of standard input for `-`, followed by those of the file."""
+    """The texts and pairs on the command line, with those of standard input for `-`, followed by those of the file; or
+    the chat.
+    """
+    chat = chat_of(texts, options)
+    if chat is not None:
+        return [chat]
     pairs = options.get("text_pairs", ())
     if not texts and not pairs and options["data"] is None:
         pair = "a pair as --pair FIRST SECOND, " if "text_pairs" in options else ""
@@ -237,8 +314,22 @@ def read_texts(options: dict[str, Any]) -> list[Any]:
 def load_model(path: str, options: dict[str, Any]) -> Any:
     """Load the model of a folder or hub id, without progress bars, as `--device` and `--dtype` say.
 
+    Args:
+        path: the folder or hub id.
+        options: of the command: `device` and `dtype`, both None for the default; and `quiet`, True for no advice of
+            transformers while the command runs.
+
+    Returns:
+        The `TextModel`.
+
     Raises:
         InputError: there is no such device here, or nothing can be loaded.
+
+    Examples:
+        >>> from interp_core.cli import load_model
+        >>> load_model("/no/such/folder", {"device": "no-such-device", "dtype": None, "quiet": False})
+        Traceback (most recent call last):
+        interp_core.errors.InputError: the model cannot run on 'no-such-device', leave --device out for the CPU: ...
     """
     import torch
     import transformers

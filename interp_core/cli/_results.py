@@ -10,17 +10,27 @@ import click
 from interp_core.cli._options import QUIET
 from interp_core.errors import InputError
 
+FILES = (".json", ".jsonl", ".safetensors", ".csv", ".html", ".htm", ".txt")  # endings that a folder does not have
 
-def check_destinations(*, html: Path | None = None, folder: Path | None = None, table: Path | None = None) -> None:
+
+def check_destinations(
+    *,
+    html: Path | None = None,
+    folder: Path | None = None,
+    table: Path | None = None,
+    store: Path | None = None,
+) -> None:
     """Refuse places that results could not be written to. For the start of a command, before anything is computed.
 
     Args:
         html: the file of a page.
         folder: the folder that results are kept in.
         table: the file of a table.
+        store: a folder from which an interrupted run is resumed, and which may hold what it left.
 
     Raises:
-        InputError: a page is not named `.html`, the folder holds something, or a place cannot be written to.
+        InputError: a page is not named `.html`, a table not `.csv`, or a folder is named like a file; `folder` holds
+            something; or a place cannot be written to.
 
     Examples:
         >>> from pathlib import Path
@@ -34,9 +44,16 @@ def check_destinations(*, html: Path | None = None, folder: Path | None = None, 
 
     if html is not None:
         named_with(html, ".html", ".htm")
+    if table is not None:
+        named_with(table, ".csv")
+    for place in (folder, store):
+        if place is not None and place.suffix.lower() in FILES and not place.is_dir():
+            raise InputError(
+                f"{str(place)!r} is named like a file, and results are kept in a folder; name it {place.stem!r}."
+            )
     if folder is not None:
         empty_folder(folder)
-    for place in (html, folder, table):
+    for place in (html, folder, table, None if store is None or store.exists() else store):
         if place is not None:
             _check_writable(place)
 
@@ -53,7 +70,32 @@ def _check_writable(place: Path) -> None:
 def write_results(
     results: list[Any], html: Path | None, folder: Path | None, title: str, *, table: Path | None = None
 ) -> None:
-    """Save results to a folder and a page, and the first as a table, if these were given; standard error says so."""
+    """Save results to a folder and a page, and the first as a table, if these were given; standard error says so.
+
+    Args:
+        results: the results, at least one.
+        html: the file of a page; None for none.
+        folder: a new or empty folder; None for none.
+        title: the heading of the page.
+        table: the file of a table of the first result; None for none.
+
+    Raises:
+        InputError: a place cannot be written to, which `check_destinations` says before anything is computed.
+
+    Examples:
+        >>> import click, tempfile
+        >>> from pathlib import Path
+        >>> from click.testing import CliRunner
+        >>> from interp_core.cli import shared_options, write_results
+        >>> @click.command()
+        ... @shared_options("csv", "quiet")
+        ... def score(table, quiet):
+        ...     write_results([interp.Score(0.5, True, name="insertion")], None, None, "", table=table)
+        >>> with tempfile.TemporaryDirectory() as at:
+        ...     done = CliRunner().invoke(score, ["--csv", f"{at}/score.csv", "--quiet"])
+        ...     done.exit_code, [file.name for file in Path(at).iterdir()]
+        (0, ['score.csv'])
+    """
     if table:
         results[0].to_csv(table)
         told(f"Wrote {table}")
@@ -75,7 +117,17 @@ def told(message: str) -> None:
 
 
 def echo_json(data: dict[str, Any], indent: int | None = None) -> None:
-    """Print JSON that every parser takes: NaN and infinity are null, and a note says so."""
+    """Print JSON that every parser takes: NaN and infinity are null, and a note says so.
+
+    Args:
+        data: JSON values, which may hold NaN and infinity.
+        indent: spaces of each level; None for one line.
+
+    Examples:
+        >>> from interp_core.cli import echo_json
+        >>> echo_json({"value": 0.5})
+        {"value": 0.5}
+    """
     import json  # here, so that a plain listing loads neither
 
     from interp_core.results import for_json

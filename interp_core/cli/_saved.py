@@ -17,6 +17,7 @@ MADE_BY = {  # what a command may need, and which one saves it
     "Activations": ("activations", "interp activations"),
     "Interpretation": ("interpretation", "interp interpret"),
     "Importance": ("importance", "interp importance"),
+    "Effect": ("effects", "interp effect"),
     "Attribution": ("attributions", "interp attribute"),
 }
 

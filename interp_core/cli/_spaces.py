@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 from interp_core.cli._methods import MethodName, fields_of, make, parameters_of_each, set_option
 from interp_core.cli._options import (
+    class_of,
     csv_option,
     example,
     html_option,
@@ -19,7 +20,7 @@ from interp_core.cli._options import (
     results_options,
 )
 from interp_core.cli._results import check_destinations, echo_json, write_results
-from interp_core.cli._saved import Saved, results_argument
+from interp_core.cli._saved import RESULTS, Saved, results_argument
 from interp_core.errors import InputError
 from interp_core.plugin import Kind
 
@@ -70,6 +71,12 @@ def fit(files: tuple[Path, ...], by: str, plain: bool, **options: Any) -> None:
 )
 @model_options(required=False, for_what="methods")
 @click.option("--concept", "numbers", type=int, multiple=True, help="Only this concept, by number; may be repeated.")
+@click.option(
+    "--class",
+    "named",
+    default=None,
+    help="Only in texts of this class: by the model's answer, or by label where that is not stored.",
+)
 @set_option()
 @csv_option
 @results_options
@@ -86,6 +93,9 @@ def interpret(files: tuple[Path, ...], by: str, path: str | None, plain: bool, *
 
     saved = Saved.load(files)
     space, rows = saved.one(ConceptSpace), saved.one(Activations)
+    if options["named"] is not None:
+        by_what = "labels" if rows.predictions is None else "predictions"
+        rows = rows.of_class(class_of(options["named"], rows.class_names), by=by_what)
     split = None if path is None else load_model(path, options).split(rows.layer)
     words = put_into_words(space, rows, by=method, concepts=list(options["numbers"]) or "all", model=split)
     if plain:
@@ -97,26 +107,38 @@ def interpret(files: tuple[Path, ...], by: str, path: str | None, plain: bool, *
 
 @click.command(epilog=example("cards learnt rows words"))
 @results_argument
+@click.option(
+    "--tokens",
+    "token_files",
+    type=RESULTS,
+    default=None,
+    metavar="RESULTS",
+    help="An interpretation by vocabulary-projection or token-change: the tokens that the concepts raise and lower.",
+)
 @click.option("--concept", "numbers", type=int, multiple=True, help="Only this concept, by number; may be repeated.")
 @csv_option
 @results_options
 def cards(files: tuple[Path, ...], plain: bool, **options: Any) -> None:
     """Put what is known of each concept of a saved space on a card.
 
-    RESULTS are the space and its activations, and of what else is known an interpretation, the importance, and scores
-    of its labels.
+    RESULTS are the space and its activations, and of what else is known an interpretation, the importance, effects of
+    changing one concept each, and scores of labels. Of several interpretations, each made with `interp interpret
+    --class NAME`, the labels say the class that they are of.
     """
     check_destinations(html=options["html"], folder=options["folder"], table=options["table"])
     from interp_core.activations import Activations
-    from interp_core.concepts import ConceptSpace, Importance, Interpretation, concept_cards
+    from interp_core.concepts import ConceptSpace, Effect, Importance, Interpretation, concept_cards
     from interp_core.metrics import Score
 
     saved = Saved.load(files)
     space, rows = saved.one(ConceptSpace), saved.one(Activations)
-    words, matter = (saved.one(kind) if saved.all(kind) else None for kind in (Interpretation, Importance))
-    scores = [one for one in saved.all(Score) if one.values is not None]
-    given: dict[str, Any] = {"importance": matter, "scores": scores}
-    found = concept_cards(space, rows, words, **given, concepts=list(options["numbers"]) or "all")
+    known: dict[str, Any] = {
+        "tokens": Saved.load([options["token_files"]]).one(Interpretation) if options["token_files"] else None,
+        "importance": saved.one(Importance) if saved.all(Importance) else None,
+        "effects": saved.all(Effect),
+        "scores": [one for one in saved.all(Score) if one.values is not None],
+    }
+    found = concept_cards(space, rows, saved.all(Interpretation), **known, concepts=list(options["numbers"]) or "all")
     if plain:
         echo_json(found.to_json())
     else:

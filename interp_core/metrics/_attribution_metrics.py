@@ -12,11 +12,21 @@ from threading import Lock
 from typing import Any, Literal
 
 import torch
-from interp_core.attribution import Attribution, Options, PreparedText, Question, Removal, Session
+from interp_core.attribution import (
+    REFERENCE,
+    Attribution,
+    ComponentText,
+    Options,
+    PreparedText,
+    Question,
+    Removal,
+    Session,
+    session_of,
+)
 from interp_core.errors import InputError, ModelError
 from interp_core.metrics._random_baselines import RandomScores
 from interp_core.metrics._score import Score
-from interp_core.model import WrappedModel, readout_of
+from interp_core.model import ServedModel, WrappedModel, readout_of
 from interp_core.results import Cost, lent, made_again, made_by
 from interp_core.statistics import interval_of_mean
 from interp_core.text import DividedText
@@ -50,7 +60,7 @@ class ModelAccess:
         0.222
     """
 
-    model: WrappedModel
+    model: Any
     session: Session
     prepared: PreparedText
     kept: dict[Any, Any]
@@ -58,7 +68,7 @@ class ModelAccess:
 
     def of(self, model: WrappedModel) -> Question:
         """The question about another model with the same tokenizer: the same text, targets, units and removal."""
-        other = Session(model, self.session.options)
+        other = session_of(model, self.session.options)
         other.cost = other.batch_runner.cost = self.session.cost
         return other.alone(dataclasses.replace(self.prepared, intact=None))
 
@@ -88,7 +98,7 @@ class AttributionMetricRun:
 
     metric: Any
     attributions: list[Attribution]
-    model: WrappedModel
+    model: WrappedModel | ServedModel
     needs: frozenset[str]
     labels: list[Any]
     method: Any = None
@@ -126,7 +136,7 @@ class AttributionMetricRun:
             max_rows=min(limits, default=None) if isinstance(max_rows, str) else max_rows,
             progress=progress,
         )
-        session = Session(self.model, options)
+        session = session_of(self.model, options)
         prepared = [_prepared(a, session) for a in self.attributions]
         draws = max(ORDERS_OF_A_TEXT, math.ceil(RANDOM_ORDERS / len(prepared))) if chance else 0
         works = [partial(self._one, session, i, p, draws) for i, p in enumerate(prepared)]
@@ -154,11 +164,11 @@ class AttributionMetricRun:
             interval_of_mean(means),
             **beside,
             definition=scores[0][0].definition,
-            notes=tuple(dict.fromkeys(note for own, _ in scores for note in own.notes)),
+            notes=tuple(dict.fromkeys((*(note for own, _ in scores for note in own.notes), *session.notes))),
             curves=tuple(curve for own, _ in scores for curve in own.curves),
         )
         settings = {"score": prepared.space, "removal": prepared.removal, "texts": len(scores), "random orders": draws}
-        return finished(score, self.metric, session.cost, self.model.name, settings)
+        return finished(score, self.metric, session.cost, self.model.name, {**settings, **session.asked})
 
     def _one(
         self, session: Session, i: int, prepared: PreparedText, draws: int, question: Question
@@ -196,13 +206,16 @@ class AttributionMetricRun:
         return self.method if self.method is not None else made_again(attribution.made_by, "attribution")
 
     def _space(self, score: str | None) -> str:
-        """The score space given, or that of the attributions if the metric depends on it, or probability."""
+        """The score space given, or that of the metric or, if it depends on it, of the attributions, or probability."""
         spaces = {a.score_space for a in self.attributions}
         if score is not None and (score == "entropy") != ("entropy" in spaces):
             raise InputError("attributions of an entropy are measured in entropy, others are not; leave out score=.")
         if score is not None:
             return score
-        if getattr(self.metric, "space", "") == "own" or "entropy" in spaces:
+        wanted = getattr(self.metric, "space", "")
+        if wanted not in ("", "own") and "entropy" not in spaces:
+            return str(wanted)
+        if wanted == "own" or "entropy" in spaces:
             if len(spaces) > 1:
                 raise InputError(f"the attributions are in {', '.join(sorted(spaces))}; give score=… for the metric.")
             return spaces.pop()
@@ -221,7 +234,8 @@ class AttributionMetricRun:
 
     def _removal(self) -> str:
         """The removal that the attributions were made with."""
-        names = {str(a.made_by.settings.get("removal", "auto")).split()[0] for a in self.attributions}
+        words = [a for a in self.attributions if not isinstance(a.encoded, ComponentText)]  # others have a reference
+        names = {str(a.made_by.settings.get("removal", "auto")).split()[0] for a in words} or {"auto"}
         if len(names) > 1 or names & {"tensor"}:
             listed = ", ".join(sorted(names))
             raise InputError(f"the attributions were made with removal {listed}; give removal=… for the metric.")
@@ -271,5 +285,11 @@ def _prepared(attribution: Attribution, session: Session) -> PreparedText:
     """
     if not isinstance(attribution.encoded, DividedText):
         raise InputError("this attribution was not made from a text of a model, so no metric can ask the model again.")
-    readout = readout_of(attribution.targets, session.options.score, session.model.head)
-    return PreparedText(attribution.encoded, readout, session.removal_name(readout))
+    encoded, options = attribution.encoded, session.options
+    readout = readout_of(attribution.targets, options.score, session.model.head)
+    if isinstance(encoded, ComponentText):
+        if options.removal not in ("auto", REFERENCE):
+            raise InputError("components are replaced by their reference; leave out removal=.")
+        encoded.check()
+        return PreparedText(encoded, readout, REFERENCE)
+    return PreparedText(encoded, readout, session.removal_name(readout))

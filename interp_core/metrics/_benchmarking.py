@@ -12,7 +12,7 @@ from interp_core.metrics._benchmark import Benchmark, Row
 from interp_core.metrics._measure import measure
 from interp_core.model import WrappedModel
 from interp_core.plugin import Kind, declaration_of, find_method, named_options, resolve
-from interp_core.text import Granularity, Text, as_texts
+from interp_core.text import Granularity, Region, Text, as_texts
 
 Named = Sequence[Any] | Mapping[str, Any]
 EXPECTED = (UnsupportedError, BudgetError, ModelError, BrokenPluginError)
@@ -28,10 +28,14 @@ def benchmark(
     labels: Sequence[Any] | None = None,
     targets: Any = None,
     granularity: Granularity = "word",
+    units: Region = None,
     removal: Removal = "auto",
     score: str = "auto",
     output: Granularity = "token",
     layer: int | str | None = None,
+    over: Any = None,
+    reference: Any = None,
+    align: str | None = None,
     max_new_tokens: int = 12,
     max_rows: int | None = None,
     truncation: str = "longest_first",
@@ -50,10 +54,14 @@ def benchmark(
         labels: for metrics that compare with people: a list of character spans [start, stop) for each text.
         targets: what is explained, as in `interp.attribute`.
         granularity: what a unit is.
+        units: the part of a text that is explained, see `attribute`.
         removal: what an absent unit is.
         score: the score space that is explained.
         output: for generators: what one target is.
         layer: explain through the hidden states of this layer; a block number or a module path.
+        over: components of the model that are scored in place of the units of the text, as in `interp.attribute`.
+        reference: with `over`, what a closed gate lets through, as in `interp.attribute`.
+        align: with `over`, how a reference of another length is aligned, as in `interp.attribute`.
         max_new_tokens: for generators: the most tokens of a continuation.
         max_rows: the most rows of the model that one text may take, for each method and each metric.
         truncation: which text of a pair is cut when it is longer than the model takes, as in `interp.attribute`.
@@ -96,10 +104,14 @@ def benchmark(
                 by=method,
                 targets=targets,
                 granularity=granularity,
+                units=units,
                 removal=removal,
                 score=score,
                 output=output,
                 layer=layer,
+                over=over,
+                reference=reference,
+                align=align,
                 max_new_tokens=max_new_tokens,
                 max_rows=max_rows,
                 truncation=truncation,
@@ -112,7 +124,7 @@ def benchmark(
         instance = None if isinstance(method, str) else method
         for metric_name, metric in measured_by.items():
             produced_by = (model, labels) if "labels" in needs[metric_name] else (model,)
-            absent = None if "method" in needs[metric_name] else removal
+            absent = None if "method" in needs[metric_name] or over is not None else removal
             try:
                 scores[metric_name] = measure(
                     attributions,

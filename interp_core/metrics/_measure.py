@@ -14,9 +14,11 @@ from interp_core.errors import InputError, UnsupportedError
 from interp_core.metrics._attribution_metrics import AttributionMetricRun, finished, measured_by
 from interp_core.metrics._random_baselines import RandomDirections, RandomFit
 from interp_core.metrics._score import Score as Score
-from interp_core.model import SplitModel, WrappedModel
+from interp_core.model import ServedModel, SplitModel, WrappedModel
 from interp_core.plugin import Kind, declaration_of, methods, named_options, resolve
 from interp_core.results import Cost, made_again
+
+MODEL = (WrappedModel, ServedModel)
 
 
 @named_options
@@ -84,9 +86,9 @@ def measure(
     if kind == "attribution":
         labels = [None] * len(result)
         if "labels" in needs:
-            (model, labels) = _expected(what_produced_it, WrappedModel, Sequence)
+            (model, labels) = _expected(what_produced_it, MODEL, Sequence)
         else:
-            (model,) = _expected(what_produced_it, WrappedModel)
+            (model,) = _expected(what_produced_it, MODEL)
         run = AttributionMetricRun(metric, list(result), model, needs, list(labels), method)
         return run.score(score, removal, max_rows, chance=chance, progress=progress)
     options = [name for name, value in (("score", score), ("removal", removal)) if value is not None]
@@ -169,14 +171,14 @@ def _kind(result: Any) -> Kind:
     )
 
 
-def _expected(inputs: tuple[Any, ...], *types: type) -> tuple[Any, ...]:
+def _expected(inputs: tuple[Any, ...], *types: Any) -> tuple[Any, ...]:
     """The inputs.
 
     Raises:
         InputError: they are not of the types expected.
     """
     if len(inputs) != len(types) or not all(isinstance(value, t) for value, t in zip(inputs, types, strict=True)):
-        expected = ", ".join("TextModel" if t is WrappedModel else t.__name__ for t in types)
+        expected = ", ".join("TextModel" if t is MODEL else t.__name__ for t in types)
         raise InputError(
             f"this result is measured with ({expected}); ({', '.join(type(v).__name__ for v in inputs)}) was given."
         )

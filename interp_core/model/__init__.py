@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
+    from interp_core.model._component_states import check_all_closed, read_sites
+    from interp_core.model._components import Site, sites_of
     from interp_core.model._forward import BatchRunner
+    from interp_core.model._gates import GatesInjection
     from interp_core.model._heads import CLASSIFIERS, GENERATORS, Head
     from interp_core.model._hooks import at_rest, hidden_of, module_at, repack, tap
     from interp_core.model._injection import OutputInjection
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
         whole_text,
     )
     from interp_core.model._scheduler import RequestBatcher
+    from interp_core.model._served import ServedModel
     from interp_core.model._split import SplitModel
     from interp_core.model._text_model import TextModel
     from interp_core.model._trial import Trial, hides_tokens, trial_of
@@ -38,6 +42,7 @@ __all__ = [
     "GENERATORS",
     "BatchRunner",
     "Classes",
+    "GatesInjection",
     "GeneratorRows",
     "Head",
     "Injection",
@@ -50,7 +55,9 @@ __all__ = [
     "PaddedBatch",
     "Readout",
     "RequestBatcher",
+    "ServedModel",
     "Side",
+    "Site",
     "Space",
     "SplitModel",
     "Target",
@@ -60,14 +67,17 @@ __all__ = [
     "WrappedModel",
     "answer_of",
     "at_rest",
+    "check_all_closed",
     "hidden_of",
     "hides_tokens",
     "load",
     "module_at",
     "pieces_of",
     "predicted",
+    "read_sites",
     "readout_of",
     "repack",
+    "sites_of",
     "tap",
     "text_rows",
     "trial_of",
@@ -77,7 +87,10 @@ __all__ = [
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "_component_states": ["check_all_closed", "read_sites"],
+        "_components": ["Site", "sites_of"],
         "_forward": ["BatchRunner"],
+        "_gates": ["GatesInjection"],
         "_heads": ["CLASSIFIERS", "GENERATORS", "Head"],
         "_hooks": ["at_rest", "hidden_of", "module_at", "repack", "tap"],
         "_injection": ["OutputInjection"],
@@ -99,6 +112,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
             "whole_text",
         ],
         "_scheduler": ["RequestBatcher"],
+        "_served": ["ServedModel"],
         "_split": ["SplitModel"],
         "_text_model": ["TextModel"],
         "_trial": ["Trial", "hides_tokens", "trial_of"],

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from interp_core.errors import LayerError, ModelError, UnsupportedError
+from interp_core.model._gates import GatesInjection
 from interp_core.model._heads import points_at_spans
 from interp_core.model._hooks import at_rest, taps
 from interp_core.model._logits_to_scores import ForwardPass, logits_of
@@ -21,6 +22,7 @@ from interp_core.model._own_positions import own_positions
 from interp_core.model._prefix import Prefix, planned
 from interp_core.model._requests import (
     GeneratorRows,
+    Injection,
     ModelOutput,
     ModelRequest,
     PaddedBatch,
@@ -167,7 +169,7 @@ class BatchRunner:
                 taps(self.model.model, request.paths, stop=request.stop, layout=self.model.layout)
             )
             if batch.values is not None and request.injection is not None:
-                entered = stack.enter_context(request.injection.open(batch.values))
+                entered = stack.enter_context(_opened(request.injection, batch))
             gathering = stack.enter_context(self._only_positions(rows, batch))
             output = self.model.run(batch)
         if entered is not None:
@@ -316,10 +318,15 @@ class BatchRunner:
         generated = [r for r in rows if isinstance(r, GeneratorRows)]
         if not generated:
             return nullcontext()
-        count = max(len(r.positions) for r in generated)
+        count = max(r.read for r in generated)
         index = torch.cat([repeated_positions(r, count) for r in generated])
         length = batch.seen_by("target").shape[1]
         return _gathered(self.model.model.get_output_embeddings(), _Gathering(self.model, index, length))
+
+
+def _opened(injection: Injection, batch: PaddedBatch) -> AbstractContextManager[Any]:
+    """A context in which one pass continues from the values of a batch."""
+    return injection.open_for(batch) if isinstance(injection, GatesInjection) else injection.open(batch.values)
 
 
 @dataclass(eq=False)

@@ -13,11 +13,12 @@ from typing import Any, Literal
 import torch
 from interp_core.errors import TargetError, UnsupportedError, unknown
 from interp_core.model._heads import GENERATORS, VOCABULARY, Head
+from interp_core.model._log_odds import Shares, log_odds, shares
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-Space = Literal["logit", "probability", "log-probability", "entropy"]
-SPACES: tuple[Space, ...] = ("logit", "probability", "log-probability", "entropy")
+Space = Literal["logit", "probability", "log-probability", "log-odds", "entropy"]
+SPACES: tuple[Space, ...] = ("logit", "probability", "log-probability", "log-odds", "entropy")
 Function = Callable[[Tensor], Tensor]
 Classes = str | tuple[str, ...]  # the class of a text; its classes, of a multi-label head
 
@@ -34,7 +35,7 @@ class Target:
         against: the class or id whose score is subtracted (a contrast).
         function: for a score of your own, a function from logits (p, …) to scores (p).
         parts: for a span of several tokens, the target of each. Logits, log-probabilities and entropies are summed,
-            probabilities are multiplied.
+            probabilities are multiplied; log-odds are those of the product of the probabilities.
 
     Examples:
         >>> from interp_core.model import Target
@@ -138,13 +139,12 @@ class Readout:
 
     def _score(self, logits: Tensor, scaled: Tensor, target: Target) -> Tensor:
         if target.parts:
-            several = torch.stack([self._score(logits, scaled, part) for part in target.parts])
             decides = all(part.function is not None for part in target.parts)
+            if self.space == "log-odds" and not decides:
+                return log_odds([self._shares(logits, part) for part in target.parts])
+            several = torch.stack([self._score(logits, scaled, part) for part in target.parts])
             return several.prod(0) if self.space == "probability" or decides else several.sum(0)
-        if target.position is not None:
-            position = target.position - self.before
-            row = self.positions.index(position) if self.gathers else position
-            logits, scaled = logits[:, row], scaled[:, row]
+        logits, scaled = self._at(logits, target), self._at(scaled, target)
         if target.function is not None:
             try:
                 scores = target.function(logits)
@@ -161,9 +161,30 @@ class Readout:
                     "number for each row was expected."
                 )
             return scores.reshape(len(logits))
+        if self.space == "log-odds" and self.head != "multi-label":
+            sides = [target.index] if target.against is None else [target.index, target.against]
+            odds = [log_odds([shares(logits, side)]) for side in sides]
+            return odds[0] if target.against is None else odds[0] - odds[1]
         if target.against is None:
             return scaled[:, target.index]
         return scaled[:, target.index] - scaled[:, target.against]
+
+    def _at(self, values: Tensor, target: Target) -> Tensor:
+        """Of values at each position those that a target is read from."""
+        if target.position is None:
+            return values
+        position = target.position - self.before
+        return values[:, self.positions.index(position) if self.gathers else position]
+
+    def _shares(self, logits: Tensor, part: Target) -> Shares:
+        """The shares of one part of a target.
+
+        Raises:
+            TargetError: the part is a function, which has no probability.
+        """
+        if part.function is not None:
+            raise TargetError(f"the function {part.label!r} has no probability, so score='log-odds' has no meaning.")
+        return shares(self._at(logits, part), part.index)
 
 
 def _chosen(index: int) -> Function:
@@ -175,7 +196,7 @@ def to_space(logits: Float[Tensor, "*b v"], space: Space, head: Head) -> Float[T
 
     The entropy (nats) is that of the whole distribution, repeated for each class; for a multi-label head that of each.
     """
-    if space == "logit" or head == "regression":
+    if space in ("logit", "log-odds") or head == "regression":  # log-odds are those of a target, see `log_odds`
         return logits
     if head == "multi-label":
         yes, no = torch.nn.functional.logsigmoid(logits), torch.nn.functional.logsigmoid(-logits)
@@ -194,8 +215,9 @@ def readout_of(targets: tuple[Target, ...], score: str, head: Head) -> Readout:
 
     Args:
         targets: the k targets.
-        score: `"logit"`, `"probability"`, `"log-probability"`, `"entropy"` (nats, of the whole distribution), or
-            `"auto"`: log-probability where a token of the vocabulary is predicted, else logit.
+        score: `"logit"`, `"probability"`, `"log-probability"`, `"log-odds"` (log p - log(1 - p), with p the
+            probability of the whole target), `"entropy"` (nats, of the whole distribution), or `"auto"`:
+            log-probability where a token of the vocabulary is predicted, else logit.
         head: the type of head.
 
     Returns:
@@ -215,7 +237,9 @@ def readout_of(targets: tuple[Target, ...], score: str, head: Head) -> Readout:
     space = check_space(score, head)
     if space == "entropy" and any(t.against is not None for t in targets):
         raise TargetError("the entropy is that of the whole distribution, so two classes have no contrast in it.")
-    if space in ("entropy", "probability") and any(part.against is not None for t in targets for part in t.parts):
+    if space in ("entropy", "probability", "log-odds") and any(
+        part.against is not None for t in targets for part in t.parts
+    ):
         raise TargetError(f"a contrast of several words has no {space}; use score='logit' or 'log-probability'.")
     if space == "entropy" and head == "single-label" and not any(t.function for t in targets):
         targets = (Target("entropy", 0),)

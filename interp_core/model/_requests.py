@@ -51,6 +51,7 @@ class TextRows:
         leaf: the tensor (p, f, d) that gradients are taken with respect to.
         source: the number of tokens that the encoder reads, the decoder reads the rest; 0 without a decoder.
         types: for a pair of texts, the text that each token is from (p, t).
+        reference: the states (t, w) that gates mix in where these enter, the same for all rows.
 
     Examples:
         The second row hides the third token, "sad", from attention.
@@ -70,6 +71,7 @@ class TextRows:
     leaf: Tensor | None = None
     source: int = 0
     types: Int[Tensor, "p t"] | None = None
+    reference: Float[Tensor, "t w"] | None = None
 
     def part(self, tokens: slice) -> TextRows:
         """Some tokens of a text that has no decoder and no leaf."""
@@ -93,6 +95,7 @@ class PaddedBatch:
         types: for pairs of texts, the text that each token is from (p, t).
         past: the keys and values of tokens before these, all of them seen; None if there are none.
         keeps: whether the model is to return the keys and values of these tokens.
+        references: for each text with a reference its rows, its reference and its number of source tokens.
 
     Examples:
         Two rows of an encoder-decoder model. The second one has a target that is one token shorter.
@@ -112,6 +115,7 @@ class PaddedBatch:
     types: Tensor | None = None
     past: Any = None
     keeps: bool = False
+    references: tuple[tuple[slice, Tensor, int], ...] = ()
 
     def seen_by(self, side: Side) -> Bool[Tensor, "p s"]:
         """The attention mask of one side of an encoder-decoder model, or of all tokens.
@@ -134,7 +138,7 @@ class GeneratorRows(TextRows):
     Only the states at these positions reach the vocabulary head, which saves most of its memory.
 
     Attributes:
-        positions: the positions in the sequence, source included.
+        positions: the positions in the sequence, source included, for all rows, or (p, m) for each.
 
     Examples:
         >>> from interp_core.model import BatchRunner, GeneratorRows, ModelRequest
@@ -148,11 +152,18 @@ class GeneratorRows(TextRows):
         (5, torch.Size([1, 1]))
     """
 
-    positions: tuple[int, ...] = ()
+    positions: tuple[int, ...] | Int[Tensor, "p m"] = ()
+
+    @property
+    def read(self) -> int:
+        """The number of positions that are read in each row."""
+        return self.positions.shape[1] if isinstance(self.positions, Tensor) else len(self.positions)
 
     def part(self, tokens: slice) -> GeneratorRows:
         """Some tokens, with those positions that are read among them, or else the first."""
         first, after, _ = tokens.indices(self.ids.shape[1])
+        if isinstance(self.positions, Tensor):
+            return GeneratorRows(**vars(super().part(tokens)), positions=(self.positions - first).clamp(min=0))
         positions = tuple(position - first for position in self.positions if first <= position < after)
         return GeneratorRows(**vars(super().part(tokens)), positions=positions or (0,))
 
@@ -326,7 +337,17 @@ def padded(rows: Sequence[TextRows], pad_id: int, side: Side = "both") -> Padded
         values,
         source,
         torch.cat([aligned(t, r.source, 0) for t, r in zip(types, rows, strict=True)]) if typed else None,
+        references=tuple(_references(rows)),
     )
+
+
+def _references(rows: Sequence[TextRows]) -> Iterator[tuple[slice, Tensor, int]]:
+    """The rows of each text that brings a reference along, with that and the number of its source tokens."""
+    start = 0
+    for one in rows:
+        if one.reference is not None:
+            yield slice(start, start + len(one.ids)), one.reference, one.source
+        start += len(one.ids)
 
 
 def _pad_right(values: Tensor, length: int, fill: int) -> Tensor:
@@ -339,9 +360,8 @@ def _pad_right(values: Tensor, length: int, fill: int) -> Tensor:
 
 def repeated_positions(rows: GeneratorRows, count: int) -> Int[Tensor, "p m"]:
     """The positions that each row reads, with the last one repeated until there are `count`."""
-    own = [position - rows.source for position in rows.positions]
-    row = torch.tensor([*own, *[own[-1]] * (count - len(own))])
-    return row.expand(len(rows.ids), -1)
+    own = (torch.as_tensor(rows.positions) - rows.source).expand(len(rows.ids), -1)
+    return torch.cat([own, own[:, -1:].expand(-1, count - own.shape[1])], dim=1)
 
 
 def collected(rows: dict[int, tuple[Tensor | None, ...]]) -> ModelOutput:

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from interp_core.errors import InterpError
-from interp_core.model._requests import ModelOutput, ModelRequest
 
 T = TypeVar("T")
-Run = Callable[[Sequence[ModelRequest]], list[ModelOutput]]
+Run = Callable[[Sequence[Any]], list[Any]]
 _number_of_job: ContextVar[int] = ContextVar("number of job", default=0)
 
 
@@ -34,7 +33,7 @@ class _Waiting:
     """A request that waits, and then its output or the error."""
 
     job: int
-    request: ModelRequest
+    request: Any
     answered: threading.Event = field(default_factory=threading.Event)
     output: Any = None
 
@@ -78,11 +77,11 @@ class RequestBatcher:
         self._closing = threading.Lock()
         self._closed = False
 
-    def ask(self, request: ModelRequest) -> ModelOutput:
+    def ask(self, request: Any) -> Any:
         """Waits until a request has run. To be called from a job that `each` runs.
 
         Args:
-            request: the request.
+            request: what `run` takes, such as a `ModelRequest`.
 
         Returns:
             Its output.
@@ -99,8 +98,7 @@ class RequestBatcher:
         waiting.answered.wait()
         if isinstance(waiting.output, BaseException):
             raise waiting.output
-        output: ModelOutput = waiting.output
-        return output
+        return waiting.output
 
     def each(self, jobs: Iterable[Callable[[], T]], width: int) -> Iterator[T]:
         """Runs jobs on threads, one at a time: many would wait for each other at every operation, and for nothing,
@@ -165,7 +163,7 @@ class RequestBatcher:
             one.answer(output)
             self._rested.acquire()
 
-    def _alone(self, request: ModelRequest) -> ModelOutput | InterpError:
+    def _alone(self, request: Any) -> Any:
         try:
             return self._run([request])[0]
         except InterpError as error:

@@ -54,6 +54,8 @@ class Encoded:
         types: the token types (t) of a pair of texts, if the tokenizer gives them.
         borders: indices of characters that no unit crosses: between the texts of a pair, around the messages of a chat.
         turns: the messages of a chat as characters [start, stop). What the template adds is in no unit.
+        roles: the role of each message.
+        documents: the documents of a chat as characters [start, stop), also those that stand in a message.
 
     Examples:
         The classification token and the separator cover no characters.
@@ -76,6 +78,8 @@ class Encoded:
     types: Int[Tensor, " t"] | None = None
     borders: tuple[int, ...] = ()
     turns: tuple[tuple[int, int], ...] = ()
+    roles: tuple[str, ...] = ()
+    documents: tuple[tuple[int, int], ...] = ()
 
     @property
     def continuation(self) -> int:
@@ -101,6 +105,13 @@ class Encoded:
     def edges(self) -> list[int]:
         """The indices of characters that no unit crosses: borders, and the start of a continuation."""
         return sorted({*self.borders, self.continuation} - {-1})
+
+    @property
+    def said(self) -> tuple[tuple[int, int], ...]:
+        """The characters [start, stop) of the messages, the documents and the continuation of a chat; else empty."""
+        apart = [(a, b) for a, b in self.documents if not any(start <= a and b <= stop for start, stop in self.turns)]
+        answer = [(self.continuation, len(self.text))] if self.continuation >= 0 else []
+        return tuple(sorted([*self.turns, *apart, *answer])) if self.turns else ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -170,15 +181,15 @@ class Encoded:
         for start, stop in spans:
             cuts = [start, *edges[bisect_right(edges, start) : bisect_left(edges, stop)], stop]
             parts += list(pairwise(cuts))
-        if not self.turns:
+        said = self.said
+        if not said:
             return parts
-        said = [*self.turns, *([(self.continuation, len(self.text))] if self.continuation >= 0 else [])]
         begins = [start for start, _ in said]
         return [(a, b) for a, b in parts if (i := bisect_right(begins, a) - 1) >= 0 and b <= said[i][1]]
 
     def _parts(self) -> list[tuple[bool, int]]:
         """Where each token is: in the prompt or its continuation, and in which text of a pair or message of a chat."""
-        begins = [start for start, _ in self.turns] if self.turns else list(self.borders[-1:])
+        begins = [start for start, _ in self.said] if self.turns else list(self.borders[-1:])
         return [
             (0 <= self.prompt <= i, bisect_right(begins, stop)) for i, (_, stop) in enumerate(self.offsets.tolist())
         ]

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from interp_core.errors import InputError, UnsupportedError
 from interp_core.text._alignment import aligned
+from interp_core.text._chat import Chat, Message
 from interp_core.text._chat_template import rendered
 from interp_core.text._encoded import Encoded
 from interp_core.text._joined_text import JoinedText
 from torch import nn
 
-Message = Mapping[str, Any]
-Text = str | tuple[str, str] | Sequence[Message]  # a text, a pair such as question and context, or a chat
+Text = str | tuple[str, str] | Sequence[Message] | Chat  # a text, a pair such as question and context, or a chat
 TRUNCATIONS = ("longest_first", "only_first", "only_second")  # which text of a pair is cut, as tokenizers say it
 TextOf = list[int | None]  # which text of a pair each token is of
 NO_LIMIT = 1_000_000  # tokens
@@ -163,6 +163,16 @@ class Encoder:
         ids: list[int] = encoded.ids[: encoded.source or None].tolist()
         return ids
 
+    def ids_of(self, *parts: str, **options: Any) -> list[int]:
+        """The ids that the tokenizer gives a text, or a pair of texts.
+
+        Args:
+            *parts: the text, or the two texts.
+            **options: of the tokenizer, such as `add_special_tokens`.
+        """
+        ids: list[int] = self._tokenized(*parts, **options)["input_ids"]
+        return ids
+
     def _joined(self, prompt: Text, continuation: str, tail: dict[str, Any]) -> Encoded:
         encoded = self.prompt(prompt)
         whole, most = len(encoded) + len(tail["input_ids"]), self.max_tokens
@@ -175,7 +185,9 @@ class Encoder:
         shifted = [(a + start, b + start) for a, b in tail["offset_mapping"]]
         special = [bool(s) for s in tail["special_tokens_mask"]]
         joined = _extended(encoded, tail["input_ids"], shifted, special, source=encoded.source)
-        return replace(joined, text=encoded.text + between + continuation, prompt=len(encoded))
+        shown = encoded.text + between + continuation
+        text = JoinedText(shown, encoded.text.given) if isinstance(encoded.text, JoinedText) else shown
+        return replace(joined, text=text, prompt=len(encoded))
 
     def _encoded(self, text: Any, most: int, truncation: str = "longest_first") -> Encoded:
         if isinstance(text, JoinedText):
@@ -184,11 +196,14 @@ class Encoder:
             _check(text)
             return self._limited(text, (text,), most)[0]
         if isinstance(text, Sequence) and text and all(isinstance(m, Mapping) for m in text):
-            return self._chat(text, most)
+            return self._chat(Chat(text), text, most)
+        if isinstance(text, Chat):
+            return self._chat(text, text, most)
         if isinstance(text, tuple) and len(text) == 2:
             return self._pair(text, most, truncation)
         raise InputError(
-            f"a text is {type(text).__name__}; a string, a pair of strings or a list of messages was expected."
+            f"a text is {type(text).__name__}; a string, a pair of strings, a list of messages or an interp.Chat was "
+            "expected."
         )
 
     def _tokenized(self, *parts: str | None, **options: Any) -> dict[str, Any]:
@@ -230,16 +245,22 @@ class Encoder:
         shown = JoinedText(encoded.text, pair)
         return replace(encoded, text=shown, offsets=offsets, borders=(len(first), start))
 
-    def _chat(self, messages: Sequence[Mapping[str, Any]], most: int) -> Encoded:
-        """A chat as the tokenizer's template writes it, up to the answer; only what the messages say can be removed."""
+    def _chat(self, chat: Chat, given: Any, most: int) -> Encoded:
+        """A chat as the tokenizer's template writes it, up to the answer; only what is said in it can be removed."""
         if not getattr(self.tokenizer, "chat_template", None):
             raise UnsupportedError("this tokenizer has no chat template; give the prompt as a string.")
-        text, turns = rendered(self.tokenizer, [dict(m) for m in messages])
+        text, turns, documents, spans = rendered(self.tokenizer, chat)
         encoded, _ = self._limited(text, (text,), most, add_special_tokens=False)
-        inside = [any(a < stop and start < b for start, stop in turns) for a, b in encoded.offsets.tolist()]
-        borders = tuple(edge for turn in turns for edge in turn)
-        special = encoded.special | ~torch.tensor(inside)
-        return replace(encoded, text=JoinedText(text, messages), special=special, borders=borders, turns=turns)
+        inside = [any(a < stop and start < b for start, stop in spans) for a, b in encoded.offsets.tolist()]
+        located = replace(
+            encoded,
+            text=JoinedText(text, given),
+            special=encoded.special | ~torch.tensor(inside),
+            turns=turns,
+            roles=tuple(str(message.get("role", "nobody")) for message in chat.messages),
+            documents=documents,
+        )
+        return replace(located, borders=tuple(sorted({edge for span in located.said for edge in span})))
 
 
 def _check(text: Any) -> None:
@@ -328,7 +349,8 @@ def as_texts(texts: Any) -> list[Text]:
     """One text or several, as a list.
 
     Args:
-        texts: a string, a chat (a list of messages), or an iterable of texts, each a string, a pair or a chat.
+        texts: a string, a chat (a list of messages, or a `Chat`), or an iterable of texts, each a string, a pair or a
+            chat.
 
     Returns:
         The texts; what each of them is, is checked when it is encoded.
@@ -357,9 +379,11 @@ def as_texts(texts: Any) -> list[Text]:
         raise InputError(
             f"the texts are {type(texts).__name__}; a string or a list of strings was expected (of a table, a column)."
         )
-    return [str(t) if isinstance(t, str) else t for t in texts]
+    return [str(t) if isinstance(t, str) and not isinstance(t, JoinedText) else t for t in texts]
 
 
 def is_chat(texts: Any) -> bool:
-    """Whether this is one chat: a list of messages with their content."""
+    """Whether this is one chat: a `Chat`, or a list of messages with their content."""
+    if isinstance(texts, Chat):
+        return True
     return isinstance(texts, list) and bool(texts) and all(isinstance(m, Mapping) and "content" in m for m in texts)

@@ -2,45 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import regex
 import torch
 from interp_core.errors import InputError, unknown
 from interp_core.text._encoded import NO_UNIT, DividedText, Encoded, Unit
+from interp_core.text._region import Region, Spans, clipped, pairs, region_of
 from jaxtyping import Float, Int
 from sentencex import get_sentence_boundaries
 from torch import Tensor
 
-Name = Literal["token", "word", "clause", "sentence", "turn", "sample", "cls", "last"]
-Spans = Sequence[tuple[int, int]]  # characters [start, stop)
-Granularity = Name | str | Callable[[str], Spans]  # a name, or a function from a text to spans
+Name = Literal["token", "word", "clause", "sentence", "paragraph", "message", "document", "sample", "cls", "last"]
+Granularity = Name | str | Spans | Callable[[str], Spans]  # a name, spans, or a function from a text to spans
 
 _ENDS_CLAUSE = tuple(",;:()\u2013\u2014")  # at the end of a piece between white space
 _DASHES = "-\u2013\u2014"  # such a piece of its own
+_GOES_ON = regex.compile(  # what follows belongs to the abbreviation: a number, a name, or more of it
+    r"\b(?:[Ff]igs|[Ee]qs?|[Ss]ects?|[Vv]ols?|[Cc]hs?|[Cc]haps?|[Pp]ars?|[Tt]abs?|[Rr]efs|[Tt]hms?|[Aa]pprox)\.\s+(?=[\d(\[])"
+    r"|\b(?:Sra|Srta|Dra|Av)\.\s+(?=\p{Lu})|\b\p{Lu}{1,2}\.(?=\p{Lu}{1,2}\.)"
+)
+_ENDS = regex.compile(  # an abbreviation, or a word that is spelt like one, which stands before no name
+    r"\b(?:[Ee]tc|Inc|Ltd|Corp|no|art|min|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.\s+(?=\p{Lu}\p{Ll})"
+)
 
 
-def divide(encoded: Encoded, granularity: Granularity) -> DividedText:
-    """Divide a text into units.
+def divide(encoded: Encoded, granularity: Granularity, units: Region = None) -> DividedText:
+    """Divide a text, or a part of it, into units.
 
     Args:
         encoded: the tokenised text.
         granularity: `"token"`; `"word"` (Unicode word boundaries, UAX 29; a punctuation mark is a unit of its own);
-            `"clause"` (a sentence cut at commas, semicolons, colons, dashes and brackets); `"sentence"`; `"turn"` (each
-            message of a chat); `"sample"` (the whole text); `"cls"` (the whole text, read at the position that the
-            classifier reads); `"last"` (the whole text, read at its last token, from which a generator goes on); or a
-            function from the text to character spans [start, stop).
+            `"clause"` (a sentence cut at commas, semicolons, colons, dashes and brackets); `"sentence"`; `"paragraph"`
+            (up to a blank line); `"message"` (each message of a chat, and its continuation); `"document"` (each
+            document of a chat); `"sample"` (the whole text); `"cls"` (the whole text, read at the position that the
+            classifier reads); `"last"` (the whole text, read at its last token, from which a generator goes on);
+            character spans [start, stop); or a function from the text to such spans.
+        units: the part of the text that is divided: None (all of it), `"documents"`, `"messages"`, `"prompt"`, a role
+            of a chat, spans, or a function, see `region_of`. A unit is cut at its edges. What is outside is in no unit,
+            but for the rest of a token that an edge cuts.
 
     Returns:
         The text with its units. Units do not cross the borders of a pair or chat, but for `"cls"` and `"last"`, which
         are one unit each.
 
     Raises:
-        InputError: the granularity is unknown, spans do not fit the text, or the text is not a chat and `"turn"` was
-            given.
+        InputError: the granularity is unknown, spans do not fit the text, or the text has no messages or documents and
+            these were asked for.
 
     Examples:
         >>> from interp_core.testing import tiny_classifier
@@ -50,20 +62,27 @@ def divide(encoded: Encoded, granularity: Granularity) -> DividedText:
         ['so sad,', 'but not today.']
         >>> [unit.text for unit in divide(encoded, lambda text: [(0, 6), (12, len(text))]).units]
         ['so sad', 'not today.']
+        >>> [unit.text for unit in divide(encoded, "word", units=[(0, 6)]).units]
+        ['so', 'sad']
     """
-    if callable(granularity):
-        return encoded.with_units(_given(granularity(encoded.text)))
-    if granularity == "token":
-        return _tokens(encoded)
-    if granularity == "turn":
-        if not encoded.turns:
-            raise InputError("granularity 'turn' is for chats: give the prompt as a list of messages.")
-        return encoded.with_units(_with_answer(encoded))
-    if not isinstance(granularity, str) or granularity not in _SPANS:
-        also = "a function from the text to character spans"
+    region = region_of(encoded, units)
+    if not isinstance(granularity, str):
+        spans = granularity(encoded.text) if callable(granularity) else granularity
+        return encoded.with_units(clipped(pairs(spans, "granularity"), region))
+    if granularity in _PLACES:
+        return encoded.with_units(clipped(_PLACES[granularity](encoded), region))
+    if granularity not in _SPANS:
+        also = "character spans, or a function from the text to these"
         raise InputError(unknown("granularity", granularity, get_args(Name), also))
-    divided = encoded.with_units(_SPANS[granularity](encoded.text))
+    divided = encoded.with_units(_within(encoded, _SPANS[granularity], region))
     return _as_one(divided) if granularity in ("cls", "last") else divided
+
+
+def _within(encoded: Encoded, spans_of: Callable[[str], Spans], region: Spans | None) -> list[tuple[int, int]]:
+    """The spans of each part of a text, in itself: what stands in another message or document has no bearing on it."""
+    edges = {*encoded.edges, *(edge for document in encoded.documents for edge in document), 0, len(encoded.text)}
+    parts = clipped(clipped(list(pairwise(sorted(edges))), encoded.said or None), region)
+    return [(first + a, first + b) for first, last in parts for a, b in spans_of(encoded.text[first:last])]
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
@@ -88,6 +107,9 @@ def word_spans(text: str) -> list[tuple[int, int]]:
 def sentence_spans(text: str) -> list[tuple[int, int]]:
     """The sentences of a text, by the rules of `sentencex` for English, which allow for abbreviations and quotations.
 
+    Beside these, a sentence does not end at an abbreviation before a number, such as "eq. 3", and ends at one such as
+    "etc." where a word with a capital follows.
+
     Args:
         text: any text.
 
@@ -100,7 +122,30 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
         >>> [text[start:stop] for start, stop in sentence_spans(text)]
         ['Dr. Smith left.', 'He was sad.']
     """
-    return _trimmed(text, [(b["start_index"], b["end_index"]) for b in get_sentence_boundaries("en", text)])
+    pieces = _trimmed(text, [(b["start_index"], b["end_index"]) for b in get_sentence_boundaries("en", text)])
+    begins = {start for start, _ in pieces} | {match.end() for match in _ENDS.finditer(text)}
+    begins -= {match.end() for match in _GOES_ON.finditer(text)}
+    return _trimmed(text, list(pairwise([*sorted(begins), len(text)])))
+
+
+def paragraph_spans(text: str) -> list[tuple[int, int]]:
+    """The paragraphs of a text, between blank lines.
+
+    Args:
+        text: any text.
+
+    Returns:
+        Their characters [start, stop), in order, without white space at their ends.
+
+    Examples:
+        >>> from interp_core.text import paragraph_spans
+        >>> paragraph_spans("One\\nline.\\n\\nTwo.")
+        [(0, 9), (11, 15)]
+    """
+    breaks = [match.span() for match in regex.finditer(r"\n[^\S\n]*(?:\n[^\S\n]*)+", text)]
+    return _trimmed(
+        text, list(zip([0, *(stop for _, stop in breaks)], [*(a for a, _ in breaks), len(text)], strict=True))
+    )
 
 
 def clause_spans(text: str) -> list[tuple[int, int]]:
@@ -142,7 +187,7 @@ def _trimmed(text: str, spans: Spans) -> list[tuple[int, int]]:
     return out
 
 
-def _tokens(encoded: Encoded) -> DividedText:
+def _tokens(encoded: Encoded) -> list[tuple[int, int]]:
     """One unit per token. Tokens that share characters (the bytes of one letter) are one unit."""
     spans: list[tuple[int, int]] = []
     for start, stop in sorted(encoded.offsets[~encoded.special].tolist()):
@@ -150,7 +195,7 @@ def _tokens(encoded: Encoded) -> DividedText:
             spans[-1] = (spans[-1][0], max(spans[-1][1], stop))
         elif stop > start:
             spans.append((start, stop))
-    return encoded.with_units(spans)
+    return spans
 
 
 def _as_one(divided: DividedText) -> DividedText:
@@ -162,28 +207,36 @@ def _as_one(divided: DividedText) -> DividedText:
     return replace(divided, units=(whole,), unit_of=divided.unit_of.clamp(max=0))
 
 
-def _given(spans: Any) -> list[tuple[int, int]]:
-    """The spans that a function gives.
-
-    Raises:
-        InputError: they are not pairs of whole numbers.
-    """
-    try:
-        return [(int(start), int(stop)) for start, stop in spans]
-    except (TypeError, ValueError):
-        said = repr(spans)[:60]
-        raise InputError(f"the granularity gives {said}; pairs of characters (start, stop) were expected.") from None
-
-
-def _with_answer(encoded: Encoded) -> list[tuple[int, int]]:
+def _messages(encoded: Encoded) -> Spans:
+    if not encoded.turns:
+        raise InputError("granularity 'message' is for chats: give the prompt as a list of messages.")
     answer = encoded.continuation
     return [*encoded.turns, *([(answer, len(encoded.text))] if answer >= 0 else [])]
 
 
+def _turns(encoded: Encoded) -> Spans:
+    told = "granularity 'turn' is called 'message'; 'turn' goes with 0.3."
+    warnings.warn(told, DeprecationWarning, stacklevel=3)
+    return _messages(encoded)
+
+
+def _documents(encoded: Encoded) -> Spans:
+    if not encoded.documents:
+        raise InputError("granularity 'document': this text has none; give interp.Chat(messages, documents=[…]).")
+    return sorted(encoded.documents)
+
+
+_PLACES: dict[str, Callable[[Encoded], Spans]] = {
+    "token": _tokens,
+    "message": _messages,
+    "turn": _turns,
+    "document": _documents,
+}
 _SPANS: dict[str, Callable[[str], list[tuple[int, int]]]] = {
     "word": word_spans,
     "clause": clause_spans,
     "sentence": sentence_spans,
+    "paragraph": paragraph_spans,
     "sample": lambda text: _trimmed(text, [(0, len(text))]),
     "cls": lambda text: _trimmed(text, [(0, len(text))]),
     "last": lambda text: _trimmed(text, [(0, len(text))]),

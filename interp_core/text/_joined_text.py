@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from interp_core.text._chat import Chat
+
 
 class JoinedText(str):
-    """A pair of texts or a chat as one string. Encoding it encodes what it was made of.
+    """A pair of texts or a chat as one string, perhaps with its continuation. Encoding it encodes what it was made of.
 
     Args:
         shown: the characters that a reader sees.
-        given: the pair, or the messages.
+        given: the pair, the messages, or the chat.
 
     Attributes:
-        given: the pair, or the messages.
+        given: the pair, the messages, or the chat, without a continuation.
 
     Examples:
         >>> from interp_core.text import JoinedText
@@ -28,7 +30,10 @@ class JoinedText(str):
     def __new__(cls, shown: str, given: Any) -> JoinedText:
         """The string `shown`, with what it was made of."""
         made = super().__new__(cls, shown)
-        made.given = tuple(given) if all(isinstance(part, str) for part in given) else [dict(m) for m in given]
+        if isinstance(given, Chat):
+            made.given = given
+        else:
+            made.given = tuple(given) if all(isinstance(part, str) for part in given) else [dict(m) for m in given]
         return made
 
     def __reduce__(self) -> Any:
@@ -39,10 +44,10 @@ def parts_of(text: Any) -> Any:
     """What a text is made of, as JSON values, so that texts can be compared with those in a file.
 
     Args:
-        text: a string, a pair of strings, a list of messages, or a `JoinedText` of one of the last two.
+        text: a string, a pair of strings, a list of messages, a `Chat`, or a `JoinedText` of one of the last three.
 
     Returns:
-        A string as it is, otherwise a list of two strings or of messages.
+        A string as it is, a `Chat` as a mapping of its parts, otherwise a list of two strings or of messages.
 
     Examples:
         >>> from interp_core.text import JoinedText, parts_of
@@ -52,6 +57,8 @@ def parts_of(text: Any) -> Any:
     given = getattr(text, "given", text)
     if isinstance(given, str):
         return str(given)
+    if isinstance(given, Chat):
+        return given.to_json()
     return [dict(part) if isinstance(part, Mapping) else part for part in given]
 
 
@@ -87,4 +94,9 @@ def with_parts(texts: Sequence[str], parts: Mapping[str, Any]) -> list[str]:
         >>> with_parts(["so sad", "a\\nb"], {"1": ["a", "b"]})[1].given
         ('a', 'b')
     """
-    return [JoinedText(text, parts[str(i)]) if str(i) in parts else text for i, text in enumerate(texts)]
+    return [JoinedText(text, _given(parts[str(i)])) if str(i) in parts else text for i, text in enumerate(texts)]
+
+
+def _given(parts: Any) -> Any:
+    """What a text was made of, from the JSON values of a file."""
+    return Chat(**parts) if isinstance(parts, Mapping) else parts

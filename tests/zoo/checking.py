@@ -20,7 +20,7 @@ from interp_core.errors import InterpError
 from interp_core.model import hidden_of
 from torch import Tensor
 
-from zoo.asking import TEXTS, Plain, wrapped
+from zoo.asking import QUESTION, TEXTS, Plain, wrapped
 from zoo.building import Small
 from zoo.keeping import state_of
 from zoo.watching import Emptied, Watch
@@ -338,6 +338,25 @@ class Checks:
             answers.append(emptied.seen[0])
         same(answers[1], answers[0], "two texts with all words removed")
 
+    def components(self) -> None:
+        """With every gate open the answer is that to the text, with every gate closed that to the reference."""
+        texts = [self.framed(text) for text in self.twins()]
+        targets = self.plain.targets[0] if isinstance(self.plain.targets, list) else self.plain.targets
+        for over in ("blocks", "components"):
+            options = {"over": over, "reference": texts[1:], "targets": targets, "progress": False}
+            found = interp.attribute(self.zoo, texts[:1], by=Ends(), **options)[0]
+            for text, row, what in zip(texts, found.scores[:, :2].T, ("open", "closed"), strict=True):
+                ids, source = self.plain.ids(text)
+                with torch.no_grad():
+                    expected = self.plain.scores(self.plain.call(ids, source), self.plain.moved(found.targets, source))
+                same(row, expected, f"{over} {what}")
+
+    def framed(self, text: str) -> Any:
+        """A text in the form that the head needs."""
+        if self.small.head == "answer":
+            return QUESTION, text
+        return f"{text} {self.small.tokenizer.mask_token}" if self.small.head == "gaps" else text
+
     def state(self) -> None:
         """Nothing of the model is changed by the toolkit, its trials of the model included."""
         self.plain_pass(self.bare[1])  # some models note the length of what they have read
@@ -365,9 +384,17 @@ class Checks:
         raise NothingToCheckError("no two texts of equal length")
 
 
+class Ends:
+    """What a question scores with everything kept, and with everything removed."""
+
+    def attribute(self, question: Any) -> Tensor:
+        ends = torch.stack([question.intact(), question.emptied()], dim=1)
+        return torch.cat([ends, torch.zeros(len(ends), len(question.units) - 2)], dim=1)
+
+
 CHECKS = (
     "intact", "occlusion", "gradient", "integrated", "attention", "company", "activations", "resume", "intervention",
-    "removal", "state",
+    "removal", "components", "state",
 )  # fmt: skip
 
 
