@@ -379,3 +379,64 @@ def test_blocks_that_run_several_times():
     with torch.no_grad():
         expected = [float(score(model, one, encoded)) for encoded in (one.encoded, one.encoded.other)]
     assert [float(end[0]) for end in seen["ends"]] == pytest.approx(expected, abs=2e-6)
+
+
+def test_the_command_line_asks_about_components(tmp_path):
+    import json
+
+    from click.testing import CliRunner
+    from interp_core.cli import main
+
+    tiny = tiny_classifier()
+    tiny.model.save_pretrained(tmp_path)
+    tiny.tokenizer.save_pretrained(tmp_path)
+    asked = ["attribute", "--model", str(tmp_path), "--by", "occlusion", "--over", "heads", "--json", "--quiet"]
+    result = CliRunner().invoke(main, [*asked, "--reference", REFERENCE, TEXT])
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads(result.stdout)["attributions"]
+    assert [unit[0] for unit in found["units"]] == ["embeddings", "L0.H0", "L0.H1", "L1.H0", "L1.H1"]
+    expected = about(interp.load(str(tmp_path)), "occlusion", "heads").scores[0].tolist()
+    assert found["scores"][0] == pytest.approx(expected, abs=1e-6)
+
+
+class Adapter(torch.nn.Module):
+    """A linear layer with a low-rank addition beside it, as PEFT wraps one."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.base_layer = inner
+        self.lora_A = torch.nn.Linear(inner.in_features, 4, bias=False)
+        self.lora_B = torch.nn.Linear(4, inner.out_features, bias=False)
+
+    @property
+    def weight(self):
+        return self.base_layer.weight
+
+    def forward(self, x):
+        return self.base_layer(x) + self.lora_B(self.lora_A(x))
+
+
+def test_adapters_around_projections_are_part_of_their_component():
+    model = tiny_llama()
+    expected = sites_of(tiny_llama(), "components")
+    for layer in model.model.model.layers:
+        layer.self_attn.o_proj, layer.mlp.down_proj = Adapter(layer.self_attn.o_proj), Adapter(layer.mlp.down_proj)
+    assert sites_of(model, "components") == expected
+    seen = {}
+
+    class Ends:
+        def attribute(self, question):
+            seen["ends"] = question.intact(), question.emptied()
+            return torch.zeros(len(question.targets), len(question.units))
+
+    one = about(model, Ends())
+    with torch.no_grad():
+        ends = [float(score(model, one, encoded)) for encoded in (one.encoded, one.encoded.other)]
+    assert [float(end[0]) for end in seen["ends"]] == pytest.approx(ends, abs=2e-6)
+
+
+def test_rows_are_those_of_the_variants_and_one_for_the_reference():
+    model = tiny_classifier()
+    one = about(model, "occlusion", "heads")
+    assert one.rows == len(one.units) + 1  # each gate closed, and all of them for the note; the answer is known
+    assert one.made_by.cost.forwards <= 4  # the answer, the reference, the gates, and the note's

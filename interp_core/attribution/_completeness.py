@@ -30,8 +30,7 @@ def completeness_note(method: Any, question: Question, scores: Float[Tensor, "k 
     missing = missing_share(question, scores)
     if missing <= INCOMPLETE:
         return ()
-    more = f" Raise steps, {method.steps} now." if isinstance(getattr(method, "steps", None), int) else ""
-    return (f"The scores miss the difference to the baseline, which they should add up to, by {missing:.1%}.{more}",)
+    return (f"The scores miss the difference to the baseline, which they should add up to, by {missing:.1%}.",)
 
 
 def components_note(method: Any, question: Question, scores: Float[Tensor, "k u"]) -> tuple[str, ...]:

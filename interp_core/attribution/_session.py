@@ -154,7 +154,8 @@ class Session:
         units = self.options.units
         region = {} if units is None else {"units": units if isinstance(units, str) else "spans"}
         more = {**region, **limit, **truncation, **({"skipped": skipped} if skipped else {})}
-        return {"granularity": name, "layer": layer, **more, **self.asked}
+        words = {} if self.options.over is not None else {"granularity": name, "layer": layer}
+        return {**words, **more, **self.asked}
 
     def prepare(
         self,

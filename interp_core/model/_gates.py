@@ -114,7 +114,7 @@ class GatesInjection:
                 f"{site.path!r} has states of shape {tuple(live.shape)} for {count} tokens, so gates cannot be set at "
                 "each of them: this model adds positions (prompt tuning) or lays tokens out in another way."
             )
-        changed = how(gates[:, :count], live[:, :count], own.to(live.device))
+        changed = how(gates[:, :count].to(live.device), live[:, :count], own.to(live.device))
         return torch.cat([changed, live[:, count:]], dim=1) if live.shape[1] > count else changed
 
 

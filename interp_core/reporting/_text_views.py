@@ -46,6 +46,7 @@ class MethodView:
     """The attribution of one text by one method.
 
     Attributes:
+        about: the text, and what is scored in its place; empty where its own units are.
         sized: what has scores that say only how much a unit matters, the method or entropies; empty if signs say what
             speaks for and against the answer.
         scale: the largest absolute score, its unit, and the precision of the numbers.
@@ -56,6 +57,7 @@ class MethodView:
     """
 
     name: str
+    about: str
     sized: str
     scale: str
     sure: str
@@ -180,6 +182,7 @@ def _method_view(one: Attribution, targets: list[Target], chosen: int, shared_no
     prompt, continuation = pieces_of(one)
     return MethodView(
         name=one.made_by.method,
+        about=" ".join([f"\u201c{visible(one.text)}\u201d", *one.units_line]) if one.units_line else "",
         sized="" if directed else "entropies" if one.score_space == "entropy" else one.made_by.method,
         scale=_scale(one, largest),
         sure="" if one.error is None else "exact" if one.exact else "error",
