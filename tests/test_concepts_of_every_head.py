@@ -207,15 +207,15 @@ def test_chats_and_pairs_are_read_as_attribute_reads_them_and_keep_what_they_are
 
 def test_the_messages_of_a_chat_are_units_for_both_verbs() -> None:
     model = chatting()
-    held = model.split(0).activations([CHAT], granularity="turn", progress=False)
+    held = model.split(0).activations([CHAT], granularity="message", progress=False)
     assert [unit.text for unit in held.units[0]] == ["so happy", "the cat was sad"]
-    assert len(model.split(0).activations(CHAT, granularity="turn", progress=False)) == 2  # one bare chat
+    assert len(model.split(0).activations(CHAT, granularity="message", progress=False)) == 2  # one bare chat
     last = model.split(0).activations([CHAT], granularity="last", progress=False)
     states = model.split(0).states(interp.model.BatchRunner(model), [model.encoder(CHAT)])[0]
     assert torch.allclose(last.values[0], states[-1])  # the template's own last token
     for verb in (model.split(0).activations, lambda t, **k: interp.attribute(model, t, by="occlusion", **k)):
         with pytest.raises(interp.errors.InputError, match="list of messages"):
-            verb(["so sad"], granularity="turn", progress=False)
+            verb(["so sad"], granularity="message", progress=False)
 
 
 def test_a_pair_has_one_row_where_the_classifier_reads() -> None:

@@ -4,7 +4,7 @@ import interp_core as interp
 import pytest
 import torch
 from interp_core.attribution import Options, Session
-from interp_core.errors import InputError, TargetError, UnsupportedError
+from interp_core.errors import InputError, TargetError
 from interp_core.testing import tiny_generator
 
 PROMPT = "i feel so happy"
@@ -142,8 +142,3 @@ def test_scores_are_those_of_a_left_padded_batch_of_transformers() -> None:
 def test_targets_that_cannot_be_used_are_refused(targets, error, message) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(error, match=message):
         interp.attribute(tiny_generator(), [PROMPT], by="lime", targets=targets)
-
-
-def test_dropping_tokens_while_generating_is_refused() -> None:
-    with pytest.raises(UnsupportedError, match="moves the tokens"):
-        question(tiny_generator(), removal="drop")

@@ -72,7 +72,7 @@ def test_they_and_their_gradients_stay_exact_where_a_probability_is_1_or_0_to_ro
 
 def test_a_generator_is_explained_in_log_odds_of_each_sentence_or_of_the_whole_answer() -> None:
     model, prompt, answer = tiny_generator(), "i feel so", " happy today"
-    asked = {"by": "occlusion", "targets": answer, "progress": False}
+    asked = {"by": "input-x-gradient", "targets": answer, "progress": False}
     (likely,) = interp.attribute(model, prompt, output="sample", score="log-probability", **asked)
     (odds,) = interp.attribute(model, prompt, output="sample", score="log-odds", **asked)
     assert likely.intact is not None and odds.intact is not None and odds.score_space == "log-odds"
@@ -86,9 +86,9 @@ def test_a_gap_and_a_class_are_explained_in_log_odds() -> None:
     for model, text, target in (
         (tiny_filler(), "so [MASK] today", "happy"),
         (tiny_classifier(), "so happy today", 1),
-        (planted_model({"happy": (9.0, -9.0)}), "so happy", 0),
+        (planted_model({"happy": (3.0, -3.0)}), "so happy", 0),
     ):
-        asked = {"by": "occlusion", "targets": target, "progress": False}
+        asked = {"by": "input-x-gradient", "targets": target, "progress": False}
         (share,) = interp.attribute(model, text, score="probability", **asked)
         (odds,) = interp.attribute(model, text, score="log-odds", **asked)
         assert share.intact is not None and odds.intact is not None

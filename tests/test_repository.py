@@ -33,9 +33,13 @@ PLUGINS = [package.folder for package in PACKAGES]
 CODE = [*CORE, *(file for p in PACKAGES for file in sorted((p.folder / p.module).rglob("*.py")))]
 METHODLESS = {  # they run the methods of others, or bring names
     "interp-demo",
+    "interp-edge-attribution",
+    "interp-grounded",
     "interp-interpreto",
     "interp-logit-lens",
+    "interp-lookup",
     "interp-pipeline",
+    "interp-remote",
     "interp-tuned-lens",
 }
 ROOMS = sorted(folder.name for folder in (ROOT / "interp_core").iterdir() if (folder / "__init__.py").is_file())

@@ -20,7 +20,7 @@ from interp_core.testing import (
     tiny_tagger,
     tiny_translator,
 )
-from interp_core.text import class_index, divide
+from interp_core.text import Chat, class_index, divide
 from interp_core.text._chat_template import rendered
 
 TEXTS = ["i feel so happy today and the sun was warm", "sad", "the old dog was never calm"]
@@ -161,7 +161,7 @@ def test_only_what_messages_say_can_be_removed_and_a_turn_is_a_unit() -> None:
     model = tiny_generator()
     model.tokenizer.chat_template = TEMPLATE
     (words,) = ask(model, CHAT, targets=" cat")
-    (turns,) = ask(model, CHAT, targets=" cat", granularity="turn")
+    (turns,) = ask(model, CHAT, targets=" cat", granularity="message")
     assert words.words[:-1] == " ".join(m["content"] for m in CHAT).split()
     assert turns.words == [*(m["content"] for m in CHAT), "cat"]
     rendered = model.tokenizer.apply_chat_template(CHAT, tokenize=False, add_generation_prompt=True)
@@ -175,7 +175,7 @@ def test_only_what_messages_say_can_be_removed_and_a_turn_is_a_unit() -> None:
 def test_a_message_is_found_where_the_template_says_the_same_words_before_it() -> None:
     model = tiny_generator()
     model.tokenizer.chat_template = "{% for m in messages %}the sad day : {{ m.content }} {% endfor %}so"
-    (found,) = ask(model, [{"role": "user", "content": " sad "}], targets=" cat", granularity="turn")
+    (found,) = ask(model, [{"role": "user", "content": " sad "}], targets=" cat", granularity="message")
     assert found.words == ["sad", "cat"] and found.units[0].start == found.text.rindex("sad")
 
 
@@ -243,8 +243,8 @@ def test_a_word_of_a_classifier_of_two_stacks_is_removed_for_both() -> None:
 def test_a_chat_needs_a_template_and_turns_need_a_chat() -> None:
     with pytest.raises(UnsupportedError, match="no chat template"):
         ask(tiny_generator(), CHAT)
-    with pytest.raises(InputError, match="granularity 'turn' is for chats"):
-        ask(tiny_generator(), TEXTS[0], granularity="turn", max_new_tokens=1)
+    with pytest.raises(InputError, match="granularity 'message' is for chats"):
+        ask(tiny_generator(), TEXTS[0], granularity="message", max_new_tokens=1)
 
 
 # Two stacks
@@ -631,7 +631,8 @@ def test_a_chat_ends_where_the_model_answers_and_says_each_word_once() -> None:
     tokenizer.chat_template = (
         "{% for m in messages %}<{{ m.content }}>{% endfor %}{% if add_generation_prompt %}so{% endif %}"
     )
-    text, turns = rendered(tokenizer, [{"role": "user", "content": " sad sad "}, {"role": "user", "content": "ok"}])
+    messages = [{"role": "user", "content": " sad sad "}, {"role": "user", "content": "ok"}]
+    text, turns, *_ = rendered(tokenizer, Chat(messages))
     assert text == "< sad sad ><ok>so"
     assert [text[a:b] for a, b in turns] == ["sad sad", "ok"]
 
@@ -640,22 +641,22 @@ def test_a_template_that_rewrites_messages_is_refused() -> None:
     tokenizer = tiny_generator().tokenizer
     tokenizer.chat_template = "{% for m in messages %}{{ m.content | length }}{% endfor %}"
     with pytest.raises(InputError, match="rewrites what messages say"):
-        rendered(tokenizer, [{"role": "user", "content": "sad"}])
+        rendered(tokenizer, Chat([{"role": "user", "content": "sad"}]))
     with pytest.raises(InputError, match="a message of nobody is empty"):
-        rendered(tokenizer, [{"content": " "}])
+        rendered(tokenizer, Chat([{"content": " "}]))
     with pytest.raises(InputError, match="a message of user is empty"):
-        rendered(tokenizer, [{"role": "user", "content": " "}])
+        rendered(tokenizer, Chat([{"role": "user", "content": " "}]))
     for content, held in (
         (None, "NoneType"),
         (3, "int"),
         ([{"type": "image"}, {"type": "text", "text": "so"}, 4], r"3 parts \(image, text, int\)"),
     ):
         with pytest.raises(InputError, match=f"the content of a message of user is {held}; give one string"):
-            rendered(tokenizer, [{"role": "user", "content": content}])
+            rendered(tokenizer, Chat([{"role": "user", "content": content}]))
 
 
 def test_only_a_continuation_is_a_turn_beside_the_messages() -> None:
     model = tiny_generator()
     model.tokenizer.chat_template = TEMPLATE
     encoded = model.encoder(CHAT)
-    assert [u.text for u in divide(encoded, "turn").units] == [m["content"] for m in CHAT]
+    assert [u.text for u in divide(encoded, "message").units] == [m["content"] for m in CHAT]

@@ -59,7 +59,7 @@ def test_spans_that_do_not_fit_are_refused(spans: list[tuple[int, int]]) -> None
 
 
 def test_an_unknown_granularity_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match="token, word, clause, sentence, turn, sample, cls"):
+    with pytest.raises(InputError, match="token, word, clause, sentence, paragraph, message, document, sample, cls"):
         pieces("i feel sad", "phrase")
 
 

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from interp_core.attribution._function_runner import FunctionRunner, Runner
     from interp_core.attribution._method_call import explain, name_of, run_method
     from interp_core.attribution._options import Options
+    from interp_core.attribution._prepared_text import PreparedText
     from interp_core.attribution._question import Question
     from interp_core.attribution._question_builders import Ask, ModelRunner
     from interp_core.attribution._removal import Absence, Removal, absence
     from interp_core.attribution._served import session_of
-    from interp_core.attribution._session import PreparedText, Session
+    from interp_core.attribution._session import Session
     from interp_core.attribution._targets import TargetResolver, class_targets
 
 __all__ = [
@@ -77,11 +78,12 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_function_runner": ["FunctionRunner", "Runner"],
         "_method_call": ["explain", "name_of", "run_method"],
         "_options": ["Options"],
+        "_prepared_text": ["PreparedText"],
         "_question": ["Question"],
         "_question_builders": ["Ask", "ModelRunner"],
         "_removal": ["Absence", "Removal", "absence"],
         "_served": ["session_of"],
-        "_session": ["PreparedText", "Session"],
+        "_session": ["Session"],
         "_targets": ["TargetResolver", "class_targets"],
     },
 )

@@ -15,10 +15,10 @@ from interp_core.attribution._labels import true_classes
 from interp_core.attribution._method_call import explain, name_of
 from interp_core.attribution._options import Options
 from interp_core.attribution._prediction import late_readout
+from interp_core.attribution._prepared_text import PreparedText
 from interp_core.attribution._question_checks import check_count
 from interp_core.attribution._removal import Removal
 from interp_core.attribution._served import session_of
-from interp_core.attribution._session import PreparedText
 from interp_core.errors import InputError, InterpWarning
 from interp_core.model import CLASSIFIERS, GENERATORS, ServedModel, WrappedModel, answer_of
 from interp_core.plugin import declaration_of, named_options, resolve

@@ -40,6 +40,20 @@ class Components:
         readout: maps logits to the scores of the targets.
         injection: where the gates are: its `sites` name the components.
         reference: (t, w) the states of all sites in the reference run, side by side.
+
+    Examples:
+        >>> from interp_core.testing import tiny_classifier
+        >>> class Sites:
+        ...     def attribute(self, question):
+        ...         question.note(", ".join(site.path for site in question.components.injection.sites))
+        ...         return torch.ones(len(question.targets), len(question.units))
+        >>> about = {"over": "mlps", "reference": "so sad", "progress": False}
+        >>> import warnings
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore")  # the note is a warning too
+        ...     (one,) = interp.attribute(tiny_classifier(), "so happy", by=Sites(), **about)
+        >>> one.notes[0]
+        'bert.encoder.layer.0, bert.encoder.layer.0.output.dense, bert.encoder.layer.1.output.dense'
     """
 
     batch_runner: BatchRunner
@@ -90,7 +104,28 @@ def about_components(
         ask: sends requests to the batch runner; in passes of their own by default.
         max_rows: the maximum number of model rows.
         intact: (k) the scores of the unchanged text, if they are known.
+
+    Returns:
+        The question.
+
+    Raises:
+        InputError: the units are concepts of a space that is not known.
+        UnsupportedError: with all gates closed, the model does not answer as to the reference.
+        LayerError: a component has no state for each token.
+
+    Examples:
+        >>> from interp_core.attribution import about_components
+        >>> from interp_core.model import BatchRunner
+        >>> from interp_core.testing import tiny_classifier
+        >>> model = tiny_classifier()
+        >>> about = {"over": "heads", "reference": "so sad", "progress": False}
+        >>> (one,) = interp.attribute(model, "so happy", by="shapley", **about)
+        >>> from interp_core.model import readout_of
+        >>> question = about_components(BatchRunner(model), one.encoded, readout_of(one.targets, "logit", model.head))
+        >>> len(question.units), question.x.shape
+        (5, torch.Size([5, 1]))
     """
+    encoded.check()
     model, count = batch_runner.model, len(encoded.units)
     injection = gates_of(model, encoded)
     channels = max(one.stop for one in injection.channels)

@@ -36,7 +36,7 @@ class ComponentText(DividedText):
         >>> from interp_core.testing import tiny_generator
         >>> model = tiny_generator()
         >>> about = {"over": "heads", "reference": "so sad", "targets": " today", "progress": False}
-        >>> (attribution,) = interp.attribute(model, "so happy", by="occlusion", **about)
+        >>> (attribution,) = interp.attribute(model, "so happy", by="shapley", **about)
         >>> attribution.encoded.over, attribution.encoded.reference
         ('heads', 'so sad')
     """
@@ -90,8 +90,9 @@ def check_components(options: Options, granularity: Any, texts: int) -> None:
     references = len(as_texts(options.reference))
     if references not in (1, texts):
         raise InputError(f"{references} references were given for {texts} texts; one, or one each, was expected.")
-    if options.removal != Options.removal or granularity != "word":
-        name = "removal" if options.removal != Options.removal else "granularity"
+    chosen = options.removal != "auto", granularity != "word", options.units is not None
+    name = next((name for name, own in zip(("removal", "granularity", "units"), chosen, strict=True) if own), None)
+    if name is not None:
         raise InputError(
             f"{name}= is about the words of a text, and over= about components of the model; leave it out."
         )

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from interp_core.attribution._options import Options
 from interp_core.attribution._session import Session
-from interp_core.model import ServedModel
+from interp_core.model import ServedModel, WrappedModel
 
 
 def session_of(model: Any, options: Options | None = None, *, pointwise: bool = False) -> Session:
@@ -16,6 +16,9 @@ def session_of(model: Any, options: Options | None = None, *, pointwise: bool = 
         model: the model.
         options: the options of the run; the defaults of `Options` if None.
         pointwise: every question is about the scores and slopes at the text alone, see `Session`.
+
+    Returns:
+        The run.
 
     Raises:
         InputError: the model is neither a `TextModel` nor a `ServedModel`, or has no layer `options.layer`.
@@ -27,6 +30,6 @@ def session_of(model: Any, options: Options | None = None, *, pointwise: bool = 
         >>> session_of(planted_model({"happy": (3.0, -1.0)}), Options(progress=False)).cost.rows
         0
     """
-    if isinstance(model, ServedModel):
+    if not isinstance(model, WrappedModel) and isinstance(model, ServedModel):
         return cast(Session, model.session(options or Options()))
     return Session(model, options, pointwise=pointwise)

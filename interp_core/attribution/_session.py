@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -13,6 +13,7 @@ from interp_core.attribution._component_questions import REFERENCE, about_compon
 from interp_core.attribution._component_text import ComponentText, component_text
 from interp_core.attribution._options import Options
 from interp_core.attribution._prediction import LateReadout, slopes_request
+from interp_core.attribution._prepared_text import PreparedText
 from interp_core.attribution._question import Question
 from interp_core.attribution._question_builders import Ask, about_layer, about_text, inside
 from interp_core.attribution._question_checks import check_budget
@@ -26,7 +27,6 @@ from interp_core.model import (
     ModelRequest,
     Readout,
     RequestBatcher,
-    Space,
     WrappedModel,
     readout_of,
     whole_text,
@@ -40,42 +40,6 @@ T = TypeVar("T")
 MOST_IN_FLIGHT = 48
 BATCHES_IN_FLIGHT = 4  # more texts than one batch holds, so that rows of like lengths meet
 TEXTS_AT_A_TIME = 256  # the hidden states of this many texts are in memory together
-
-
-@dataclass(frozen=True, eq=False)
-class PreparedText:
-    """One text with everything that its question needs. Made by `Session.prepare`.
-
-    Attributes:
-        encoded: the text in units.
-        readout: maps logits to the scores of the targets.
-        removal: the name of the removal, see `absence`.
-        intact: (k) the scores of the unchanged text, if they are known.
-        number: the index of the text in the run.
-        logits: (v) the logits of the unchanged text, of a classifier and if they are known.
-
-    Examples:
-        >>> from interp_core.attribution import Options, Session
-        >>> from interp_core.testing import planted_model
-        >>> session = Session(planted_model({"happy": (3.0, -1.0)}), Options(progress=False))
-        >>> (prepared,) = session.prepare(["so happy"], None, "word")
-        >>> [unit.text for unit in prepared.encoded.units], prepared.removal, prepared.space
-        (['so', 'happy'], 'mask', 'logit')
-        >>> prepared.intact
-        tensor([3.])
-    """
-
-    encoded: DividedText
-    readout: Readout
-    removal: str
-    intact: Tensor | None = None
-    number: int = 0
-    logits: Tensor | None = None
-
-    @property
-    def space(self) -> Space:
-        """The score space."""
-        return self.readout.space
 
 
 class Session:

@@ -28,11 +28,22 @@ def read_sites(runner: BatchRunner, rows: TextRows, injection: GatesInjection) -
 
     Raises:
         LayerError: a site did not run, or has no state for each token.
+
+    Examples:
+        >>> from interp_core.model import BatchRunner, GatesInjection, read_sites, sites_of, whole_text
+        >>> from interp_core.testing import tiny_classifier
+        >>> model = tiny_classifier()
+        >>> sites, channels = sites_of(model, "mlps"), (slice(0, 1), slice(1, 2), slice(2, 3))
+        >>> gates = GatesInjection(model.model, model.embeddings.paths[0], sites, channels, model.layout)
+        >>> row = whole_text(model.encoder("so happy"))(torch.arange(1))
+        >>> read_sites(BatchRunner(model), row, gates).shape  # the embeddings and two MLPs, each 16 wide
+        torch.Size([4, 48])
     """
     length, reader = rows.ids.shape[1], SitesReader(injection)
     with torch.inference_mode(False), torch.no_grad():
         request = ModelRequest(torch.tensor([length]), lambda _: rows, injection=reader)
-        runner.forward([replace(rows, values=torch.zeros(1, length, 1, device=runner.model.device))], request)
+        dummy = torch.zeros(1, length, 1, device=runner.model.device)
+        runner.forward([replace(rows, values=dummy)], request)
     columns = []
     for site, states in zip(injection.sites, reader.noted, strict=True):
         side = slice(None) if site.side == "both" or not rows.source else _tokens_of(site.side, rows.source)
@@ -54,15 +65,26 @@ def _tokens_of(side: Side, source: int) -> slice:
 def check_all_closed(model: WrappedModel, injection: GatesInjection) -> None:
     """Refuse a model to which more than its components carries the text, tried on a short one.
 
+    Args:
+        model: the model.
+        injection: the gates of all components.
+
     Raises:
         UnsupportedError: with all gates closed, the model does not answer as to the reference.
+
+    Examples:
+        >>> from interp_core.model import GatesInjection, check_all_closed, sites_of
+        >>> from interp_core.testing import tiny_classifier
+        >>> model = tiny_classifier()
+        >>> sites, channels = sites_of(model, "mlps"), (slice(0, 1), slice(1, 2), slice(2, 3))
+        >>> gates = GatesInjection(model.model, model.embeddings.paths[0], sites, channels, model.layout)
+        >>> check_all_closed(model, gates)
     """
     closed, expected = Context().run(_closed_and_expected, model, injection)
     if not agree(closed, expected, rounding(model.model)):
         raise UnsupportedError(
             f"with all of its components set to their reference, {model.name} does not answer as it does to the "
-            "reference: its blocks read the text, or what is below them, once more. Choose other components, or explain "
-            "words."
+            "reference: its blocks read the text, or what is below them, once more. Explain words instead."
         )
 
 

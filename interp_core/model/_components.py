@@ -89,6 +89,12 @@ def sites_of(model: WrappedModel, over: str) -> tuple[Site, ...]:
     Raises:
         LayerError: the blocks of the model were not found.
         UnsupportedError: a block has no such components.
+
+    Examples:
+        >>> from interp_core.model import sites_of
+        >>> from interp_core.testing import tiny_llama
+        >>> [site.names for site in sites_of(tiny_llama(), "components")]
+        [('embeddings',), ('L0.H0', 'L0.H1'), ('L0.MLP',), ('L1.H0', 'L1.H1'), ('L1.MLP',)]
     """
     key = ("sites", over)
     tried: dict[Any, Any] = model.tried

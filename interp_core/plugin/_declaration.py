@@ -54,8 +54,8 @@ class Method:
         summary: one line for `interp list`, at most 80 characters.
         source: authors, year and identifier of the paper, for the references of reports; `"definition"` if there is no
             paper.
-        needs: what the input must offer. For attributions: `gradients`, `internals`, `components`. For concepts: `nonnegative`,
-            `labels`. For interpretations: `model`. For metrics of attributions: `method` (the method that made them),
+        needs: what the input must offer. For attributions: `gradients`, `internals`, `components`. For concepts:
+            `nonnegative`, `labels`. For interpretations: `model`. For metrics of attributions: `method` (the method that made them),
             `labels` (what people marked) and `model`, passed to `measure` after the question, in this order. For
             metrics of concepts: `method` (the method that learnt the space), `truth` (the planted space) and `model`
             (the `SplitModel`), passed to `measure` after the activations, in this order, and `labels` (which the

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
-from interp_core.errors import InputError, nearest
+from interp_core.errors import InputError, unknown
 
 Message = Mapping[str, Any]
 Document = str | Mapping[str, Any]  # its text, or its title and its text
-Where = Literal["template", "message"]
+PLACES = ("template", "message")
 BLANK_LINE = "\n\n"
 
 
@@ -47,7 +47,7 @@ class Chat:
 
     messages: Sequence[Message]
     documents: Sequence[Document] = ()
-    documents_in: Where = field(default="template", kw_only=True)
+    documents_in: str = field(default="template", kw_only=True)
 
     def __post_init__(self) -> None:
         if isinstance(self.messages, Mapping | str) or not _all_mappings(self.messages):
@@ -59,11 +59,8 @@ class Chat:
         object.__setattr__(self, "documents", documents)
         for number, document in enumerate(documents):
             _check(document, number)
-        if self.documents_in not in get_args(Where):
-            raise InputError(
-                f"documents_in is {self.documents_in!r}; one of {', '.join(get_args(Where))} was expected."
-                f"{nearest(str(self.documents_in), get_args(Where))}"
-            )
+        if self.documents_in not in PLACES:
+            raise InputError(unknown("documents_in", self.documents_in, PLACES))
         if documents and self.documents_in == "message" and self._asks() is None:
             raise InputError("documents_in='message' needs a message of the user, and this chat has none.")
 

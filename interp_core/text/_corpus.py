@@ -205,7 +205,8 @@ def one_by_one(texts: Text | Iterable[Text], streams: bool) -> tuple[Iterator[Te
         )
     if is_chat(texts):
         return iter([cast(Text, texts)]), 1
-    corpus: Any = texts if streams and not isinstance(texts, list | tuple) else list(texts)
+    several = cast(Iterable[Any], texts)
+    corpus: Any = texts if streams and not isinstance(texts, list | tuple) else list(several)
     if not isinstance(corpus, list | tuple):
         return _checked(corpus), len(corpus) if hasattr(corpus, "__len__") else None
     if not corpus:
