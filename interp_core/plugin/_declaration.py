@@ -55,11 +55,11 @@ class Method:
         source: authors, year and identifier of the paper, for the references of reports; `"definition"` if there is no
             paper.
         needs: what the input must offer. For attributions: `gradients`, `internals`, `components`. For concepts:
-            `nonnegative`, `labels`. For interpretations: `model`. For metrics of attributions: `method` (the method that made them),
-            `labels` (what people marked) and `model`, passed to `measure` after the question, in this order. For
-            metrics of concepts: `method` (the method that learnt the space), `truth` (the planted space) and `model`
-            (the `SplitModel`), passed to `measure` after the activations, in this order, and `labels` (which the
-            activations must have). A metric of concepts whose class has `reconstructs = False` does not use the
+            `nonnegative`, `labels`. For interpretations: `model`. For metrics of attributions: `method` (the method
+            that made them), `labels` (what people marked) and `model`, passed to `measure` after the question, in this
+            order. For metrics of concepts: `method` (the method that learnt the space), `truth` (the planted space) and
+            `model` (the `SplitModel`), passed to `measure` after the activations, in this order, and `labels` (which
+            the activations must have). A metric of concepts whose class has `reconstructs = False` does not use the
             reconstructions of a space, so it has a chance level for any number of concepts.
         claims: what the method promises. Each claim selects conformance checks that are run on it.
         measures: for metrics only, the kind of method whose results are measured.
