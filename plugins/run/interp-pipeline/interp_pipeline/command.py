@@ -22,10 +22,11 @@ def run(file: Path, folder: Path | None, html: Path | None, quiet: bool) -> None
     """Run the steps of a pipeline, FILE.toml or FILE.yaml; what an earlier run has kept is not computed again."""
     from interp_core.cli import check_destinations
 
-    check_destinations(html=html)
+    place = folder or file.with_suffix(".run")
+    check_destinations(html=html, store=place)
     from interp_pipeline.pipeline import Pipeline
 
-    pipeline, place = Pipeline(file), folder or file.with_suffix(".run")
+    pipeline = Pipeline(file)
     try:
         done = pipeline.run(place, progress=not quiet, told=(lambda _: None) if quiet else click.echo)
     except KeyboardInterrupt:
