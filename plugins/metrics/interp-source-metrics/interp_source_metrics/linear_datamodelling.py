@@ -1,0 +1,74 @@
+"""How well sums of attributions foretell the scores of random halves of the sources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from interp_core.attribution import Attribution, Question
+from interp_core.metrics import Score
+from interp_core.statistics import check_sampling
+from jaxtyping import Bool, Float
+from scipy.stats import spearmanr
+from torch import Tensor
+
+APART = 7_368_787  # keeps these draws apart from those of a method with the same seed
+
+
+@dataclass(frozen=True)
+class LinearDatamodellingScore:
+    """Spearman correlation between the model's scores of random halves of the units and the sums of their attributions.
+
+    Each unit is kept with probability 1/2, in draws that no method has seen. 1 where scores add up; a target whose
+    attributions or scores are all equal has 0, which a note says. Ranks are the same in all score spaces that rise with
+    one another, such as log-odds and log-probability.
+
+    Args:
+        samples: the number of random halves. When all 2^u subsets fit, each is taken once.
+        seed: of the draws.
+
+    Source: Park et al. 2023, arXiv:2303.14186 (TRAK), definition 2.4, of sources as in Cohen-Wang et al. 2024,
+        arXiv:2409.00729, section 4.
+    """
+
+    samples: int = 64
+    seed: int = 0
+
+    higher_is_better: ClassVar[bool] = True
+    definition: ClassVar[str] = "rank correlation of the scores of random halves with the sums of their attributions"
+    space: ClassVar[str] = "own"
+
+    def __post_init__(self) -> None:
+        check_sampling(self.samples, 4, None)
+
+    def measure(self, attribution: Attribution, question: Question) -> Score:
+        """One correlation a target."""
+        keep = self._halves(question)
+        foretold = keep.double() @ attribution.scores.double().T  # (p, k)
+        found = question.masked(keep).double()
+        values = torch.stack([_correlation(foretold[:, k], found[:, k]) for k in range(len(question.targets))])
+        constant = int(values.isnan().sum())
+        notes = ("Of a target all attributions or all scores are equal, which ranks nothing: it counts as 0.",)
+        values = values.nan_to_num(nan=0.0)
+        return Score(float(values.mean()), True, values, notes=notes if constant else ())
+
+    def _halves(self, question: Question) -> Bool[Tensor, "p u"]:
+        able = question.applicable.any(0)
+        u = int(able.sum())
+        count = question.afford(self.samples)
+        every = u < 31 and 2**u <= count
+        if every:
+            drawn = (torch.arange(2**u)[:, None] >> torch.arange(u)) % 2 == 1
+        else:
+            drawn = torch.rand(count, u, generator=torch.Generator().manual_seed(APART + self.seed)) < 0.5
+        keep = torch.ones(len(drawn), len(able), dtype=torch.bool)
+        keep[:, able] = drawn
+        return keep
+
+
+def _correlation(foretold: Float[Tensor, " p"], found: Float[Tensor, " p"]) -> Tensor:
+    """Spearman's rank correlation; NaN where one of the two is constant but for rounding."""
+    if any(float(one.max() - one.min()) <= 1e-6 * float(one.abs().max()) for one in (foretold, found)):
+        return torch.tensor(torch.nan)
+    return torch.tensor(float(spearmanr(foretold.numpy(), found.numpy()).statistic))
