@@ -174,7 +174,9 @@ class Attribution(Value):
         """What the units are, in a line, where they are not pieces of the text."""
         if not isinstance(self.encoded, ComponentText):
             return []
-        return [f"Units: {self.encoded.over} of the model; reference: {self.encoded.reference!r}."]
+        reference = self.encoded.reference
+        shown = reference if len(reference) <= HEADING else f"{reference[: HEADING - 1]}…"
+        return [f"Units: {self.encoded.over} of the model; reference: {shown!r}."]
 
     @property
     def said(self) -> list[str]:

@@ -325,8 +325,11 @@ class BatchRunner:
 
 
 def _opened(injection: Injection, batch: PaddedBatch) -> AbstractContextManager[Any]:
-    """A context in which one pass continues from the values of a batch."""
-    return injection.open_for(batch) if isinstance(injection, GatesInjection) else injection.open(batch.values)
+    """A context in which one pass continues from the values of a batch, or in which gates are open as these say."""
+    if isinstance(injection, GatesInjection):
+        return injection.open_for(batch)
+    assert batch.values is not None
+    return injection.open(batch.values)
 
 
 @dataclass(eq=False)
