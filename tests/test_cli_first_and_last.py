@@ -67,7 +67,7 @@ def test_where_results_go_is_asked_before_a_model_is_loaded(command: str, tmp_pa
     inside = tmp_path / "full" / "kept.json" / "page.html"
     assert "kept.json' is a file and not a folder" in refused(*line, "--html", inside)
     if command == "benchmark":
-        assert "is a file and not a folder" in refused(*line, "--csv", inside)
+        assert "is a file and not a folder" in refused(*line, "--csv", inside.with_suffix(".csv"))
 
 
 @pytest.mark.usefixtures("no_model")

@@ -9,7 +9,7 @@ import interp_core as interp
 import pytest
 import torch
 from interp_core.errors import InputError, UnsupportedError
-from interp_core.model import sites_of
+from interp_core.model import hidden_of, repack, sites_of
 from interp_core.testing import (
     state_of,
     tiny_classifier,
@@ -440,3 +440,77 @@ def test_rows_are_those_of_the_variants_and_one_for_the_reference():
     one = about(model, "occlusion", "heads")
     assert one.rows == len(one.units) + 1  # each gate closed, and all of them for the note; the answer is known
     assert one.made_by.cost.forwards <= 4  # the answer, the reference, the gates, and the note's
+
+
+def shared_blocks():
+    from transformers import AlbertConfig, AlbertForSequenceClassification
+
+    tiny = tiny_classifier()
+    torch.manual_seed(0)
+    sizes = {"embedding_size": 8, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
+    config = AlbertConfig(
+        vocab_size=len(tiny.tokenizer), intermediate_size=32, max_position_embeddings=32, num_labels=3, **sizes
+    )
+    return interp.TextModel(AlbertForSequenceClassification(config).eval(), tiny.tokenizer)
+
+
+def test_positions_at_one_call_of_a_shared_block():
+    model = shared_blocks()
+    one_path = model.blocks[0].partition("@")[0]
+    module = model.model.get_submodule(one_path)
+    for layer in range(3):
+        one = about(model, "occlusion", "positions", layer=layer)
+        seen = []
+        with torch.no_grad():
+            handle = module.register_forward_hook(
+                lambda _m, _a, out, seen=seen: seen.append(hidden_of(out, "").clone())
+            )
+            model.model(one.encoded.other.ids[None])
+            handle.remove()
+            for position in range(len(one.encoded)):
+                calls = []
+
+                def patch(_m, _a, out, calls=calls, layer=layer, seen=seen, position=position):
+                    calls.append(0)
+                    if len(calls) - 1 != layer:
+                        return None
+                    states = hidden_of(out, "").clone()
+                    states[:, position] = seen[layer][:, position]
+                    return repack(out, states)
+
+                handle = module.register_forward_hook(patch)
+                effect = one.intact[0] - model.model(one.encoded.ids[None]).logits[0, one.targets[0].index]
+                handle.remove()
+                assert float(one.scores[0, position]) == pytest.approx(float(effect), abs=1e-5)
+
+
+def test_a_layer_inside_of_a_block_is_no_bottleneck_and_may_have_another_width():
+    model = tiny_generator()
+    for layer in ("transformer.h.0.mlp.act", "transformer.h.0.attn", "transformer.h.0.mlp.c_fc"):
+        one = about(model, "occlusion", "positions", layer=layer)
+        assert bool((one.scores != 0).any())
+    split = model.split("transformer.h.0.mlp.act")
+    rows = split.activations(["so happy today", "so sad today"], granularity="token", progress=False)
+    space = interp.fit_concepts(rows, by="neurons", progress=False)
+    assert bool((about(model, "occlusion", space.half()).scores != 0).any())
+
+
+def test_a_reference_equal_to_the_text_says_nothing():
+    one = about(tiny_classifier(), "occlusion", reference=TEXT)
+    assert one.notes == () or all("add up" not in note for note in one.notes)
+
+
+def test_the_trial_of_closed_gates_has_another_text():
+    from interp_core.attribution._component_questions import gates_of
+    from interp_core.model import check_all_closed
+
+    model = tiny_llama()
+    about(model, "occlusion", "mlps")
+    broken = model.model.model.layers[1]
+    first = model.model.model.embed_tokens
+    kept = []
+    first.register_forward_hook(lambda _m, _a, out: kept.append(out))
+    broken.register_forward_hook(lambda _m, _a, out: out + kept[-1])  # the text is read once more
+    one = about(tiny_llama(), "occlusion", "mlps").encoded
+    with pytest.raises(UnsupportedError, match="once more"):
+        check_all_closed(model, gates_of(model, one))

@@ -72,7 +72,7 @@ def test_no_part_is_set_or_deleted_and_what_the_message_advises_works(name: str)
     advice = re.search(r"question\.(\w+)\((.*)\)", str(refused.value))
     parts = {"runner": question.runner} | {name: before.get(name)}
     if advice is None:
-        assert name in ("_memory", "rows", "foo")
+        assert name in ("_memory", "_grouping", "rows", "foo")
     elif advice[1] == "replace":
         given = re.findall(r"(\w+)=", advice[2])
         assert question.replace(**{key: parts[key] for key in given}).intact().tolist() == [30.0]

@@ -247,7 +247,7 @@ def test_a_question_holds_the_groups_of_its_units() -> None:
     assert plain.groups.tolist() == [0, 1, 2]
     assert plain.replace(groups=torch.tensor([0, 0, 1])).groups.tolist() == [0, 0, 1]
     with pytest.raises(InputError, match="groups is bool"):
-        check_parts(SimpleNamespace(**{**vars(plain), "groups": torch.zeros(3).bool()}), None)
+        check_parts(SimpleNamespace(**{**vars(plain), "_grouping": torch.zeros(3).bool()}), None)
 
 
 def test_turn_is_called_message_now() -> None:

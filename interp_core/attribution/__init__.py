@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from interp_core.attribution._question import Question
     from interp_core.attribution._question_builders import Ask, ModelRunner
     from interp_core.attribution._removal import Absence, Removal, absence
-    from interp_core.attribution._served import session_of
-    from interp_core.attribution._session import Session
+    from interp_core.attribution._session import Session, session_of
     from interp_core.attribution._targets import TargetResolver, class_targets
 
 __all__ = [
@@ -82,8 +81,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_question": ["Question"],
         "_question_builders": ["Ask", "ModelRunner"],
         "_removal": ["Absence", "Removal", "absence"],
-        "_served": ["session_of"],
-        "_session": ["Session"],
+        "_session": ["Session", "session_of"],
         "_targets": ["TargetResolver", "class_targets"],
     },
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 from interp_core.attribution._attribution import Attribution
 from interp_core.attribution._attributions import Attributions
-from interp_core.attribution._component_text import ComponentText, check_components
+from interp_core.attribution._component_text import ComponentText
 from interp_core.attribution._labels import true_classes
 from interp_core.attribution._method_call import explain, name_of
 from interp_core.attribution._options import Options
@@ -18,7 +18,7 @@ from interp_core.attribution._prediction import late_readout
 from interp_core.attribution._prepared_text import PreparedText
 from interp_core.attribution._question_checks import check_count
 from interp_core.attribution._removal import Removal
-from interp_core.attribution._served import session_of
+from interp_core.attribution._session import session_of
 from interp_core.errors import InputError, InterpWarning
 from interp_core.model import CLASSIFIERS, GENERATORS, ServedModel, WrappedModel, answer_of
 from interp_core.plugin import declaration_of, named_options, resolve
@@ -167,7 +167,7 @@ def attribute(
     pointwise = declared is not None and "pointwise" in declared.claims
     session = session_of(model, options, pointwise=pointwise)
     _check_for_generators(model, options)
-    check_components(options, granularity, len(corpus))
+    _check_components(options, granularity, len(corpus))
     truths = None if labels is None else true_classes(model, corpus, labels)
     readout = late_readout(model, options, targets) if pointwise else None
     prepared = session.prepare(corpus, targets, granularity, answers=truths is not None, readout=readout)
@@ -196,7 +196,7 @@ def attribute(
         replace(
             result,
             made_by=replace(provenance, settings={**provenance.settings, **_settings(item)}),
-            score_space=item.space,
+            score_space=item.readout.space,
             encoded=item.encoded,
             label=None if truths is None else truths[item.number],
             **_answer(model, item, result),
@@ -218,7 +218,7 @@ def _answer(model: WrappedModel | ServedModel, item: PreparedText, result: Attri
         return {}
     logits, every = item.logits, [(i, None, None) for i in range(len(model.labels))]
     asked = [(t.index, t.against, t.function) for t in item.readout.targets]
-    if logits is None and item.space == "logit" and asked == every:
+    if logits is None and item.readout.space == "logit" and asked == every:
         logits = result.intact
     if logits is None:
         return {}
@@ -241,6 +241,31 @@ def _check_for_generators(model: WrappedModel | ServedModel, options: Options) -
             raise InputError(
                 f"{name}={given!r} is for models that generate text, and {model.name} does not; leave it out."
             )
+
+
+def _check_components(options: Options, granularity: Any, texts: int) -> None:
+    """Refuse options about components that do not fit each other.
+
+    Raises:
+        InputError: a reference is missing, or was given without components; there are not as many references as texts;
+            or an option about words was given.
+    """
+    if options.over is None:
+        given = [name for name in ("reference", "align") if getattr(options, name) is not None]
+        if given:
+            raise InputError(f"{given[0]}= is about components of the model; give over=, such as over='heads'.")
+        return
+    if options.reference is None:
+        raise InputError("over= needs a reference: another text, 'mean' or 'zero', which closed gates let through.")
+    references = len(as_texts(options.reference))
+    if references not in (1, texts):
+        raise InputError(f"{references} references were given for {texts} texts; one, or one each, was expected.")
+    chosen = options.removal != "auto", granularity != "word", options.units is not None
+    name = next((name for name, own in zip(("removal", "granularity", "units"), chosen, strict=True) if own), None)
+    if name is not None:
+        raise InputError(
+            f"{name}= is about the words of a text, and over= about components of the model; leave it out."
+        )
 
 
 def _settings(item: PreparedText) -> dict[str, Any]:

@@ -41,9 +41,11 @@ def components_note(method: Any, question: Question, scores: Float[Tensor, "k u"
     other = {"complete", "seeded"} & declared.claims or "components" in declared.needs
     if other or question.max_rows is not None or not bool(question.applicable.all()):
         return ()
-    gap, total = question.intact() - question.emptied(), scores.sum(1)
-    worst = int(((total - gap).abs() / gap.abs().clamp(min=1e-6)).argmax())
-    if float((total - gap)[worst].abs()) <= APART * float(gap[worst].abs()):
+    ends = question.intact(), question.emptied()
+    gap, total, least = ends[0] - ends[1], scores.sum(1), _least(*ends)
+    missing = (total - gap).abs() / gap.abs().maximum(least)
+    worst = int(missing.argmax())
+    if float(missing[worst]) <= APART:
         return ()
     sums = (
         f"The scores for {question.targets[worst].label!r} add up to {float(total[worst]):.3g}, and the difference "
@@ -82,5 +84,9 @@ def missing_share(question: Question, scores: Float[Tensor, "k u"]) -> float:
     """
     ends = question.intact(), question.emptied()
     gap = ends[0] - ends[1]
-    least = torch.maximum(*(end.abs() for end in ends)).clamp(min=1e-6) / 1000
-    return float(((scores.sum(1).to(gap) - gap).abs() / gap.abs().maximum(least)).max())
+    return float(((scores.sum(1).to(gap) - gap).abs() / gap.abs().maximum(_least(*ends))).max())
+
+
+def _least(intact: Float[Tensor, " k"], emptied: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
+    """The least difference that is no rounding: a thousandth of the scores."""
+    return torch.maximum(intact.abs(), emptied.abs()).clamp(min=1e-6) / 1000

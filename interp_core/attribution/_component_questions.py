@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -17,9 +18,9 @@ from interp_core.model import (
     GatesInjection,
     GeneratorRows,
     Readout,
-    Site,
     WrappedModel,
     check_all_closed,
+    layer_site,
     read_sites,
     sites_of,
     text_rows,
@@ -164,13 +165,15 @@ def about_components(
 
 def gates_of(model: WrappedModel, encoded: ComponentText) -> GatesInjection:
     """Where the gates enter; the same for all texts, so that these share passes."""
-    key = ("gates", encoded.over, encoded.layer, id(encoded.space))
+    key = ("gates", encoded.over, encoded.layer)
     tried: dict[Any, Any] = model.tried
-    if key not in tried:
+    made, space = tried.get(key, (None, None))
+    if made is None or space is not encoded.space:  # of spaces at a layer, the last one is kept
         made = _gates(model, encoded)
-        check_all_closed(model, made)
-        tried[key] = (made, encoded.space)  # the space is kept, so that its id is
-    injection: GatesInjection = tried[key][0]
+        if not encoded.layer:  # at one layer, what goes on beside it is not closed, and need not be
+            check_all_closed(model, made)
+        tried[key] = (made, encoded.space)
+    injection: GatesInjection = made
     return injection
 
 
@@ -181,9 +184,8 @@ def _gates(model: WrappedModel, encoded: ComponentText) -> GatesInjection:
         return GatesInjection(model.model, path, sites, (slice(0, 1),) * len(sites), model.layout)
     if encoded.over == "concepts":
         names = tuple(unit.text for unit in encoded.units)
-        width = sites_of(model, "blocks")[0].width
-        site = Site(encoded.layer, 0, "output", names, width, model.side_of(encoded.layer), "block")
-        mixes = ((0, _MixOfConcepts(encoded.space)),)
+        site = layer_site(model, encoded.layer, names)
+        mixes = ((0, _MixOfConcepts(copy.deepcopy(encoded.space).to(model.device).float())),)
         return GatesInjection(model.model, path, (site,), (slice(0, len(names)),), model.layout, mixes)
     sites = sites_of(model, encoded.over.removesuffix("-by-position"))
     stops = list(accumulate(len(site.names) for site in sites))

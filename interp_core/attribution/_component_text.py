@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
-from interp_core.attribution._options import Options
 from interp_core.errors import InputError, UnsupportedError, unknown
-from interp_core.model import Site, WrappedModel, sites_of
-from interp_core.text import NO_UNIT, DividedText, Encoded, Text, Unit, as_texts
+from interp_core.model import Site, WrappedModel, layer_site, sites_of
+from interp_core.text import NO_UNIT, DividedText, Encoded, Text, Unit
 from jaxtyping import Int
 from torch import Tensor
 
@@ -71,31 +70,6 @@ class ComponentText(DividedText):
         other = None if self.other is None else tuple(self.other.ids.tolist())
         partner = None if self.partner is None else tuple(self.partner.tolist())
         return self.over, self.reference, other, partner, self.layer, id(self.space)
-
-
-def check_components(options: Options, granularity: Any, texts: int) -> None:
-    """Refuse options about components that do not fit each other.
-
-    Raises:
-        InputError: a reference is missing, or was given without components; there are not as many references as texts;
-            or an option about words was given.
-    """
-    if options.over is None:
-        given = [name for name in ("reference", "align") if getattr(options, name) is not None]
-        if given:
-            raise InputError(f"{given[0]}= is about components of the model; give over=, such as over='heads'.")
-        return
-    if options.reference is None:
-        raise InputError("over= needs a reference: another text, 'mean' or 'zero', which closed gates let through.")
-    references = len(as_texts(options.reference))
-    if references not in (1, texts):
-        raise InputError(f"{references} references were given for {texts} texts; one, or one each, was expected.")
-    chosen = options.removal != "auto", granularity != "word", options.units is not None
-    name = next((name for name, own in zip(("removal", "granularity", "units"), chosen, strict=True) if own), None)
-    if name is not None:
-        raise InputError(
-            f"{name}= is about the words of a text, and over= about components of the model; leave it out."
-        )
 
 
 def component_text(
@@ -231,13 +205,9 @@ def _stretches(encoded: Encoded) -> Sequence[tuple[int, int]]:
 
 def positions_sites(model: WrappedModel, layer: str) -> tuple[Site, ...]:
     """The sites that hold all that is known at a position: the embeddings and the output of each block, or of one."""
-    every = sites_of(model, "blocks")
     if layer:
-        return (Site(layer, 0, "output", ("position",), every[0].width, model.side_of(layer), "block"),)
-    return tuple(
-        one if one.kind == "embeddings" else Site(one.path, one.call, "output", one.names, one.width, one.side, "block")
-        for one in every
-    )
+        return (layer_site(model, layer, ("position",)),)
+    return tuple(one if one.kind == "embeddings" else replace(one, holds="output") for one in sites_of(model, "blocks"))
 
 
 def saved_components(encoded: Encoded | None) -> tuple[dict[str, Tensor | None], dict[str, Any] | None]:

@@ -52,8 +52,8 @@ class Question:
             baseline is known.
         internals: the inside of the model, for methods that need it; None without a model.
         components: the components of the model, where they are the units, for methods that need them; else None.
-        groups: (u) the number of the document, or else message or paragraph, that each unit lies in; by default each
-            unit is a group of its own.
+        groups: (u) the number of the document, or else message or paragraph, that each unit lies in, or a function that
+            gives them; by default each unit is a group of its own.
         spread: the standard deviation of noise of share 1. By default that of a coordinate of the features; questions
             about a text give that of the model's embeddings.
         max_rows: the maximum number of model rows that may be evaluated for this question; None for no limit.
@@ -99,7 +99,7 @@ class Question:
         background: Float[Tensor, "r d"] | None = None,
         internals: Internals | None = None,
         components: Any = None,
-        groups: Int[Tensor, " u"] | None = None,
+        groups: Int[Tensor, " u"] | Callable[[], Int[Tensor, " u"]] | None = None,
         spread: float | None = None,
         max_rows: int | None = None,
         intact: Float[Tensor, " k"] | None = None,
@@ -111,7 +111,7 @@ class Question:
         self.applicable = torch.ones(len(targets), len(units)).bool() if applicable is None else applicable
         self.offers, self.removal, self.notes = offers, removal, notes
         self.background, self.internals, self.components = background, internals, components
-        self.groups = torch.arange(len(units)) if groups is None else groups
+        self._grouping = groups
         check_parts(self, intact)
         check_budget(max_rows)
         self.spread = _spread(x, baseline) if spread is None else spread
@@ -136,6 +136,14 @@ class Question:
     def rows(self) -> int:
         """The number of model rows evaluated so far; repeated variants are not counted."""
         return self._memory.rows
+
+    @property
+    def groups(self) -> Int[Tensor, " u"]:
+        """The number of the document, else message, else paragraph of each unit."""
+        if self._memory.groups is None:
+            given = self._grouping() if callable(self._grouping) else self._grouping
+            self._memory.groups = torch.arange(len(self.units)) if given is None else given
+        return self._memory.groups
 
     def at(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
         """The scores of p variants of the features; differentiable if `x` requires a gradient.
@@ -283,9 +291,9 @@ class Question:
             alone would not change the scores; give `runner=` too, or ask question.moved(x).
         """
         check_changes(changes, _PARTS)
-        former = {"_memory", *({"groups"} if "units" in changes else ())}  # groups are those of the former units
-        parts = {name: value for name, value in vars(self).items() if name not in former}
-        return type(self)(**{**parts, **changes})
+        parts = {name: value for name, value in vars(self).items() if name in _PARTS}
+        grouping = {} if "units" in changes else {"groups": self._grouping}  # groups are those of the former units
+        return type(self)(**{**parts, **grouping, **changes})
 
     def moved(self, x: Float[Tensor, "f d"]) -> Question:
         """A question about other features, with the same baseline.

@@ -286,7 +286,7 @@ def _question(
         removal=absent.name,
         notes=notes,
         internals=Internals(batch_runner, encoded, readout, injection),
-        groups=groups_of(encoded),
+        groups=partial(groups_of, encoded),
         **more,
     )
 

@@ -82,7 +82,8 @@ def check_parts(question: Any, intact: Any) -> None:
     sizes, applicable = (len(question.targets), len(units)), question.applicable
     if not isinstance(applicable, Tensor) or applicable.dtype != torch.bool or tuple(applicable.shape) != sizes:
         raise InputError(f"applicable is {described(applicable)}; booleans {_dimensions(sizes)} were expected.")
-    check_features("groups", question.groups, sizes[1:], ", the number of a group for each unit")
+    if isinstance(question._grouping, Tensor):
+        check_features("groups", question._grouping, sizes[1:], ", the number of a group for each unit")
     if intact is not None:
         check_features("intact", intact, sizes[:1], ", a score for each target")
     if question.background is not None:

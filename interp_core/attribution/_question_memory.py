@@ -17,3 +17,4 @@ class Memory:
     rows: int = 0
     notes: list[str] = field(default_factory=list)
     lowered: bool = False
+    groups: Tensor | None = None

@@ -27,6 +27,7 @@ from interp_core.model import (
     ModelRequest,
     Readout,
     RequestBatcher,
+    ServedModel,
     WrappedModel,
     readout_of,
     whole_text,
@@ -167,9 +168,9 @@ class Session:
         intact = readout(logits[None])[0] if logits is not None else None
         divided = self._divided(encoded, granularity, number)
         if not divided.units:
-            where = "" if self.options.units is None else f" in units={self.options.units!r}"
+            part = "" if self.options.units is None else f" in units={self.options.units!r}"
             raise InputError(
-                f"the text has no unit{where} that could be removed: all of its tokens are special ones, such as "
+                f"the text has no unit{part} that could be removed: all of its tokens are special ones, such as "
                 f"{self.model.tokenizer.mask_token or self.model.tokenizer.eos_token}, or in none of the spans."
             )
         removal = REFERENCE if isinstance(divided, ComponentText) else self.removal_name(readout)
@@ -221,9 +222,6 @@ class Session:
         Args:
             prepared: the text.
 
-        Returns:
-            The question.
-
         Raises:
             UnsupportedError: a layer is explained, and the removal does not use features.
         """
@@ -251,7 +249,7 @@ class Session:
         tokens = BATCHES_IN_FLIGHT * self.model.tokens_per_batch
         width = max(1, min(MOST_IN_FLIGHT, len(jobs), tokens // max(1, longest)))
         self.batch_runner.in_flight = width
-        quiet = None if self.options.progress else True
+        quiet = not self.options.progress or None
         bar = tqdm(total=len(jobs), desc=description, unit="text", disable=quiet, leave=False)
         results = []
         with bar, self.cost.timed():
@@ -372,3 +370,29 @@ class Session:
 def longest_of(prepared: Sequence[PreparedText]) -> int:
     """The number of tokens of the longest text."""
     return max(len(p.encoded) for p in prepared)
+
+
+def session_of(model: Any, options: Options | None = None, *, pointwise: bool = False) -> Session:
+    """A run of a model over texts: of a `ServedModel` its own, of any other one a `Session`.
+
+    Args:
+        model: the model.
+        options: the options of the run; the defaults of `Options` if None.
+        pointwise: every question is about the scores and slopes at the text alone, see `Session`.
+
+    Returns:
+        The run.
+
+    Raises:
+        InputError: the model is neither a `TextModel` nor a `ServedModel`, or has no layer `options.layer`.
+        UnsupportedError: a served model does not offer what the options ask for.
+
+    Examples:
+        >>> from interp_core.attribution import Options, session_of
+        >>> from interp_core.testing import planted_model
+        >>> session_of(planted_model({"happy": (3.0, -1.0)}), Options(progress=False)).cost.rows
+        0
+    """
+    if not isinstance(model, WrappedModel) and isinstance(model, ServedModel):
+        return cast(Session, model.session(options or Options()))
+    return Session(model, options, pointwise=pointwise)

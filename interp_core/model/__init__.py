@@ -7,7 +7,7 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from interp_core.model._component_states import check_all_closed, read_sites
-    from interp_core.model._components import Site, sites_of
+    from interp_core.model._components import Site, layer_site, sites_of
     from interp_core.model._forward import BatchRunner
     from interp_core.model._gates import GatesInjection
     from interp_core.model._heads import CLASSIFIERS, GENERATORS, Head
@@ -70,6 +70,7 @@ __all__ = [
     "check_all_closed",
     "hidden_of",
     "hides_tokens",
+    "layer_site",
     "load",
     "module_at",
     "pieces_of",
@@ -88,7 +89,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "_component_states": ["check_all_closed", "read_sites"],
-        "_components": ["Site", "sites_of"],
+        "_components": ["Site", "layer_site", "sites_of"],
         "_forward": ["BatchRunner"],
         "_gates": ["GatesInjection"],
         "_heads": ["CLASSIFIERS", "GENERATORS", "Head"],

@@ -94,8 +94,12 @@ def _closed_and_expected(model: WrappedModel, injection: GatesInjection) -> tupl
     start = model.encoder.start_id
     ids = source if start is None else torch.cat([source, torch.tensor([[start]])], dim=1)
     border = 0 if start is None else source.shape[1]
-    fixed = torch.isin(ids, torch.tensor([start or 0, *model.tokenizer.all_special_ids]))
-    other = torch.where(fixed, ids, (ids + 1) % max(2, min(len(model.tokenizer), model.embeddings.count)))
+    kept = {start, *model.tokenizer.all_special_ids} - {None, model.tokenizer.unk_token_id}
+    count = min(len(model.tokenizer), model.embeddings.count)
+    words = torch.tensor([i for i in range(count) if i not in model.tokenizer.all_special_ids][: ids.shape[1] + 1])
+    drawn = words[torch.arange(ids.shape[1]) % len(words)][None]
+    drawn = torch.where(drawn == ids, words[-1], drawn)
+    other = torch.where(torch.isin(ids, torch.tensor(sorted(kept))), ids, drawn)
     mask = torch.ones_like(ids, dtype=torch.bool)
     with torch.inference_mode(False), torch.no_grad():
         there = TextRows(other, mask, source=border)

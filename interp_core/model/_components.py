@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 from interp_core.errors import LayerError, UnsupportedError
-from interp_core.model._hooks import at_rest, call_of, module_at, stack_of
+from interp_core.model._hooks import at_rest, call_of, module_at, stack_of, tap
 from interp_core.model._module_state import calling_here
 from interp_core.model._requests import Side
 from interp_core.model._rounding import agree, rounding
@@ -102,6 +102,39 @@ def sites_of(model: WrappedModel, over: str) -> tuple[Site, ...]:
         tried[key] = Context().run(_sites, model, over)
     found: tuple[Site, ...] = tried[key]
     return found
+
+
+def layer_site(model: WrappedModel, layer: str, names: tuple[str, ...]) -> Site:
+    """The site of components that share the output of one layer.
+
+    Args:
+        model: the model.
+        layer: its module path, with the number of the call where the module runs several times.
+        names: the components.
+
+    Returns:
+        The site.
+
+    Raises:
+        LayerError: the layer does not run, or has no state for each token.
+
+    Examples:
+        >>> from interp_core.model import layer_site
+        >>> from interp_core.testing import tiny_classifier
+        >>> site = layer_site(tiny_classifier(), "bert.encoder.layer.0.intermediate", ("all of it",))
+        >>> site.width, site.holds
+        (32, 'output')
+    """
+    path, call = call_of(layer)
+    width = Context().run(_width, model, layer)
+    return Site(path, call or 0, "output", names, width, model.side_of(path), "block")
+
+
+def _width(model: WrappedModel, layer: str) -> int:
+    """The width of the output of a layer."""
+    with tap(model.model, layer, stop=True, layout=model.layout) as seen:
+        model._try(model.some_ids())
+    return int(seen.read().shape[-1])
 
 
 def _sites(model: WrappedModel, over: str) -> tuple[Site, ...]:

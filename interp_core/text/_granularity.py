@@ -65,12 +65,13 @@ def divide(encoded: Encoded, granularity: Granularity, units: Region = None) -> 
         >>> [unit.text for unit in divide(encoded, "word", units=[(0, 6)]).units]
         ['so', 'sad']
     """
-    region = region_of(encoded, units)
+    region = None if units is None else region_of(encoded, units)
     if not isinstance(granularity, str):
         spans = granularity(encoded.text) if callable(granularity) else granularity
         return encoded.with_units(clipped(pairs(spans, "granularity"), region))
     if granularity in _PLACES:
-        return encoded.with_units(clipped(_PLACES[granularity](encoded), region))
+        places = _PLACES[granularity](encoded)
+        return encoded.with_units(places if region is None else clipped(places, region))
     if granularity not in _SPANS:
         also = "character spans, or a function from the text to these"
         raise InputError(unknown("granularity", granularity, get_args(Name), also))
@@ -81,7 +82,9 @@ def divide(encoded: Encoded, granularity: Granularity, units: Region = None) -> 
 def _within(encoded: Encoded, spans_of: Callable[[str], Spans], region: Spans | None) -> list[tuple[int, int]]:
     """The spans of each part of a text, in itself: what stands in another message or document has no bearing on it."""
     edges = {*encoded.edges, *(edge for document in encoded.documents for edge in document), 0, len(encoded.text)}
-    parts = clipped(clipped(list(pairwise(sorted(edges))), encoded.said or None), region)
+    parts = list(pairwise(sorted(edges)))
+    for part in (encoded.said or None, region):
+        parts = parts if part is None else clipped(parts, part)
     return [(first + a, first + b) for first, last in parts for a, b in spans_of(encoded.text[first:last])]
 
 
