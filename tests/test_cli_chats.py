@@ -99,6 +99,9 @@ def test_a_chat_alone_is_explained_by_role(folder: Path) -> None:
         (["--chat", "chat.json", "missing.txt"], "missing.txt cannot be read (No such file or directory); with --chat"),
         (["--chat", "0.txt"], "0.txt is no JSON"),
         (["--chat", "other.json"], "other.json holds role, content; a list of messages was expected"),
+        (["--chat", "string.json"], "the documents of string.json are str; a list of documents was expected"),
+        (["--chat", "mapping.json"], "the documents of mapping.json are dict; a list"),
+        (["--chat", "null.json"], "the documents of null.json are NoneType; a list"),
         (["--chat", "chat.json", "--pair", "a", "b"], "leave out --data and --pair"),
         (["--chat", "chat.json", "--units", "documents"], "this text has none"),
     ],
@@ -108,5 +111,7 @@ def test_what_cannot_be_read_is_said(
 ) -> None:
     monkeypatch.chdir(folder)
     (folder / "other.json").write_text(json.dumps(MESSAGES[0]))
+    for name, documents in (("string", "never"), ("mapping", {"a": "never"}), ("null", None)):
+        (folder / f"{name}.json").write_text(json.dumps({"messages": MESSAGES, "documents": documents}))
     result = asked(folder, *arguments)
     assert result.exit_code != 0 and message in " ".join(result.stderr.split())

@@ -328,6 +328,7 @@ def test_saved_and_measured(tmp_path):
         ({"over": "heads", "reference": "zero", "layer": 0}, "all layers"),
         ({"over": "heads", "reference": "so sad", "align": "middle"}, "'middle'"),
         ({"over": "heads", "reference": ["so sad today", "never"]}, "2 references were given for 1 texts"),
+        ({"over": "heads", "reference": []}, "0 references were given for 1 texts"),
         ({"over": object(), "reference": "zero"}, "concept space"),
     ],
 )

@@ -53,6 +53,30 @@ def test_heads_that_share_a_body_share_its_lock() -> None:
     assert tiny_classifier().lock is not first.lock
 
 
+@pytest.mark.parametrize("make", [tiny_generator, tiny_translator])
+def test_a_thread_that_calls_the_vocabulary_head_meanwhile_gets_all_positions(make: Any) -> None:
+    """The other thread passes as many rows as the batch has, whose logits are read at some positions only."""
+    model = make()
+    head, owner = model.model.get_output_embeddings(), threading.get_ident()
+    told: list[tuple[torch.Tensor, torch.Tensor]] = []
+    expected = interp.attribute(model, "so sad", by="occlusion", targets=" today", progress=False)[0].scores
+
+    def ask(states: torch.Tensor) -> None:
+        with torch.no_grad():
+            told.append((head(states), torch.nn.functional.linear(states, head.weight, head.bias)))
+
+    def meanwhile(_module: Any, inputs: Any) -> None:
+        if threading.get_ident() == owner:
+            states = torch.ones_like(inputs[0])
+            on_another_thread(lambda: ask(states))
+
+    hook = head.register_forward_pre_hook(meanwhile)
+    found = interp.attribute(model, "so sad", by="occlusion", targets=" today", progress=False)[0].scores
+    hook.remove()
+    assert told and all(torch.equal(one, alone) for one, alone in told)
+    assert torch.equal(found, expected)
+
+
 def everything_ablated(model: interp.TextModel) -> Any:
     return interp.intervene(model.split(0), AffineSpace(torch.eye(16), torch.eye(16)), ablate=range(16))
 

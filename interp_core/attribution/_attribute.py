@@ -167,7 +167,7 @@ def attribute(
     pointwise = declared is not None and "pointwise" in declared.claims
     session = session_of(model, options, pointwise=pointwise)
     _check_for_generators(model, options)
-    _check_components(options, granularity, len(corpus))
+    _check_components(options, granularity)
     truths = None if labels is None else true_classes(model, corpus, labels)
     readout = late_readout(model, options, targets) if pointwise else None
     prepared = session.prepare(corpus, targets, granularity, answers=truths is not None, readout=readout)
@@ -243,12 +243,11 @@ def _check_for_generators(model: WrappedModel | ServedModel, options: Options) -
             )
 
 
-def _check_components(options: Options, granularity: Any, texts: int) -> None:
+def _check_components(options: Options, granularity: Any) -> None:
     """Refuse options about components that do not fit each other.
 
     Raises:
-        InputError: a reference is missing, or was given without components; there are not as many references as texts;
-            or an option about words was given.
+        InputError: a reference is missing, or was given without components, or an option about words was given.
     """
     if options.over is None:
         given = [name for name in ("reference", "align") if getattr(options, name) is not None]
@@ -257,9 +256,6 @@ def _check_components(options: Options, granularity: Any, texts: int) -> None:
         return
     if options.reference is None:
         raise InputError("over= needs a reference: another text, 'mean' or 'zero', which closed gates let through.")
-    references = len(as_texts(options.reference))
-    if references not in (1, texts):
-        raise InputError(f"{references} references were given for {texts} texts; one, or one each, was expected.")
     chosen = options.removal != "auto", granularity != "word", options.units is not None
     name = next((name for name, own in zip(("removal", "granularity", "units"), chosen, strict=True) if own), None)
     if name is not None:

@@ -245,7 +245,9 @@ def _applicable(encoded: ComponentText, readout: Readout) -> Bool[Tensor, "k u"]
 
 
 def _notes(encoded: ComponentText) -> tuple[str, ...]:
-    free = int(encoded.free.sum())
+    other, free = encoded.other, int(encoded.free.sum())
+    if other is not None and torch.equal(other.ids, encoded.ids):
+        return ("The reference is the text itself, so that a closed gate changes nothing.",)
     if not free:
         return ()
     return (

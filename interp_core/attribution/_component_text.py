@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from interp_core.errors import InputError, UnsupportedError, unknown
 from interp_core.model import Site, WrappedModel, layer_site, sites_of
-from interp_core.text import NO_UNIT, DividedText, Encoded, Text, Unit
+from interp_core.text import NO_UNIT, DividedText, Encoded, Text, Unit, as_texts
 from jaxtyping import Int
 from torch import Tensor
 
@@ -70,6 +70,17 @@ class ComponentText(DividedText):
         other = None if self.other is None else tuple(self.other.ids.tolist())
         partner = None if self.partner is None else tuple(self.partner.tolist())
         return self.over, self.reference, other, partner, self.layer, id(self.space)
+
+
+def check_references(reference: Any, texts: int) -> None:
+    """Refuse a list that has not one reference for each text.
+
+    Raises:
+        InputError: it has more or fewer.
+    """
+    count = len(as_texts(reference))
+    if count != texts and isinstance(reference, list) and as_texts(reference) != [reference]:
+        raise InputError(f"{count} references were given for {texts} texts; a list has one for each text.")
 
 
 def component_text(

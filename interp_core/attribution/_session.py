@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar, cast
 import torch
 from interp_core.attribution._attempts import Attempts
 from interp_core.attribution._component_questions import REFERENCE, about_components
-from interp_core.attribution._component_text import ComponentText, component_text
+from interp_core.attribution._component_text import ComponentText, check_references, component_text
 from interp_core.attribution._options import Options
 from interp_core.attribution._prediction import LateReadout, slopes_request
 from interp_core.attribution._prepared_text import PreparedText
@@ -149,6 +149,8 @@ class Session:
         """
         if not texts:
             raise InputError("there are no texts to explain; give at least one.")
+        if self.options.over is not None:
+            check_references(self.options.reference, len(texts))
         with self.cost.timed():
             self.attempts = Attempts(texts, self.options.on_error)
             resolver = self.resolves(self.model, self.batch_runner, self.options, self.attempts)

@@ -49,7 +49,7 @@ def chat_of(texts: tuple[str, ...], options: dict[str, Any]) -> Any:
         options: of the command.
 
     Raises:
-        InputError: a file is missing or not in UTF-8, or holds no messages.
+        InputError: a file is missing or not in UTF-8, or holds no messages, or documents that are no list.
     """
     from interp_core.text import Chat
 
@@ -68,7 +68,10 @@ def chat_of(texts: tuple[str, ...], options: dict[str, Any]) -> Any:
     parts = held if isinstance(held, dict) else {"messages": held}
     if "messages" not in parts or not set(parts) <= {"messages", "documents", "documents_in"}:
         raise InputError(f"{path} holds {', '.join(parts) or 'nothing'}; a list of messages was expected.")
-    documents = [*parts.get("documents", ()), *(_read(Path(name)) for name in (*options["documents"], *texts))]
+    held = parts.get("documents", [])
+    if not isinstance(held, list):
+        raise InputError(f"the documents of {path} are {type(held).__name__}; a list of documents was expected.")
+    documents = [*held, *(_read(Path(name)) for name in (*options["documents"], *texts))]
     where = options["documents_in"] or parts.get("documents_in", "template")
     return Chat(parts["messages"], documents, documents_in=where)
 

@@ -208,13 +208,18 @@ class AttributionMetricRun:
     def _space(self, score: str | None) -> str:
         """The score space given, or that of the metric or, if it depends on it, of the attributions, or probability."""
         spaces = {a.score_space for a in self.attributions}
+        wanted = str(getattr(self.metric, "space", ""))
+        if "entropy" in spaces and wanted not in ("", "own"):
+            raise InputError(
+                f"{type(self.metric).__name__} measures in {wanted}, and an entropy has none; explain the text in "
+                f"another score space, such as score={wanted!r}, or measure by another metric."
+            )
         if score is not None and (score == "entropy") != ("entropy" in spaces):
             raise InputError("attributions of an entropy are measured in entropy, others are not; leave out score=.")
         if score is not None:
             return score
-        wanted = getattr(self.metric, "space", "")
-        if wanted not in ("", "own") and "entropy" not in spaces:
-            return str(wanted)
+        if wanted not in ("", "own"):
+            return wanted
         if wanted == "own" or "entropy" in spaces:
             if len(spaces) > 1:
                 raise InputError(f"the attributions are in {', '.join(sorted(spaces))}; give score=… for the metric.")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from interp_core.model._layers import Layers
     from interp_core.model._loading import load
     from interp_core.model._logits_to_scores import Classes, Readout, Space, Target, answer_of, predicted, readout_of
+    from interp_core.model._module_state import calling_here
     from interp_core.model._requests import (
         GeneratorRows,
         Injection,
@@ -67,6 +68,7 @@ __all__ = [
     "WrappedModel",
     "answer_of",
     "at_rest",
+    "calling_here",
     "check_all_closed",
     "hidden_of",
     "hides_tokens",
@@ -100,6 +102,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_layers": ["Layers"],
         "_loading": ["load"],
         "_logits_to_scores": ["Classes", "Readout", "Space", "Target", "answer_of", "predicted", "readout_of"],
+        "_module_state": ["calling_here"],
         "_requests": [
             "GeneratorRows",
             "Injection",

@@ -18,6 +18,7 @@ from interp_core.model._gates import GatesInjection
 from interp_core.model._heads import points_at_spans
 from interp_core.model._hooks import at_rest, taps
 from interp_core.model._logits_to_scores import ForwardPass, logits_of
+from interp_core.model._module_state import calling_here
 from interp_core.model._own_positions import own_positions
 from interp_core.model._prefix import Prefix, planned
 from interp_core.model._requests import (
@@ -366,7 +367,8 @@ class _Gathering:
 def _gathered(head: Any, gathering: _Gathering) -> Iterator[_Gathering]:
     if head is None:
         raise UnsupportedError("this model does not name its vocabulary head: get_output_embeddings() returned None.")
-    hook = head.register_forward_pre_hook(gathering.before)
+    meant = calling_here()
+    hook = head.register_forward_pre_hook(lambda m, inputs: gathering.before(m, inputs) if meant() else None)
     try:
         yield gathering
     finally:

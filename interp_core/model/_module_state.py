@@ -36,6 +36,19 @@ def undisturbed(function: Callable[[Any], T]) -> Callable[[Any], T]:
 def calling_here() -> Callable[[], bool]:
     """Tells whether a module is called by who asks now: not on another thread, and not by a trial of the model that is
     made meanwhile, see `undisturbed`. A hook that reads or changes what it gives leaves all other calls alone.
+
+    Returns:
+        A function that a hook asks in each call: True if the call is from where `calling_here` was called.
+
+    Examples:
+        >>> from threading import Thread
+        >>> from interp_core.model import calling_here
+        >>> meant, told = calling_here(), []
+        >>> other = Thread(target=lambda: told.append(meant()))
+        >>> other.start(), other.join()
+        (None, None)
+        >>> meant(), told
+        (True, [False])
     """
     thread, mark = threading.get_ident(), _here.get()
     if mark is None:

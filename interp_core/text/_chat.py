@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,6 +55,8 @@ class Chat:
         object.__setattr__(self, "messages", tuple(dict(message) for message in self.messages))
         if isinstance(self.documents, str | Mapping):
             raise InputError("documents is one document; a list of them was expected.")
+        if not isinstance(self.documents, Iterable) or isinstance(self.documents, bytes):
+            raise InputError(f"documents is {type(self.documents).__name__}; a list of documents was expected.")
         documents = tuple(dict(one) if isinstance(one, Mapping) else one for one in self.documents)
         object.__setattr__(self, "documents", documents)
         for number, document in enumerate(documents):
@@ -69,12 +71,12 @@ class Chat:
         """The messages as the template is given them: with the documents, if these stand in a message."""
         return self.with_marks()
 
-    def with_marks(self, first: str = "", last: str = "") -> list[dict[str, Any]]:
+    def with_marks(self, marks: Callable[[int], tuple[str, str]] = lambda number: ("", "")) -> list[dict[str, Any]]:
         """The messages as the template is given them, with two marks around each document that stands in a message."""
         messages = [dict(message) for message in self.messages]
         at = self._asks()
         if self.documents and self.documents_in == "message" and at is not None:
-            parts = [f"{first}{_in_a_message(document)}{last}" for document in self.documents]
+            parts = [_in_a_message(document).join(marks(number)) for number, document in enumerate(self.documents)]
             messages[at]["content"] = BLANK_LINE.join([*parts, said(messages[at])])
         return messages
 

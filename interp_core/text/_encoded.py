@@ -55,7 +55,8 @@ class Encoded:
         borders: indices of characters that no unit crosses: between the texts of a pair, around the messages of a chat.
         turns: the messages of a chat as characters [start, stop). What the template adds is in no unit.
         roles: the role of each message.
-        documents: the documents of a chat as characters [start, stop), also those that stand in a message.
+        documents: the documents of a chat as characters [start, stop), also those that stand in a message, in the order
+            of the text, which is the template's.
 
     Examples:
         The classification token and the separator cover no characters.

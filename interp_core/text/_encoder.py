@@ -249,7 +249,7 @@ class Encoder:
         """A chat as the tokenizer's template writes it, up to the answer; only what is said in it can be removed."""
         if not getattr(self.tokenizer, "chat_template", None):
             raise UnsupportedError("this tokenizer has no chat template; give the prompt as a string.")
-        text, turns, documents, spans = rendered(self.tokenizer, chat)
+        text, turns, roles, documents, spans = rendered(self.tokenizer, chat)
         encoded, _ = self._limited(text, (text,), most, add_special_tokens=False)
         inside = [any(a < stop and start < b for start, stop in spans) for a, b in encoded.offsets.tolist()]
         located = replace(
@@ -257,7 +257,7 @@ class Encoder:
             text=JoinedText(text, given),
             special=encoded.special | ~torch.tensor(inside),
             turns=turns,
-            roles=tuple(str(message.get("role", "nobody")) for message in chat.messages),
+            roles=roles,
             documents=documents,
         )
         return replace(located, borders=tuple(sorted({edge for span in located.said for edge in span})))

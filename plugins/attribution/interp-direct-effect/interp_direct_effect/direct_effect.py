@@ -9,16 +9,17 @@ from typing import Any
 
 import torch
 from interp_core.attribution import REFERENCE, Absence, Components, ModelRunner, Question, about_components
-from interp_core.errors import UnsupportedError
-from interp_core.model import GatesInjection, WrappedModel
+from interp_core.errors import BudgetError, UnsupportedError
+from interp_core.model import GatesInjection, WrappedModel, calling_here
 from jaxtyping import Float
 from torch import Tensor
 
-from interp_direct_effect.frozen_norms import FrozenNorms, frozen_norms
+from interp_direct_effect.frozen_norms import frozen_norms
 
 EXACT = 1e-4  # share of the logit that the scores may miss unsaid
 REFUSED = 0.01  # share beyond which scores are not taken to be linear in what components write;
 ROUNDINGS = 16  # of half precision, so many roundings if that is more
+ROWS, ROWS_CAPPED = 2, 3  # of the model, besides that of the text; and again where its logits are capped
 SAID = 6  # targets whose constants a note names
 
 
@@ -34,7 +35,10 @@ class DirectEffect:
     So does it for other references: then the constant is what the held function gives for the reference. What a
     component does by way of others is not seen: ask occlusion or integrated-gradients over components for that.
 
-    Two rows of the model, and one backward row for each target.
+    Three rows of the model and one backward row for each target: the text, the text with its norms watched, and the
+    reference with them held; where logits may be capped, six rows and two backward rows for each target. It is refused
+    where `max_rows` is less. Rows that find the states of the reference come on top, as for every method. The `rows` of
+    a result are those of its question, which is asked the first alone.
 
     Refused where the score is not linear in what components write: probabilities, and heads with a nonlinear layer of
     their own, such as the pooler of BERT. Where a cap lies behind the vocabulary head (Gemma 2) the scores are of the
@@ -45,18 +49,28 @@ class DirectEffect:
     """
 
     def attribute(self, question: Question) -> Float[Tensor, "k u"]:
-        """Signed scores in logits."""
+        """Signed scores in logits.
+
+        Raises:
+            UnsupportedError: the scores are not linear in what components write.
+            BudgetError: more than `max_rows` rows would be needed.
+        """
         components = question.components
         check(components)
+        live = question.intact()  # asked together with those of other texts, so before the model is held
+        _check_room(question, ROWS)
         writing = "blocks" if components.encoded.over == "blocks" else "heads and MLPs"
         writers = _writers(components)
         model = components.batch_runner.model
         with model.lock:
-            found = _measured(writers)
+            found = _measured(writers, live)
             capped = found.missing > EXACT and model.model.get_output_embeddings() is not None
-            if capped and (before := _measured(writers, before_cap=True)).missing < min(EXACT, found.missing):
-                question.note("The model caps its logits; the scores are of the logits before the cap.")
-                found = before
+            if capped:
+                _check_room(question, ROWS + ROWS_CAPPED)
+                before = _measured(writers)
+                if before.missing < min(EXACT, found.missing):
+                    question.note("The model caps its logits; the scores are of the logits before the cap.")
+                    found = before
         if found.missing > max(REFUSED, ROUNDINGS * torch.finfo(model.dtype).eps):
             raise UnsupportedError(
                 f"the scores of {model.name} are not linear in what its {writing} write, even with norms held: parts "
@@ -111,6 +125,15 @@ def check(components: Components) -> None:
         )
 
 
+def _check_room(question: Question, rows: int) -> None:
+    needed = question.rows + rows
+    if question.max_rows is not None and needed > question.max_rows:
+        raise BudgetError(
+            f"direct-effect needs {needed} rows of the model for this text and max_rows is {question.max_rows}; "
+            f"raise it to {needed}."
+        )
+
+
 def _writers(components: Components) -> Components:
     """All that writes into the residual stream: embeddings, heads and MLPs, or embeddings and blocks."""
     encoded = components.encoded
@@ -122,23 +145,19 @@ def _writers(components: Components) -> Components:
     return found
 
 
-def _measured(writers: Components, before_cap: bool = False) -> _Measured:
+def _measured(writers: Components, live: Tensor | None = None) -> _Measured:
+    """The parts of the logits of the text, (k) if they are known, or of those before a cap."""
     runner, encoded = _runner(writers), writers.encoded
     model = writers.batch_runner.model
     writers.batch_runner.check_gradients()  # whose trials are not to be mistaken for the passes below
-    with frozen_norms(model.model) as norms, uncapped(model) if before_cap else nullcontext():
+    with frozen_norms(model.model) as norms, uncapped(model) if live is None else nullcontext():
         (slopes,) = runner.gradients(runner.x[None])  # (k, t c, 1)
-        live, closed = _ends(runner, norms)
+        live = runner.at(runner.x[None])[0].float().cpu() if live is None else live
+        norms.hold()
+        closed = runner.at(torch.zeros_like(runner.x[None]))[0].float().cpu()
     k, t = len(slopes), len(encoded)
     parts = slopes.float().cpu().reshape(k, t, -1)
     return _Measured(parts, live, closed)
-
-
-def _ends(runner: ModelRunner, norms: FrozenNorms) -> tuple[Tensor, Tensor]:
-    live = runner.at(runner.x[None])
-    norms.hold()
-    closed = runner.at(torch.zeros_like(runner.x[None]))
-    return live[0].float().cpu(), closed[0].float().cpu()
 
 
 def _runner(writers: Components) -> ModelRunner:
@@ -199,16 +218,23 @@ def _note(question: Question, found: _Measured, others: Float[Tensor, " k"]) -> 
 
 @contextmanager
 def uncapped(model: WrappedModel) -> Iterator[None]:
-    """A context in which the logits are what the vocabulary head gives, whatever the model does to them afterwards."""
+    """A context in which the logits are what the vocabulary head gives, whatever the model does to them afterwards;
+    for other threads they stay as they are.
+    """
     given: list[Tensor] = []
+    meant = calling_here()
+
+    def note(_module: Any, _inputs: Any, output: Tensor) -> None:
+        if meant():
+            given.append(output)
 
     def put(_module: Any, _inputs: Any, output: Any) -> Any:
-        if given and isinstance(getattr(output, "logits", None), Tensor):
+        if meant() and given and isinstance(getattr(output, "logits", None), Tensor):
             output.logits = given[-1]
         return output
 
     with ExitStack() as stack:
         head = model.model.get_output_embeddings()
-        stack.callback(head.register_forward_hook(lambda _m, _i, output: given.append(output)).remove)
+        stack.callback(head.register_forward_hook(note).remove)
         stack.callback(model.model.register_forward_hook(put).remove)
         yield

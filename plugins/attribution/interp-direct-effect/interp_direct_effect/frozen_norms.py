@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from interp_core.model import calling_here
 from torch import Tensor, nn
 
 _NORM = re.compile(r"Norm", re.IGNORECASE)
@@ -60,7 +61,7 @@ class FrozenNorms:
         """From now on norms scale as they did in the pass before."""
         self.held = True
 
-    def start(self, *_: Any) -> None:
+    def start(self) -> None:
         """A pass begins."""
         self._calls.clear()
 
@@ -113,7 +114,8 @@ def affine_of(module: nn.Module, like: Tensor) -> Affine | None:
 
 @contextmanager
 def frozen_norms(model: nn.Module) -> Iterator[FrozenNorms]:
-    """A context in which gradients pass norms as if their scale were a constant; nothing else changes.
+    """A context in which gradients pass norms as if their scale were a constant; nothing else changes, and nothing for
+    other threads.
 
     Args:
         model: the model.
@@ -121,14 +123,16 @@ def frozen_norms(model: nn.Module) -> Iterator[FrozenNorms]:
     Yields:
         The norms; after `hold` their scales are those of the pass before.
     """
-    norms = FrozenNorms()
+    norms, meant = FrozenNorms(), calling_here()
     with ExitStack() as stack:
-        stack.callback(model.register_forward_pre_hook(norms.start).remove)
+        stack.callback(model.register_forward_pre_hook(lambda *_: norms.start() if meant() else None).remove)
         for path, module in model.named_modules():
             if _NORM.search(type(module).__name__) and not next(module.children(), None):
                 hook = module.register_forward_hook(
-                    lambda m, args, kwargs, y, path=path: norms.replaced(
-                        path, m, args[0] if args else kwargs.get("hidden_states"), y
+                    lambda m, args, kwargs, y, path=path: (
+                        norms.replaced(path, m, args[0] if args else kwargs.get("hidden_states"), y)
+                        if meant()
+                        else None
                     ),
                     with_kwargs=True,
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import interp_core as interp
 import pytest
 import torch
 import transformers
-from interp_core.errors import InterpWarning, UnsupportedError
+from interp_core.errors import BudgetError, InterpWarning, UnsupportedError
 from interp_core.testing import (
     contract_tests,
     state_of,
@@ -285,6 +286,63 @@ def test_the_model_stays_as_it_was(make: Any) -> None:
     with pytest.warns(InterpWarning, match="add up to the logit"):
         explained(model)
     assert state_of(model) == before
+
+
+class Meanwhile:
+    """Calls a model on another thread whenever a module of it is called on this one, and keeps what that is told."""
+
+    def __init__(self, model: Any, ids: Tensor) -> None:
+        self.model, self.ids, self.owner = model, ids, threading.get_ident()
+        self.told: list[tuple[Tensor, Tensor]] = []
+        self.alone = self.asked()
+
+    def __call__(self, *_: Any) -> None:
+        if threading.get_ident() == self.owner:
+            thread = threading.Thread(target=lambda: self.told.append(self.asked()))
+            thread.start()
+            thread.join()
+
+    def asked(self) -> tuple[Tensor, Tensor]:
+        """The logits, and their gradient, which passes the norms."""
+        states = self.model.get_input_embeddings()(self.ids).detach().requires_grad_()
+        logits = self.model(inputs_embeds=states).logits
+        return logits.detach(), torch.autograd.grad(logits[0, -1, 5], states)[0]
+
+
+@pytest.mark.parametrize("cap", [None, 2.0])
+@pytest.mark.parametrize("within", ["model.layers.1", "lm_head", "model.norm"])
+def test_what_other_threads_ask_of_the_model_meanwhile_stays_as_it_is(cap: float | None, within: str) -> None:
+    expected = explained(small("Gemma2", final_logit_softcapping=cap))
+    model = small("Gemma2", final_logit_softcapping=cap)
+    meanwhile = Meanwhile(model.model, torch.flip(expected.encoded.ids, (0,))[None])
+    module = model.model.get_submodule(within)
+    hook = module.register_forward_pre_hook(meanwhile)
+    found = explained(model)
+    hook.remove()
+    assert meanwhile.told
+    for told in meanwhile.told:
+        assert all(torch.equal(one, alone) for one, alone in zip(told, meanwhile.alone, strict=True))
+    assert torch.equal(found.scores, expected.scores) and found.notes == expected.notes
+
+
+@pytest.mark.parametrize(("cap", "rows"), [(None, 3), (2.0, 6)])
+@pytest.mark.parametrize("reference", ["zero", OTHER])
+def test_as_many_rows_are_run_as_it_says_and_fewer_are_refused(cap: float | None, rows: int, reference: str) -> None:
+    """Those that find the reference are run by every method: here by one that runs none itself."""
+    model = small("Gemma2", final_logit_softcapping=cap)
+    explained(model, reference)  # whatever is tried out once
+
+    class Nothing:
+        def attribute(self, question: Any) -> Tensor:
+            return torch.zeros(len(question.targets), len(question.units))
+
+    options: dict[str, Any] = {"over": "components", "targets": TARGET, "score": "logit", "progress": False}
+    (nothing,) = interp.attribute(model, TEXT, by=Nothing(), reference=reference, **options)
+    found = explained(model, reference, max_rows=rows)
+    beside = nothing.made_by.cost.rows - nothing.rows
+    assert found.made_by.cost.rows - beside == rows
+    with pytest.raises(BudgetError, match=f"{rows} rows of the model .* max_rows is {rows - 1}"):
+        explained(model, reference, max_rows=rows - 1)
 
 
 def test_tokens_without_a_counterpart_are_in_the_constant() -> None:

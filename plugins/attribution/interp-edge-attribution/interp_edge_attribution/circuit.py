@@ -235,7 +235,7 @@ def number_of(edges: int | None, share: float | None, every: int) -> int:
                 f"edges is {edges!r}; a whole number from 0 to {every}, all edges of the model, was expected."
             )
         return edges
-    if not isinstance(share, int | float) or not 0 <= share <= 1:
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
         raise InputError(f"share is {share!r}; a share of the {every} edges, from 0 to 1, was expected.")
     return round(share * every)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from interp_core.attribution import Components, Question
+from interp_core.errors import InputError
+from interp_core.plugin import check_fields
 from jaxtyping import Float
 from torch import Tensor
 
@@ -34,13 +36,18 @@ class EAPIG:
     """EAP with integrated gradients: the gradient is the mean along the way of the embeddings from reference to text.
 
     Args:
-        steps: nodes of the integral, one row each.
+        steps: nodes of the integral, at least 1, one row each.
 
     Source: Hanna, Pezzelle, Belinkov 2024, arXiv:2403.17806, section 3 (EAP-IG inputs), with Gauss-Legendre nodes in
         place of a Riemann sum, and the sign turned as in `EAP`.
     """
 
     steps: int = 8
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.steps < 1:
+            raise InputError(f"steps is {self.steps}; at least 1 is needed.")
 
     def score(self, _question: Question, components: Components) -> Float[Tensor, "k e"]:
         """One row a step, and one for what writers write."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ from interp_core.text import Text
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from interp_edge_attribution.asking import asked, of_package, prepared_texts, target_of
+from interp_edge_attribution.asking import asked, notes_of, of_package, prepared_texts, session_for, target_of
 from interp_edge_attribution.circuit import Circuit, strongest
 from interp_edge_attribution.graph import graph_of
 from interp_edge_attribution.questions import about_edges
@@ -29,7 +30,7 @@ HUES = ("#dc7a12", "#8a8478")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Faithfulness(Value):
-    """How faithful a circuit is to its model: 1 if it does all that the model does, 0 if no more than the reference.
+    """How faithful a circuit is to its model: 1 if it does all that the model does, 0 if no more than without edges.
 
     Attributes:
         value: that of the circuit: (m(circuit) - m(empty)) / (m(model) - m(empty)), with m the mean score over texts,
@@ -41,7 +42,8 @@ class Faithfulness(Value):
         curve: (s) that of circuits of these sizes with the largest scores.
         random_curves: (r, s) that of random circuits of these sizes.
         full: the mean score of the texts.
-        empty: the mean score of the reference.
+        empty: the mean score with all edges closed: that of the reference, unless tokens have no counterpart in it and
+            stay as they are (`align`), which a note says.
         target: what is explained.
         made_by: the metric, the model and the cost.
         notes: what a reader should know.
@@ -194,7 +196,7 @@ def faithfulness(
         shares: sizes of circuits, as shares of all edges from 0 to 1, ascending; the curve is that of the circuits that
             `circuit.of_size(share=…)` gives. Those of the MIB benchmark by default, and 0.
         samples: how many random circuits of each size are measured beside; 0 for none.
-        seed: of the random circuits.
+        seed: of the random circuits, a whole number from 0.
         score: the score space, as in `attribute`.
         align: how a reference of another length is aligned, `"left"` or `"right"`; what has no counterpart stays.
         progress: show a progress bar in terminals and notebooks.
@@ -204,33 +206,35 @@ def faithfulness(
 
     Raises:
         InputError: the circuit is of another model, text and reference have the same mean score, shares are out of
-            order, or a text has several targets.
+            order, a text has several targets, or another argument cannot be used.
         UnsupportedError: the edges of this model cannot be told.
 
     Source: the ratio of Wang et al. 2022, arXiv:2211.00593; the curve and its area of Mueller et al. 2025,
         arXiv:2504.13151 (MIB, CPR), with the score itself as the metric.
     """
+    if not isinstance(circuit, Circuit):
+        raise InputError(f"circuit is {circuit!r}; an interp.Circuit was expected, as find_circuit gives it.")
+    sizes = _sizes(shares)
+    for name, value in {"samples": samples, "seed": seed}.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise InputError(f"{name} is {value!r}; a whole number from 0 was expected.")
+    session = session_for(model, references, score=score, align=align, progress=progress)
     graph = graph_of(model)
     if (circuit.writers, circuit.readers) != (graph.writers, tuple(one.name for one in graph.readers)):
         raise InputError(
             f"the circuit is of a model with other components than {model.name}; give the model it was found in."
         )
-    sizes = sorted(shares)
-    if not sizes or sizes != list(shares) or not 0 <= sizes[0] <= sizes[-1] <= 1:
-        raise InputError(f"shares is {tuple(shares)!r}; ascending shares from 0 to 1 were expected.")
-    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 0:
-        raise InputError(f"samples is {samples!r}; a number of random circuits from 0 was expected.")
     own = [circuit.kept, *(circuit.of_size(share=share).kept for share in sizes)]
     variants = torch.stack([*own, *_random(own, samples, seed)])
-    session, prepared = prepared_texts(
-        model, texts, references, targets=targets, score=score, align=align, progress=progress
-    )
+    prepared = prepared_texts(session, texts, targets)
     ends = torch.stack([torch.ones_like(circuit.kept), torch.zeros_like(circuit.kept)])
 
-    def work(question: Question) -> Tensor:
-        return about_edges(question.components).masked(torch.cat([ends, variants]))[:, 0]
+    def work(question: Question) -> tuple[Tensor, tuple[str, ...]]:
+        about = about_edges(question)
+        return about.masked(torch.cat([ends, variants]))[:, 0], about.notes
 
-    full, empty, *means = torch.stack(asked(session, prepared, work, "faithfulness")).double().mean(0).tolist()
+    scores, noted = zip(*asked(session, prepared, work, "faithfulness"), strict=True)
+    full, empty, *means = torch.stack(scores).double().mean(0).tolist()
     if abs(full - empty) <= 1e-6 * max(abs(full), abs(empty)):
         raise InputError(
             f"texts and references have the same mean score, {full:.4g}, so that nothing is left to be faithful to; "
@@ -251,8 +255,22 @@ def faithfulness(
         empty=empty,
         target=target_of(prepared),
         made_by=of_package(made_by("faithfulness", session.cost, model.name, settings), "faithfulness", SOURCE),
-        notes=_notes(circuit, [one.encoded.text for one in prepared]),
+        notes=(*_seen(circuit, [one.encoded.text for one in prepared]), *notes_of(noted)),
     )
+
+
+def _sizes(shares: Any) -> list[float]:
+    """The shares, as numbers.
+
+    Raises:
+        InputError: they are not ascending shares from 0 to 1.
+    """
+    listed = list(shares) if isinstance(shares, Iterable) else []
+    numbers = all(isinstance(share, Real) and not isinstance(share, bool) for share in listed)
+    sizes = [float(share) for share in listed] if numbers else []
+    if not sizes or sizes != sorted(sizes) or not 0 <= sizes[0] <= sizes[-1] <= 1:
+        raise InputError(f"shares is {shares!r}; ascending shares from 0 to 1 were expected, such as [0, 0.1, 1].")
+    return sizes
 
 
 def _random(kept: Sequence[Bool[Tensor, " e"]], samples: int, seed: int) -> list[Bool[Tensor, " e"]]:
@@ -265,7 +283,7 @@ def _random(kept: Sequence[Bool[Tensor, " e"]], samples: int, seed: int) -> list
     return found
 
 
-def _notes(circuit: Circuit, texts: Sequence[str]) -> tuple[str, ...]:
+def _seen(circuit: Circuit, texts: Sequence[str]) -> tuple[str, ...]:
     seen = sum(text in circuit.texts for text in texts)
     if not seen:
         return ()

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 import torch
-from interp_core.attribution import Components, Question, name_of, run_method
+from interp_core.attribution import Question, name_of, run_method
 from interp_core.errors import InputError, InterpWarning, unknown
 from interp_core.model import WrappedModel
 from interp_core.plugin import named_options, resolve
-from interp_core.results import counted, made_by
+from interp_core.results import made_by
 from interp_core.text import Text
 from torch import Tensor
 
-from interp_edge_attribution.asking import asked, of_package, prepared_texts, target_of
+from interp_edge_attribution.asking import asked, notes_of, of_package, prepared_texts, session_for, target_of
 from interp_edge_attribution.circuit import CHOOSE, Circuit, number_of
 from interp_edge_attribution.estimators import EAP, EAPIG
 from interp_edge_attribution.graph import graph_of
@@ -100,20 +99,20 @@ def find_circuit(
         raise InputError(unknown("choose", choose, CHOOSE))
     share = 0.1 if edges is None and share is None else share
     method, named = _method(by, parameters)
+    session = session_for(model, references, score=score, align=align, progress=progress)
     graph = graph_of(model)
     number_of(edges, share, len(graph.edges))
-    session, prepared = prepared_texts(
-        model, texts, references, targets=targets, score=score, align=align, progress=progress
-    )
+    prepared = prepared_texts(session, texts, targets)
 
     def work(question: Question) -> tuple[Tensor, tuple[str, ...]]:
-        components: Components = question.components
-        about = about_edges(components)
-        scores = method.score(about, components) if hasattr(method, "score") else run_method(method, about)[0]
-        return scores[0].float().cpu(), about.noted
+        about = about_edges(question)
+        scores = method.score(about, question.components) if hasattr(method, "score") else run_method(method, about)[0]
+        return scores[0].float().cpu(), (*about.notes, *about.noted)
 
     found = asked(session, prepared, work, f"find circuit by {named}")
-    notes = _notes([said for _, said in found], len(prepared))
+    notes = notes_of([said for _, said in found])
+    for note in notes[:1]:
+        warnings.warn(note, InterpWarning, stacklevel=3)
     settings = {"score": prepared[0].readout.space, "texts": len(prepared), "reference": _reference(prepared)}
     made = made_by(method, session.cost, model.name, settings)
     return Circuit(
@@ -143,7 +142,7 @@ def _method(by: Any, parameters: dict[str, Any]) -> tuple[Any, str]:
         return kind(**parameters), by
     if by == EDGE_GATES:
         return resolve("integrated-gradients", "attribution", parameters, find_circuit), EDGE_GATES
-    if type(by) in ESTIMATORS.values():
+    if type(by) in ESTIMATORS.values() and not parameters:
         return by, next(name for name, kind in ESTIMATORS.items() if isinstance(by, kind))
     method = resolve(by, "attribution", parameters, find_circuit)
     return method, name_of(method)
@@ -152,12 +151,3 @@ def _method(by: Any, parameters: dict[str, Any]) -> tuple[Any, str]:
 def _reference(prepared: Sequence[Any]) -> str:
     given = {one.encoded.reference for one in prepared}
     return given.pop() if len(given) == 1 else "one for each text"
-
-
-def _notes(noted: Sequence[tuple[str, ...]], count: int) -> tuple[str, ...]:
-    """The notes of the texts, each once, with how many have it."""
-    times = Counter(note for notes in noted for note in notes)
-    said = tuple(f"{times[note]} of {counted(count, 'text')}: {note}" for note in times)
-    for note in said[:1]:
-        warnings.warn(note, InterpWarning, stacklevel=4)
-    return said

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from interp_core.errors import LayerError
-from interp_core.model import WrappedModel, module_at, repack
+from interp_core.model import WrappedModel, calling_here, module_at, repack
 from torch import Tensor, nn
 
-from interp_edge_attribution.graph import Graph, Reader, given_to, module_of, written
+from interp_edge_attribution.graph import Graph, Reader, given_to, written
 
 
 @dataclass
@@ -81,39 +82,38 @@ class _Pass:
     streams: dict[str, Tensor] = field(default_factory=dict)
 
     def attach(self, stack: ExitStack) -> None:
-        model, graph = self.gates.model.model, self.gates.graph
-        for number, site in enumerate(graph.sites):
-            module = module_of(self.gates.model, site)
-            if site.holds == "output":
-                hook = module.register_forward_hook(
-                    lambda m, _inputs, output, number=number: self.write(number, m, _first(output))
-                )
-            else:
-                hook = module.register_forward_pre_hook(
-                    lambda m, args, kwargs, number=number: self.enter(number, m, args, kwargs), with_kwargs=True
-                )
+        """Sets the hooks, which leave calls alone that others make of the model meanwhile."""
+        model, graph, meant = self.gates.model.model, self.gates.graph, calling_here()
+
+        def before(path: str, work: Callable[[nn.Module, Any, Any], Any]) -> None:
+            hook = module_at(model, path).register_forward_pre_hook(
+                lambda m, args, kwargs: work(m, args, kwargs) if meant() else None, with_kwargs=True
+            )
             stack.callback(hook.remove)
+
+        def behind(path: str, work: Callable[[nn.Module, Any], Any]) -> None:
+            hook = module_at(model, path).register_forward_hook(
+                lambda m, _inputs, output: work(m, output) if meant() else None
+            )
+            stack.callback(hook.remove)
+
+        for number, site in enumerate(graph.sites):
+            if site.holds == "output":
+                behind(site.path, partial(self.write, number))
+            else:
+                before(site.path, partial(self.enter, number))
         readers: dict[str, list[Reader]] = {}
         for reader in graph.readers:
             for path in reader.modules:
                 readers.setdefault(path, []).append(reader)
         for path in {reader.norm for reader in graph.readers}:
             last = [reader for reader in graph.readers if reader.norm == path and not reader.modules]
-            hook = module_at(model, path).register_forward_pre_hook(
-                lambda _m, args, kwargs, path=path, last=last: self.norm(path, last, args, kwargs), with_kwargs=True
-            )
-            stack.callback(hook.remove)
+            before(path, partial(self.norm, path, last))
         for path, several in readers.items():
-            module = module_at(model, path)
             if several[0].columns is None:
-                hook = module.register_forward_pre_hook(
-                    lambda _m, args, kwargs, one=several[0]: self.read(one, args, kwargs), with_kwargs=True
-                )
+                before(path, partial(self.read, several[0]))
             else:
-                hook = module.register_forward_hook(
-                    lambda m, _inputs, output, several=several: self.project(several, m, output)
-                )
-            stack.callback(hook.remove)
+                behind(path, partial(self.project, several))
 
     def enter(self, number: int, module: nn.Module, args: Any, kwargs: Any) -> Any:
         """Before a module whose input holds writers: the first of all may be on the way from the reference."""
@@ -128,13 +128,14 @@ class _Pass:
         self.write(number, module, states)
         return None
 
-    def write(self, number: int, module: nn.Module, states: Tensor) -> None:
+    def write(self, number: int, module: nn.Module, states: Any) -> None:
         """Notes what the writers of a site add to the stream beyond their reference."""
         if self.gates.changes is None:
             site = self.gates.graph.sites[number]
+            states = _first(states)
             self.changes.append(written(site, module, states - self.gates.states(number).to(states)))
 
-    def norm(self, path: str, last: list[Reader], args: Any, kwargs: Any) -> Any:
+    def norm(self, path: str, last: list[Reader], _module: nn.Module, args: Any, kwargs: Any) -> Any:
         """Notes the stream that a norm is given; the last one reads it by its gates."""
         stream = given_to(args, kwargs)
         if stream is None:
@@ -142,7 +143,7 @@ class _Pass:
         self.streams[path] = stream
         return with_states(self.mixed(last)[0], args, kwargs) if last else None
 
-    def read(self, reader: Reader, args: Any, kwargs: Any) -> Any:
+    def read(self, reader: Reader, _module: nn.Module, args: Any, kwargs: Any) -> Any:
         """What a whole module reads, by its gates."""
         return with_states(self.normed(reader, self.mixed([reader])[0]), args, kwargs)
 

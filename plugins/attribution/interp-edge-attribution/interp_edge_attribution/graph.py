@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from interp_core.errors import UnsupportedError
-from interp_core.model import Site, WrappedModel, at_rest, module_at, sites_of
+from interp_core.model import Site, WrappedModel, at_rest, calling_here, module_at, sites_of
 from torch import Tensor, nn
 
 from interp_edge_attribution.projections import columns_of
@@ -121,8 +121,11 @@ def _graph(model: WrappedModel) -> Graph:
 def _pass(model: WrappedModel) -> list[_Seen]:
     """All calls of modules in a pass over a short text, in the order in which they end."""
     seen: list[_Seen] = []
+    meant = calling_here()
 
     def note(path: str, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        if not meant():
+            return
         held = output[0] if isinstance(output, tuple | list) and output else output
         both = given_to(args, kwargs), held if isinstance(held, Tensor) else None
         seen.append(_Seen(path, module, *both, *(None if one is None else one.clone() for one in both)))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 import torch
-from interp_core.model import Site, WrappedModel, module_at
+from interp_core.model import Site, WrappedModel, calling_here, module_at
 from torch import Tensor
 
 Group = tuple[int, int]  # the number of a group of heads, and how many there are
@@ -96,16 +96,23 @@ def _reaches(model: WrappedModel, site: Site, path: str, order: Sequence[tuple[s
     rows = len(order) + 1
     size = site.width // len(site.names)
     seen: list[Tensor] = []
+    meant = calling_here()
 
     def disturb(_module: object, _inputs: object, output: Tensor) -> Tensor:
+        if not meant():
+            return output
         changed = output.clone()
         for row in range(len(order)):
             changed[row, 1, _block(row, size)] += 1 + output[row, 1].abs().mean()
         return changed
 
+    def note(_module: object, inputs: tuple[Tensor, ...]) -> None:
+        if meant():
+            seen.append(inputs[0])
+
     hooks = [
         module_at(model.model, path).register_forward_hook(disturb),
-        module_at(model.model, site.path).register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[0])),
+        module_at(model.model, site.path).register_forward_pre_hook(note),
     ]
     try:
         model.forward(ids.expand(rows, -1), torch.ones_like(ids).expand(rows, -1))

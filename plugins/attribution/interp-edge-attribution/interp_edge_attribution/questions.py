@@ -17,15 +17,16 @@ from interp_edge_attribution.graph import Graph, graph_of, module_of, written
 APART = 8  # writers whose states take as much memory as the rest of a pass
 
 
-def about_edges(components: Components) -> Question:
+def about_edges(question: Question) -> Question:
     """A question whose units are the edges of the model; every attribution method can be asked it.
 
     Args:
-        components: the components of the model, `question.components` of a question with `over="components"`.
+        question: one about the components of the model, with `over="components"`; its notes hold here too.
 
     Raises:
         UnsupportedError: the edges of the model cannot be told, see `graph_of`.
     """
+    components: Components = question.components
     graph = graph_of(components.batch_runner.model)
     runner = edge_runner(components, graph)
     return Question(
@@ -37,6 +38,7 @@ def about_edges(components: Components) -> Question:
         targets=components.readout.targets,
         text=components.encoded.text,
         removal=REFERENCE,
+        notes=question.notes,
     )
 
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 from interp_core.errors import InputError
 from interp_core.results import MadeBy
-from interp_core.testing import tiny_generator, tiny_llama
+from interp_core.testing import tiny_generator, tiny_llama, word_tokenizer
+from interp_edge_attribution.estimators import EAPIG
 from interp_edge_attribution.faithfulness import area
 from torch import Tensor
 
@@ -157,6 +158,7 @@ def test_a_seed_draws_the_same_random_circuits() -> None:
     assert torch.equal(drawn(0), drawn(0)) and not torch.equal(drawn(0), drawn(1))
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -165,6 +167,11 @@ def test_a_seed_draws_the_same_random_circuits() -> None:
         ({"by": "eap-ig", "step": 3}, "steps"),
         ({"references": [OTHER, OTHER]}, "2 references were given for 1 text"),
         ({"edges": 500}, "from 0 to 46"),
+        ({"share": True}, "from 0 to 1"),
+        ({"by": "eap-ig", "steps": 0}, "at least 1"),
+        ({"by": "eap-ig", "steps": "x"}, "whole number"),
+        ({"by": "eap-ig", "steps": True}, "whole number"),
+        ({"by": EAPIG(steps=2), "steps": 3}, "instance"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(options: dict[str, Any], said: str) -> None:
@@ -173,6 +180,7 @@ def test_options_that_cannot_be_used_are_refused(options: dict[str, Any], said: 
         interp.find_circuit(tiny_generator(), TEXT, given.pop("references"), **given)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_measure_that_means_nothing_is_refused() -> None:
     model = tiny_generator()
     circuit = interp.find_circuit(model, TEXT, OTHER, targets=" today", progress=False)
@@ -181,10 +189,28 @@ def test_a_measure_that_means_nothing_is_refused() -> None:
         interp.faithfulness(circuit, model, TEXT, TEXT, **options)
     with pytest.raises(InputError, match="other components"):
         interp.faithfulness(circuit, tiny_llama(), TEXT, OTHER, **options)
-    with pytest.raises(InputError, match="ascending"):
-        interp.faithfulness(circuit, model, TEXT, OTHER, shares=(0.5, 0.1), **options)
-    with pytest.raises(InputError, match="samples"):
-        interp.faithfulness(circuit, model, TEXT, OTHER, samples=-1, **options)
+    for shares in ((0.5, 0.1), 0.5, ["a"], "01", [], [0.0, True], (0.5, 2.0)):
+        with pytest.raises(InputError, match="ascending"):
+            interp.faithfulness(circuit, model, TEXT, OTHER, shares=shares, **options)
+    for name, value in [("samples", -1), ("samples", 2.0), ("seed", "x"), ("seed", -1), ("seed", True)]:
+        with pytest.raises(InputError, match=f"{name} is {value!r}"):
+            interp.faithfulness(circuit, model, TEXT, OTHER, **{name: value}, **options)
+    with pytest.raises(InputError, match="circuit is 3"):
+        interp.faithfulness(3, model, TEXT, OTHER, **options)
+
+
+def served_model() -> interp.RemoteModel:
+    return interp.RemoteModel("http://127.0.0.1:9", "a/model", tokenizer=word_tokenizer())
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("make", [lambda: tiny_generator().model, served_model, lambda: "gpt2"])
+def test_what_is_no_text_model_is_refused(make: Any) -> None:
+    options: dict[str, Any] = {"targets": " today", "progress": False}
+    with pytest.raises(InputError, match="a TextModel was expected"):
+        interp.find_circuit(make(), TEXT, OTHER, **options)
+    with pytest.raises(InputError, match="a TextModel was expected"):
+        interp.faithfulness(circuit_of([1.0] * 6), make(), TEXT, OTHER, **options)
 
 
 def test_a_method_by_name_or_instance_is_the_same() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import torch
 import transformers
 from interp_core.attribution import Options, Question, Session
-from interp_core.errors import InputError, UnsupportedError
+from interp_core.errors import InputError, InterpWarning, UnsupportedError
 from interp_core.testing import (
     state_of,
     tiny_classifier,
@@ -55,7 +56,7 @@ def question_of(model: interp.TextModel, reference: str = OTHER) -> tuple[Questi
     options = Options(over="components", reference=reference, score="logit", progress=False)
     session = Session(model, options)
     (prepared,) = session.prepare([TEXT], TARGET, "word")
-    return about_edges(session.alone(prepared).components), prepared.encoded
+    return about_edges(session.alone(prepared)), prepared.encoded
 
 
 # A transformer in plain PyTorch, in which every reader is given a tensor of its own
@@ -398,6 +399,45 @@ def test_nothing_of_the_model_is_changed() -> None:
     assert state_of(model) == before
 
 
+class Meanwhile:
+    """Calls a model on another thread whenever a module of it is called on this one, and keeps what that is told."""
+
+    def __init__(self, model: Any, ids: Tensor) -> None:
+        self.model, self.ids, self.owner = model, ids, threading.get_ident()
+        self.told: list[Tensor] = []
+        with torch.no_grad():
+            self.alone = model(input_ids=ids).logits
+
+    def __call__(self, *_: Any) -> None:
+        if threading.get_ident() == self.owner:
+            thread = threading.Thread(target=self.work)
+            thread.start()
+            thread.join()
+
+    def work(self) -> None:
+        with torch.no_grad():
+            self.told.append(self.model(input_ids=self.ids).logits)
+
+    @property
+    def undisturbed(self) -> bool:
+        return bool(self.told) and all(torch.equal(one, self.alone) for one in self.told)
+
+
+@pytest.mark.parametrize("make", [gpt, llama])
+@pytest.mark.parametrize("by", ["eap", "eap-ig"])
+def test_what_other_threads_ask_of_the_model_meanwhile_stays_as_it_is(make: Any, by: str) -> None:
+    """From finding the edges of a new model on, in the middle of each pass; and what is found stays as well."""
+    expected = interp.find_circuit(make(), TEXT, OTHER, by=by, **ASKED).scores
+    model = make()
+    meanwhile = Meanwhile(model.model, model.encoder(TEXT).ids[None].expand(7, -1))
+    blocks = model.blocks
+    hook = model.model.get_submodule(blocks[1]).register_forward_pre_hook(meanwhile)
+    scores = interp.find_circuit(model, TEXT, OTHER, by=by, **ASKED).scores
+    hook.remove()
+    assert meanwhile.undisturbed
+    assert torch.equal(scores, expected)
+
+
 def test_texts_of_different_lengths_are_found_alike_alone_and_together() -> None:
     model = gpt()
     texts, others = [TEXT, "the old dog was never calm"], [OTHER, "a new cat is always sad"]
@@ -415,11 +455,18 @@ def test_a_reference_of_another_length_is_aligned_as_asked() -> None:
         model, Options(over="components", reference="so sad", align="left", score="logit", progress=False)
     )
     of_components = session.alone(session.prepare([TEXT], TARGET, "word")[0])
-    closed = about_edges(of_components.components).emptied()
+    closed = about_edges(of_components).emptied()
     assert torch.allclose(closed, of_components.emptied(), atol=1e-5)  # what has no counterpart stays in both
-    circuit = interp.find_circuit(model, TEXT, "so sad", by="edge-gates", align="left", **ASKED)
+    with pytest.warns(InterpWarning, match="no counterpart"):
+        circuit = interp.find_circuit(model, TEXT, "so sad", by="edge-gates", align="left", **ASKED)
     gap = (of_components.intact() - of_components.emptied()).item()
     assert circuit.scores.sum().item() == pytest.approx(gap, rel=0.01)
+    measured = interp.faithfulness(circuit, model, "the day was cold", "so sad", align="left", **ASKED)
+    aligned = interp.faithfulness(circuit, model, "the day was cold", OTHER, align="left", **ASKED)
+    for value in (circuit, measured):
+        (note,) = value.notes
+        assert note.startswith("1 of 1 text: ") and "have no counterpart" in note
+    assert not aligned.notes
 
 
 @pytest.mark.parametrize("name", ["lm-tiny", "llama-tiny"])

@@ -10,6 +10,7 @@ import torch
 from interp_core.attribution import Attribution, Question
 from interp_core.errors import InputError
 from interp_core.metrics import Score
+from interp_core.plugin import check_fields
 from jaxtyping import Float
 from torch import Tensor
 
@@ -32,9 +33,10 @@ class LogProbabilityDrop:
     space: ClassVar[str] = "log-probability"
 
     def __post_init__(self) -> None:
-        if not self.top or min(self.top) < 1:
-            raise InputError(f"top is {tuple(self.top)}; one or more numbers of units, at least 1, were expected.")
+        check_fields(self)
         object.__setattr__(self, "top", tuple(self.top))
+        if not self.top or min(self.top) < 1:
+            raise InputError(f"top is {self.top}; one or more numbers of units, at least 1, were expected.")
 
     @property
     def definition(self) -> str:

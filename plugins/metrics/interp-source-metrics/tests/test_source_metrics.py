@@ -106,12 +106,17 @@ def test_a_metric_measures_in_its_own_space_unless_another_is_given() -> None:
     }
     assert values[None].value == values["log-probability"].value != values["logit"].value
     entropy = interp.attribute(model, "so happy", by="occlusion", targets=0, score="entropy", progress=False)
-    told = interp.measure(entropy, model, by="log-probability-drop", chance=False, progress=False)
+    for space in (None, "entropy"):
+        with pytest.raises(InputError, match="LogProbabilityDrop measures in log-probability, and an entropy has none"):
+            interp.measure(entropy, model, by="log-probability-drop", score=space, chance=False, progress=False)
+    told = interp.measure(entropy, model, by="linear-datamodelling-score", chance=False, progress=False)
     assert told.made_by.settings["score"] == "entropy"
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_parameters_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(InputError, match="top is"):
-        LogProbabilityDrop(top=())
+    for top in ((), 3, "3", (1.5,), ("a",), (0, 1)):
+        with pytest.raises(InputError, match="top is"):
+            LogProbabilityDrop(top=top)
     with pytest.raises(InputError, match="at least 4"):
         LinearDatamodellingScore(samples=2)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, overload
 
 import torch
-from interp_core.attribution import Attribution
+from interp_core.attribution import Attribution, ComponentText
 from interp_core.errors import InputError, UnsupportedError
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -63,16 +64,19 @@ def grounded(attribution: Any, *, level: float = 0.05) -> Grounding | list[Groun
         >>> [source.text for source in interp.grounded(why).sources[0]]
         ['happy']
     """
-    if not 0 < level < 1:
+    if not isinstance(level, Real) or not 0 < level < 1:
         raise InputError(f"level is {level!r}; a number between 0 and 1 was expected, such as 0.05.")
     if isinstance(attribution, Attribution):
         return _grounding(attribution, level)
     if not isinstance(attribution, Sequence) or not all(isinstance(one, Attribution) for one in attribution):
         raise InputError(f"sources are found in an Attribution or a list of them; {attribution!r} was given."[:300])
+
     return [_grounding(one, level) for one in attribution]
 
 
 def _grounding(attribution: Attribution, level: float) -> Grounding:
+    if isinstance(attribution.encoded, ComponentText):
+        raise UnsupportedError("the units are components of the model, which are no sources; explain the text instead.")
     if not attribution.directed:
         raise UnsupportedError(
             f"scores of {attribution.made_by.method} in the space {attribution.score_space!r} do not tell what speaks "

@@ -141,11 +141,13 @@ def test_scores_without_signs_are_refused() -> None:
             grounded(made)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_what_is_no_attribution_or_level_is_refused() -> None:
     with pytest.raises(InputError, match="an Attribution or a list"):
         grounded("so happy")
-    with pytest.raises(InputError, match="level"):
-        grounded([], level=5)
+    for level in (5, 0, "a", None, [0.05], float("nan")):
+        with pytest.raises(InputError, match="level is"):
+            grounded([], level=level)
 
 
 def test_a_grounding_is_a_value(tmp_path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 from interp_core.errors import InputError
 
@@ -122,7 +124,8 @@ def lookup_contexts(
         The contexts. Within one, names differ but for the copies, and so do objects.
 
     Raises:
-        InputError: `sentences` is no range between 2 and 32, or leaves no sentence beside the copies.
+        InputError: `sentences` is no range between 2 and 32, or leaves no sentence beside the copies; or a number is no
+            whole number, or below 0.
 
     Examples:
         >>> import interp_core as interp
@@ -132,14 +135,22 @@ def lookup_contexts(
         >>> context.answer == context.facts[context.holding[0]][1]
         True
     """
-    fewest, most = sentences
-    if not (max(2, copies + 1) <= fewest <= most <= 32 and copies >= 0):
+    for name, number in (("count", count), ("copies", copies), ("seed", seed)):
+        if not _is_whole(number) or number < 0:
+            raise InputError(f"{name} is {number!r}; a whole number of at least 0 was expected.")
+    pair = tuple(sentences) if isinstance(sentences, Sequence) else ()
+    fewest, most = pair if len(pair) == 2 and all(map(_is_whole, pair)) else (0, 0)
+    if not (max(2, copies + 1) <= fewest <= most <= 32):
         raise InputError(
             f"sentences={sentences!r} with copies={copies}; give two numbers between 2 and 32, the smaller first, "
             "that leave at least one sentence beside the copies."
         )
     rng = random.Random(seed)
     return [draw_context(rng, rng.randint(fewest, most), copies, held_out=True) for _ in range(count)]
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 def draw_context(rng: random.Random, sentences: int, copies: int, *, held_out: bool) -> Context:

@@ -91,10 +91,23 @@ def test_swaps_change_as_many_tokens_as_they_say_and_the_answer(model: interp.Te
         assert one.name_swap().facts == one.facts and not set(one.name_swap().holding) & set(one.holding)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_what_cannot_be_made_is_refused() -> None:
-    for sentences, copies in (((6, 40), 1), ((8, 6), 1), ((1, 6), 1), ((2, 6), 2), ((6, 8), -1)):
+    for sentences, copies in (
+        ((6, 40), 1),
+        ((8, 6), 1),
+        ((1, 6), 1),
+        ((2, 6), 2),
+        (5, 1),
+        ("68", 1),
+        ((6,), 1),
+        ((6, 8.0), 1),
+    ):
         with pytest.raises(InputError, match="two numbers between 2 and 32"):
             interp.lookup_contexts(1, sentences=sentences, copies=copies)
+    for options in ({"count": "a"}, {"count": -1}, {"copies": -1}, {"copies": "a"}, {"seed": "a"}):
+        with pytest.raises(InputError, match=f"{next(iter(options))} is .*; a whole number of at least 0"):
+            interp.lookup_contexts(**{"count": 1, **options})
     with pytest.raises(InputError, match="no object can be swapped"):
         interp.lookup_contexts(1, copies=0)[0].object_swap()
 

@@ -1,4 +1,4 @@
-"""Counts what was asked of a server, and lets nothing be asked that could go beyond a limit."""
+"""Counts what the answers of a server took, and lets nothing be asked whose answer could go beyond a limit."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ class OverBudgetError(LLMError):
 
 
 class Meter:
-    """The tokens that were paid for, and limits on them. A call is counted before it is made, with the most tokens that
-    it can have, so that a limit is never passed: a token is at least one byte of a prompt.
+    """The tokens of answers, and limits on them. A call is counted before it is made, with the most tokens that it can
+    have, as a token is at least one byte of a prompt; so what answers take never passes a limit. Tries without an
+    answer are not counted, as a server does not say what they took: those before an answer, and those of a call that
+    ends without one.
 
     Args:
         max_tokens: the most tokens, sent and received; None for no limit.
@@ -55,7 +57,7 @@ class Meter:
 
     @property
     def spent(self) -> Usage:
-        """What was asked."""
+        """What the answers took, and how many calls there were."""
         price = price_of(self.prices, self.sent, self.received)
         return Usage(self.requests, prompt_tokens=self.sent, answer_tokens=self.received, price=price)
 
@@ -79,7 +81,7 @@ class Meter:
             return True
 
     def leave(self, sent: int, received: int) -> None:
-        """Count what the call of this thread took in the end."""
+        """Count what the answer to the call of this thread took; 0 for none."""
         with self.changed:
             del self.under_way[threading.get_ident()]
             self.sent, self.received, self.requests = self.sent + sent, self.received + received, self.requests + 1

@@ -39,7 +39,8 @@ class RemoteModel:
         cache: folder that keeps all answers, made if it is missing; a run that repeats a prompt asks nothing. None
             keeps none.
         parallel: requests at once.
-        max_tokens: the most tokens, sent and received, that all calls of this object may take; None for no limit.
+        max_tokens: the most tokens, sent and received, that all answers to this object may take; None for no limit. A
+            server does not say what tries without an answer took, which are not counted; `retries` limits them.
         max_cost: the most that they may cost, in the currency of `prices`; None for no limit.
         prices: what a million tokens sent, and a million received, cost.
         key_from: name of the environment variable that holds the key, if the server wants one. The key itself is kept
@@ -130,7 +131,7 @@ class RemoteModel:
 
     @property
     def spent(self) -> Usage:
-        """What this object has asked of the server; what the cache knew is not in it."""
+        """What the server's answers to this object took; neither what the cache knew nor tries without an answer."""
         return self.completions.meter.spent
 
     def session(self, options: Options) -> Session:

@@ -129,8 +129,9 @@ def _tokenised(encoded: Encoded, reply: Reply, edge: int) -> Encoded:
     spans = torch.tensor(reply.spans).reshape(-1, 2)
     special = spans[:, 0] == spans[:, 1]
     if encoded.turns:
-        inside = [any(a < stop and start < b for start, stop in encoded.turns) for a, b in reply.spans]
-        special |= ~(torch.tensor(inside) | (spans[:, 0] >= edge))
+        said = encoded.offsets[~encoded.special]  # by the tokenizer that wrote the chat
+        inside = ((spans[:, :1] < said[:, 1]) & (said[:, 0] < spans[:, 1:])).any(1)
+        special |= ~(inside | (spans[:, 0] >= edge))
     pieces = [reply.text[a:b] for a, b in reply.spans]
     numbers = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
     return replace(

@@ -190,6 +190,19 @@ def test_a_chat_is_written_by_the_template_and_only_its_messages_are_removed(ser
         explained(remote_of(server), [CHAT], targets=" so")
 
 
+@pytest.mark.parametrize(("units", "granularity"), [(None, "word"), ("documents", "word"), ("documents", "document")])
+def test_documents_that_the_template_writes_are_explained_as_here(server, model, tokenizer, units, granularity):
+    writing = tokenizer_of()
+    writing.chat_template = "{% for d in documents %}[{{ d.title }}] was {{ d.text }} {% endfor %}" + TEMPLATE
+    chat = interp.Chat(CHAT, ["the dog was happy", {"title": "the cat", "text": "the small cat was at home"}])
+    asked = {"targets": " so", "granularity": granularity}
+    (served,) = explained(remote_of(server, tokenizer=writing), [chat], **asked, units=units)
+    (here,) = explained(interp.TextModel(model, writing), [chat], **asked, units=units or "prompt", removal="drop")
+    assert served.words == here.words and {"small", "home"} <= set(" ".join(served.words).split())
+    torch.testing.assert_close(served.scores, here.scores, atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(served.intact, here.intact, atol=1e-5, rtol=0)
+
+
 def test_what_the_server_puts_in_front_is_in_no_unit_and_an_emptied_prompt_is_empty():
     opening = tokenizer_of(opening=True)
     model = model_of(opening)

@@ -202,11 +202,14 @@ def test_a_run_that_was_killed_goes_on_and_asks_nothing_twice(start, tmp_path):
     assert len(answered) >= 8 and not set(answered) & set(twice)
 
 
-def test_busy_and_broken_servers_are_asked_again(start):
+def test_busy_and_broken_servers_are_asked_again_and_only_answers_count(start):
     answers = {2: (429, {"Retry-After": "0"}, "{}"), 3: (500, {}, "{}"), 4: HANG_UP}
     server = start(mishap=lambda request, number: answers.get(number))
     calm = start()
-    (why,), (expected,) = explained(remote_of(server, parallel=1)), explained(remote_of(calm, parallel=1))
+    tried, at_once = remote_of(server, parallel=1), remote_of(calm, parallel=1)
+    (why,), (expected,) = explained(tried), explained(at_once)
+    one, other = tried.spent, at_once.spent
+    assert (one.prompt_tokens, one.answer_tokens) == (other.prompt_tokens, other.answer_tokens)
     assert torch.equal(why.scores, expected.scores)
     assert len(server.requests) == len(calm.requests) + 3
 
