@@ -71,7 +71,7 @@ class TextRows:
     leaf: Tensor | None = None
     source: int = 0
     types: Int[Tensor, "p t"] | None = None
-    reference: Float[Tensor, "t w"] | None = None
+    reference: Float[Tensor, "t w"] | None = field(default=None, kw_only=True)
 
     def part(self, tokens: slice) -> TextRows:
         """Some tokens of a text that has no decoder and no leaf."""
