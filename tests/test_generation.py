@@ -142,3 +142,8 @@ def test_scores_are_those_of_a_left_padded_batch_of_transformers() -> None:
 def test_targets_that_cannot_be_used_are_refused(targets, error, message) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(error, match=message):
         interp.attribute(tiny_generator(), [PROMPT], by="lime", targets=targets)
+
+
+def test_an_unknown_output_is_called_so() -> None:
+    with pytest.raises(InputError, match="output 'answer' is unknown"):
+        interp.attribute(tiny_generator(), "i feel", by="occlusion", targets=" so sad", output="answer", progress=False)

@@ -107,7 +107,10 @@ def token_targets(model: WrappedModel, encoded: Encoded, output: Granularity = "
     single = {i: Target(_label(model.tokenizer, ids[i], labels[i]), ids[i], position=i) for i in own}
     if output == "token":
         return tuple(single.values())
-    divided = divide(encoded, output)
+    try:
+        divided = divide(encoded, output)
+    except InputError as error:
+        raise InputError(str(error).replace("granularity", "output", 1)) from None
     groups: dict[int, list[Target]] = {}
     for i, target in single.items():
         groups.setdefault(int(divided.unit_of[i]), []).append(target)
