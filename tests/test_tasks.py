@@ -552,7 +552,7 @@ def test_a_place_that_is_none_is_refused(where: object) -> None:
 def test_units_that_are_none_are_refused(granularity: object) -> None:
     with pytest.raises(InputError, match="granularity"):
         ask(tiny_classifier(), TEXTS[0], granularity=granularity)
-    with pytest.raises(InputError, match="granularity"):
+    with pytest.raises(InputError, match="output"):
         ask(tiny_generator(), TEXTS[0], targets=" cat", output=granularity)
 
 
