@@ -105,3 +105,12 @@ def test_what_has_no_odds_is_refused() -> None:
     mixed = Target("both", parts=(Target("own", position=1, function=lambda logits: logits[:, 0]), Target("", 1, 2)))
     with pytest.raises(TargetError, match="'own' has no probability"):
         Readout((mixed,), "log-odds", "causal")(torch.zeros(1, 2, 3))
+
+
+def test_the_odds_of_three_parts_are_those_of_their_product() -> None:
+    from interp_core.model import _log_odds
+
+    chances = torch.tensor([0.9, 0.8, 0.7], dtype=torch.float64)
+    parts = [(chance.log()[None], (1 - chance).log()[None]) for chance in chances]
+    whole = chances.prod()
+    assert float(_log_odds.log_odds(parts)) == pytest.approx(float(whole.log() - (1 - whole).log()))
