@@ -24,8 +24,8 @@ class KernelShap:
     always add up to score(intact) - score(emptied).
 
     The standard error is that of the fit, each pair judged by a line fitted without it. With fewer pairs than units
-    the line is not determined: what the pairs cannot tell apart is shared equally, and the error is as large as a
-    score typically is.
+    the line is not determined: the pairs are halves, which tell of every unit, what they cannot tell apart is shared
+    equally, and the error is as large as a score typically is.
 
     Args:
         samples: how many variants, the intact and the empty text included; at least 4. When all 2^u fit, the answer is
@@ -56,7 +56,7 @@ class KernelShap:
         gap = (question.intact() - question.emptied()).double()
         answer = torch.zeros(2, *question.applicable.shape, dtype=torch.float64)
         for count in accumulate(portions(most, self.tolerance)) if most else (0,):
-            pairs = outside_in(u, count, self.seed)
+            pairs = outside_in(u, count, self.seed, few=most < u - 1)
             found = fitted(pairs, differences(question, able, pairs.inside), gap, question.applicable[:, able])
             answer[:, :, able] = torch.stack(found)
             if self.tolerance is not None and bool((answer[1] <= self.tolerance).all()):
@@ -93,7 +93,8 @@ def fitted(
     unknown = 1 - float(leverage.sum().round()) / (u - 1) if u > 1 else 0.0  # directions that no pair tells of
     size = (weight * y.square()).sum(dim=0) / (max(1, u - 1) / 2)  # of the line's weights, squared (k)
     count = applicable.sum(dim=1).clamp(min=1)
-    guessed = unknown * (size * (1 - 1 / count))[:, None] * applicable
+    wider = widening(len(y)) if unknown else 1.0
+    guessed = unknown * wider**2 * (size * (1 - 1 / count))[:, None] * applicable
     drawn = pairs.open > 0
     pull = (pairs.weight * pairs.open.sqrt())[drawn, None] * (x @ inverse)[drawn]  # (m, u)
     moves = rebalanced(pull[:, None, :] * missed[drawn][:, :, None], torch.zeros_like(gap), applicable)

@@ -1,4 +1,6 @@
-"""Which pairs of a subset and its complement are taken: whole sizes from the outside in, then a sample of the rest."""
+"""Which pairs of a subset and its complement are taken: whole sizes from the outside in, then a sample of the rest;
+halves where there are fewer pairs than units.
+"""
 
 from __future__ import annotations
 
@@ -44,16 +46,16 @@ def kernel(u: int, size: int) -> float:
     return (u - 1) / (size * (u - size)) / (2 if 2 * size == u else 1)
 
 
-def outside_in(u: int, count: int, seed: int) -> Pairs:
+def outside_in(u: int, count: int, seed: int, *, few: bool = False) -> Pairs:
     """So many pairs: all of a size where a sample would have as many, from the smallest size on, and a sample of the
-    others.
+    others. `few`: halves alone.
     """
     generator = torch.Generator().manual_seed(seed)
     offset, *seeds = torch.randint(2**62, (1 + u // 2,), generator=generator).tolist()
     rows: list[list[int]] = []
     weights: list[float] = []
     opens: list[float] = []
-    for size, number, weight in numbers(u, count, offset / 2**62):
+    for size, number, weight in halves(u, count) if few else numbers(u, count, offset / 2**62):
         whole = count_of_size(u, size)
         rows += every(u, size) if number == whole else sample(u, size, number, seeds[size - 1])
         weights += [weight] * number
@@ -82,6 +84,18 @@ def numbers(u: int, count: int, offset: float) -> Iterator[tuple[int, int, float
         if until > done:
             yield size, until - done, rest / left
         done = until
+
+
+def halves(u: int, count: int) -> Iterator[tuple[int, int, float]]:
+    """All pairs of half of the units, with what the kernel weighs the squares of a line's scores in all sizes together.
+
+    Fewer pairs than units do not determine the line, and a line that goes through all of them has no use for weights:
+    what counts is how much each pair tells. A pair of one unit and the rest tells of that unit alone; a pair of halves
+    tells of all.
+    """
+    if count:
+        size = u // 2
+        yield size, count, (u - 1) ** 2 / (2 * size * (u - size) * count)
 
 
 def every(u: int, size: int) -> list[list[int]]:

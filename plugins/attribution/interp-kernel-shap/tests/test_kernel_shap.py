@@ -145,9 +145,9 @@ def test_the_error_falls_with_the_root_of_the_samples() -> None:
     assert -0.6 < slope < -0.4
 
 
-@pytest.mark.parametrize("samples", [6, 14, 34, 60, 160])
+@pytest.mark.parametrize("samples", [4, 6, 14, 34, 60, 160])
 def test_two_standard_errors_hold_the_truth_in_95_of_100_runs(samples: int) -> None:
-    """With two pairs, with fewer pairs than units, with one size taken whole and few or many others, and with two."""
+    """With one and two pairs, with fewer pairs than units, with one size taken whole and few or many others, and with two."""
     question, truth = products(10)
     runs = [KernelShap(samples=samples, seed=seed).attribute(question) for seed in range(300)]
     held = torch.stack([(scores - truth).abs() <= 1.96 * error for scores, error in runs]).double().mean()
@@ -197,6 +197,27 @@ def test_the_kernel_is_that_of_all_subsets_of_a_size() -> None:
     for size in range(1, 10):  # of 10 units, sizes 1 and 9 are the same pairs
         each = (10 - 1) / (comb(10, size) * size * (10 - size))
         assert kernel(10, size) == pytest.approx(each * count_of_size(10, size))
+
+
+@pytest.mark.parametrize("u", [3, 9, 32])
+def test_fewer_pairs_than_units_are_different_halves_with_the_weight_of_all_sizes(u: int) -> None:
+    """Weighed so that the squares of a line add up to what the kernel gives, which the standard error rests on."""
+    count = u - 2
+    pairs = outside_in(u, count, seed=0, few=True)
+    assert len({tuple(row) for row in torch.cat([pairs.inside, ~pairs.inside]).tolist()}) == 2 * count
+    assert set(pairs.inside.sum(1).tolist()) == {u // 2}
+    spread = {size: size * (u - size) / (u * (u - 1)) for size in range(1, u // 2 + 1)}  # of a line, by size
+    expected = sum(kernel(u, size) * spread[size] for size in spread)
+    assert float(pairs.weight.sum()) * spread[u // 2] == pytest.approx(expected)
+
+
+def test_one_unit_of_32_that_matters_is_first_with_15_pairs() -> None:
+    first = 0
+    for seed in range(100):
+        question = ask(lambda v, unit=seed % 32: 5 * v[:, unit], torch.ones(32, 1))
+        scores, _ = KernelShap(samples=32, seed=seed).attribute(question)
+        first += int(scores[0].argmax()) == seed % 32
+    assert first >= 97
 
 
 @pytest.mark.parametrize("u", [2, 3, 6, 9])
