@@ -147,7 +147,7 @@ def test_the_error_falls_with_the_root_of_the_samples() -> None:
 
 @pytest.mark.parametrize("samples", [4, 6, 14, 34, 60, 160])
 def test_two_standard_errors_hold_the_truth_in_95_of_100_runs(samples: int) -> None:
-    """With one and two pairs, with fewer pairs than units, with one size taken whole and few or many others, and with two."""
+    """With one, two and fewer pairs than units, with one size taken whole and few or many others, and with two."""
     question, truth = products(10)
     runs = [KernelShap(samples=samples, seed=seed).attribute(question) for seed in range(300)]
     held = torch.stack([(scores - truth).abs() <= 1.96 * error for scores, error in runs]).double().mean()
