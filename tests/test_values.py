@@ -13,13 +13,14 @@ from functools import cache
 from html.parser import HTMLParser
 from importlib.metadata import entry_points
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import interp_core as interp
 import pytest
 import torch
 from interp_core.activations import of_rows
-from interp_core.attribution import Attributions
+from interp_core.attribution import Attributions, StoredAttributions
 from interp_core.concepts import LabelledConcept, concept_cards
 from interp_core.errors import InputError
 from interp_core.model import answer_of
@@ -31,10 +32,13 @@ WORDS = {"happy": (3.0, -1.0), "sad": (-2.0, 2.0)}
 TEXTS = ["so happy today", "never sad", "a < b & 'happy'\nnew", "happy"]
 
 
+kept: list[Any] = []  # folders, until the tests end
+
 NAMES = (
     "attribution",
     "generated",
     "attributions",
+    "stored attributions",
     "activations",
     "space",
     "interpretation",
@@ -52,6 +56,9 @@ def values() -> dict[str, Any]:
     """A value of each kind, of a text with markup, a line break and several targets."""
     model, split = planted_model(WORDS), tiny_classifier().split(-1)
     several = interp.attribute(model, TEXTS, by="lime", samples=8, targets="all", labels=[0, 1, 0, 1], progress=False)
+    folder = TemporaryDirectory()
+    stored = interp.attribute(model, TEXTS, by="lime", samples=8, targets="all", to=folder.name, progress=False)
+    kept.append(folder)
     (generated,) = interp.attribute(tiny_generator(), "i feel", by="occlusion", targets=" so happy", progress=False)
     held = split.activations(TEXTS, granularity="cls", labels=[0, 1, 2, 0], predictions=True, progress=False)
     space = interp.fit_concepts(held, by="pca", concepts=2)
@@ -66,7 +73,21 @@ def values() -> dict[str, Any]:
     score = interp.Score(0.6, True, torch.tensor([0.5, 0.7]), name="insertion", chance=0.1, curves=curves)
     benchmark = interp.benchmark(model, TEXTS[:2], methods=["occlusion"], metrics=["insertion"], progress=False)
     whole = ClassConcepts("LABEL_0", space, words, importance)
-    every = (several[2], generated, several, held, space, words, cards, importance, effect, whole, score, benchmark)
+    every = (
+        several[2],
+        generated,
+        several,
+        stored,
+        held,
+        space,
+        words,
+        cards,
+        importance,
+        effect,
+        whole,
+        score,
+        benchmark,
+    )
     return dict(zip(NAMES, every, strict=True))
 
 
@@ -94,7 +115,7 @@ class Tags(HTMLParser):
 def test_every_kind_that_can_be_saved_is_among_them() -> None:
     entries = [entry for entry in entry_points(group="interp.values") if entry.value.startswith("interp_core.")]
     kinds = [entry.load() for entry in entries]
-    assert len(kinds) == 10
+    assert len(kinds) == 11
     assert all(any(isinstance(value, kind) for value in values().values()) for kind in kinds)
 
 
@@ -112,7 +133,9 @@ def test_a_value_is_html_that_is_closed_and_escaped(value: Any) -> None:
 
 def test_a_value_is_json_that_every_reader_takes(value: Any) -> None:
     read = json.loads(json.dumps(value.to_json(), allow_nan=False))
-    assert read and (isinstance(value, ClassConcepts | Attributions | interp.Benchmark) or "made_by" in read)
+    assert read and (
+        isinstance(value, ClassConcepts | Attributions | StoredAttributions | interp.Benchmark) or "made_by" in read
+    )
 
 
 def test_a_value_is_a_table(value: Any) -> None:
@@ -123,7 +146,7 @@ def test_a_value_is_a_table(value: Any) -> None:
 def test_a_value_is_the_same_after_saving(value: Any, tmp_path: Path) -> None:
     paths = interp.save(value, tmp_path / "kept")
     again = [load_result(path) for path in paths]
-    given = value if isinstance(value, list) else [value]
+    given = value if isinstance(value, Attributions | StoredAttributions) else [value]
     for one, other in zip(given, again, strict=True):
         assert json.dumps(one.to_json()) == json.dumps(other.to_json())
         assert repr(one) == repr(other) and one.summary() == other.summary()
@@ -272,7 +295,8 @@ def test_words_are_coloured_in_a_terminal_and_nowhere_else(monkeypatch: pytest.M
     assert "\x1b[3" not in str(one) and "\x1b[4" not in str(one)
 
 
-FIGURES = [name for name in NAMES if name not in ("attributions", "activations", "space", "interpretation")]
+FIGURELESS = ("attributions", "stored attributions", "activations", "space", "interpretation")
+FIGURES = [name for name in NAMES if name not in FIGURELESS]
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from interp_core.activations._covariance import directions, mean_of, moments
     from interp_core.activations._given_rows import of_rows
     from interp_core.activations._orientation import orient_by_skewness
+    from interp_core.activations._part import of_texts
     from interp_core.activations._shards import cut_notes
     from interp_core.activations._store import Store, remaining
 
@@ -24,6 +25,7 @@ __all__ = [
     "moments",
     "names_of",
     "of_rows",
+    "of_texts",
     "orient_by_skewness",
     "remaining",
 ]
@@ -36,6 +38,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_covariance": ["directions", "mean_of", "moments"],
         "_given_rows": ["of_rows"],
         "_orientation": ["orient_by_skewness"],
+        "_part": ["of_texts"],
         "_shards": ["cut_notes"],
         "_store": ["Store", "remaining"],
     },

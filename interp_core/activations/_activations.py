@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, SupportsIndex
 
 import torch
-from interp_core.activations._shards import Shards, StoredRows, cut_notes, only, read_manifest, texts_of, units_of
+from interp_core.activations._shards import Shards, StoredRows, cut_notes, only, texts_of, units_of
 from interp_core.errors import InputError
 from interp_core.results import MadeBy, Value, counted, for_json, load_tensors, reading, save_tensors
+from interp_core.runs import read_manifest
 from interp_core.text import Unit, class_index, joined_parts, with_parts
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -301,7 +302,7 @@ class Activations(Value):
 
 
 def _opened(folder: Path) -> Activations:
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder, "store")
     if not manifest["complete"]:
         raise InputError(
             f"the store {str(folder)!r} is not complete: its run was interrupted. Repeat the same call of "

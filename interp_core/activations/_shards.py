@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any, TypeVar, overload
 
 import torch
 from interp_core.errors import InputError
-from interp_core.results import STORE, read_header, reading
+from interp_core.results import read_header, reading
 from interp_core.text import Unit, with_parts
 from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError, safe_open
@@ -27,22 +26,6 @@ def shard_file(folder: Path, number: int) -> Path:
     return folder / f"shard-{number:05d}.safetensors"
 
 
-def read_manifest(folder: str | Path) -> dict[str, Any]:
-    """The settings and progress that a store records about itself.
-
-    Raises:
-        InputError: the folder is not a store.
-    """
-    try:
-        manifest = json.loads((Path(folder) / STORE).read_text(encoding="utf-8"))
-        if manifest["kind"] != "store":
-            raise KeyError("kind")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"{str(folder)!r} is not a store of activations: {type(error).__name__}: {error}."
-        raise InputError(message) from error
-    return dict(manifest)
-
-
 @dataclass(frozen=True, eq=False)
 class Shards:
     """The shards of one store, in order.
@@ -53,6 +36,10 @@ class Shards:
 
     folder: Path
     count: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process, which reads the same folder."""
+        return type(self), (self.folder, self.count)
 
     @cached_property
     def row_starts(self) -> Int[Tensor, " s"]:
@@ -204,6 +191,10 @@ class Lazy(Sequence[T]):
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process, which gets the items."""
+        return tuple, (tuple(self),)
 
     @overload
     def __getitem__(self, at: int) -> T: ...

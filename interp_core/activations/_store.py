@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
@@ -10,15 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from interp_core.activations._shards import Shards, read_manifest, shard_file
+from interp_core.activations._shards import Shards, shard_file
 from interp_core.errors import InputError
-from interp_core.results import STORE, reading, save_tensors
+from interp_core.results import save_tensors
+from interp_core.runs import Folder
 from interp_core.text import Item, joined_parts, parts_of
 from torch import Tensor
-
-_NOT_COMPARED = {"complete", "texts", "rows", "shards", "sample", "made_by"}  # may differ when a run is resumed
-SAME = 1e-3  # the largest relative difference between samples of the same model, in single precision
-ROUNDINGS = 2  # in half precision, in units of its resolution
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,45 +54,11 @@ class Store:
             InputError: the folder holds something else, or a store of other settings or another model, or a complete
                 store that lacks a shard.
         """
-        if not (self.folder / STORE).is_file():
-            if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-                raise InputError(f"{str(self.folder)!r} exists and holds no store; name another folder.")
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._write_manifest({"complete": False})
-            return 0
-        with reading(self.folder):
-            return self._resumed(read_manifest(self.folder))
-
-    def _resumed(self, manifest: dict[str, Any]) -> int:
-        """The number of shards that have been written, if a run of these settings wrote them."""
-        settings = json.loads(json.dumps(self.settings))
-        for name in sorted((manifest.keys() | settings.keys()) - _NOT_COMPARED - {"kind"}):
-            if manifest.get(name) != settings.get(name):
-                raise InputError(
-                    f"the store {str(self.folder)!r} was begun with {name} {manifest.get(name)!r}, now it is "
-                    f"{settings.get(name)!r}; use the same settings, or name another folder."
-                )
-        before, now = torch.tensor(manifest["sample"]), torch.tensor(self.sample)
-        if len(before) != len(now) or float((before - now).norm()) > self._same * float(before.norm()):
-            raise InputError(
-                f"the store {str(self.folder)!r} was begun with other weights of {self.settings['model']}; "
-                "name another folder."
-            )
-        shards = 0
-        while self.has(shards):
-            shards += 1
-        if manifest["complete"] and shards != manifest["shards"]:
-            missing = shard_file(self.folder, shards).name
-            raise InputError(
-                f"the store {str(self.folder)!r} was complete, and {missing} is missing now; name another folder."
-            )
-        return shards
+        return self._run.begin(self.has)
 
     @property
-    def _same(self) -> float:
-        """The largest relative difference between samples of the same model, by its number format."""
-        kind = getattr(torch, str(self.settings.get("dtype", "")).removeprefix("torch."), torch.float32)
-        return max(SAME, ROUNDINGS * torch.finfo(kind).eps)
+    def _run(self) -> Folder:
+        return Folder(self.folder, "store", self.settings, self.sample)
 
     @property
     def complete(self) -> bool:
@@ -105,8 +67,7 @@ class Store:
         Raises:
             InputError: the folder is not a store.
         """
-        with reading(self.folder):
-            return bool(read_manifest(self.folder)["complete"])
+        return self._run.complete
 
     def held(self, shards: int) -> Iterator[tuple[str, tuple[tuple[int, int], ...], Tensor | None]]:
         """The texts in the first `shards` shards, each with the spans of its units and its label or None."""
@@ -173,13 +134,7 @@ class Store:
             raise InputError("the corpus is empty; give at least one text.")
         stored = Shards(self.folder, shards)
         counts = {"shards": shards, "texts": int(stored.text_starts[-1]), "rows": int(stored.row_starts[-1])}
-        self._write_manifest({"complete": True, **counts})
-
-    def _write_manifest(self, progress: dict[str, Any]) -> None:
-        partial = self.folder / f"{STORE}.part"
-        data = {"kind": "store", **self.settings, "sample": list(self.sample), **progress}
-        partial.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
-        partial.replace(self.folder / STORE)
+        self._run.write({"complete": True, **counts})
 
 
 def remaining(stores: Sequence[Store], items: Iterator[Item], spans_of: Any) -> tuple[int, Iterator[Item]]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from interp_core.attribution._question_builders import Ask, ModelRunner
     from interp_core.attribution._removal import Absence, Removal, absence
     from interp_core.attribution._session import Session, session_of
+    from interp_core.attribution._stored_attributions import StoredAttributions
     from interp_core.attribution._targets import TargetResolver, class_targets
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Removal",
     "Runner",
     "Session",
+    "StoredAttributions",
     "TargetResolver",
     "about_components",
     "absence",
@@ -82,6 +84,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_question_builders": ["Ask", "ModelRunner"],
         "_removal": ["Absence", "Removal", "absence"],
         "_session": ["Session", "session_of"],
+        "_stored_attributions": ["StoredAttributions"],
         "_targets": ["TargetResolver", "class_targets"],
     },
 )

@@ -18,6 +18,7 @@ class Attempts:
     Args:
         texts: the texts.
         on_error: `"raise"`, or `"skip"`, to go on without a text for which a call fails.
+        first: the number of the first text in a longer run; None where these are all texts.
 
     Attributes:
         failed: the error of each text that failed, by the number of the text.
@@ -26,10 +27,10 @@ class Attempts:
         InputError: `on_error` is neither of the two.
     """
 
-    def __init__(self, texts: Sequence[Text] = (), on_error: str = "raise") -> None:
+    def __init__(self, texts: Sequence[Text] = (), on_error: str = "raise", first: int | None = None) -> None:
         if on_error not in ON_ERROR:
             raise InputError(f"on_error is {on_error!r}; it is 'raise' or 'skip'.")
-        self.texts, self.on_error = texts, on_error
+        self.texts, self.on_error, self.first = texts, on_error, first
         self.failed: dict[int, InterpError] = {}
 
     def of(self, number: int, function: Callable[..., T], *arguments: Any) -> T | None:
@@ -41,23 +42,23 @@ class Attempts:
         try:
             return function(*arguments)
         except InterpError as error:
-            if len(self.texts) < 2:
+            if len(self.texts) < 2 and self.first is None:
                 raise
-            named = type(error)(f"text {number} ({_beginning(self.texts[number])}): {error}")
+            named = type(error)(f"text {number + (self.first or 0)} ({_beginning(self.texts[number])}): {error}")
             if self.on_error == "raise":
                 raise type(error)(f"{named} To go on without such texts: on_error='skip'.") from error
             self.failed[number] = named
             return None
 
     def check(self) -> None:
-        """Raise the first error if all texts failed."""
-        if len(self.failed) == len(self.texts):
+        """Raise the first error if all texts failed, and there are no others."""
+        if len(self.failed) == len(self.texts) and (self.first is None or self.on_error == "raise"):
             raise self.failed[min(self.failed)]
 
     @property
     def skipped(self) -> dict[str, str]:
         """The messages by the numbers of the texts, in order."""
-        return {str(number): str(self.failed[number]) for number in sorted(self.failed)}
+        return {str(number + (self.first or 0)): str(self.failed[number]) for number in sorted(self.failed)}
 
 
 def _beginning(text: Any, length: int = 40) -> str:

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from interp_core.attribution._attribution import Attribution
+from interp_core.attribution._attribution_run import AttributionRun, in_shards
 from interp_core.attribution._attributions import Attributions
-from interp_core.attribution._component_text import ComponentText
-from interp_core.attribution._labels import true_classes
-from interp_core.attribution._method_call import explain, name_of
 from interp_core.attribution._options import Options
-from interp_core.attribution._prediction import late_readout
-from interp_core.attribution._prepared_text import PreparedText
-from interp_core.attribution._question_checks import check_count
 from interp_core.attribution._removal import Removal
-from interp_core.attribution._session import session_of
-from interp_core.errors import InputError, InterpWarning
-from interp_core.model import CLASSIFIERS, GENERATORS, ServedModel, WrappedModel, answer_of
-from interp_core.plugin import declaration_of, named_options, resolve
-from interp_core.results import counted, made_by
+from interp_core.attribution._stored_attributions import StoredAttributions
+from interp_core.errors import InterpWarning
+from interp_core.model import ServedModel, WrappedModel
+from interp_core.plugin import named_options, resolve
+from interp_core.runs import SHARD_SIZE
 from interp_core.text import Granularity, Region, Text, as_texts
 
 
 @named_options
 def attribute(
     model: WrappedModel | ServedModel,
-    texts: Text | Sequence[Text],
+    texts: Text | Iterable[Text],
     *,
     by: Any,
     targets: Any = None,
@@ -47,9 +40,12 @@ def attribute(
     max_rows: int | None = None,
     truncation: str = "longest_first",
     on_error: str = "raise",
+    to: str | Path | None = None,
+    executor: Any = None,
+    shard_size: int = SHARD_SIZE,
     progress: bool = True,
     **parameters: Any,
-) -> Attributions:
+) -> Attributions | StoredAttributions:
     """Score the units of texts: how much does each count for the answer of the model?
 
     Args:
@@ -112,15 +108,23 @@ def attribute(
         on_error: `"raise"`, or `"skip"`, to go on without a text that cannot be explained. The texts that were skipped
             are named in a warning and in the settings of each result: `made_by.settings["skipped"]` maps the number of
             a text to its error.
-        progress: show a progress bar in a terminal or notebook.
+        to: a folder that results are written to as they come, for more texts than memory holds. The same call resumes
+            a run that was interrupted; texts may come from an iterator, which is read as far as the run is, and so may
+            `labels` and `targets`.
+        executor: where shards of texts are worked on: the name of an executor such as `"processes"` or `"ray"`, or an
+            instance; None for this process. Each worker gets the model once.
+        shard_size: with `to` or `executor`, how many texts a shard has: texts share passes within a shard, a worker
+            takes one at a time, and an interruption costs at most those that were begun.
+        progress: show a progress bar in a terminal or notebook, with the time left where the number of texts is known.
         **parameters: the parameters of the method, if `by` is a name.
 
     Returns:
-        One `Attribution` for each text, in order; none for a text that was skipped.
+        One `Attribution` for each text, in order; none for a text that was skipped. With `to`, they stay in the folder
+        and are read when they are asked for.
 
     Raises:
-        InputError: a text, target, option or parameter cannot be used. Where there are several texts, errors that are
-            about one of them begin with its number, from 0, and its beginning.
+        InputError: a text, target, option or parameter cannot be used, or the folder holds another run. Where there
+            are several texts, errors that are about one of them begin with its number, from 0, and its beginning.
         PluginError: no installed package declares the method `by`, several do, or it cannot be imported.
         UnsupportedError: the method needs something that this model or these options do not offer.
         BudgetError: a method that does not sample needs more rows than `max_rows`.
@@ -146,6 +150,7 @@ def attribute(
         tensor([[ True,  True,  True, False, False],
                 [ True,  True,  True,  True, False]])
     """
+    method = resolve(by, "attribution", parameters, attribute)
     options = Options(
         units=units,
         removal=removal,
@@ -161,117 +166,12 @@ def attribute(
         on_error=on_error,
         progress=progress,
     )
-    method = resolve(by, "attribution", parameters, attribute)
-    corpus = as_texts(texts)
-    declared = declaration_of(method)
-    pointwise = declared is not None and "pointwise" in declared.claims
-    session = session_of(model, options, pointwise=pointwise)
-    _check_for_generators(model, options)
-    _check_components(options, granularity)
-    truths = None if labels is None else true_classes(model, corpus, labels)
-    readout = late_readout(model, options, targets) if pointwise else None
-    prepared = session.prepare(corpus, targets, granularity, answers=truths is not None, readout=readout)
-    first_of = {_key(p): i for i, p in reversed(list(enumerate(prepared)))}
-    firsts = sorted(first_of.values())  # equal texts with equal targets are explained once
-    works = [partial(explain, method)] * len(firsts)
-    explained = session.each([prepared[i] for i in firsts], works, f"attribute by {name_of(method)}")
-    failed = session.attempts.failed
-    by_first = dict(zip(firsts, explained, strict=True))
-    for item in prepared:
-        if by_first[first_of[_key(item)]] is None:
-            session.attempts.failed.setdefault(item.number, failed[prepared[first_of[_key(item)]].number])
-    session.attempts.check()
-    results = [
-        (session.with_prediction(item, prepared[first]), result)
-        for item, first in ((item, first_of[_key(item)]) for item in prepared)
-        if (result := by_first[first]) is not None
-    ]
-    settings = session.settings(granularity)
-    provenance = made_by(method, session.cost, model.name, settings)
-    with_notes = [result for _, result in results if result.notes]
-    if with_notes:
-        message = f"{len(with_notes)} of {len(results)} texts: {with_notes[0].notes[0]}"
-        warnings.warn(message, InterpWarning, stacklevel=3)
-    attributions = [
-        replace(
-            result,
-            made_by=replace(provenance, settings={**provenance.settings, **_settings(item)}),
-            score_space=item.readout.space,
-            encoded=item.encoded,
-            label=None if truths is None else truths[item.number],
-            **_answer(model, item, result),
-        )
-        for item, result in results
-    ]
-    if "skipped" in settings:
-        note = (
-            f"{len(failed)} of {counted(len(corpus), 'text')} were skipped: {next(iter(settings['skipped'].values()))}"
-        )
+    run = AttributionRun(model, method, options, granularity, targets)
+    found: Attributions | StoredAttributions
+    if to is not None or executor is not None:
+        found, notes = in_shards(run, texts, labels, to=to, executor=executor, shard_size=shard_size)
+    else:
+        found, notes = run.of_all(as_texts(texts), labels)
+    for note in notes:
         warnings.warn(note, InterpWarning, stacklevel=3)
-        attributions = [replace(one, notes=(*one.notes, note)) for one in attributions]
-    return Attributions(attributions)
-
-
-def _answer(model: WrappedModel | ServedModel, item: PreparedText, result: Attribution) -> dict[str, Any]:
-    """The answer of a classifier and its probability, if all of its logits are known."""
-    if model.head not in CLASSIFIERS or model.head == "regression":
-        return {}
-    logits, every = item.logits, [(i, None, None) for i in range(len(model.labels))]
-    asked = [(t.index, t.against, t.function) for t in item.readout.targets]
-    if logits is None and item.readout.space == "logit" and asked == every:
-        logits = result.intact
-    if logits is None:
-        return {}
-    answer, probability = answer_of(logits, model.labels, model.head)
-    return {"answer": answer, "probability": probability}
-
-
-def _check_for_generators(model: WrappedModel | ServedModel, options: Options) -> None:
-    """Refuse options about a continuation that would change nothing, or that no continuation can have.
-
-    Raises:
-        InputError: the model does not generate, and one was given; or `max_new_tokens` is not a number of tokens.
-    """
-    if model.head in GENERATORS:
-        check_count("max_new_tokens", options.max_new_tokens, 1)
-        return
-    for name in ("output", "max_new_tokens"):
-        given = getattr(options, name)
-        if given != getattr(Options, name):
-            raise InputError(
-                f"{name}={given!r} is for models that generate text, and {model.name} does not; leave it out."
-            )
-
-
-def _check_components(options: Options, granularity: Any) -> None:
-    """Refuse options about components that do not fit each other.
-
-    Raises:
-        InputError: a reference is missing, or was given without components, or an option about words was given.
-    """
-    if options.over is None:
-        given = [name for name in ("reference", "align") if getattr(options, name) is not None]
-        if given:
-            raise InputError(f"{given[0]}= is about components of the model; give over=, such as over='heads'.")
-        return
-    if options.reference is None:
-        raise InputError("over= needs a reference: another text, 'mean' or 'zero', which closed gates let through.")
-    chosen = options.removal != "auto", granularity != "word", options.units is not None
-    name = next((name for name, own in zip(("removal", "granularity", "units"), chosen, strict=True) if own), None)
-    if name is not None:
-        raise InputError(
-            f"{name}= is about the words of a text, and over= about components of the model; leave it out."
-        )
-
-
-def _settings(item: PreparedText) -> dict[str, Any]:
-    """What the provenance of one text says besides the settings of the run."""
-    if isinstance(item.encoded, ComponentText):
-        return {"over": item.encoded.over, "reference": item.encoded.reference}
-    return {"removal": item.removal}
-
-
-def _key(prepared: PreparedText) -> tuple[Any, ...]:
-    encoded = prepared.encoded
-    components = encoded.key if isinstance(encoded, ComponentText) else ()
-    return (encoded.text, encoded.said, encoded.documents, encoded.units, prepared.readout.targets, components)
+    return found

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from interp_core.attribution._component_text import ComponentText, loaded_components, saved_components
+from interp_core.attribution._attribution_state import CLASSES, TENSORS, columns_of, fields_of, right_of, state_of
+from interp_core.attribution._component_text import ComponentText
 from interp_core.attribution._terminal import coloured
-from interp_core.errors import InputError
 from interp_core.model import Classes, Target
 from interp_core.results import (
     MadeBy,
@@ -22,14 +22,10 @@ from interp_core.results import (
     quoted,
     save_tensors,
 )
-from interp_core.text import DividedText, Encoded, Unit, joined_parts, with_parts
+from interp_core.text import Encoded, Unit
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-ENCODED = ("ids", "offsets", "special", "unit_of", "types")  # fields of the encoded text saved as tensors
-PLAIN = ("prompt", "cut", "source", "borders", "turns", "roles", "documents")  # and as JSON values
-TENSORS = ("error", "applicable", "intact")
-CLASSES = ("label", "answer", "probability")  # what a classifier was asked, and what it said
 HEADING = 60  # characters of the label of a target in a summary
 COLOURED = 6  # targets whose words are coloured in a terminal
 
@@ -98,9 +94,7 @@ class Attribution(Value):
     @property
     def right(self) -> bool | None:
         """Whether the answer is the true class, or all of them; None if one of the two is not known."""
-        if self.label is None or self.answer is None:
-            return None
-        return set(_several(self.label)) == set(_several(self.answer))
+        return right_of(self.label, self.answer)
 
     @property
     def exact(self) -> bool:
@@ -220,20 +214,15 @@ class Attribution(Value):
         they do not apply. The answer of a classifier, its probability, the true class and whether it is right stand in
         each row, or None where they are not known.
         """
-        k, u = self.scores.shape
-        applies = [[True] * u] * k if self.applicable is None else self.applicable.tolist()
-        kept = [(i, j) for i in range(k) for j in range(u)]
+        rows = columns_of(
+            [target.label for target in self.targets],
+            [(unit.text, unit.start, unit.stop) for unit in self.units],
+            self.scores.flatten().tolist(),
+            None if self.error is None else self.error.flatten().tolist(),
+            None if self.applicable is None else self.applicable.flatten().tolist(),
+        )
         of_text = {"answer": self.answer, "probability": self.probability, "label": self.label, "right": self.right}
-        return {
-            "target": [self.targets[i].label for i, _ in kept],
-            "target_number": [i for i, _ in kept],
-            "unit": [self.units[j].text for _, j in kept],
-            "start": [self.units[j].start for _, j in kept],
-            "stop": [self.units[j].stop for _, j in kept],
-            "score": [float(self.scores[i, j]) if applies[i][j] else None for i, j in kept],
-            "error": [None if self.error is None else float(self.error[i, j]) for i, j in kept],
-            **{name: [value] * len(kept) for name, value in of_text.items()},
-        }
+        return rows | {name: [value] * len(rows["unit"]) for name, value in of_text.items()}
 
     def save(self, path: str | Path) -> Path:
         """Write to one safetensors file. Of a target that is a function only the label is kept.
@@ -247,25 +236,7 @@ class Attribution(Value):
         Raises:
             InputError: the file ends in another way.
         """
-        tensors = {"scores": self.scores, **{name: getattr(self, name) for name in TENSORS}}
-        if self.encoded is not None:
-            tensors |= {name: getattr(self.encoded, name) for name in ENCODED}
-        components, of_components = saved_components(self.encoded)
-        tensors |= components
-        data = {
-            "text": self.text,
-            "parts": joined_parts([self.text]),
-            "units": [[u.start, u.stop, u.text] for u in self.units],
-            "targets": [_plain(t) for t in self.targets],
-            "score_space": self.score_space,
-            "notes": self.notes,
-            "rows": self.rows,
-            "encoded": None if self.encoded is None else {name: getattr(self.encoded, name) for name in PLAIN},
-            "components": of_components,
-            "made_by": self.made_by.to_json(),
-            **{name: getattr(self, name) for name in CLASSES},
-        }
-        return save_tensors(path, "attribution", {k: v for k, v in tensors.items() if v is not None}, data)
+        return save_tensors(path, "attribution", *state_of(self))
 
     @classmethod
     def load(cls, path: str | Path) -> Attribution:
@@ -281,54 +252,8 @@ class Attribution(Value):
         Raises:
             InputError: the file does not exist, or does not hold an attribution.
         """
-        tensors, data = load_tensors(path, "attribution")
-        (text,) = with_parts([data["text"]], data.get("parts", {}))
-        units = tuple(Unit(word, start, stop) for start, stop, word in data["units"])
-        plain_classes = {name: data.get(name) for name in CLASSES}
-        known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain_classes.items()}
-        encoded = None
-        if data["encoded"] is not None:
-            plain = data["encoded"]
-            plain |= {name: tuple(plain.get(name, ())) for name in ("borders", "roles")}
-            plain |= {name: tuple((a, b) for a, b in plain.get(name, ())) for name in ("turns", "documents")}
-            fields: dict[str, Any] = {n: tensors.pop(n, None) for n in ENCODED}
-            encoded = loaded_components(DividedText(text, **fields, units=units, **plain), tensors, data)
-        return cls(
-            text=text,
-            units=units,
-            encoded=encoded,
-            targets=tuple(_target(fields) for fields in data["targets"]),
-            made_by=MadeBy.from_json(data["made_by"]),
-            score_space=data["score_space"],
-            notes=tuple(data["notes"]),
-            rows=data.get("rows", 0),
-            **known,
-            **dict[str, Any](tensors),
-        )
+        return cls(**fields_of(load_tensors(path, "attribution")))
 
 
 def _several(one: Any) -> tuple[Any, ...]:
     return one if isinstance(one, tuple) else (one,)
-
-
-def _plain(target: Target) -> list[Any]:
-    return [target.label, target.index, target.position, target.against, [_plain(part) for part in target.parts]]
-
-
-def _target(fields: Sequence[Any]) -> Target:
-    label, index, position, against, parts = fields
-    function = _NotSaved(label) if index < 0 and not parts else None
-    return Target(label, index, position, against, function, tuple(_target(part) for part in parts))
-
-
-@dataclass(frozen=True)
-class _NotSaved:
-    """Stands for the function of a target that was loaded from a file."""
-
-    label: str
-
-    def __call__(self, logits: Any) -> Any:
-        raise InputError(
-            f"the target {self.label!r} is a function of the logits, and files do not keep functions. Give it again: "
-            "dataclasses.replace(attribution, targets=(dataclasses.replace(attribution.targets[0], function=…),))."
-        )

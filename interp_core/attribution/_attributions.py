@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from interp_core.attribution._attribution import Attribution
-from interp_core.results import Value, counted, save
+from interp_core.errors import InputError
+from interp_core.results import MadeBy, Value, counted, save
 
 FEW = 10  # attributions that a summary tells one by one
 
@@ -32,6 +33,17 @@ class Attributions(Value, list[Attribution]):
     def right(self) -> list[bool]:
         """Whether the answer is the true class, for each text of which both are known."""
         return [one.right for one in self if one.right is not None]
+
+    @property
+    def made_by(self) -> MadeBy:
+        """How the first of them was made, and what all of them cost.
+
+        Raises:
+            InputError: there are none.
+        """
+        if not self:
+            raise InputError("there are no attributions, so nothing is known of how they were made.")
+        return self[0].made_by
 
     @property
     def numbers(self) -> list[int]:

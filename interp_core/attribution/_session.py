@@ -13,7 +13,7 @@ from interp_core.attribution._component_questions import REFERENCE, about_compon
 from interp_core.attribution._component_text import ComponentText, check_references, component_text
 from interp_core.attribution._options import Options
 from interp_core.attribution._prediction import LateReadout, slopes_request
-from interp_core.attribution._prepared_text import PreparedText
+from interp_core.attribution._prepared_text import PreparedText, longest_of
 from interp_core.attribution._question import Question
 from interp_core.attribution._question_builders import Ask, about_layer, about_text, inside
 from interp_core.attribution._question_checks import check_budget
@@ -130,6 +130,7 @@ class Session:
         *,
         answers: bool = False,
         readout: LateReadout | None = None,
+        first: int | None = None,
     ) -> list[PreparedText]:
         """Tokenise texts, divide them into units and find their targets.
 
@@ -139,6 +140,8 @@ class Session:
             granularity: the units, see `interp_core.text.divide`.
             answers: also find out the answer of a classifier where the targets do not need it.
             readout: what finds out the targets together with their slopes, once the question is asked.
+            first: the number of the first text, if these are some of the texts of a longer run: errors name the texts
+                by their number there, and all of these may be skipped.
 
         Returns:
             One prepared text for each text, in order; none for a text that is skipped, see `Options.on_error`.
@@ -152,7 +155,7 @@ class Session:
         if self.options.over is not None:
             check_references(self.options.reference, len(texts))
         with self.cost.timed():
-            self.attempts = Attempts(texts, self.options.on_error)
+            self.attempts = Attempts(texts, self.options.on_error, first)
             resolver = self.resolves(self.model, self.batch_runner, self.options, self.attempts)
             resolved = resolver.resolve(texts, targets, answers=answers) if readout is None else resolver.later(texts)
         prepared = []
@@ -208,6 +211,8 @@ class Session:
         def job(item: PreparedText, work: Callable[[Question], T], states: Any, ask: Ask) -> T:
             return cast(T, self.attempts.of(item.number, lambda: work(self.question(item, states, ask))))
 
+        if not prepared:
+            return []
         if self.layer is None:
             jobs = [partial(job, p, work, None) for p, work in zip(prepared, works, strict=True)]
             return self.run(jobs, description, longest_of(prepared))
@@ -367,11 +372,6 @@ class Session:
                 )
             )
         return [output.hidden[0] for output in self.batch_runner.run(requests)]
-
-
-def longest_of(prepared: Sequence[PreparedText]) -> int:
-    """The number of tokens of the longest text."""
-    return max(len(p.encoded) for p in prepared)
 
 
 def session_of(model: Any, options: Options | None = None, *, pointwise: bool = False) -> Session:

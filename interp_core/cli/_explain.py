@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -77,7 +78,7 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
     write_results([attributions, *scores], options["html"], options["folder"], title, table=options["table"])
 
 
-def _show(attributions: list[Any], scores: list[Any]) -> None:
+def _show(attributions: Sequence[Any], scores: list[Any]) -> None:
     """Print the words that count most for each target of each text, and the scores."""
     click.echo("\n\n".join(map(str, attributions)))
     right = [one.right for one in attributions if one.right is not None]

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from interp_core.concepts._effect import Effect, effect
     from interp_core.concepts._fit import fit_concepts
     from interp_core.concepts._importance import Importance, importance
-    from interp_core.concepts._interpretation import Example, Interpretation, LabelledConcept, interpret
+    from interp_core.concepts._interpret import interpret
+    from interp_core.concepts._interpretation import Example, Interpretation, LabelledConcept
     from interp_core.concepts._intervention import Change, intervene
     from interp_core.concepts._questions import concept_questions
     from interp_core.concepts._space import AffineSpace, ConceptSpace
@@ -60,7 +61,8 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_effect": ["Effect", "effect"],
         "_fit": ["fit_concepts"],
         "_importance": ["Importance", "importance"],
-        "_interpretation": ["Example", "Interpretation", "LabelledConcept", "interpret"],
+        "_interpret": ["interpret"],
+        "_interpretation": ["Example", "Interpretation", "LabelledConcept"],
         "_intervention": ["Change", "intervene"],
         "_questions": ["concept_questions"],
         "_space": ["AffineSpace", "ConceptSpace"],

@@ -13,7 +13,8 @@ from interp_core.concepts._cards import ConceptCard, ConceptCards
 from interp_core.concepts._class_words import by_class, interpretations_of, merged, usage_of
 from interp_core.concepts._effect import Effect
 from interp_core.concepts._importance import Importance
-from interp_core.concepts._interpretation import Example, Interpretation, digest_of, numbers_of
+from interp_core.concepts._interpret import digest_of, numbers_of
+from interp_core.concepts._interpretation import Example, Interpretation
 from interp_core.concepts._space import ConceptSpace
 from interp_core.concepts._strongest import check_whole
 from interp_core.errors import InputError

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 from interp_core.activations import Activations
-from interp_core.attribution import Options, run_method
-from interp_core.concepts._pointwise import contributions
-from interp_core.concepts._questions import ConceptQuestions, concept_questions
+from interp_core.attribution import Options
+from interp_core.concepts._compatibility import check_split
+from interp_core.concepts._importance_run import ImportanceRun
 from interp_core.concepts._space import ConceptSpace
 from interp_core.errors import InputError, InterpWarning
 from interp_core.model import SplitModel
-from interp_core.plugin import declaration_of, named_options, resolve
+from interp_core.plugin import named_options, resolve
 from interp_core.results import (
     MadeBy,
     Value,
@@ -30,8 +30,11 @@ from interp_core.results import (
     quoted,
     save_tensors,
 )
+from interp_core.runs import check_shard_size
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+TEXTS_A_SHARD = 1024
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -198,6 +201,9 @@ def importance(
     targets: Any = "all",
     score: str = "auto",
     max_rows: int | None = None,
+    to: str | Path | None = None,
+    executor: Any = None,
+    shard_size: int = TEXTS_A_SHARD,
     progress: bool = True,
     **parameters: Any,
 ) -> Importance:
@@ -219,6 +225,10 @@ def importance(
             value, or a tuple of several, for all texts, or a list with one for each text; all texts need as many.
         score: the score space, as in `attribute`.
         max_rows: the most rows of the model that one text may take; None for no limit.
+        to: a folder that the contributions are written to as they come; the same call resumes a run that was
+            interrupted. They are in memory together at the end: 4 bytes for each text, target and concept.
+        executor: where shards of texts are worked on, as in `attribute`.
+        shard_size: with `to` or `executor`, how many texts a shard has.
         progress: show a progress bar in terminals and notebooks.
         **parameters: parameters of the method if `by` is a name.
 
@@ -226,8 +236,8 @@ def importance(
         The contributions of c concepts to k targets in each text (n, k, c).
 
     Raises:
-        InputError: space, activations and split do not belong together, or the method does not have one of the
-            parameters.
+        InputError: space, activations and split do not belong together, the method does not have one of the
+            parameters, or the folder holds another run.
         TargetError: a target does not exist, the predicted class is asked for and not known, or texts have different
             numbers of targets.
         UnsupportedError: the model gives no logits, the layer is in a decoder that follows an encoder, or the method
@@ -252,31 +262,28 @@ def importance(
     """
     method = resolve(by, "attribution", parameters, importance)
     options = Options(score=score, max_rows=max_rows, progress=progress)
-    source = concept_questions(split, space, activations, targets, options)
-    if are_asked_together(source, method):
-        per_text = contributions(source, method)
+    check_split(split, space, activations)
+    run = ImportanceRun(split, space, method, targets, options)
+    if to is None and executor is None:
+        found = run.of_all(activations)
     else:
-        per_text = torch.stack(source.each(lambda question: run_method(method, question)[0], "importance"))
-    notes = source.absence_note(torch.ones(space.concepts, dtype=torch.bool)) + source.zero_note(per_text)
-    for note in notes:
+        found = run.in_shards(activations, to=to, executor=executor, shard_size=check_shard_size(shard_size))
+    for note in found.notes:
         warnings.warn(note, InterpWarning, stacklevel=3)
     settings = {
         "granularity": activations.granularity,
         "layer": split.path,
         "removal": "zero",
         "score": score,
-        "texts": len(per_text),
+        "texts": len(found.per_text),
     }
-    return Importance(
-        per_text=per_text,
-        targets=source.targets.labels,
+    result = Importance(
+        per_text=found.per_text,
+        targets=found.targets,
         concepts=tuple(space.names),
-        made_by=made_by(method, source.session.cost, split.model.name, settings),
-        notes=notes,
+        made_by=made_by(method, found.cost, split.model.name, settings),
+        notes=found.notes,
     )
-
-
-def are_asked_together(source: ConceptQuestions, method: Any) -> bool:
-    """Whether the rows of all texts make one question: nothing that the method or the head does joins two rows."""
-    declared = declaration_of(method)
-    return declared is not None and "pointwise" in declared.claims and source.one_row
+    if to is not None:
+        result.save(Path(to) / "result.safetensors")
+    return result

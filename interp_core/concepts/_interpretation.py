@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from hashlib import blake2b
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from interp_core.activations import Activations
-from interp_core.concepts._compatibility import check_fits, check_layer
-from interp_core.concepts._space import ConceptSpace
-from interp_core.errors import InputError, InterpWarning, ModelError
-from interp_core.model import SplitModel
-from interp_core.plugin import declaration_of, named_options, resolve
+from interp_core.errors import InputError
 from interp_core.results import (
-    Cost,
     MadeBy,
     Usage,
     Value,
     counted,
     for_json,
-    lent,
     load_json,
-    made_by,
     quoted,
     save_json,
 )
@@ -220,11 +211,16 @@ class Interpretation(Value):
         """
         data = load_json(path, "interpretation")
         try:
-            concepts = tuple(map(LabelledConcept.from_json, data["concepts"]))
-            usage = Usage(**data["usage"]) if data.get("usage") else None
-            return cls(concepts, MadeBy.from_json(data["made_by"]), tuple(data["notes"]), usage)
+            return cls.from_json(data)
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise InputError(f"{str(path)!r} is not an interpretation: {type(error).__name__}: {error}") from error
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Interpretation:
+        """The interpretation that was written as JSON values."""
+        concepts = tuple(map(LabelledConcept.from_json, data["concepts"]))
+        usage = Usage(**data["usage"]) if data.get("usage") else None
+        return cls(concepts, MadeBy.from_json(data["made_by"]), tuple(data["notes"]), usage)
 
     def one_line(self) -> str:
         """What the interpretation holds, in less than a line."""
@@ -257,111 +253,3 @@ class Interpretation(Value):
             "strength": [strength for _, (_, strength) in rows],
             "note": [concept.note for concept, _ in rows],
         }
-
-
-@named_options
-def interpret(
-    space: ConceptSpace,
-    activations: Activations,
-    *,
-    by: Any = "top-inputs",
-    concepts: Literal["all"] | Sequence[int] = "all",
-    model: SplitModel | None = None,
-    **parameters: Any,
-) -> Interpretation:
-    """Put concepts into words.
-
-    Args:
-        space: the concepts.
-        activations: the corpus in which they are looked up. It may differ from the one they were learnt from.
-        by: an interpretation method, by name or as an instance.
-        concepts: the numbers of the concepts to interpret, or `"all"`.
-        model: the model that was split at the layer of the concepts, for methods that ask it.
-        **parameters: parameters of the method if `by` is a name.
-
-    Returns:
-        Labels, words and examples of each concept, in the order of `concepts`.
-
-    Raises:
-        InputError: the activations are of another layer, model or width, the space does not have one of the concepts,
-            the method does not have one of the parameters, or the model is missing, or given to a method that asks
-            none.
-        UnknownMethodError: no installed package declares a method of this name.
-        ModelError: the method does not return one entry for each concept, or wrote into what it was given.
-
-    Examples:
-        Each text holds one word of one of three topics, and each concept is active for one topic.
-
-        >>> from interp_core.testing import topic_world
-        >>> activations, space = topic_world()
-        >>> words = interp.interpret(space, activations, by="top-inputs", concepts=[1])
-        >>> sorted(word for word, strength in words[1].words[:4])
-        ['cat', 'dog', 'house', 'tree']
-    """
-    method = resolve(by, "interpretation", parameters, interpret)
-    check_fits(space, activations)
-    chosen = numbers_of(concepts, space)
-    part = space if isinstance(concepts, str) else space.only(chosen)
-    asked = _asked_model(method, model, activations)
-    cost = Cost()
-    with lent(method, part, activations) as given, cost.timed():
-        words = method.interpret(*given, *asked)
-    if not isinstance(words, Interpretation) or [c.concept for c in words.concepts] != list(range(len(chosen))):
-        raise ModelError(f"{type(method).__name__}.interpret must return one entry for each concept, in order.")
-    numbered = tuple(replace(c, concept=chosen[c.concept]) for c in words.concepts)
-    if not any(c.label for c in numbered) and not (words.usage and words.usage.dry):
-        warnings.warn(
-            f"none of {len(numbered)} concepts got a label. {' '.join(words.notes)}", InterpWarning, stacklevel=3
-        )
-    settings = {
-        "rows": len(activations),
-        "granularity": activations.granularity,
-        "layer": activations.layer,
-        "space": digest_of(space),
-    }
-    if "class" in activations.made_by.settings:
-        settings["class"] = activations.made_by.settings["class"]
-    made = made_by(method, cost, activations.made_by.model, settings)
-    return replace(words, concepts=numbered, made_by=made)
-
-
-def _asked_model(method: Any, model: SplitModel | None, activations: Activations) -> tuple[SplitModel, ...]:
-    """The model for a method that needs one.
-
-    Raises:
-        InputError: it is missing, not needed, or split at another layer.
-    """
-    declared, name = declaration_of(method), type(method).__name__
-    needs = declared.needs if declared else getattr(method, "needs", frozenset())
-    name = declared.name if declared else name
-    if "model" not in needs:
-        if model is not None:
-            raise InputError(f"{name} asks no model; leave it out.")
-        return ()
-    if model is None:
-        raise InputError(f"{name} asks the model; give model=, the split model (--model on the command line).")
-    check_layer(model, activations)
-    return (model,)
-
-
-def digest_of(space: ConceptSpace) -> str:
-    """A short name of the directions of a space, by which an interpretation knows the space that it is of."""
-    directions = space.dictionary.detach().float().cpu().numpy()
-    return blake2b(directions.tobytes(), digest_size=8).hexdigest()
-
-
-def numbers_of(concepts: Any, space: ConceptSpace) -> list[int]:
-    """The numbers of the concepts that a caller names.
-
-    Raises:
-        InputError: these are not numbers of concepts.
-    """
-    if isinstance(concepts, str) and concepts == "all":
-        return list(range(space.concepts))
-    if isinstance(concepts, Iterable) and not isinstance(concepts, str):
-        numbers = list(concepts)
-        if all(hasattr(i, "__index__") and not isinstance(i, bool) for i in numbers):
-            return [i.__index__() for i in numbers]
-    raise InputError(
-        f"concepts is {concepts!r}; the numbers of concepts in a list, such as [0, 3], or 'all' was expected."
-    )

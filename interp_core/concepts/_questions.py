@@ -221,20 +221,7 @@ class ConceptQuestions:
         Args:
             removed: the concepts whose codes are set to 0.
         """
-        rows, learnt_by = len(self.activations), self.space.made_by.method
-        if not any(method.name == learnt_by and "labels" in method.needs for method in methods("concepts")):
-            return ()
-        mean, squares = self.sums / rows
-        below = mean < -BELOW * (squares - mean.square()).clamp(min=0).sqrt()
-        names = [self.space.names[i] for i in (removed & below).nonzero().flatten().tolist()]
-        if not names or rows < ENOUGH:
-            return ()
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        return (
-            f"Removing a concept sets its code to 0, but the codes of {', '.join(names[:NAMED])}{more} are below 0 as "
-            f"a rule, so that this raises them: for {learnt_by}, 0 is the boundary between rows with and without a "
-            "label. Any other code can be set with Change(ablate=[concept], add={concept: code}).",
-        )
+        return absence_note(self.space, self.sums, len(self.activations), removed)
 
     def zero_note(self, numbers: Float[Tensor, "n ..."]) -> tuple[str, ...]:
         """A note that says why, if every number of a result is exactly 0.
@@ -260,6 +247,33 @@ class ConceptQuestions:
             f"not read the positions that the rows of granularity {self.activations.granularity!r} stand for. Use "
             f"{rows}, or split at a lower layer, above which attention carries them to where the head reads.",
         )
+
+
+def absence_note(
+    space: ConceptSpace, sums: Float[Tensor, "2 c"], rows: int, removed: Bool[Tensor, " c"]
+) -> tuple[str, ...]:
+    """A note if concepts learnt from labels are removed by setting codes to 0 that are below 0 as a rule.
+
+    Args:
+        space: the concepts.
+        sums: the sum of the codes of each concept, and of their squares.
+        rows: over so many rows.
+        removed: the concepts whose codes are set to 0.
+    """
+    learnt_by = space.made_by.method
+    if not any(method.name == learnt_by and "labels" in method.needs for method in methods("concepts")):
+        return ()
+    mean, squares = sums / rows
+    below = mean < -BELOW * (squares - mean.square()).clamp(min=0).sqrt()
+    names = [space.names[i] for i in (removed & below).nonzero().flatten().tolist()]
+    if not names or rows < ENOUGH:
+        return ()
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return (
+        f"Removing a concept sets its code to 0, but the codes of {', '.join(names[:NAMED])}{more} are below 0 as "
+        f"a rule, so that this raises them: for {learnt_by}, 0 is the boundary between rows with and without a "
+        "label. Any other code can be set with Change(ablate=[concept], add={concept: code}).",
+    )
 
 
 def concept_questions(

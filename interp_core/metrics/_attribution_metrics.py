@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from interp_core.attribution import (
@@ -19,21 +19,19 @@ from interp_core.attribution import (
     Options,
     PreparedText,
     Question,
-    Removal,
     Session,
     session_of,
 )
 from interp_core.errors import InputError, ModelError
 from interp_core.metrics._random_baselines import RandomScores
 from interp_core.metrics._score import Score
+from interp_core.metrics._text_score import Choices, TextScore
 from interp_core.model import ServedModel, WrappedModel, readout_of
 from interp_core.results import Cost, lent, made_again, made_by
+from interp_core.runs import Shard, State, packed
 from interp_core.statistics import interval_of_mean
 from interp_core.text import DividedText
 from torch import Tensor
-
-RANDOM_ORDERS = 30  # at least, over all texts
-ORDERS_OF_A_TEXT = 4  # at least: with fewer, the orders make intervals of margins wider than the texts do
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,169 +80,227 @@ class ModelAccess:
 
 @dataclass(frozen=True, eq=False)
 class AttributionMetricRun:
-    """A metric and everything that it is given.
+    """A metric and everything that it is given, but for the attributions.
 
     Attributes:
         metric: the instance.
-        attributions: attributions of texts of one model.
-        model: that model.
+        model: the model that was explained.
         needs: what the metric gets besides the attribution and the question, in this order: `method`, `labels` (what
             people marked in the text), `model` (a `ModelAccess`).
-        labels: one for each text; None if the metric does not need them.
+        choices: what the caller chose.
+        options: the options of the questions.
+        draws: how many random answers there are for each text.
         method: the method that made the attributions, if it is not installed.
         kept: what `ModelAccess.once` has made.
         lock: guards `kept`.
     """
 
     metric: Any
-    attributions: list[Attribution]
     model: WrappedModel | ServedModel
     needs: frozenset[str]
-    labels: list[Any]
+    choices: Choices
+    options: Options
+    draws: int
     method: Any = None
     kept: dict[Any, Any] = field(default_factory=dict)
     lock: Any = field(default_factory=Lock)
 
-    def score(
-        self,
-        score: str | None,
-        removal: Removal | None,
-        max_rows: int | Literal["as before"] | None,
-        *,
-        chance: bool,
-        progress: bool,
-    ) -> Score:
-        """The mean over texts with its interval and chance level; the arguments are those of `measure`.
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process, which makes its own lock."""
+        given = (self.metric, self.model, self.needs, self.choices, self.options, self.draws, self.method)
+        return type(self), given
 
-        Raises:
-            InputError: the labels, the model or an option does not fit the attributions.
-            ModelError: the metric returned something other than a `Score` with a finite value.
+    def of(
+        self, attributions: Sequence[Attribution], labels: Sequence[Any], before: Sequence[int], options: Options
+    ) -> tuple[list[TextScore], Session, PreparedText]:
+        """The score of each attribution, the run that they are of, and the first text of it.
+
+        Args:
+            attributions: the attributions.
+            labels: of each, None where the metric needs none.
+            before: for each how many equal texts come before it.
+            options: the options of the questions.
         """
-        if len(self.labels) != len(self.attributions):
-            raise InputError(f"{len(self.labels)} labels were given for {len(self.attributions)} attributions.")
-        made_on = {a.made_by.model for a in self.attributions} - {""}
-        if made_on and made_on != {self.model.name}:
-            names = ", ".join(sorted(made_on))
-            raise InputError(f"the attributions are of {names}, not of {self.model.name}; give the model explained.")
-        if "method" in self.needs and (score is not None or removal is not None):
-            raise InputError("this metric runs the method again as it was asked before; leave out score= and removal=.")
-        limits = [n for a in self.attributions if (n := a.made_by.settings.get("max_rows"))]
-        options = Options(
-            score=self._space(score),
-            removal=self._removal() if removal is None else removal,
-            layer=self._layer(),
-            max_rows=min(limits, default=None) if isinstance(max_rows, str) else max_rows,
-            progress=progress,
-        )
         session = session_of(self.model, options)
-        prepared = [_prepared(a, session) for a in self.attributions]
-        draws = max(ORDERS_OF_A_TEXT, math.ceil(RANDOM_ORDERS / len(prepared))) if chance else 0
-        works = [partial(self._one, session, i, p, draws) for i, p in enumerate(prepared)]
+        prepared = [_prepared(a, session) for a in attributions]
+        columns = zip(attributions, labels, before, prepared, strict=True)
+        works = [partial(self._one, session, of_text) for of_text in columns]
         scores = session.each(prepared, works, f"measure by {type(self.metric).__name__.lower()}")
-        return self._summed(scores, session, prepared[0], draws)
+        return scores, session, prepared[0]
 
-    def _summed(
-        self, scores: Sequence[tuple[Score, Tensor]], session: Session, prepared: PreparedText, draws: int
-    ) -> Score:
-        """The mean of the scores of texts, each with the values (draws) that random scores get on the same text."""
-        each = [_values(own) for own, _ in scores]
+    def __call__(self, shard: Shard) -> tuple[State, dict[str, Any]]:
+        """The scores of the attributions of one shard, as a packed state; and what the run tells of them."""
+        attributions = list(shard.items)
+        if metric_options(self.metric, attributions, self.model, self.needs, self.choices) != self.options:
+            raise InputError(
+                f"attributions {shard.first} to {shard.first + len(shard) - 1} were made with other settings than "
+                "those before them; measure those of one call at a time, or give score= and removal=."
+            )
+        none = (None,) * len(shard)
+        options = dataclasses.replace(self.options, progress=False)
+        scores, session, first = self.of(
+            attributions, shard.beside.get("labels", none), shard.beside["before"], options
+        )
+        cost = {name: value for name, value in vars(session.cost).items() if name != "seconds"}
+        told = {"cost": cost, "space": first.space, "removal": first.removal}
+        return packed([score.state() for score in scores]), told | {"notes": session.notes, "asked": session.asked}
+
+    def summed(self, scores: Sequence[TextScore], notes: Sequence[str] = ()) -> Score:
+        """The mean of the scores of texts, with what random scores get on the same texts."""
+        each = [score.values for score in scores]
         means = torch.stack([v.mean() for v in each])  # a text counts once, however many targets it has
         better = self.metric.higher_is_better
         beside: dict[str, Any] = {}
-        if draws:
-            random = torch.stack([own for _, own in scores]).double()
-            error = float(random.var(1).sum().sqrt()) / draws**0.5 / len(scores)
+        if self.draws:
+            random = torch.stack([score.random for score in scores]).double()
+            error = float(random.var(1).sum().sqrt()) / self.draws**0.5 / len(scores)
             sign = {True: 1, False: -1, None: None}[better]
             beside = {"chance": _mean(random.mean(1)), "chance_error": error}
             beside |= {"margins": None if sign is None else (means - random.mean(1).float()) * sign}
-        score = Score(
+        return Score(
             _mean(means),
             better,
             torch.cat(each),
             interval_of_mean(means),
             **beside,
-            definition=scores[0][0].definition,
-            notes=tuple(dict.fromkeys((*(note for own, _ in scores for note in own.notes), *session.notes))),
-            curves=tuple(curve for own, _ in scores for curve in own.curves),
+            definition=scores[0].definition,
+            notes=tuple(dict.fromkeys((*(note for own in scores for note in own.notes), *notes))),
+            curves=tuple(curve for own in scores for curve in own.curves),
         )
-        settings = {"score": prepared.space, "removal": prepared.removal, "texts": len(scores), "random orders": draws}
-        return finished(score, self.metric, session.cost, self.model.name, {**settings, **session.asked})
+
+    def finished(self, score: Score, cost: Cost, texts: int, settings: dict[str, Any]) -> Score:
+        """The score with its name, definition and provenance."""
+        said = {"texts": texts, "random orders": self.draws}
+        named = {name: settings.pop(name) for name in ("score", "removal")}
+        return finished(score, self.metric, cost, self.model.name, {**named, **said, **settings})
 
     def _one(
-        self, session: Session, i: int, prepared: PreparedText, draws: int, question: Question
-    ) -> tuple[Score, Tensor]:
-        """The score of one attribution, and those of `draws` random ones for the same question.
+        self,
+        session: Session,
+        of_text: tuple[Attribution, Any, int, PreparedText],
+        question: Question,
+    ) -> TextScore:
+        """The score of one attribution, and those of random ones for the same question.
 
         The draws depend on the text alone, so that methods are compared with the same random orders, and neither other
         texts nor their order matter.
         """
-        attribution = self.attributions[i]
-        more = {"labels": self.labels[i], "model": ModelAccess(self.model, session, prepared, self.kept, self.lock)}
+        attribution, labels, before, prepared = of_text
+        more = {"labels": labels, "model": ModelAccess(self.model, session, prepared, self.kept, self.lock)}
         extra = [more[name] for name in ("labels", "model") if name in self.needs]
         needs_method = "method" in self.needs
         method = [self._method(attribution)] if needs_method else []
         score = measured_by(self.metric, attribution, question, *method, *extra)
-        generator = torch.Generator().manual_seed(self._seed(i))
+        generator = torch.Generator().manual_seed(_seed(attribution, before))
         size = float(attribution.scores.square().mean().sqrt()) or 1.0  # some metrics are in the unit of the scores
         random = []
-        for _ in range(draws):
+        for _ in range(self.draws):
             renewed = question.with_budget(session.options.max_rows)  # a limit on rows holds for each answer
             drawn = torch.randn(attribution.scores.shape, generator=generator) * size
             other = dataclasses.replace(attribution, scores=drawn * question.applicable, error=None)
             method = [RandomScores(generator, size)] if needs_method else []
             random.append(_values(measured_by(self.metric, other, renewed, *method, *extra)).mean())
-        return score, torch.stack(random) if random else torch.zeros(0)
-
-    def _seed(self, i: int) -> int:
-        """A seed that depends on the text and its units alone, and on how many equal texts come before it."""
-        text, units = self.attributions[i].text, self.attributions[i].units
-        before = sum(a.text == text and a.units == units for a in self.attributions[:i])
-        named = f"{text}\n{[(unit.start, unit.stop) for unit in units]}\n{before}"
-        return int.from_bytes(hashlib.sha256(named.encode()).digest()[:7])
+        drawn_by_chance = torch.stack(random) if random else torch.zeros(0)
+        return TextScore(_values(score), drawn_by_chance, score.definition, score.notes, score.curves)
 
     def _method(self, attribution: Attribution) -> Any:
         return self.method if self.method is not None else made_again(attribution.made_by, "attribution")
 
-    def _space(self, score: str | None) -> str:
-        """The score space given, or that of the metric or, if it depends on it, of the attributions, or probability."""
-        spaces = {a.score_space for a in self.attributions}
-        wanted = str(getattr(self.metric, "space", ""))
-        if "entropy" in spaces and wanted not in ("", "own"):
-            raise InputError(
-                f"{type(self.metric).__name__} measures in {wanted}, and an entropy has none; explain the text in "
-                f"another score space, such as score={wanted!r}, or measure by another metric."
-            )
-        if score is not None and (score == "entropy") != ("entropy" in spaces):
-            raise InputError("attributions of an entropy are measured in entropy, others are not; leave out score=.")
-        if score is not None:
-            return score
-        if wanted not in ("", "own"):
-            return wanted
-        if wanted == "own" or "entropy" in spaces:
-            if len(spaces) > 1:
-                raise InputError(f"the attributions are in {', '.join(sorted(spaces))}; give score=… for the metric.")
-            return spaces.pop()
-        return "logit" if self.model.head == "regression" else "probability"
 
-    def _layer(self) -> str | None:
-        """The layer of the attributions, for metrics that depend on it; other metrics remove units of the input."""
-        if getattr(self.metric, "space", "") != "own":
-            return None
-        layers = {a.made_by.settings.get("layer", "embeddings") for a in self.attributions}
-        if len(layers) > 1:
-            names = ", ".join(sorted(layers))
-            raise InputError(f"the attributions were made at {names}; measure the attributions of one layer at a time.")
-        layer = str(layers.pop())
-        return None if layer == "embeddings" else layer
+def metric_options(
+    metric: Any,
+    attributions: Sequence[Attribution],
+    model: WrappedModel | ServedModel,
+    needs: frozenset[str],
+    choices: Choices,
+) -> Options:
+    """The options of the questions that a metric asks about attributions.
 
-    def _removal(self) -> str:
-        """The removal that the attributions were made with."""
-        words = [a for a in self.attributions if not isinstance(a.encoded, ComponentText)]  # others have a reference
-        names = {str(a.made_by.settings.get("removal", "auto")).split()[0] for a in words} or {"auto"}
-        if len(names) > 1 or names & {"tensor"}:
-            listed = ", ".join(sorted(names))
-            raise InputError(f"the attributions were made with removal {listed}; give removal=… for the metric.")
-        return names.pop()
+    Args:
+        metric: the instance.
+        attributions: the attributions; nothing is kept of them.
+        model: the model.
+        needs: what the metric needs.
+        choices: what the caller chose.
+
+    Raises:
+        InputError: the model or an option does not fit the attributions.
+    """
+    if "method" in needs and (choices.score is not None or choices.removal is not None):
+        raise InputError("this metric runs the method again as it was asked before; leave out score= and removal=.")
+    spaces, layers, removals, models = (set[str]() for _ in range(4))
+    limits: list[int] = []
+    for one in attributions:
+        settings = one.made_by.settings
+        spaces.add(one.score_space)
+        layers.add(settings.get("layer", "embeddings"))
+        models.add(one.made_by.model)
+        limits += [settings["max_rows"]] if settings.get("max_rows") else []
+        if not isinstance(one.encoded, ComponentText):  # others have a reference
+            removals.add(str(settings.get("removal", "auto")).split()[0])
+    made_on = models - {""}
+    if made_on and made_on != {model.name}:
+        names = ", ".join(sorted(made_on))
+        raise InputError(f"the attributions are of {names}, not of {model.name}; give the model explained.")
+    return Options(
+        score=_space(metric, spaces, model, choices.score),
+        removal=_removal(removals) if choices.removal is None else choices.removal,
+        layer=_layer(metric, layers),
+        max_rows=min(limits, default=None) if isinstance(choices.max_rows, str) else choices.max_rows,
+        progress=choices.progress,
+    )
+
+
+def _seed(attribution: Attribution, before: int) -> int:
+    """A seed that depends on the text and its units alone, and on how many equal texts come before it."""
+    named = f"{key_of(attribution)}\n{before}"
+    return int.from_bytes(hashlib.sha256(named.encode()).digest()[:7])
+
+
+def key_of(attribution: Attribution) -> str:
+    """The text and its units, by which equal texts are known."""
+    return f"{attribution.text}\n{[(unit.start, unit.stop) for unit in attribution.units]}"
+
+
+def _space(metric: Any, spaces: set[str], model: Any, score: str | None) -> str:
+    """The score space given, or that of the metric or, if it depends on it, of the attributions, or probability."""
+    wanted = str(getattr(metric, "space", ""))
+    if "entropy" in spaces and wanted not in ("", "own"):
+        raise InputError(
+            f"{type(metric).__name__} measures in {wanted}, and an entropy has none; explain the text in "
+            f"another score space, such as score={wanted!r}, or measure by another metric."
+        )
+    if score is not None and (score == "entropy") != ("entropy" in spaces):
+        raise InputError("attributions of an entropy are measured in entropy, others are not; leave out score=.")
+    if score is not None:
+        return score
+    if wanted not in ("", "own"):
+        return wanted
+    if wanted == "own" or "entropy" in spaces:
+        if len(spaces) > 1:
+            raise InputError(f"the attributions are in {', '.join(sorted(spaces))}; give score=… for the metric.")
+        return next(iter(spaces))
+    return "logit" if model.head == "regression" else "probability"
+
+
+def _layer(metric: Any, layers: set[str]) -> str | None:
+    """The layer of the attributions, for metrics that depend on it; other metrics remove units of the input."""
+    if getattr(metric, "space", "") != "own":
+        return None
+    if len(layers) > 1:
+        names = ", ".join(sorted(layers))
+        raise InputError(f"the attributions were made at {names}; measure the attributions of one layer at a time.")
+    layer = str(next(iter(layers)))
+    return None if layer == "embeddings" else layer
+
+
+def _removal(removals: set[str]) -> str:
+    """The removal that the attributions were made with."""
+    names = removals or {"auto"}
+    if len(names) > 1 or names & {"tensor"}:
+        listed = ", ".join(sorted(names))
+        raise InputError(f"the attributions were made with removal {listed}; give removal=… for the metric.")
+    return next(iter(names))
 
 
 def _values(score: Score) -> Tensor:

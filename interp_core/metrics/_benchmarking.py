@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from interp_core.attribution import Removal, attribute, name_of
 from interp_core.errors import BrokenPluginError, BudgetError, InputError, ModelError, UnsupportedError
 from interp_core.metrics._benchmark import Benchmark, Row
 from interp_core.metrics._measure import measure
-from interp_core.model import WrappedModel
+from interp_core.model import WrappedModel, identity_of
 from interp_core.plugin import Kind, declaration_of, find_method, named_options, resolve
+from interp_core.runs import SHARD_SIZE, Folder, Shard, described
 from interp_core.text import Granularity, Region, Text, as_texts
 
 Named = Sequence[Any] | Mapping[str, Any]
@@ -40,6 +42,9 @@ def benchmark(
     max_rows: int | None = None,
     truncation: str = "longest_first",
     chance: bool = True,
+    to: str | Path | None = None,
+    executor: Any = None,
+    shard_size: int = SHARD_SIZE,
     progress: bool = True,
 ) -> Benchmark:
     """Measure every attribution method with every metric on the same texts.
@@ -66,14 +71,18 @@ def benchmark(
         max_rows: the most rows of the model that one text may take, for each method and each metric.
         truncation: which text of a pair is cut when it is longer than the model takes, as in `interp.attribute`.
         chance: measure random orders too, at least four of each text; without them there is no verdict.
+        to: a folder that attributions and scores are written to as they come, each in a folder of its own; the same
+            call resumes a run that was interrupted. The benchmark itself is there at the end.
+        executor: where shards of texts are worked on, as in `interp.attribute`.
+        shard_size: with `to` or `executor`, how many texts a shard has.
         progress: show progress bars in a terminal or notebook.
 
     Returns:
         The scores, costs and failures of each method, with the method to trust.
 
     Raises:
-        InputError: there are no methods or metrics, names occur twice, a metric needs `labels`, or a text, target or
-            option cannot be used.
+        InputError: there are no methods or metrics, names occur twice, a metric needs `labels`, a text, target or
+            option cannot be used, or the folder holds another run.
         UnsupportedError: a metric measures another kind of result.
         UnknownMethodError: no installed package declares a method or metric of some name.
 
@@ -96,7 +105,10 @@ def benchmark(
     if labels is not None and len(labels) != len(corpus):
         raise InputError(f"{len(labels)} labels were given for {len(corpus)} texts; spans for each were expected.")
     rows = []
-    for name, method in chosen.items():
+    place = None if to is None else _begun(Path(to), model, corpus, chosen, measured_by)
+    spread: dict[str, Any] = {"executor": executor, "shard_size": shard_size}
+    for number, (name, method) in enumerate(chosen.items()):
+        own = None if place is None else place / f"method-{number:03d}"
         try:
             attributions = attribute(
                 model,
@@ -115,14 +127,16 @@ def benchmark(
                 max_new_tokens=max_new_tokens,
                 max_rows=max_rows,
                 truncation=truncation,
+                to=None if own is None else own / "attributions",
                 progress=progress,
+                **spread,
             )
         except EXPECTED as error:
             rows.append(Row(name, failures={"": str(error)}))
             continue
         scores, failures = {}, {}
         instance = None if isinstance(method, str) else method
-        for metric_name, metric in measured_by.items():
+        for which, (metric_name, metric) in enumerate(measured_by.items()):
             produced_by = (model, labels) if "labels" in needs[metric_name] else (model,)
             absent = None if "method" in needs[metric_name] or over is not None else removal
             try:
@@ -133,14 +147,33 @@ def benchmark(
                     method=instance,
                     removal=absent,
                     chance=chance,
+                    to=None if own is None else own / f"metric-{which:03d}",
                     progress=progress,
+                    **spread,
                 )
             except (*EXPECTED, InputError) as error:
                 failures[metric_name] = str(error)
-        made = attributions[0].made_by
+        made = attributions.made_by
         rows.append(Row(name, made.parameters, scores, made.cost, failures, made))
     deciding = tuple(name for name, needed in needs.items() if "method" not in needed)  # the others measure stability
-    return Benchmark(tuple(rows), tuple(measured_by), model.name, len(corpus), deciding)
+    result = Benchmark(tuple(rows), tuple(measured_by), model.name, len(corpus), deciding)
+    if place is not None:
+        result.save(place / "result.json")
+    return result
+
+
+def _begun(place: Path, model: WrappedModel, corpus: Sequence[Text], methods: Any, metrics: Any) -> Path:
+    """The folder of a benchmark, which is created, or resumed by a call with the same settings.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    known, sample = identity_of(model)
+    named = {"methods": list(methods.items()), "metrics": list(metrics.items())}
+    settings = {"holds": "benchmark", **described(named), "texts given": Shard(0, 0, tuple(corpus)).digest}
+    folder = Folder(place, "run", {**known, **settings}, sample)
+    folder.begin(lambda number: False)
+    return place
 
 
 def _named(several: Named | str, what: str, kind: Kind) -> dict[str, Any]:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from interp_core.activations import Activations
-from interp_core.attribution import Attribution, Removal
+from interp_core.attribution import Attribution, Removal, StoredAttributions
 from interp_core.concepts import ConceptSpace, Interpretation, check_fits, check_layer
 from interp_core.errors import InputError, UnsupportedError
-from interp_core.metrics._attribution_metrics import AttributionMetricRun, finished, measured_by
+from interp_core.metrics._attribution_metrics import finished, measured_by
+from interp_core.metrics._metric_run import score_of
 from interp_core.metrics._random_baselines import RandomDirections, RandomFit
 from interp_core.metrics._score import Score as Score
+from interp_core.metrics._text_score import Choices
 from interp_core.model import ServedModel, SplitModel, WrappedModel
 from interp_core.plugin import Kind, declaration_of, methods, named_options, resolve
 from interp_core.results import Cost, made_again
+from interp_core.runs import SHARD_SIZE
 
 MODEL = (WrappedModel, ServedModel)
 
@@ -31,13 +35,17 @@ def measure(
     removal: Removal | None = None,
     max_rows: int | Literal["as before"] | None = "as before",
     chance: bool = True,
+    to: str | Path | None = None,
+    executor: Any = None,
+    shard_size: int = SHARD_SIZE,
     progress: bool = True,
     **parameters: Any,
 ) -> Score:
     """Measure a result with a metric.
 
     Args:
-        result: an `Attribution` or a list of them, a `ConceptSpace`, or an `Interpretation`.
+        result: an `Attribution`, a list of them, or those that `attribute` has written to a folder; with `to` or
+            `executor` also an iterator over them; a `ConceptSpace`, or an `Interpretation`.
         *what_produced_it: for attributions the `TextModel`, and for metrics that need labels the marks of people: a
             list of character spans [start, stop) for each text. For a space its `Activations`, then the planted space
             and the `SplitModel` if the metric needs them. For an interpretation the space and the activations.
@@ -50,6 +58,11 @@ def measure(
             the attributions were made with, None is no limit.
         chance: measure random answers too, for the chance level. For attributions these are at least four random orders
             of each text and thirty in all, which cost several times what the score costs.
+        to: for attributions: a folder that the scores of texts are written to as they come, as in `attribute`; the
+            same call resumes a run that was interrupted.
+        executor: for attributions: where shards of texts are worked on, as in `attribute`.
+        shard_size: for attributions in a folder or from an iterator, and with `to` or `executor`: how many texts are
+            measured together.
         progress: show a progress bar in a terminal or notebook; for attributions only.
         **parameters: parameters of the metric, if `by` is a name.
 
@@ -77,21 +90,34 @@ def measure(
     """
     if isinstance(result, Attribution):
         result = [result]
-    kind = _kind(result)
+    large = to is not None or executor is not None
+    kind = "attribution" if large and isinstance(result, Iterator) else _kind(result)
     metric = resolve(by, "metric", parameters, measure)
     declared = declaration_of(metric)
     if declared and declared.measures != kind:
         raise UnsupportedError(f"{declared.name} measures {declared.measures}; a result of kind {kind!r} was given.")
     needs = declared.needs if declared else getattr(metric, "needs", frozenset())
     if kind == "attribution":
-        labels = [None] * len(result)
+        labels = None
         if "labels" in needs:
-            (model, labels) = _expected(what_produced_it, MODEL, Sequence)
+            (model, labels) = _expected(what_produced_it, MODEL, Iterable if large else Sequence)
         else:
             (model,) = _expected(what_produced_it, MODEL)
-        run = AttributionMetricRun(metric, list(result), model, needs, list(labels), method)
-        return run.score(score, removal, max_rows, chance=chance, progress=progress)
-    options = [name for name, value in (("score", score), ("removal", removal)) if value is not None]
+        return score_of(
+            metric,
+            list(result) if isinstance(result, list | tuple) else result,
+            model,
+            labels,
+            needs=needs,
+            method=method,
+            choices=Choices(score, removal, max_rows, progress),
+            chance=chance,
+            to=to,
+            executor=executor,
+            shard_size=shard_size,
+        )
+    named = {"score": score, "removal": removal, "to": to, "executor": executor}
+    options = [name for name, value in named.items() if value is not None]
     if options or max_rows != "as before":
         raise InputError(f"{(options or ['max_rows'])[0]} is an option for attributions; leave it out.")
     if kind == "concepts":
@@ -160,6 +186,8 @@ def _kind(result: Any) -> Kind:
         return "concepts"
     if isinstance(result, Interpretation):
         return "interpretation"
+    if isinstance(result, StoredAttributions):
+        return "attribution"
     if isinstance(result, Sequence) and result and all(isinstance(a, Attribution) for a in result):
         return "attribution"
     if isinstance(result, Sequence) and not isinstance(result, str):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from interp_core.model._gates import GatesInjection
     from interp_core.model._heads import CLASSIFIERS, GENERATORS, Head
     from interp_core.model._hooks import at_rest, hidden_of, module_at, repack, tap
+    from interp_core.model._identity import identity_of
     from interp_core.model._injection import OutputInjection
     from interp_core.model._internals import Internals
     from interp_core.model._layer import Layer
@@ -72,6 +73,7 @@ __all__ = [
     "check_all_closed",
     "hidden_of",
     "hides_tokens",
+    "identity_of",
     "layer_site",
     "load",
     "module_at",
@@ -96,6 +98,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_gates": ["GatesInjection"],
         "_heads": ["CLASSIFIERS", "GENERATORS", "Head"],
         "_hooks": ["at_rest", "hidden_of", "module_at", "repack", "tap"],
+        "_identity": ["identity_of"],
         "_injection": ["OutputInjection"],
         "_internals": ["Internals"],
         "_layer": ["Layer"],

@@ -16,11 +16,13 @@ from interp_core.model._forward import BatchRunner
 from interp_core.model._layer import Layer
 from interp_core.model._requests import ModelRequest, whole_text
 from interp_core.results import Cost, made_by
+from interp_core.runs import executor_of
 from interp_core.text import DividedText, Granularity, Item, Text, batched_by_size, divide, one_by_one, with_labels
 from torch import Tensor
 from tqdm.auto import tqdm
 
 TEXTS_AT_A_TIME, NUMBERS_AT_A_TIME = 256, 2**26  # held on the device of the model at once, at most
+_Labelled = tuple[DividedText, Any]  # a text and its label, or None
 TEXTS_A_SHARD, NUMBERS_A_SHARD = 1024, 2**24  # of a shard, 64 MB; its last text may go past that
 
 
@@ -33,6 +35,7 @@ def read(
     predictions: bool,
     labels: Iterable[Any] | None,
     class_names: Sequence[str] | None,
+    executor: Any,
     progress: bool,
 ) -> list[Activations]:
     """The activations of several layers of one model, each in memory or in its folder; see `SplitModel.activations`."""
@@ -50,8 +53,9 @@ def read(
     bar_of = tqdm(total=total, desc="activations", unit="text", disable=quiet, leave=False)
     with torch.inference_mode(False), torch.no_grad(), bar_of as bar:  # rows that gradients may be taken at later
         if folders[0] is None:
-            return reader.into_memory(items, bar)
-        return reader.onto_disk(items, bar, [Path(str(folder)) for folder in folders], labels is not None)
+            return reader.into_memory(items, bar, executor)
+        places = [Path(str(folder)) for folder in folders]
+        return reader.onto_disk(items, bar, places, labels is not None, executor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,12 +107,19 @@ class _Reader:
         """The name of the granularity."""
         return self.granularity if isinstance(self.granularity, str) else "spans"
 
-    def into_memory(self, items: Iterator[Item], bar: Any) -> list[Activations]:
+    def into_memory(self, items: Iterator[Item], bar: Any, executor: Any) -> list[Activations]:
         """Read the whole corpus into memory."""
         batch_runner = BatchRunner(self.layers[0].model, Cost())
-        encoded = [(self._encoded(text), label) for text, label in items]
+        encoded = ((self._encoded(text), label) for text, label in items)
         with batch_runner.cost.timed():
-            part = self._read(encoded, batch_runner, bar)
+            if executor is None:
+                part = self._read(list(encoded), batch_runner, bar)
+            else:
+                parts = []
+                for one, counted in self._elsewhere(encoded, executor, bar):
+                    parts.append(one)
+                    batch_runner.cost.add(counted)
+                part = _Part.joined(parts)
         return [
             Activations(
                 values=values,
@@ -125,19 +136,32 @@ class _Reader:
             for layer, values in zip(self.layers, part.values, strict=True)
         ]
 
-    def onto_disk(self, items: Iterator[Item], bar: Any, folders: list[Path], labelled: bool) -> list[Activations]:
+    def onto_disk(
+        self, items: Iterator[Item], bar: Any, folders: list[Path], labelled: bool, executor: Any
+    ) -> list[Activations]:
         """Read the whole corpus, and write each shard to disk before the next one is read."""
         stores = [self._store(layer, folder, labelled) for layer, folder in zip(self.layers, folders, strict=True)]
         shards, left = remaining(stores, items, self._spans)
         encoded = ((self._encoded(text), label) for text, label in left)
         number = shards
-        groups = batched_by_size(encoded, lambda e: len(e[0].units), self._rows_a_shard, TEXTS_A_SHARD)
-        for number, group in enumerate(groups, shards + 1):
-            batch_runner = BatchRunner(self.layers[0].model, Cost())
-            self._write(stores, number - 1, self._read(group, batch_runner, bar), batch_runner.cost)
+        for number, (part, cost) in enumerate(self._elsewhere(encoded, executor, bar), shards + 1):
+            self._write(stores, number - 1, part, cost)
         for store in stores:
             store.finish(number)
         return [Activations.load(folder) for folder in folders]
+
+    def _elsewhere(self, encoded: Iterator[_Labelled], executor: Any, bar: Any) -> Iterator[tuple[_Part, Cost]]:
+        """The parts of the corpus, each of a shard, and what they cost; read where the executor has them read."""
+        groups = batched_by_size(encoded, lambda e: len(e[0].units), self._rows_a_shard, TEXTS_A_SHARD)
+        for part, cost in executor_of(executor).map(self, groups):
+            bar.update(len(part.encoded))
+            yield part, cost
+
+    def __call__(self, group: Sequence[_Labelled]) -> tuple[_Part, Cost]:
+        """The activations of the texts of a shard, and what they cost."""
+        batch_runner = BatchRunner(self.layers[0].model, Cost())
+        with torch.inference_mode(False), torch.no_grad():
+            return self._read(group, batch_runner, None), batch_runner.cost
 
     def _write(self, stores: list[Store], number: int, part: _Part, cost: Cost) -> None:
         spans = torch.tensor([(u.start, u.stop) for e in part.encoded for u in e.units])
@@ -153,12 +177,13 @@ class _Reader:
                 {"cost": counted, "cut": sum(e.cut > 0 for e in part.encoded)},
             )
 
-    def _read(self, items: Sequence[tuple[DividedText, Any]], batch_runner: BatchRunner, bar: Any) -> _Part:
+    def _read(self, items: Sequence[_Labelled], batch_runner: BatchRunner, bar: Any) -> _Part:
         parts = []
         tokens = NUMBERS_AT_A_TIME // sum(layer.width for layer in self.layers)
         for some in batched_by_size(iter(items), lambda item: len(item[0]), tokens, TEXTS_AT_A_TIME):
             parts.append(self._part([e for e, _ in some], [label for _, label in some], batch_runner))
-            bar.update(len(some))
+            if bar is not None:
+                bar.update(len(some))
         return _Part.joined(parts)
 
     def _part(self, encoded: list[DividedText], labels: list[Any], batch_runner: BatchRunner) -> _Part:

@@ -6,19 +6,21 @@ the budget is halved and the batch is tried again. The outputs do not depend on 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice, takewhile
 from typing import Any
 
 import torch
 from interp_core.errors import LayerError, ModelError, UnsupportedError
+from interp_core.model._budget import out_of_memory
 from interp_core.model._gates import GatesInjection
+from interp_core.model._gathering import Gathering
 from interp_core.model._heads import points_at_spans
 from interp_core.model._hooks import at_rest, taps
 from interp_core.model._logits_to_scores import ForwardPass, logits_of
-from interp_core.model._module_state import calling_here
 from interp_core.model._own_positions import own_positions
 from interp_core.model._prefix import Prefix, planned
 from interp_core.model._requests import (
@@ -32,6 +34,8 @@ from interp_core.model._requests import (
     padded,
     repeated_positions,
 )
+from interp_core.model._running import running
+from interp_core.model._transfer import HostCopy, to_device
 from interp_core.model._trial import Sharing, check_gradients, rows_without_padding, trial_of
 from interp_core.model._wrapped_model import WrappedModel
 from interp_core.results import Cost
@@ -46,7 +50,8 @@ class BatchRunner:
         cost: where passes, rows and tokens are counted; a new `Cost` by default.
 
     Attributes:
-        budget: the most tokens in a batch, padding included; halved whenever memory runs out.
+        budget: the most tokens in a batch, padding included; halved whenever memory runs out. A later run on the
+            model begins with twice the budget of the last one that memory ran out in, at most with its own.
         in_flight: the number of texts that are run at the same time and so share the budget.
 
     Examples:
@@ -67,7 +72,9 @@ class BatchRunner:
     def __init__(self, model: WrappedModel, cost: Cost | None = None) -> None:
         self.model = model
         self.cost = cost if cost is not None else Cost()
-        self.budget = model.tokens_per_batch
+        fitted: int | None = model.tried.get("tokens that fitted")
+        self.budget = min(model.tokens_per_batch, 2 * fitted) if fitted else model.tokens_per_batch
+        self._with_gradients = model.tokens_that_fit(gradients=True)
         self.in_flight = 1
         self._between_passes: Callable[[], None] | None = None  # while the model is held at rest for several passes
 
@@ -104,13 +111,11 @@ class BatchRunner:
             prefix = self._prefix(requests[todo[0][0]])
             sharing = trial_of(self.model).sharing(requests[todo[0][0]].stop) if len(todo) > 1 else "single"
             while todo:
-                batch, todo = self._fill(todo, sharing)
-                try:
-                    results = self._pass(requests, batch, prefix)
-                except (torch.OutOfMemoryError, RuntimeError) as error:
-                    if not _out_of_memory(error):
-                        raise
-                    todo = self._smaller(batch, todo, error)
+                batch, todo = self._fill(todo, sharing, self._limit(requests[todo[0][0]].gradients))
+                results = self._fitting_pass(requests, batch, prefix)
+                if results is None:
+                    self._halve(batch)
+                    todo = batch + todo
                     continue
                 for (which, row, _), result in zip(batch, results, strict=True):
                     outputs[which][row] = result
@@ -131,11 +136,11 @@ class BatchRunner:
             tokens: the length.
 
         Returns:
-            At least 1; 1 for a model whose rows may not share a pass.
+            At least 1; 1 for a model whose rows may not share a pass. Fewer may fit where gradients are enabled.
         """
         if trial_of(self.model).logits == "single":
             return 1
-        return max(1, self.budget // max(1, tokens))
+        return max(1, self._limit(torch.is_grad_enabled()) // max(1, tokens))
 
     def forward(
         self, rows: Sequence[TextRows], request: ModelRequest, *, past: Any = None, keeps: bool = False
@@ -172,6 +177,8 @@ class BatchRunner:
             if batch.values is not None and request.injection is not None:
                 entered = stack.enter_context(_opened(request.injection, batch))
             gathering = stack.enter_context(self._only_positions(rows, batch))
+            stack.enter_context(running(self.model, batch))
+            stack.enter_context(_refusing_writes(self.model.name))
             output = self.model.run(batch)
         if entered is not None:
             entered.read()  # raises if the module never ran, since then no values entered
@@ -189,7 +196,7 @@ class BatchRunner:
         hidden = torch.cat(own, dim=-1) if seen else None
         return ForwardPass(output, self._logits(output, batch, gathering), hidden, mask)
 
-    def _logits(self, output: Any, batch: PaddedBatch, gathering: _Gathering | None) -> Tensor | None:
+    def _logits(self, output: Any, batch: PaddedBatch, gathering: Gathering | None) -> Tensor | None:
         """The logits at the positions that are read, else at all tokens, or of the whole row."""
         logits = logits_of(output)
         if logits is None or logits.ndim == 2 or (gathering is not None and gathering.picked):
@@ -200,7 +207,7 @@ class BatchRunner:
         span = points_at_spans(output)
         logits = own_positions(self.model, logits, mask.shape[1], "the head", dim=2 if span else 1)
         if span:
-            return logits.masked_fill(~mask.to(logits.device)[:, None], -torch.inf)
+            return logits.masked_fill(to_device(~mask, logits.device)[:, None], -torch.inf)
         return logits if gathering is None else gathering.pick(logits)
 
     def _rows(self, requests: Sequence[ModelRequest], route: Any) -> list[tuple[int, int, int]]:
@@ -212,9 +219,13 @@ class BatchRunner:
         ]
         return sorted(rows, key=lambda r: (-r[2], r[0], r[1]))
 
-    def _fill(self, todo: list[tuple[int, int, int]], sharing: Sharing) -> tuple[list[Any], list[Any]]:
+    def _limit(self, gradients: bool) -> int:
+        """The most tokens in a batch; of one whose states are kept for a backward pass fewer may fit."""
+        return min(self.budget, self._with_gradients) if gradients else self.budget
+
+    def _fill(self, todo: list[tuple[int, int, int]], sharing: Sharing, budget: int) -> tuple[list[Any], list[Any]]:
         first, _, longest = todo[0]
-        fitting = list(islice(todo, 1 if sharing == "single" else max(1, self.budget // max(1, longest))))
+        fitting = list(islice(todo, 1 if sharing == "single" else max(1, budget // max(1, longest))))
         if sharing == "equal-length":  # of two stacks each would have to be as long, which rows of one text are
             two_stacks = self.model.encoder.start_id is not None
             count = sum(1 for _ in takewhile(lambda r: r[2] == longest and (not two_stacks or r[0] == first), fitting))
@@ -222,13 +233,25 @@ class BatchRunner:
             count = rows_without_padding([row[2] for row in fitting], self.model.device)
         return todo[:count], todo[count:]
 
-    def _smaller(self, batch: list[Any], todo: list[Any], error: Exception) -> list[Any]:
-        if len(batch) == 1:
-            raise ModelError(f"one row of {batch[0][2]} tokens does not fit into memory: {error}") from error
+    def _fitting_pass(
+        self, requests: Sequence[ModelRequest], batch: list[Any], prefix: Prefix | None
+    ) -> list[tuple[Tensor | None, ...]] | None:
+        """Results for the rows of one batch; None if they do not fit into memory, which is free again by then."""
+        try:
+            return self._pass(requests, batch, prefix)
+        except (torch.OutOfMemoryError, RuntimeError) as error:  # it holds all that the pass did, until it is left
+            if not out_of_memory(error):
+                raise
+            if len(batch) == 1:
+                raise ModelError(f"one row of {batch[0][2]} tokens does not fit into memory: {error}") from error
+            return None
+
+    def _halve(self, batch: list[Any]) -> None:
+        """Halve the budget, for the rest of this run; the next one on the model begins with twice as much."""
         self.budget = max(1, len(batch) // 2 * batch[0][2])
+        self.model.tried["tokens that fitted"] = self.budget
         if self.model.device.type == "cuda":
             torch.cuda.empty_cache()
-        return batch + todo
 
     def _prefix(self, request: ModelRequest) -> Prefix | None:
         """What the rows of a request have in common, run once."""
@@ -255,31 +278,31 @@ class BatchRunner:
             forward_pass = self.forward(rows, first, past=past)
             asked = not first.stop and any(request.readout for request in sharing)
             logits = forward_pass.logits if asked else None if first.stop else forward_pass.logits_or_none
-            parts = None if logits is None else logits.split([len(r.ids) for r in rows])
-            scores = self._scores(sharing, parts) if parts is not None else None
+            parts = [] if logits is None else list(logits.split([len(r.ids) for r in rows]))
+            scores = _scores(sharing, parts)
+            copied = HostCopy([*scores, *parts] if parts and parts[0].ndim == 2 else scores) if parts else None
             gradients = self._gradients(rows, scores) if scores and first.gradients else None
+        if copied is not None:  # the only time that the host waits for the device
+            scores = copied.read()
+            scores, parts = scores[: len(sharing)], scores[len(sharing) :] or parts
+            self._check_finite(scores)
         results: dict[tuple[int, int], tuple[Tensor | None, ...]] = {}
         start = 0
         for i, (which, numbers) in enumerate(pieces.items()):
             for j, row in enumerate(numbers):
                 results[which, row] = (
-                    scores[i][j].detach() if scores and sharing[i].readout else None,
+                    scores[i][j] if scores and sharing[i].readout else None,
                     gradients[i][j] if gradients else None,
                     forward_pass.hidden_of(start + j),
-                    parts[i][j].detach() if parts is not None and (sharing[i].logits or parts[i].ndim == 2) else None,
+                    parts[i][j].detach() if parts and (sharing[i].logits or parts[i].ndim == 2) else None,
                 )
             start += len(numbers)
         return [results[which, row] for which, row, _ in batch]
 
-    def _scores(self, requests: Sequence[ModelRequest], parts: Sequence[Tensor]) -> list[Tensor]:
-        """The scores of the rows of each request, (p, k); k is 0 without a readout."""
-        scores = [
-            r.readout(part) if r.readout else part.flatten(1)[:, :0] for r, part in zip(requests, parts, strict=True)
-        ]
-        for score in scores:
-            if not torch.isfinite(score).all():
-                raise ModelError(f"the model gave NaN or infinity for this input.{self.model.non_finite()}")
-        return scores
+    def _check_finite(self, scores: Sequence[Tensor]) -> None:
+        """Refuse scores, of all requests at once."""
+        if not torch.isfinite(torch.cat([score.flatten() for score in scores])).all():
+            raise ModelError(f"the model gave NaN or infinity for this input.{self.model.non_finite()}")
 
     def _gradients(self, rows: Sequence[TextRows], scores: Sequence[Tensor]) -> list[Tensor]:
         """The gradients of the scores of each text with respect to its leaf, (p, k, f, d).
@@ -298,23 +321,14 @@ class BatchRunner:
                     "differentiated. Use a method that needs only scores."
                 )
             inputs = [leaf for i in having if (leaf := leaves[i]) is not None]
-            try:
+            with _refusing_writes(self.model.name):
                 gradients = torch.autograd.grad(total, inputs, retain_graph=k + 1 < targets, allow_unused=True)
-            except RuntimeError as error:
-                if "inplace operation" not in str(error):
-                    raise
-                raise UnsupportedError(
-                    f"{self.model.name} writes over its own states in place, so that PyTorch cannot differentiate it. "
-                    "Use a method that needs only scores."
-                ) from error
             self.cost.backwards += 1
             for i, leaf, gradient in zip(having, inputs, gradients, strict=True):
                 columns[i].append(torch.zeros_like(leaf) if gradient is None else gradient)
         return [torch.stack(column, dim=1) for column in columns]
 
-    def _only_positions(
-        self, rows: Sequence[TextRows], batch: PaddedBatch
-    ) -> AbstractContextManager[_Gathering | None]:
+    def _only_positions(self, rows: Sequence[TextRows], batch: PaddedBatch) -> AbstractContextManager[Gathering | None]:
         """Passes the vocabulary head only the positions whose logits are read, not the whole sequence."""
         generated = [r for r in rows if isinstance(r, GeneratorRows)]
         if not generated:
@@ -322,7 +336,7 @@ class BatchRunner:
         count = max(r.read for r in generated)
         index = torch.cat([repeated_positions(r, count) for r in generated])
         length = batch.seen_by("target").shape[1]
-        return _gathered(self.model.model.get_output_embeddings(), _Gathering(self.model, index, length))
+        return Gathering(self.model, index, length).open()
 
 
 def _opened(injection: Injection, batch: PaddedBatch) -> AbstractContextManager[Any]:
@@ -333,48 +347,33 @@ def _opened(injection: Injection, batch: PaddedBatch) -> AbstractContextManager[
     return injection.open(batch.values)
 
 
-@dataclass(eq=False)
-class _Gathering:
-    """Picks the positions that are read: before the vocabulary head, or behind it where the model does not call it.
-
-    Attributes:
-        model: the model.
-        index: the positions (p, m).
-        length: the number of tokens of each row, padding included.
-        picked: whether the head was given these positions alone.
-    """
-
-    model: WrappedModel
-    index: Tensor
-    length: int
-    picked: bool = False
-
-    def before(self, _module: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        states = inputs[0] if inputs else None
-        if not isinstance(states, Tensor) or states.ndim != 3 or len(states) != len(self.index):
-            return None
-        if states.shape[1] < self.length:
-            return None
-        self.picked = True
-        return (self.pick(own_positions(self.model, states, self.length, "the head")), *inputs[1:])
-
-    def pick(self, values: Tensor) -> Tensor:
-        """Of values (p, t, …) at each token those at the positions."""
-        return values.gather(1, self.index.to(values.device)[:, :, None].expand(-1, -1, values.shape[-1]))
-
-
 @contextmanager
-def _gathered(head: Any, gathering: _Gathering) -> Iterator[_Gathering]:
-    if head is None:
-        raise UnsupportedError("this model does not name its vocabulary head: get_output_embeddings() returned None.")
-    meant = calling_here()
-    hook = head.register_forward_pre_hook(lambda m, inputs: gathering.before(m, inputs) if meant() else None)
+def _refusing_writes(name: str) -> Iterator[None]:
+    """Says of a model that PyTorch cannot differentiate why; some write in a pass, some are found out behind it."""
     try:
-        yield gathering
-    finally:
-        hook.remove()
+        yield
+    except RuntimeError as error:
+        if not re.search("in-?place operation", str(error)):
+            raise
+        raise UnsupportedError(
+            f"{name} writes over its own states in place, so that PyTorch cannot differentiate it. Use a method that "
+            "needs only scores."
+        ) from error
 
 
-def _out_of_memory(error: Exception) -> bool:
-    text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
+def _scores(requests: Sequence[ModelRequest], parts: Sequence[Tensor]) -> list[Tensor]:
+    """The scores of the rows of each request, (p, k); k is 0 without a readout. None where there are no logits.
+
+    A readout whose targets depend on the answer says by `known` what it is for logits (v). Since slopes of it can be
+    taken only then, the logits are copied to the host before, those of all texts at once.
+    """
+    readouts: list[Any] = [request.readout for request in requests]
+    if parts and any(hasattr(readout, "known") for readout in readouts):
+        answers = HostCopy(parts).read()
+        readouts = [
+            readout.known(answer[0]) if hasattr(readout, "known") else readout
+            for readout, answer in zip(readouts, answers, strict=True)
+        ]
+    return [
+        readout(part) if readout else part.flatten(1)[:, :0] for readout, part in zip(readouts, parts, strict=False)
+    ]

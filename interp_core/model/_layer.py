@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import accumulate
+from typing import Any
 
 import torch
 from interp_core.errors import LayerError
@@ -16,6 +17,7 @@ from interp_core.model._module_state import undisturbed
 from interp_core.model._read_position import head_reads_one_row, read_position
 from interp_core.model._requests import Injection, ModelRequest, whole_text
 from interp_core.model._stream import SAID, role_in_stream
+from interp_core.model._transfer import to_device
 from interp_core.model._wrapped_model import WrappedModel
 from interp_core.text import NO_UNIT, DividedText, Encoded, Granularity, pool
 from jaxtyping import Float, Int
@@ -52,6 +54,10 @@ class Layer:
     def __init__(self, model: WrappedModel, path: str) -> None:
         module_at(model.model, path)
         self.model, self.path = model, path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process, as its model."""
+        return type(self), (self.model, self.path)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model.name}, {self.path!r})"
@@ -265,4 +271,4 @@ class Layer:
                 for one, start in zip(encoded, accumulate(counts, initial=0), strict=False)
             ]
         )
-        return pool(torch.cat(list(hidden)).float(), unit_of.to(hidden[0].device), sum(counts))
+        return pool(torch.cat(list(hidden)).float(), to_device(unit_of, hidden[0].device), sum(counts))

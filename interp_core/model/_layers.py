@@ -43,6 +43,7 @@ class Layers:
         predictions: bool = False,
         labels: Iterable[Any] | None = None,
         class_names: Sequence[str] | None = None,
+        executor: Any = None,
         progress: bool = True,
     ) -> dict[str, Activations]:
         """The activations of each layer for each unit of each text.
@@ -60,6 +61,8 @@ class Layers:
             labels: also keep these labels, one for each text: a class by number or name, or a row of booleans with one
                 for each class.
             class_names: the names of the classes of the labels; those of the model by default.
+            executor: where shards of texts are read: the name of an executor such as `"processes"` or `"ray"`, or an
+                instance; None for this process. Each worker gets the model once.
             progress: show a progress bar in terminals and notebooks.
 
         Returns:
@@ -81,6 +84,7 @@ class Layers:
             predictions=predictions,
             labels=labels,
             class_names=class_names,
+            executor=executor,
             progress=progress,
         )
         return {split.path: one for split, one in zip(self.splits, results, strict=True)}

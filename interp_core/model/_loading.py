@@ -17,7 +17,15 @@ _MODEL_OPTIONS = ("dtype", "device_map", "attn_implementation", "quantization_co
 
 
 @named_options
-def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int | None = None, **options: Any) -> TextModel:
+def load(
+    path: str | Path,
+    *,
+    task: str = "auto",
+    tokens_per_batch: int | None = None,
+    autocast: str | None = None,
+    compile: bool = False,
+    **options: Any,
+) -> TextModel:
     """Load a model and its tokenizer from a folder or hub id.
 
     Args:
@@ -26,6 +34,8 @@ def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int | None =
         task: `"auto"` for the class that the model's config names, or the end of the name of the `AutoModelFor…` class
             to load with, such as `"SequenceClassification"`.
         tokens_per_batch: the most tokens in one pass, see `TextModel`.
+        autocast: `"bfloat16"` to run matrix products in this format, see `TextModel`.
+        compile: run the blocks of the model compiled, see `TextModel`.
         **options: passed to the model's `from_pretrained`, such as `dtype` or `device_map`.
 
     Returns:
@@ -73,7 +83,7 @@ def load(path: str | Path, *, task: str = "auto", tokens_per_batch: int | None =
     except (OSError, ValueError, SafetensorError) as error:
         first = str(error).strip().split("\n")[0]
         raise InputError(f"no model could be loaded from {str(path)!r}: {first}") from error
-    return TextModel(model.eval(), tokenizer, tokens_per_batch=tokens_per_batch)
+    return TextModel(model.eval(), tokenizer, tokens_per_batch=tokens_per_batch, autocast=autocast, compile=compile)
 
 
 def _loaded(model_class: Any, path: str | Path, options: dict[str, Any]) -> Any:
@@ -88,7 +98,7 @@ def _loaded(model_class: Any, path: str | Path, options: dict[str, Any]) -> Any:
         strange = next((name for name in options if f"unexpected keyword argument '{name}'" in str(error)), None)
         if strange is None:
             raise
-        known = ("task", "tokens_per_batch", *_HUB_OPTIONS, *_MODEL_OPTIONS)
+        known = ("task", "tokens_per_batch", "autocast", "compile", *_HUB_OPTIONS, *_MODEL_OPTIONS)
         raise InputError(
             f"load has no option {strange!r}, and neither has {model_class.__name__}.from_pretrained; options are "
             f"{', '.join(known)}, among others.{nearest(strange, known)}"

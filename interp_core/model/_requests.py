@@ -229,7 +229,10 @@ class ModelRequest:
 
 @dataclass
 class ModelOutput:
-    """The results for the rows of a request, in their order; tensors are detached and stay on their device.
+    """The results for the rows of a request, in their order; tensors are detached.
+
+    Scores, and the logits of a classifier, are on the host, where one copy brings those of a whole batch; gradients,
+    hidden states and logits at each token stay on their device.
 
     Attributes:
         scores: for each row the scores of the targets (k); empty without a readout.

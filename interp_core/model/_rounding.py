@@ -9,18 +9,20 @@ EXACT = 1e-4  # share of the largest number, for float32: kernels of different o
 ROUNDINGS = 8  # of half-precision formats, in units of their resolution
 
 
-def rounding(model: nn.Module, roundings: int = ROUNDINGS) -> float:
+def rounding(model: nn.Module, roundings: int = ROUNDINGS, *, autocast: str | None = None) -> float:
     """The share of the largest number of an output by which two ways of computing it may differ.
 
     Args:
         model: the model; the coarsest number format among its weights counts.
         roundings: how many roundings of a half-precision format may add up: 1 where the same kernels run on equal
             shapes, more where they do not.
+        autocast: the format of the matrix products, if passes ran in autocast.
 
     Returns:
         1e-4 for float32 and float64; for 8 roundings .008 for float16 and .0625 for bfloat16.
     """
     formats = {p.dtype for p in model.parameters() if p.is_floating_point()}
+    formats |= {getattr(torch, autocast)} if autocast else set()
     return max([EXACT, *(roundings * torch.finfo(kind).eps for kind in formats)])
 
 

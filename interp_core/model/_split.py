@@ -42,6 +42,7 @@ class SplitModel(Layer):
         predictions: bool = False,
         labels: Iterable[Any] | None = None,
         class_names: Sequence[str] | None = None,
+        executor: Any = None,
         progress: bool = True,
     ) -> Activations:
         """The activations of the layer for each unit of each text.
@@ -59,6 +60,8 @@ class SplitModel(Layer):
             labels: also keep these labels, one for each text: a class by number or name, or a row of booleans with one
                 for each class.
             class_names: the names of the classes of the labels; those of the model by default.
+            executor: where shards of texts are read: the name of an executor such as `"processes"` or `"ray"`, or an
+                instance; None for this process. Each worker gets the model once.
             progress: show a progress bar in terminals and notebooks.
 
         Returns:
@@ -79,5 +82,6 @@ class SplitModel(Layer):
             predictions=predictions,
             labels=labels,
             class_names=class_names,
+            executor=executor,
             progress=progress,
         )[0]

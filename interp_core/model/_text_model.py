@@ -23,11 +23,16 @@ class TextModel(WrappedModel):
         model: a Hugging Face model, or any `nn.Module` that keeps the contract of docs/own-model.md.
         tokenizer: its tokenizer.
         tokens_per_batch: the most tokens in one pass, padding included; halved for the rest of a run whenever memory
-            runs out. None for 1,024 on a CPU, where more are slower, and 65,536 elsewhere.
+            runs out. None for 1,024 on a CPU, where more are slower, for what fits into the free memory on CUDA, a
+            power of two up to 65,536, and for that many elsewhere.
+        autocast: `"bfloat16"` to run the matrix products of passes in this format, see `torch.autocast`; scores and
+            gradients are float32, about 1% off. None to leave the model as it is.
+        compile: run the blocks of the model compiled by `torch.compile` where no hook is inside of them. The first
+            passes take longer. The model itself is not compiled.
 
     Raises:
-        InputError: the tokenizer is none of transformers, the model does not name its embeddings, or
-            `tokens_per_batch` is below 1.
+        InputError: the tokenizer is none of transformers, the model does not name its embeddings, `tokens_per_batch`
+            is below 1, or `autocast` is another format.
         ModelError: weights are on the `meta` device.
 
     Examples:
@@ -75,6 +80,8 @@ class TextModel(WrappedModel):
             "most tokens": f"{self.max_tokens:,}",
             "device": str(self.device),
             "dtype": str(self.dtype).removeprefix("torch."),
+            "autocast": self.autocast or "",
+            "compiled": "blocks" if self.compile else "",
         }
         known = {name: value for name, value in told.items() if value}
         return {"": list(known), "value": list(known.values())}

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import copy
 import inspect
-import re
 from functools import cached_property, partial
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import torch
-from interp_core.errors import InputError, InterpError, LayerError
+from interp_core.errors import InputError, InterpError
 from interp_core.model._blocks import blocks_of
+from interp_core.model._budget import BUDGET, CPU_BUDGET, TokenSizes, free_memory, sizes_of, tokens_that_fit
 from interp_core.model._embeddings import Embeddings
 from interp_core.model._encoder_decoder import model_inputs, side_of, start_id
 from interp_core.model._heads import CLASSIFIERS, Head, head_of
 from interp_core.model._hooks import Layout, at_rest, module_at, tap
+from interp_core.model._layer_path import layer_path
 from interp_core.model._logits_to_scores import logits_of
 from interp_core.model._module_state import undisturbed
 from interp_core.model._own_positions import come_first
 from interp_core.model._requests import PaddedBatch, Side
+from interp_core.model._transfer import all_to_device
 from interp_core.model._wrappings import check_weights, uncallable, uncompiled
 from interp_core.text import Encoder, Text, max_tokens
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-TRANSFORMER_LENS = re.compile(r"blocks\.(\d+)\.hook_resid_(pre|post)")
-CPU_BUDGET, BUDGET = 1024, 65536  # tokens in a batch, unless the user says otherwise
 OPTIONAL = ("token_type_ids", "attention_mask")  # what a model may not take; without a mask rows are not padded
 
 
@@ -40,7 +39,12 @@ class WrappedModel:
         model: a Hugging Face model, or any `nn.Module` that keeps the contract of docs/own-model.md.
         tokenizer: its tokenizer.
         tokens_per_batch: the most tokens in one pass, padding included; halved for the rest of a run whenever memory
-            runs out. None for 1,024 on a CPU, where more are slower, and 65,536 elsewhere.
+            runs out. None for 1,024 on a CPU, where more are slower, for what fits into the free memory on CUDA, a
+            power of two up to 65,536, and for that many elsewhere.
+        autocast: `"bfloat16"` to run the matrix products of passes in this format, see `torch.autocast`; scores and
+            gradients are float32, about 1% off. Trials of the model are made as it is. None to leave it as it is.
+        compile: run the blocks of the model compiled by `torch.compile` where no hook is inside of them. The first
+            passes take longer. The model itself is not compiled.
 
     Attributes:
         tried: a cache for the results of trials of the model.
@@ -49,8 +53,8 @@ class WrappedModel:
         max_tokens: the most tokens that the model takes.
 
     Raises:
-        InputError: the tokenizer is none of transformers, the model does not name its embeddings, or
-            `tokens_per_batch` is not a whole number from 1.
+        InputError: the tokenizer is none of transformers, the model does not name its embeddings,
+            `tokens_per_batch` is not a whole number from 1, or `autocast` is another format.
         ModelError: weights are on the `meta` device.
 
     Examples:
@@ -62,7 +66,15 @@ class WrappedModel:
         tensor([[2., 3.]])
     """
 
-    def __init__(self, model: nn.Module, tokenizer: Any, *, tokens_per_batch: int | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: Any,
+        *,
+        tokens_per_batch: int | None = None,
+        autocast: str | None = None,
+        compile: bool = False,
+    ) -> None:
         if isinstance(model, WrappedModel):
             raise InputError(f"the model is a {type(model).__name__} already; pass it as it is.")
         if not isinstance(model, nn.Module):
@@ -75,6 +87,12 @@ class WrappedModel:
         given = 1 if tokens_per_batch is None else tokens_per_batch
         if isinstance(given, bool) or not isinstance(given, int) or given < 1:
             raise InputError(f"tokens_per_batch is {tokens_per_batch!r}; a whole number from 1 was expected.")
+        if autocast not in (None, "bfloat16"):
+            raise InputError(
+                f"autocast is {autocast!r}; 'bfloat16' or None was expected. For another format load the model in it, "
+                "such as dtype='float16'."
+            )
+        self.autocast, self.compile = autocast, bool(compile)
         self.model: Any = model
         self.tokenizer: Any = copy.deepcopy(tokenizer)
         self._tokens_per_batch = tokens_per_batch
@@ -85,6 +103,10 @@ class WrappedModel:
         self.max_tokens = max_tokens(model, tokenizer)
         start = start_id(model, tokenizer) if len(self.embeddings.paths) > 1 else None
         self.encoder = Encoder(self.tokenizer, self.max_tokens, start)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process: the model and the tokenizer. What was found out about the model is found out again."""
+        return partial(type(self), **self._options), (self.model, self.tokenizer)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name}, {type(self.model).__name__}, {self.device})"
@@ -116,13 +138,45 @@ class WrappedModel:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The data type of the embeddings."""
-        return self._embedding.dtype
+        """The data type of the embeddings; of a table of whole numbers, that of the other weights."""
+        kinds = (p.dtype for p in (self._embedding, *self.model.parameters()) if p.is_floating_point())
+        return next(kinds, torch.get_default_dtype())
 
     @property
     def tokens_per_batch(self) -> int:
         """The most tokens in one pass, padding included."""
-        return self._tokens_per_batch or (CPU_BUDGET if self.device.type == "cpu" else BUDGET)
+        return self.tokens_that_fit()
+
+    def tokens_that_fit(self, *, gradients: bool = False) -> int:
+        """The most tokens in one pass, padding included.
+
+        Args:
+            gradients: whether all blocks keep their states for a backward pass, so that fewer fit into a device.
+
+        Returns:
+            As many as were asked for, or else 1,024 on a CPU, what fits into the free memory on CUDA, and 65,536
+            elsewhere.
+        """
+        if self._tokens_per_batch or self.device.type == "cpu":
+            return self._tokens_per_batch or CPU_BUDGET
+        free = free_memory(self.model)
+        return BUDGET if free is None else tokens_that_fit(free, self._token_sizes.bytes(gradients=gradients))
+
+    @cached_property
+    def _token_sizes(self) -> TokenSizes:
+        table = self._embedding
+        return sizes_of(self.model, self.config, table.shape[-1], self.dtype.itemsize, self.max_tokens)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """What it was made with besides model and tokenizer."""
+        return {"tokens_per_batch": self._tokens_per_batch, "autocast": self.autocast, "compile": self.compile}
+
+    @property
+    def how_it_runs(self) -> dict[str, Any]:
+        """What results record of how the model is run: `autocast` and `compile`, where they are not by default."""
+        told = {"autocast": self.autocast, "compile": self.compile}
+        return {name: value for name, value in told.items() if value}
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -196,27 +250,11 @@ class WrappedModel:
         Raises:
             LayerError: there is no such layer, or the blocks of the model were not found.
         """
-        if isinstance(layer, str):
-            hook = TRANSFORMER_LENS.fullmatch(layer)
-            block = int(hook[1]) - (hook[2] == "pre") if hook else -1
-            if 0 <= block < len(self.blocks):
-                raise LayerError(f"{layer!r} is a hook of TransformerLens; here it is layer {block}.")
-            module_at(self.model, layer)
-            return layer
-        if isinstance(layer, nn.Module):
-            paths = [path for path, module in self.model.named_modules() if module is layer]
-            where = f"give its path, {paths[0]!r}" if paths else "it is no part of this model"
-            raise LayerError(f"layer is a {type(layer).__name__}; {where}.")
-        if isinstance(layer, bool) or not isinstance(layer, Integral):
-            raise LayerError(f"layer is {layer!r}; the number of a block or a module path was expected.")
-        if not -len(self.blocks) <= layer < len(self.blocks):
-            last = len(self.blocks) - 1
-            raise LayerError(f"layer {layer} is out of range: this model has {last + 1} blocks, 0 to {last}.")
-        return self.blocks[int(layer)]
+        return layer_path(self.model, layer, lambda: self.blocks)
 
     def with_weights(self, model: nn.Module) -> WrappedModel:
         """A wrapper with the same tokenizer and batch size around another model of the same architecture."""
-        return type(self)(model, self.tokenizer, tokens_per_batch=self._tokens_per_batch)
+        return type(self)(model, self.tokenizer, **self._options)
 
     def forward(self, ids: Tensor, attention: Tensor) -> Any:
         """The model's output for padded ids (p, t) with their attention mask (p, t); see `run`."""
@@ -242,7 +280,7 @@ class WrappedModel:
             inputs["attention_mask"] = torch.cat([before, attention], dim=1).long()
             extra["past_key_values"] = batch.past
         refused = self.tried.get("refused", frozenset())
-        on_device = {name: v.to(self.device) for name, v in inputs.items() if name not in refused}
+        on_device = all_to_device({name: v for name, v in inputs.items() if name not in refused}, self.device)
         try:
             return self.model(**on_device, **extra)
         except AssertionError as error:

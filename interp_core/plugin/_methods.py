@@ -10,8 +10,8 @@ class Methods(tuple[Method, ...]):
     """The declarations of methods, which show themselves as a table.
 
     Examples:
-        >>> interp.methods("executor")
-        Methods(0)
+        >>> [method.name for method in interp.methods("executor")]  # with interp-processes and interp-ray
+        ['processes', 'ray']
         >>> print(interp.methods("interpretation")[0].summary)
         a language model names each concept from where it is active
     """

@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from interp_core.attribution import Attributions
+from interp_core.attribution import Attributions, StoredAttributions
 from interp_core.plugin import named_options
 from interp_core.reporting._benchmark_table import standings_of
 from interp_core.reporting._concept_cards import Group
@@ -29,6 +29,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 OPEN_TEXTS = 10
+SHOWN = 10  # attributions of a folder, in a notebook
 STYLES = ("base.css", "words.css", "concepts.css", "tables.css", "benchmark.css", "print.css")
 _calls = itertools.count(1)
 
@@ -139,6 +140,13 @@ def register(html_of: Any) -> None:
     """
     for kind in (*KINDS, Attributions):
         html_of.register(kind, fragment)
+    html_of.register(StoredAttributions, _first_of)
+
+
+def _first_of(stored: StoredAttributions) -> str:
+    """The first attributions of a folder, which may hold more than a notebook can."""
+    line = f"<p>{markup.escape(stored.one_line())}; the first {min(len(stored), SHOWN)}:</p>"
+    return line + fragment(stored[:SHOWN])
 
 
 def page(contents: Contents, groups: list[Group], title: str, text: str = "") -> str:

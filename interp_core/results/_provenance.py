@@ -58,6 +58,11 @@ class Cost:
     backwards: int = 0
     seconds: float = 0.0
 
+    def add(self, other: Cost) -> None:
+        """Add what was counted elsewhere, but for the seconds, which may have passed at the same time."""
+        for name in ("forwards", "rows", "tokens", "backwards"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     @contextmanager
     def timed(self) -> Iterator[Cost]:
         """Add the time spent in a `with` statement to `seconds`; yields this value."""

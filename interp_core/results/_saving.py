@@ -20,6 +20,7 @@ from interp_core.results._serialization import STORE, json_in, kind_of, reading
 
 VALUES = "interp.values"
 SUFFIXES = (".json", ".safetensors")
+RESULTS = ("result.json", "result.safetensors")  # of a run that has one result, in its folder
 
 
 @named_options
@@ -78,8 +79,8 @@ def load_results(*paths: str | Path | Sequence[str | Path]) -> list[Any]:
     """Load saved results.
 
     Args:
-        *paths: files that hold a result; stores of activations; or folders of files, read in the order of their names.
-            Lists of these, such as the one that `save` returns, are read in their order.
+        *paths: files that hold a result; stores of activations and folders of runs; or folders of files, read in the
+            order of their names. Lists of these, such as the one that `save` returns, are read in their order.
 
     Returns:
         The results, in order.
@@ -121,7 +122,7 @@ def load_result(path: str | Path) -> Any:
     """Load one saved result of any kind.
 
     Args:
-        path: the file, or a store of activations.
+        path: the file, a store of activations, or the folder of a run.
 
     Returns:
         The result, such as an `Attribution`, a `ConceptSpace` or a `Score`.
@@ -139,7 +140,16 @@ def load_result(path: str | Path) -> Any:
     """
     file = Path(path)
     if (file / STORE).is_file():
-        return _reader("activations", file).load(file)
+        with reading(file / STORE):
+            manifest = json_in(file / STORE)
+            if manifest["kind"] != "run":
+                return _reader("activations", file).load(file)
+            if manifest["holds"] == "attributions":
+                return _reader("attributions", file).load(file)
+        results = [result for name in RESULTS if (result := file / name).is_file()]
+        if not results:
+            raise InputError(f"the run in {str(path)!r} is not complete; the same call resumes it.")
+        return load_result(results[0])
     if not file.is_file():
         raise InputError(f"there is no file {str(path)!r}.")
     kind = json_in(file).get("kind") if file.suffix == ".json" else kind_of(file)

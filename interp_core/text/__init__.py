@@ -7,7 +7,7 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from interp_core.text._chat import Chat
-    from interp_core.text._corpus import batched_by_size, one_by_one, read_column
+    from interp_core.text._corpus import as_stream, batched_by_size, one_by_one, read_column
     from interp_core.text._encoded import NO_UNIT, DividedText, Encoded, Unit
     from interp_core.text._encoder import Encoder, Text, as_texts, max_tokens
     from interp_core.text._granularity import (
@@ -38,6 +38,7 @@ __all__ = [
     "Spans",
     "Text",
     "Unit",
+    "as_stream",
     "as_texts",
     "batched_by_size",
     "class_index",
@@ -63,7 +64,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "_chat": ["Chat"],
-        "_corpus": ["batched_by_size", "one_by_one", "read_column"],
+        "_corpus": ["as_stream", "batched_by_size", "one_by_one", "read_column"],
         "_encoded": ["DividedText", "Encoded", "NO_UNIT", "Unit"],
         "_encoder": ["Encoder", "Text", "as_texts", "max_tokens"],
         "_granularity": [

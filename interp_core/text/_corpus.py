@@ -6,7 +6,7 @@ import csv
 import gzip
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import TextIOBase
 from itertools import islice
@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from interp_core.errors import InputError
-from interp_core.text._encoder import Text, is_chat
+from interp_core.text._chat import Chat
+from interp_core.text._encoder import Text, as_texts, is_chat
 
 PARQUET = ".parquet"
 
@@ -218,6 +219,30 @@ def one_by_one(texts: Text | Iterable[Text], streams: bool) -> tuple[Iterator[Te
             f"{wrong[0]}. Leave them out."
         )
     return iter(corpus), len(corpus)
+
+
+def as_stream(texts: Any) -> tuple[Iterable[Text], int | None]:
+    """One text or several, read only as far as whoever iterates over them goes.
+
+    Args:
+        texts: as in `as_texts`; iterators and columns of data sets are not read here.
+
+    Returns:
+        The texts, and how many there are, or None where that is not known.
+
+    Raises:
+        InputError: as `as_texts`.
+
+    Examples:
+        >>> from interp_core.text import as_stream
+        >>> stream, total = as_stream(f"text {i}" for i in range(10**9))
+        >>> next(iter(stream)), total
+        ('text 0', None)
+    """
+    several = isinstance(texts, Iterable) and not isinstance(texts, str | list | tuple | Mapping | Chat)
+    if not several or hasattr(texts, "columns"):
+        texts = as_texts(texts)
+    return texts, len(texts) if hasattr(texts, "__len__") else None
 
 
 def _checked(corpus: Iterable[Any]) -> Iterator[Text]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ def _title(llm: str | None) -> str:
     return "How a small model tells six emotions apart" + (f", in the words of {llm}" if llm else "")
 
 
-def _findings(attributions: list[Any], words: Any, importance: Any, scores: list[Any]) -> Iterator[str]:
+def _findings(attributions: Sequence[Any], words: Any, importance: Any, scores: list[Any]) -> Iterator[str]:
     proverb = attributions[0]
     k = int(proverb.intact.argmax())
     best = ", ".join(f"{word} ({score:+.1f})" for word, score in proverb.top(k, 2))

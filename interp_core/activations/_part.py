@@ -1,0 +1,48 @@
+"""The activations of some texts in a row, in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from interp_core.activations._activations import Activations
+from interp_core.errors import InputError
+
+
+def of_texts(activations: Activations, first: int, stop: int) -> Activations:
+    """The activations of consecutive texts; those of a store are read into memory.
+
+    Args:
+        activations: of m texts.
+        first: the number of the first text.
+        stop: the number of the text after the last.
+
+    Returns:
+        The activations of `stop - first` texts.
+
+    Raises:
+        InputError: there are no such texts.
+
+    Examples:
+        >>> from interp_core.activations import of_texts
+        >>> from interp_core.testing import tiny_classifier
+        >>> whole = tiny_classifier().split(-1).activations(["so happy", "sad", "a dog"], progress=False)
+        >>> of_texts(whole, 1, 3).texts
+        ('sad', 'a dog')
+    """
+    if not 0 <= first < stop <= len(activations.texts):
+        raise InputError(f"texts {first} to {stop} of {len(activations.texts)} were asked for; there are no such texts.")
+            f"texts {first} to {stop} of {len(activations.texts)} were asked for; there are none of these."
+        )
+    start, end = torch.searchsorted(activations.text_of, torch.tensor([first, stop])).tolist()
+    predictions, labels = activations.predictions, activations.labels
+    return dataclasses.replace(
+        activations,
+        values=activations.values[start:end],
+        text_of=activations.text_of[start:end] - first,
+        unit_of=activations.unit_of[start:end],
+        texts=tuple(activations.texts[first:stop]),
+        units=tuple(activations.units[first:stop]),
+        predictions=None if predictions is None else predictions[first:stop],
+        labels=None if labels is None else labels[first:stop],
+    )

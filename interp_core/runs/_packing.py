@@ -1,0 +1,94 @@
+"""Many values in one file: tensors of one name end to end, and what all have in common said once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from math import prod
+from typing import Any, overload
+
+import torch
+from torch import Tensor
+
+State = tuple[dict[str, Tensor], dict[str, Any]]  # the tensors and the JSON values of something, by name
+
+
+def packed(states: Sequence[State]) -> State:
+    """Several states as one.
+
+    Args:
+        states: tensors and JSON values of each value; they need not have the same names or shapes.
+
+    Returns:
+        One state, which `Packed` takes apart again. Tensors of one name and type lie end to end in one.
+
+    Examples:
+        >>> from interp_core.runs import Packed, packed
+        >>> one, other = {"scores": torch.ones(1, 2)}, {"scores": torch.zeros(2, 3)}
+        >>> tensors, data = packed([(one, {"text": "so sad", "rows": 7}), (other, {"text": "so", "rows": 7})])
+        >>> tensors["scores|float32"].shape, data["shared"]
+        (torch.Size([8]), {'rows': 7})
+        >>> Packed(tensors, data)[1]
+        ({'scores': tensor([[0., 0., 0.],
+                [0., 0., 0.]])}, {'rows': 7, 'text': 'so'})
+    """
+    keys = [{f"{n}|{str(t.dtype).removeprefix('torch.')}": t for n, t in tensors.items()} for tensors, _ in states]
+    names = sorted({key for own in keys for key in own})
+    tensors = {key: torch.cat([own[key].detach().cpu().flatten() for own in keys if key in own]) for key in names}
+    shapes = {key: [list(own[key].shape) if key in own else None for own in keys] for key in names}
+    first = states[0][1] if states else {}
+    shared = {k: v for k, v in first.items() if all(k in data and data[k] == v for _, data in states)}
+    own = [{k: v for k, v in data.items() if k not in shared} for _, data in states]
+    return tensors, {"count": len(states), "shapes": shapes, "shared": shared, "own": own}
+
+
+class Packed(Sequence[State]):
+    """The states in a packed one, each taken out on access.
+
+    Args:
+        tensors: the tensors of the packed state.
+        data: its JSON values.
+
+    Examples:
+        >>> from interp_core.runs import Packed, packed
+        >>> len(Packed(*packed([({"a": torch.ones(2)}, {}), ({}, {"b": 1})])))
+        2
+    """
+
+    def __init__(self, tensors: dict[str, Tensor], data: dict[str, Any]) -> None:
+        self.tensors, self.data = tensors, data
+        self._stops = {
+            key: list(accumulate((0 if shape is None else prod(shape) for shape in shapes), initial=0))
+            for key, shapes in data["shapes"].items()
+        }
+
+    def __len__(self) -> int:
+        return int(self.data["count"])
+
+    @overload
+    def __getitem__(self, at: int) -> State: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[State]: ...
+    def __getitem__(self, at: int | slice) -> Any:
+        if isinstance(at, slice):
+            return [self[i] for i in range(*at.indices(len(self)))]
+        i = range(len(self))[at]
+        tensors = {
+            key.rpartition("|")[0]: self.tensors[key][stops[i] : stops[i + 1]].reshape(self.data["shapes"][key][i])
+            for key, stops in self._stops.items()
+            if self.data["shapes"][key][i] is not None
+        }
+        return tensors, {**self.data["shared"], **self.data["own"][i]}
+
+    def flat(self, name: str, dtype: str = "float32") -> list[list[Any] | None]:
+        """The numbers of one tensor of each state, row-major; None for a state that lacks it.
+
+        Args:
+            name: the name of the tensor.
+            dtype: its type, without `torch.`.
+        """
+        key = f"{name}|{dtype}"
+        if key not in self._stops:
+            return [None] * len(self)
+        values, stops, shapes = self.tensors[key].tolist(), self._stops[key], self.data["shapes"][key]
+        return [None if shapes[i] is None else values[stops[i] : stops[i + 1]] for i in range(len(self))]

@@ -1,0 +1,168 @@
+"""A shard: some texts in a row, with what is given for each of them. Cut by the settings of a run alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, is_dataclass
+from itertools import count, islice
+from typing import Any
+
+import torch
+from interp_core.errors import InputError
+from interp_core.results import Cost
+from torch import Tensor, nn
+
+SHARD_SIZE = 64  # what a kill costs at most, what a worker takes at a time, and what shares passes
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some items of a run in a row, such as texts.
+
+    Attributes:
+        number: the number of the shard, from 0.
+        first: the number of its first item in the run.
+        items: the items.
+        beside: columns with a value for each item, by name.
+        value: what the items are read from, such as activations; None where they are all that is needed.
+
+    Examples:
+        >>> from interp_core.runs import Shard
+        >>> shard = Shard(2, 128, ("so happy", "sad"), {"labels": (1, 0)})
+        >>> len(shard), shard.digest == Shard(2, 128, ("so happy", "sad"), {"labels": (1, 1)}).digest
+        (2, False)
+    """
+
+    number: int
+    first: int
+    items: tuple[Any, ...]
+    beside: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    value: Any = None
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def digest(self) -> str:
+        """A short name of the content, by which a resumed run knows that it is given the same."""
+        content = described([self.items, dict(self.beside), self.value])
+        return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def shards_of(items: Iterable[Any], size: int, beside: Mapping[str, Iterable[Any]]) -> Iterator[Shard]:
+    """Items in shards, read as far as the shards are.
+
+    Args:
+        items: the items, such as texts; any iterable.
+        size: the number of items in each shard but the last.
+        beside: by name, values for each item; any iterables.
+
+    Yields:
+        The shards, in order.
+
+    Raises:
+        InputError: `size` is no whole number from 1; or when a column ends before the items do, or goes on after them.
+
+    Examples:
+        >>> from interp_core.runs import shards_of
+        >>> endless = (f"text {i}" for i in range(10**9))
+        >>> next(shards_of(endless, 2, {})).items
+        ('text 0', 'text 1')
+    """
+    return _cut(iter(items), check_shard_size(size), {name: iter(values) for name, values in beside.items()})
+
+
+def check_shard_size(size: Any) -> int:
+    """Refuse what is no number of items.
+
+    Args:
+        size: what a caller gives as `shard_size`.
+
+    Returns:
+        The number, at least 1.
+
+    Raises:
+        InputError: it is no whole number from 1.
+
+    Examples:
+        >>> from interp_core.runs import check_shard_size
+        >>> check_shard_size(64)
+        64
+    """
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise InputError(f"shard_size is {size!r}; a whole number from 1 was expected.")
+    return size
+
+
+def _cut(items: Iterator[Any], size: int, columns: dict[str, Iterator[Any]]) -> Iterator[Shard]:
+    first = 0
+    for number in count():
+        some = tuple(islice(items, size))
+        values = {name: tuple(islice(column, len(some))) for name, column in columns.items()}
+        for name, column in values.items():
+            if len(column) < len(some):
+                raise InputError(
+                    f"{first + len(column)} {name} were given for more texts; one for each text was expected."
+                )
+        if len(some) < size:
+            for name, left in columns.items():
+                if next(left, columns) is not columns:
+                    raise InputError(f"more {name} than texts were given; {first + len(some)} were expected.")
+        if some:
+            yield Shard(number, first, some, values)
+        if len(some) < size:
+            return
+        first += len(some)
+
+
+def described(value: Any) -> Any:
+    """A value as JSON values that are the same in another process, to compare the settings of two runs.
+
+    Args:
+        value: any value.
+
+    Returns:
+        JSON values as they are; of a function its name, of an object its class and fields, of a module or tensor a
+        digest of its numbers.
+
+    Examples:
+        >>> from interp_core.runs import described
+        >>> described({"k": (1, None)}), described(len)
+        ({'k': [1, None]}, 'builtins.len')
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): described(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [described(one) for one in value]
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    if isinstance(value, Tensor):
+        return [kind, _digest([value])]
+    if isinstance(value, nn.Module):
+        return [kind, _digest(list(value.state_dict().values()))]
+    if is_dataclass(value) and not isinstance(value, type):
+        timed = {"seconds"} if isinstance(value, Cost) else set()  # the same run takes another time
+        return [
+            kind,
+            described({name: getattr(value, name) for name in value.__dataclass_fields__ if name not in timed}),
+        ]
+    if callable(value):
+        named = getattr(value, "__qualname__", None)
+        return f"{value.__module__}.{named}" if named else [kind, described(vars(value))]
+    if isinstance(value, set | frozenset):
+        return sorted(map(str, value))
+    if hasattr(value, "tolist"):
+        return described(value.tolist())
+    return [kind, "" if "__str__" not in vars(type(value)) else str(value)]
+
+
+def _digest(tensors: list[Tensor]) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for tensor in tensors:
+        own = tensor.detach().cpu().contiguous()
+        digest.update(f"{own.dtype} {tuple(own.shape)}".encode())
+        digest.update(own.flatten().view(torch.uint8).numpy().tobytes() if own.numel() else b"")
+    return digest.hexdigest()

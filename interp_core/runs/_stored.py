@@ -1,0 +1,117 @@
+"""The shards of a run in its folder, read when they are asked for."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from interp_core.errors import InputError
+from interp_core.results import load_tensors, read_header, reading, save_tensors
+from interp_core.runs._folder import read_manifest
+from interp_core.runs._packing import Packed, State
+from safetensors import SafetensorError, safe_open
+
+KIND = "run shard"
+IN_MEMORY = 4  # shards
+
+
+@dataclass(frozen=True, eq=False)
+class StoredShards:
+    """The shards of a run, each a file, in order.
+
+    Attributes:
+        folder: the folder of the run.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from interp_core.runs import StoredShards, packed
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     shards = StoredShards(Path(place))
+        ...     shards.write(0, packed([({"scores": torch.ones(2)}, {})]), {"digest": "abc", "items": 1})
+        ...     shards.told(0)["digest"], shards.read(0)[0][0]["scores"]
+        ('abc', tensor([1., 1.]))
+    """
+
+    folder: Path
+
+    def file(self, number: int) -> Path:
+        """The file of a shard. A thousand shards share a folder of their own, since large folders are slow."""
+        return self.folder / f"shards-{number // 1000:05d}" / f"{number:08d}.safetensors"
+
+    def has(self, number: int) -> bool:
+        """Whether a shard has been written."""
+        return self.file(number).is_file()
+
+    def write(self, number: int, state: State, told: dict[str, Any]) -> None:
+        """Write a shard, whole or not at all.
+
+        Args:
+            number: the number of the shard.
+            state: a packed state.
+            told: JSON values about the shard: its `digest`, how many `items` it has, and what the run tells of it.
+        """
+        tensors, data = state
+        save_tensors(self.file(number), KIND, tensors, {"told": told, "packed": data})
+
+    def told(self, number: int) -> dict[str, Any]:
+        """What the run told of a shard.
+
+        Raises:
+            InputError: the shard is missing or damaged.
+        """
+        path = self.file(number)
+        try:
+            with reading(path), safe_open(path, framework="pt") as file:
+                return dict(read_header(file)["data"]["told"])
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"the shard {path.name!r} of the run is missing or damaged: {error}") from error
+
+    @cached_property
+    def read(self) -> Any:
+        """Maps the number of a shard to its states, a `Packed`; the last few are kept."""
+
+        def states(number: int) -> Packed:
+            path = self.file(number)
+            with reading(path):
+                tensors, data = load_tensors(path, KIND)
+                return Packed({name: tensor.clone() for name, tensor in tensors.items()}, data["packed"])
+
+        return lru_cache(maxsize=IN_MEMORY)(states)
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What the folder records about its run.
+
+        Raises:
+            InputError: the folder holds no run, or one that is not complete.
+        """
+        manifest = read_manifest(self.folder, "run")
+        if not manifest["complete"]:
+            raise InputError(f"the run in {str(self.folder)!r} is not complete; the same call resumes it.")
+        return manifest
+
+    @property
+    def count(self) -> int:
+        """The number of shards."""
+        return int(self.manifest["shards"])
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """The number of the first value in each shard, and the number of all values."""
+        return list(accumulate(self.manifest["told"]["values"], initial=0))
+
+    def shard_of(self, value: int) -> int:
+        """The number of the shard that holds a value, by its number among all values."""
+        return bisect_right(self.starts, value) - 1
+
+    def states(self) -> Iterator[Packed]:
+        """The states of each shard, one shard in memory at a time."""
+        for number in range(self.count):
+            yield self.read(number)
