@@ -31,9 +31,7 @@ def of_texts(activations: Activations, first: int, stop: int) -> Activations:
         ('sad', 'a dog')
     """
     if not 0 <= first < stop <= len(activations.texts):
-        raise InputError(f"texts {first} to {stop} of {len(activations.texts)} were asked for; there are no such texts.")
-            f"texts {first} to {stop} of {len(activations.texts)} were asked for; there are none of these."
-        )
+        raise InputError(f"texts {first} to {stop} were asked for; there are {len(activations.texts)} of them.")
     start, end = torch.searchsorted(activations.text_of, torch.tensor([first, stop])).tolist()
     predictions, labels = activations.predictions, activations.labels
     return dataclasses.replace(
