@@ -22,6 +22,7 @@ from interp_core.cli._options import (
     read_texts,
 )
 from interp_core.cli._results import check_destinations, echo_json, told
+from interp_core.cli._runs import executor_option, run_of, workers_option
 from interp_core.errors import InputError, nearest
 
 
@@ -43,6 +44,8 @@ from interp_core.errors import InputError, nearest
     required=True,
     help="The folder; the same command goes on where an interrupted one stopped.",
 )
+@executor_option
+@workers_option
 @json_option
 @quiet_option
 def activations(path: str, plain: bool, store: Path, **options: Any) -> None:
@@ -52,10 +55,11 @@ def activations(path: str, plain: bool, store: Path, **options: Any) -> None:
     word, text, … (--granularity).
     """
     check_destinations(store=store)
+    spread = run_of({**options, "store": None})
     texts, labels = read_texts(options), labels_of((), options)
     model = load_model(path, options)
     split = model.split(layer_of(options["layer"]))
-    kept = read_activations(split, texts, labels, {**options, "store": store})
+    kept = read_activations(split, texts, labels, {**options, "store": store}, **spread)
     if plain:
         shape = {"rows": len(kept), "width": kept.width, "texts": len(kept.texts), "notes": list(kept.notes)}
         echo_json({"folder": str(store), "layer": kept.layer, "granularity": kept.granularity, **shape})
@@ -63,7 +67,9 @@ def activations(path: str, plain: bool, store: Path, **options: Any) -> None:
         click.echo(kept.summary())
 
 
-def read_activations(split: Any, texts: list[Any], labels: list[str] | None, options: dict[str, Any]) -> Any:
+def read_activations(
+    split: Any, texts: list[Any], labels: list[str] | None, options: dict[str, Any], **spread: Any
+) -> Any:
     """The activations of texts, in the folder of `--to` if it was given.
 
     Labels are classes of the model, by name or number; if none of them is, they are classes of their own, beside which
@@ -97,5 +103,6 @@ def read_activations(split: Any, texts: list[Any], labels: list[str] | None, opt
         to=options["store"],
         predictions=predictions,
         **labelled,
+        **spread,
         progress=not options["quiet"],
     )

@@ -23,8 +23,11 @@ from interp_core.cli._options import (
     results_options,
     texts_of,
 )
-from interp_core.cli._results import check_destinations, echo_json, write_results
+from interp_core.cli._results import check_destinations, echo_json, told, write_results
+from interp_core.cli._runs import run_of, run_options
 from interp_core.plugin import find_method
+
+ON_A_PAGE = 500  # texts of a run in a folder
 
 
 @click.command(
@@ -47,6 +50,7 @@ from interp_core.plugin import find_method
     help="Stop at a text that cannot be explained, or go on without it.",
 )
 @csv_option
+@run_options
 @results_options
 @click.argument("texts", nargs=-1)
 def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options: Any) -> None:
@@ -55,7 +59,8 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
     TEXTS are explained one by one; - reads them from standard input, one a line. With --chat they are files of
     documents: attribute --chat chat.json --documents docs/*.txt --units documents --granularity sentence.
     """
-    check_destinations(html=options["html"], folder=options["folder"], table=options["table"])
+    check_destinations(html=options["html"], folder=options["folder"], table=options["table"], store=options["store"])
+    spread = run_of(options)
     taken = parameters_of_each(options["pairs"], [by, *options["metrics"]], by)
     explainer = make(by, "attribution", taken[by])
     metrics = [make_metric(name, taken[name], "attribution") for name in options["metrics"]]
@@ -67,15 +72,23 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
     shown: dict[str, Any] = {"progress": not options["quiet"]}
     labels = None if column is None else [class_of(label, model.labels) for label in column]
     arguments = {**asked(model, options), "on_error": options["on_error"], "labels": labels}
-    attributions = explain(model, corpus, by=explainer, **arguments, **shown)
-    scores = [measure(attributions, model, by=metric, **shown) for metric in metrics]
-    if plain:
+    attributions = explain(model, corpus, by=explainer, **arguments, **shown, **spread)
+    elsewhere = {name: value for name, value in spread.items() if name != "to"}
+    scores = [measure(attributions, model, by=metric, **shown, **elsewhere) for metric in metrics]
+    if options["store"] is not None and not plain:
+        click.echo("\n".join(map(str, [attributions.one_line(), *scores])))
+        told(f"read it with interp.load_results({str(options['store'])!r})")
+    elif plain:
         rows = [a.to_json() for a in attributions]
         echo_json({"attributions": rows, "scores": [s.to_json() for s in scores]})
     else:
         _show(attributions, scores)
     title = "Which words led to the model's answer"
-    write_results([attributions, *scores], options["html"], options["folder"], title, table=options["table"])
+    shown_of = attributions if options["store"] is None or len(attributions) <= ON_A_PAGE else attributions[:ON_A_PAGE]
+    if options["html"] is not None and len(shown_of) < len(attributions):
+        told(f"the page shows the first {ON_A_PAGE} texts of {len(attributions):,}")
+    results: list[Any] = [attributions if options["html"] is None else shown_of, *scores]
+    write_results(results, options["html"], options["folder"], title, table=options["table"])
 
 
 def _show(attributions: Sequence[Any], scores: list[Any]) -> None:
@@ -117,6 +130,7 @@ def _show(attributions: Sequence[Any], scores: list[Any]) -> None:
     help="A parameter of one method or metric, such as lime.samples=500.",
 )
 @csv_option
+@run_options
 @results_options
 @click.argument("texts", nargs=-1)
 def benchmark(texts: tuple[str, ...], path: str, plain: bool, **options: Any) -> None:
@@ -124,7 +138,8 @@ def benchmark(texts: tuple[str, ...], path: str, plain: bool, **options: Any) ->
 
     Each is measured on TEXTS by each metric and compared with random orders of the words.
     """
-    check_destinations(html=options["html"], folder=options["folder"], table=options["table"])
+    check_destinations(html=options["html"], folder=options["folder"], table=options["table"], store=options["store"])
+    spread = run_of(options)
     taken = parameters_of_each(options["pairs"], [*options["methods"], *options["metrics"]])
     methods = {name: _made(name, "attribution", taken) for name in options["methods"]}
     metrics = {name: _made(name, "metric", taken) for name in options["metrics"]}
@@ -133,7 +148,7 @@ def benchmark(texts: tuple[str, ...], path: str, plain: bool, **options: Any) ->
     corpus = texts_of(texts, options)
     model = load_model(path, options)
     asked_so = {**asked(model, options), "progress": not options["quiet"]}
-    result = compare(model, corpus, methods=methods, metrics=metrics, **asked_so)
+    result = compare(model, corpus, methods=methods, metrics=metrics, **asked_so, **spread)
     if plain:
         echo_json(result.to_json())
     else:
