@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from interp_core.errors import InputError
 from jaxtyping import Float
 from torch import Tensor
@@ -25,9 +26,13 @@ class InputScaling(NamedTuple):
     scale: Float[Tensor, ""]
     variance: Float[Tensor, ""]
 
+    def to(self, device: torch.device) -> InputScaling:
+        """The same scaling on a device."""
+        return InputScaling(*(part.to(device) for part in self))
+
     def apply(self, rows: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """Scaled rows, which is what networks are trained on."""
-        return (rows - self.centre) * self.scale
+        return (rows - self.centre).mul_(self.scale)
 
 
 def input_scaling_of(sample: Float[Tensor, "m d"], layer: str) -> InputScaling:

@@ -83,7 +83,7 @@ class Network(nn.Module):
 
     def forward(self, rows: Float[Tensor, "b d"]) -> ForwardPass:
         """Encodes and reconstructs scaled rows."""
-        if self.KEEPS_OR_DROPS and not torch.is_autocast_enabled(rows.device.type):
+        if self.KEEPS_OR_DROPS and rows.device.type == "cpu":
             output = self._sparse(rows)
             if output is not None:
                 return output
@@ -95,14 +95,14 @@ class Network(nn.Module):
         """The same, with the codes that are not zero alone; None where they are too many for that to be faster."""
         centred = rows - self.mean
         with torch.no_grad():
-            pre_activations = torch.addmm(self.bias, centred, self.encoder.T)
+            pre_activations = torch.addmm(self.bias, centred, self.encoder.T).float()
             codes = self.activate(pre_activations)
         kept = kept_in(codes)
         if kept is None:
             return None
         values = read(centred, self.encoder, self.bias, kept)
         codes = torch.zeros_like(codes).index_put((kept.rows, kept.concepts), values)
-        return ForwardPass(pre_activations, codes, decode(values, kept, self.atoms()) + self.mean)
+        return ForwardPass(pre_activations, codes, decode(values, kept, self.atoms().float()) + self.mean)
 
     def decode(self, codes: Float[Tensor, "b c"]) -> Float[Tensor, "b d"]:
         """Scaled rows made of these codes."""
@@ -134,7 +134,7 @@ class Network(nn.Module):
 
     def update_activity(self, output: ForwardPass) -> None:
         """Counts the steps since each concept was last active."""
-        active = (output.codes > 0).any(0)
+        active = output.codes.detach().amax(0) > 0
         self.steps_since_active.copy_(torch.where(active, 0, self.steps_since_active + 1))
 
     @torch.no_grad()

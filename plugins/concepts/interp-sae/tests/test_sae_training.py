@@ -147,7 +147,7 @@ def test_the_learning_rate_is_adams_for_all_parameters() -> None:
     """Its first step moves whatever has a gradient by the learning rate; directions are then brought to length 1."""
     training = training_of(replace(SHORT, warmup=0.0))
     before = {name: p.detach().clone() for name, p in training.network.named_parameters()}
-    training._train_on(next(training._batches()))
+    training._train_on(next(training._batches()).rows)
     for name in ("encoder", "bias", "mean"):
         moved = (training.network.get_parameter(name).detach() - before[name]).abs()
         assert float(moved.max()) == pytest.approx(0.03, rel=1e-3), name
@@ -179,7 +179,7 @@ def test_gradients_along_a_direction_are_taken_away_and_lengths_kept() -> None:
 def test_adam_never_sees_a_gradient_along_a_direction() -> None:
     training = training_of(SHORT)
     before = training.network.dictionary.detach().clone()
-    training._train_on(next(training._batches()))
+    training._train_on(next(training._batches()).rows)
     seen = training.optimiser.state[training.network.dictionary]["exp_avg"]
     assert seen.any() and torch.allclose((seen * before).sum(1), torch.zeros(6), atol=1e-7)
 
@@ -244,7 +244,7 @@ def test_resampling_is_over_after_half_of_the_steps() -> None:
 def test_resampled_concepts_point_to_the_rows_reconstructed_worst() -> None:
     rows = of_rows(torch.randn(90, 3, generator=torch.Generator().manual_seed(0)))
     training = training_of(replace(SHORT, concepts=4), rows)
-    training._train_on(next(training._batches()))
+    training._train_on(next(training._batches()).rows)
     batch = torch.tensor([[0.0, 0.0, 9.0], [1.0, 0.0, 0.0], [0.0, 5.0, 0.0]])
     network = training.network
     with torch.no_grad():

@@ -72,8 +72,17 @@ def test_few_codes_are_taken_alone_and_many_are_not(monkeypatch: pytest.MonkeyPa
     assert len(decoded) == 1
 
 
-def test_half_precision_is_left_to_dense_products() -> None:
+def test_half_precision_is_of_reading_where_few_codes_are_taken_alone() -> None:
+    """What is read is rounded; sums of the few atoms are as exact as without it, and so are their slopes."""
     network = Keeping(CONCEPTS, WIDTH, torch.Generator().manual_seed(0))
+    rows = torch.randn(ROWS, WIDTH, generator=torch.Generator().manual_seed(2))
+    exact = (rows @ network.encoder.T).detach()
     with torch.autocast("cpu", torch.bfloat16):
-        output = network(torch.randn(ROWS, WIDTH, generator=torch.Generator().manual_seed(2)))
-    assert output.pre_activations.requires_grad  # sparse products have no slopes of all of them
+        output = network(rows)
+    rounding = float((output.pre_activations - exact).abs().max() / exact.abs().max())
+    assert 1e-4 < rounding < 1e-2 and not output.pre_activations.requires_grad
+    assert {part.dtype for part in output} == {torch.float32}
+    assert torch.allclose(output.reconstruction, output.codes @ network.dictionary, atol=1e-5)
+    output.reconstruction.square().sum().backward()
+    assert network.dictionary.grad is not None
+    assert torch.allclose(network.dictionary.grad, 2 * output.codes.T @ output.reconstruction, atol=1e-4)
