@@ -120,7 +120,7 @@ class Session:
         region = {} if units is None else {"units": units if isinstance(units, str) else "spans"}
         more = {**region, **limit, **truncation, **({"skipped": skipped} if skipped else {})}
         words = {} if self.options.over is not None else {"granularity": name, "layer": layer}
-        return {**words, **more, **self.asked}
+        return {**words, **more, **getattr(self.model, "how_it_runs", {}), **self.asked}
 
     def prepare(
         self,
@@ -253,13 +253,15 @@ class Session:
         Raises:
             ModelError: the model gave NaN or infinity, or a single row does not fit into memory.
         """
-        tokens = BATCHES_IN_FLIGHT * self.model.tokens_per_batch
-        width = max(1, min(MOST_IN_FLIGHT, len(jobs), tokens // max(1, longest)))
+        budget = self.model.tokens_per_batch
+        tokens, most = BATCHES_IN_FLIGHT * budget, MOST_IN_FLIGHT * max(1, min(16, budget // 1024))
+        width = max(1, min(most, len(jobs), tokens // max(1, longest)))
         self.batch_runner.in_flight = width
-        quiet = not self.options.progress or None
-        bar = tqdm(total=len(jobs), desc=description, unit="text", disable=quiet, leave=False)
-        results = []
+        bar = tqdm(
+            total=len(jobs), desc=description, unit="text", disable=not self.options.progress or None, leave=False
+        )
         with bar, self.cost.timed():
+            results = []
             for result in self._results(jobs, width):
                 results.append(result)
                 bar.update()
@@ -284,9 +286,6 @@ class Session:
             states: (t, d) each, if a layer is explained: the hidden states of the text, and those of the text with
                 every unit removed; read from the model by default.
             ask: sends requests to the batch runner; in passes of their own by default.
-
-        Returns:
-            The question.
         """
         slopes = None
         if isinstance(prepared.readout, LateReadout) or self._pointwise(prepared):

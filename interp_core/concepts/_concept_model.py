@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
 import torch
@@ -61,7 +62,7 @@ class ConceptModel(TextModel):
                 f"{base.name} has an encoder and a decoder, which a model of concepts cannot have; load the encoder "
                 "alone, or find the texts in which a concept is active with interp.interpret."
             )
-        super().__init__(base.model, base.tokenizer, tokens_per_batch=base._tokens_per_batch)
+        super().__init__(base.model, base.tokenizer, tokens_per_batch=base._tokens_per_batch, autocast=base.autocast)
         self.embeddings = base.embeddings
         rows = space.made_by.settings.get("granularity")
         self.over = over or (rows if rows in ("cls", "last") else "max")
@@ -72,6 +73,10 @@ class ConceptModel(TextModel):
         self.split_at, self.space = split, copy.deepcopy(space).to(self.device)
         own = (getattr(base.tokenizer, "mask_token_id", None), getattr(base.tokenizer, "unk_token_id", None))
         self._added = torch.tensor([i for i in base.tokenizer.all_special_ids if i not in own], dtype=torch.long)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process: the split model and the space."""
+        return partial(type(self), over=self.over), (self.split_at, self.space)
 
     @property
     def name(self) -> str:
@@ -100,7 +105,7 @@ class ConceptModel(TextModel):
         Raises:
             InputError: `model` has another name than the one that the space was learnt from.
         """
-        base = TextModel(model, self.tokenizer, tokens_per_batch=self._tokens_per_batch)
+        base = TextModel(model, self.tokenizer, tokens_per_batch=self._tokens_per_batch, autocast=self.autocast)
         return type(self)(base.split(self.split_at.path), self.space, over=self.over)
 
     def run(self, batch: PaddedBatch) -> Any:

@@ -81,7 +81,7 @@ def check_all_closed(model: WrappedModel, injection: GatesInjection) -> None:
         >>> check_all_closed(model, gates)
     """
     closed, expected = Context().run(_closed_and_expected, model, injection)
-    if not agree(closed, expected, rounding(model.model)):
+    if not agree(closed, expected, rounding(model.model, autocast=model.autocast)):
         raise UnsupportedError(
             f"with all of its components set to their reference, {model.name} does not answer as it does to the "
             "reference: its blocks read the text, or what is below them, once more. Explain words instead."

@@ -33,6 +33,7 @@ def identity_of(model: WrappedModel | ServedModel) -> tuple[dict[str, Any], list
         "model": model.name,
         "dtype": str(model.dtype),
         "max_tokens": model.max_tokens,
-        "tokens_per_batch": model.tokens_per_batch,
+        "tokens_per_batch": model.budget_asked,
+        **model.how_it_runs,
     }
     return settings, model.logits(model.some_ids()).flatten()[-NUMBERS:].float().tolist()

@@ -86,6 +86,9 @@ def _begins_with(ids: Any, text: Tensor) -> bool:
     """Whether ids that are looked up begin with those of the rows."""
     if not isinstance(ids, Tensor) or ids.ndim != 2 or ids.shape[1] < text.shape[1] or len(ids) != len(text):
         return False
+    same = ids.shape == text.shape and ids.stride() == text.stride() and ids.data_ptr() == text.data_ptr()
+    if same and ids.device == text.device:  # told without waiting for the device
+        return True
     return torch.equal(ids[:, : text.shape[1]].to(text.device), text)
 
 

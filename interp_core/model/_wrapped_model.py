@@ -173,6 +173,11 @@ class WrappedModel:
         return {"tokens_per_batch": self._tokens_per_batch, "autocast": self.autocast, "compile": self.compile}
 
     @property
+    def budget_asked(self) -> int | None:
+        """The most tokens in one pass, if that is not left to the memory that is free now."""
+        return self._tokens_per_batch or (self.tokens_per_batch if self.device.type == "cpu" else None)
+
+    @property
     def how_it_runs(self) -> dict[str, Any]:
         """What results record of how the model is run: `autocast` and `compile`, where they are not by default."""
         told = {"autocast": self.autocast, "compile": self.compile}

@@ -45,7 +45,7 @@ def averaged(
     count, mean, squares = 0, torch.zeros(()), torch.zeros(())
     error = torch.zeros(())
     for size in portions(samples, tolerance):
-        values = draw(size).detach().double().cpu()
+        values = draw(size).detach().cpu().double()
         shift = values.mean(0) - mean
         within = (values - values.mean(0)).square().sum(0)
         squares = squares + within + shift.square() * count * size / (count + size)

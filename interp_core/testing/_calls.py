@@ -23,8 +23,9 @@ from interp_core.plugin import Method
 from interp_core.results import MadeBy, lent
 from interp_core.testing._parameters import away_from_defaults
 from interp_core.testing._planted_worlds import TOPICS, dictionary_world, topic_world
+from interp_core.testing._shard_work import noted
 from interp_core.testing._shared_models import model_world, shared
-from interp_core.testing._sound_methods import Fixed, InputXGradient, noted
+from interp_core.testing._sound_methods import Fixed, InputXGradient
 from interp_core.testing._surroundings import changed_since, isolated, surroundings
 from interp_core.testing._untidy_worlds import decided_world, untidy_rows, untidy_world
 from torch import Tensor, eye

@@ -12,7 +12,7 @@ from interp_core.errors import LLMError
 from interp_core.plugin import Method
 from interp_core.testing._calls import Asked, observed
 from interp_core.testing._check import Applies, Check
-from interp_core.testing._sound_methods import noted
+from interp_core.testing._shard_work import noted
 
 
 def _asked(method: Method, instance: Any) -> Asked:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from uuid import uuid4
 
 import torch
 from interp_core.activations import Activations
@@ -39,11 +37,3 @@ class Fixed:
         generator = torch.Generator().manual_seed(self.seed)
         rotation = torch.linalg.qr(torch.randn(self.space.width, self.space.width, generator=generator)).Q
         return MixedSpace(self.space.dictionary @ rotation, torch.zeros(self.space.width))
-
-
-def noted(folder: Path, shard: int) -> int:
-    """Work on a shard that leaves a file for each call, and refuses shard 7."""
-    if shard == 7:
-        raise ArithmeticError("shard 7 cannot be worked on")
-    (folder / f"{shard}-{uuid4()}").touch()
-    return 10 * shard

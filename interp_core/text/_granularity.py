@@ -266,5 +266,6 @@ def pool(values: Float[Tensor, "t d"], unit_of: Int[Tensor, " t"], units: int) -
     """
     row_of = torch.where(unit_of == NO_UNIT, units, unit_of)  # one more row, for the tokens in no unit
     total = values.new_zeros(units + 1, values.shape[1]).index_add_(0, row_of, values)[:units]
-    count = torch.bincount(row_of, minlength=units)[:units].clamp(min=1)
+    ones = torch.ones(len(row_of), device=values.device)  # counted thus, a device need not be waited for
+    count = ones.new_zeros(units + 1).index_add_(0, row_of, ones)[:units].clamp(min=1)
     return total / count[:, None].to(values.dtype)

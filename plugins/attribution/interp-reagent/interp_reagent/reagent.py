@@ -60,7 +60,7 @@ class Reagent:
 
     def _deals(self, question: Question, count: int, generator: torch.Generator) -> Float[Tensor, "n k u"]:
         part_of = torch.randint(self.parts, (count, len(question.units)), generator=generator)
-        found = question.at(self._replaced(question, part_of, generator)).detach().double().cpu()
+        found = question.at(self._replaced(question, part_of, generator)).detach().cpu().double()
         scores: Tensor = found.unflatten(0, (count, self.parts)).transpose(1, 2)  # (n, k, parts)
         own = scores.gather(2, part_of[:, None].expand(-1, scores.shape[1], -1))
         others = (scores.sum(dim=2, keepdim=True) - own) / (self.parts - 1)
