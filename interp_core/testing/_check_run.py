@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from interp_core.plugin import Method
 from interp_core.testing._calls import Asked, observed
 from interp_core.testing._check import Applies, Check
 from interp_core.testing._shard_work import noted
+
+SHARDS = 64  # many, for executors that work on a few at a time
 
 
 def _asked(method: Method, instance: Any) -> Asked:
@@ -84,6 +87,24 @@ def errors_are_passed_on(_method: Method, instance: Any) -> None:
     raise AssertionError(f"the work on one of three shards failed, and map returned {results}")
 
 
+def shards_are_drawn_as_they_are_worked_on(_method: Method, instance: Any) -> None:
+    """With the first result, most of many shards have not been drawn, so that a stream of any length can be given."""
+    drawn = 0
+
+    def counted() -> Iterator[int]:
+        nonlocal drawn
+        for _ in range(SHARDS):
+            drawn += 1
+            yield 1
+
+    with tempfile.TemporaryDirectory() as folder:
+        results = iter(instance.map(partial(noted, Path(folder)), counted()))
+        first, before = next(results), drawn
+        left = sum(1 for _ in results)
+    assert first == 10 and left == SHARDS - 1, f"{SHARDS} shards gave {left + 1} results"
+    assert before < SHARDS // 2, f"{before} of {SHARDS} shards had been drawn when the first result came"
+
+
 def _of(kind: str) -> Applies:
     return lambda method: method.kind == kind
 
@@ -118,6 +139,12 @@ CHECKS = (
         "Work on each shard once, also where they come from a generator, and sort what comes back early.",
         _of("executor"),
         results_are_in_order,
+    ),
+    Check(
+        "shards are drawn as they are worked on",
+        "Return an iterator of results, and draw a shard when a worker is free: a corpus may not fit into memory.",
+        _of("executor"),
+        shards_are_drawn_as_they_are_worked_on,
     ),
     Check(
         "errors of the work reach the caller",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any
@@ -165,7 +166,23 @@ class SoundExecutor:
 
     def map(self, work: Any, shards: Any) -> Any:
         with ThreadPoolExecutor(self.workers) as pool:
-            return list(pool.map(work, shards))
+            begun: deque[Any] = deque()
+            for shard in shards:
+                begun.append(pool.submit(work, shard))
+                if len(begun) > self.workers:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+
+
+@wrong("executor", "shards are drawn as they are worked on")
+@dataclass(frozen=True)
+class DrawsAllShards:
+    """Source: definition."""
+
+    def map(self, work: Any, shards: Any) -> Any:
+        with ThreadPoolExecutor(2) as pool:
+            yield from pool.map(work, shards)
 
 
 @wrong("executor", "results are in the order of the shards")
