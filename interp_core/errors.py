@@ -3,7 +3,8 @@
     InterpError
     ├── InputError (ValueError)        an argument that cannot be used
     │   ├── TargetError                a class, token or span that does not exist
-    │   └── LayerError                 a layer that cannot be read, replaced or resumed from
+    │   ├── LayerError                 a layer that cannot be read, replaced or resumed from
+    │   └── FolderError                a folder that holds another run, or is damaged
     ├── BudgetError                    the model would have to evaluate more rows than the caller allows
     ├── UnsupportedError               a method needs what the input does not offer
     ├── ModelError                     a model or method cannot be run, or its output is unusable
@@ -35,6 +36,10 @@ class TargetError(InputError):
 
 class LayerError(InputError):
     """A layer cannot be read, replaced or resumed from."""
+
+
+class FolderError(InputError):
+    """A folder holds another run than the one that is asked for, or something else, or is damaged."""
 
 
 class BudgetError(InterpError):

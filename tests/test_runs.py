@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
 import json
+import operator
 import os
 import pickle
 import signal
@@ -20,9 +23,9 @@ import pytest
 import torch
 from interp_core.attribution import Attributions, StoredAttributions
 from interp_core.concepts import AffineSpace
-from interp_core.errors import InputError, InterpWarning
+from interp_core.errors import FolderError, InputError, InterpWarning, ModelError, TargetError, UnsupportedError
 from interp_core.metrics import Score
-from interp_core.runs import Packed, Shard, check_shard_size, described, packed, run_shards, shards_of
+from interp_core.runs import Packed, Shard, check_shard_size, described, packed, place_of_run, run_shards, shards_of
 from interp_core.testing import planted_model, tiny_classifier, tiny_filler, tiny_generator
 
 WORTHS = {"happy": (3.0, -1.0), "sad": (-2.0, 2.0), "angry": (-1.0, 1.5)}
@@ -181,7 +184,7 @@ WRONG = [
     ({"shard_size": 3}, "shard_size 4"),
     ({"labels": [0] * 15}, "beside"),
     ({"texts": [*TEXTS[:5], "other", *TEXTS[6:]]}, "texts 4 to 7"),
-    ({"texts": TEXTS[:8]}, "holds more texts"),
+    ({"texts": TEXTS[:8]}, "holds more than was given"),
     ({"texts": [*TEXTS, "more"]}, "texts 12 to 15"),
 ]
 
@@ -207,9 +210,207 @@ def test_a_folder_is_not_resumed_with_other_weights(tmp_path: Path) -> None:
         interp.attribute(other, TEXTS, **asked)
 
 
+def scaled(logits: torch.Tensor, *, factor: float = 1.0) -> torch.Tensor:
+    return factor * logits[..., 0]
+
+
+def factor_of(value: float) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda logits: value * logits[..., 0]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (factor_of(1.0), factor_of(2.0)),
+        (functools.partial(scaled, factor=1.0), functools.partial(scaled, factor=2.0)),
+        (lambda logits: logits[..., 0], lambda logits: logits[..., 1]),
+        (range(1), range(2)),
+        (slice(1), slice(2)),
+        (Path("a"), Path("b")),
+        (operator.itemgetter(1), operator.itemgetter(2)),
+        ([1, {"a"}], [1, {"b"}]),
+    ],
+)
+def test_what_differs_is_described_in_another_way(one: Any, other: Any) -> None:
+    assert described(one) != described(other) and described(one) == described(one)
+
+
+def test_what_cannot_be_described_is_refused() -> None:
+    with pytest.raises(InputError, match="cannot be told from others"):
+        described(object())
+
+
+def test_spaces_that_keep_other_numbers_of_codes_are_different() -> None:
+    one, other = (AffineSpace(torch.eye(2), torch.eye(2)) for _ in range(2))
+    other.k = 3  # type: ignore[assignment]
+    assert described(one) != described(other)
+
+
+@pytest.mark.parametrize("changed", ["one word", "labels", "tokenizer"])
+def test_a_folder_is_not_resumed_with_another_model(changed: str, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"by": "occlusion", "to": tmp_path / "run", "progress": False}
+    interp.attribute(tiny_classifier(), TEXTS, **asked)
+    other = tiny_classifier()
+    with torch.no_grad():
+        if changed == "one word":
+            word = other.tokenizer.convert_tokens_to_ids("happy")
+            other.model.get_input_embeddings().weight[word] += 0.1
+        elif changed == "labels":
+            other.model.config.id2label = {0: "a", 1: "b", 2: "c"}
+        else:
+            other.tokenizer.add_tokens(["newword"])
+    with pytest.raises(FolderError, match=r"other (weights|labels|tokenizer) of"):
+        interp.attribute(other, TEXTS, **asked)
+
+
+def test_iterators_of_classes_name_one_for_each_text(tmp_path: Path) -> None:
+    wanted = [i % 3 for i in range(len(TEXTS))]
+    found = interp.attribute(
+        tiny_classifier(), iter(TEXTS), by="occlusion", targets=iter(wanted), to=tmp_path / "run", shard_size=4,
+        progress=False,
+    )  # fmt: skip
+    assert [[target.index for target in one.targets] for one in found] == [[i] for i in wanted]
+
+
+def test_targets_that_are_functions_stay_functions_without_a_folder() -> None:
+    model = tiny_classifier()
+    found = interp.attribute(model, TEXTS[:5], by="occlusion", targets=scaled, executor=Elsewhere(), progress=False)
+    assert interp.measure(found, model, by="insertion", progress=False).value == pytest.approx(
+        interp.measure(
+            interp.attribute(model, TEXTS[:5], by="occlusion", targets=scaled, progress=False),
+            model, by="insertion", progress=False,
+        ).value, abs=1e-5,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("after", ["complete", "interrupted"])
+@pytest.mark.parametrize("harm", ["cut", "removed", "empty"])
+def test_a_shard_that_is_damaged_or_gone_is_worked_on_again(harm: str, after: str, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"by": "occlusion", "to": tmp_path / "run", "shard_size": 4, "progress": False}
+    interp.attribute(planted_model(WORTHS), TEXTS, **asked)
+    whole = bytes_of(tmp_path / "run")
+    shard = sorted((tmp_path / "run").rglob("*.safetensors"))[1]
+    if harm == "removed":
+        shard.unlink()
+    else:
+        shard.write_bytes(shard.read_bytes()[:20] if harm == "cut" else b"")
+    if after == "interrupted":
+        manifest = json.loads((tmp_path / "run" / "store.json").read_text())
+        (tmp_path / "run" / "store.json").write_text(json.dumps({**manifest, "complete": False}))
+    else:
+        with pytest.raises(FolderError, match="works on it again"):
+            list(StoredAttributions.load(tmp_path / "run"))
+    interp.attribute(planted_model(WORTHS), TEXTS, **asked)
+    assert bytes_of(tmp_path / "run") == whole
+
+
+def test_what_a_kill_left_of_the_first_file_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "store.json.123.part").write_text("{")
+    found = interp.attribute(planted_model(WORTHS), TEXTS, by="occlusion", to=tmp_path / "run", progress=False)
+    assert len(found) == len(TEXTS)
+
+
+def test_a_benchmark_with_other_options_leaves_the_folder_alone(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {
+        "methods": ["occlusion"],
+        "metrics": ["insertion"],
+        "to": tmp_path / "run",
+        "progress": False,
+    }
+    interp.benchmark(planted_model(WORTHS), TEXTS, **asked)
+    before = bytes_of(tmp_path / "run")
+    for other in ({"chance": False}, {"removal": "zero"}, {"shard_size": 5}, {"targets": 1}):
+        with pytest.raises(FolderError, match=next(iter(other))):
+            interp.benchmark(planted_model(WORTHS), TEXTS, **{**asked, **other})
+    assert bytes_of(tmp_path / "run") == before
+
+
+def test_words_of_another_corpus_or_encoder_are_not_taken_for_these(tmp_path: Path) -> None:
+    from interp_core.testing import topic_world
+
+    activations, space = topic_world()
+    interp.interpret(space, activations, by="top-inputs", to=tmp_path / "run", progress=False)
+    other = dataclasses.replace(activations, values=activations.values.flip(0).contiguous())
+    with pytest.raises(FolderError, match="activations"):
+        interp.interpret(space, other, by="top-inputs", to=tmp_path / "run", progress=False)
+    texts = dataclasses.replace(activations, texts=tuple(f"{text}!" for text in activations.texts))
+    with pytest.raises(FolderError, match="activations"):
+        interp.interpret(space, texts, by="top-inputs", to=tmp_path / "run", progress=False)
+    with pytest.raises(FolderError, match="space"):
+        interp.interpret(
+            AffineSpace(2 * torch.eye(space.width)[: space.concepts], torch.eye(space.width)[: space.concepts]),
+            activations, by="top-inputs", to=tmp_path / "run", progress=False,
+        )  # fmt: skip
+
+
+class Loses(Elsewhere):
+    def map(self, work: Any, shards: Any) -> Iterator[Any]:
+        *results, _ = super().map(work, shards)
+        return iter(results)
+
+
+class Turns(Elsewhere):
+    def map(self, work: Any, shards: Any) -> Iterator[Any]:
+        return reversed(list(super().map(work, shards)))
+
+
+class Doubles(Elsewhere):
+    def map(self, work: Any, shards: Any) -> Iterator[Any]:
+        return (result for result in super().map(work, shards) for _ in range(2))
+
+
+@pytest.mark.parametrize("executor", [Loses(), Turns(), Doubles()], ids=lambda one: type(one).__name__)
+def test_an_executor_that_loses_doubles_or_mixes_up_results_is_an_error(executor: Any, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"by": "occlusion", "to": tmp_path / "run", "shard_size": 4, "progress": False}
+    with pytest.raises(ModelError, match="result"):
+        interp.attribute(planted_model(WORTHS), TEXTS, executor=executor, **asked)
+    found = interp.attribute(planted_model(WORTHS), TEXTS, **asked)  # goes on with what was right
+    assert [one.text for one in found] == TEXTS
+
+
+def test_slices_know_which_texts_they_are_of(tmp_path: Path) -> None:
+    texts = [text if number != 1 else "" for number, text in enumerate(TEXTS)]
+    with pytest.warns(InterpWarning, match="1 of 15"):
+        found = interp.attribute(
+            planted_model(WORTHS), texts, by="occlusion", on_error="skip", to=tmp_path / "run", progress=False
+        )
+    assert found[:3].numbers == [0, 2, 3] and found[2:4].numbers == [3, 4]
+    assert sorted(set(found[2:4].columns()["text"])) == [3, 4]
+
+
+def test_interventions_are_not_sent_to_other_processes() -> None:
+    split = tiny_classifier().split(-1)
+    space = AffineSpace(torch.eye(4, 16), torch.eye(4, 16))
+    with (
+        interp.intervene(split, space, ablate=[0]),
+        pytest.raises(UnsupportedError, match="an intervention on the model is open"),
+    ):
+        interp.attribute(split.model, TEXTS, by="occlusion", executor=Elsewhere(), progress=False)
+
+
+def test_targets_of_each_text_are_counted_before_they_are_cut(tmp_path: Path) -> None:
+    split, texts = tiny_filler().split(0), ["so [MASK] today", "a [MASK] dog", "i [MASK]"]
+    kept = split.activations(texts, granularity="token", progress=False)
+    space = AffineSpace(torch.eye(4, kept.width), torch.eye(4, kept.width))
+    for targets in (["happy", "sad"], ["happy"] * 5):
+        place = tmp_path / str(len(targets))
+        with pytest.raises(TargetError, match="targets were given"):
+            interp.importance(split, space, kept, by="occlusion", targets=targets, to=place, progress=False)
+
+
+def test_a_place_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path / "file", tmp_path / "file" / "within"):
+        with pytest.raises(FolderError, match=r"exists and holds no run|cannot be written"):
+            interp.attribute(planted_model(WORTHS), TEXTS, by="occlusion", to=place, progress=False)
+    with pytest.raises(InputError, match="a folder was expected"):
+        place_of_run(3)
+
+
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="holds no store"):
+    with pytest.raises(InputError, match="holds no run"):
         interp.attribute(planted_model(WORTHS), TEXTS, by="occlusion", to=tmp_path, progress=False)
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
 

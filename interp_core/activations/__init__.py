@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from interp_core.activations._covariance import directions, mean_of, moments
     from interp_core.activations._given_rows import of_rows
     from interp_core.activations._orientation import orient_by_skewness
-    from interp_core.activations._part import of_texts
+    from interp_core.activations._part import digest_of_rows, of_texts
     from interp_core.activations._shards import cut_notes
     from interp_core.activations._store import Store, remaining
 
@@ -20,6 +20,7 @@ __all__ = [
     "Store",
     "classes_of",
     "cut_notes",
+    "digest_of_rows",
     "directions",
     "mean_of",
     "moments",
@@ -38,7 +39,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_covariance": ["directions", "mean_of", "moments"],
         "_given_rows": ["of_rows"],
         "_orientation": ["orient_by_skewness"],
-        "_part": ["of_texts"],
+        "_part": ["digest_of_rows", "of_texts"],
         "_shards": ["cut_notes"],
         "_store": ["Store", "remaining"],
     },

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 import torch
 from interp_core.activations._activations import Activations
 from interp_core.errors import InputError
+
+ROWS = 1024  # that a digest looks at
 
 
 def of_texts(activations: Activations, first: int, stop: int) -> Activations:
@@ -44,3 +47,29 @@ def of_texts(activations: Activations, first: int, stop: int) -> Activations:
         predictions=None if predictions is None else predictions[first:stop],
         labels=None if labels is None else labels[first:stop],
     )
+
+
+def digest_of_rows(activations: Activations) -> str:
+    """A short name of activations, by which a run that is resumed knows that it is given the same.
+
+    Args:
+        activations: the activations.
+
+    Returns:
+        A digest of the texts, of the units of the rows, and of some rows at even distances.
+
+    Examples:
+        >>> from interp_core.activations import digest_of_rows
+        >>> from interp_core.testing import tiny_classifier
+        >>> split = tiny_classifier().split(-1)
+        >>> one, other = (split.activations([text], progress=False) for text in ("so happy", "so sad"))
+        >>> digest_of_rows(one) == digest_of_rows(other)
+        False
+    """
+    digest = hashlib.blake2b(f"{activations.layer} {activations.granularity}".encode(), digest_size=8)
+    for text in activations.texts:
+        digest.update(text.encode() + b"\0")
+    some = torch.arange(0, len(activations), max(1, len(activations) // ROWS))
+    for tensor in (activations.text_of, activations.unit_of, activations.values[some]):
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -107,7 +107,7 @@ def attribute(
             `"only_first"` or `"only_second"`; every cut is in the notes.
         on_error: `"raise"`, or `"skip"`, to go on without a text that cannot be explained. The texts that were skipped
             are named in a warning and in the settings of each result: `made_by.settings["skipped"]` maps the number of
-            a text to its error.
+            a text to its error; with `to`, `skipped` of what is returned does.
         to: a folder that results are written to as they come, for more texts than memory holds. The same call resumes
             a run that was interrupted; texts may come from an iterator, which is read as far as the run is, and so may
             `labels` and `targets`.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from interp_core.attribution._attribution import Attribution
-from interp_core.attribution._attribution_state import fields_of, state_of
+from interp_core.attribution._attribution_state import state_of
 from interp_core.attribution._attributions import Attributions
 from interp_core.attribution._component_text import ComponentText
 from interp_core.attribution._labels import true_classes
@@ -22,11 +22,11 @@ from interp_core.attribution._question_checks import check_count
 from interp_core.attribution._session import session_of
 from interp_core.attribution._stored_attributions import StoredAttributions
 from interp_core.attribution._targets import each_has_own
-from interp_core.errors import InputError
+from interp_core.errors import InputError, UnsupportedError
 from interp_core.model import CLASSIFIERS, GENERATORS, ServedModel, WrappedModel, answer_of, identity_of
 from interp_core.plugin import declaration_of
 from interp_core.results import Cost, counted, made_by, parameters_of
-from interp_core.runs import Folder, Packed, Shard, State, described, packed, run_shards, shards_of
+from interp_core.runs import Folder, Shard, described, packed, place_of_run, run_shards, shards_of
 from interp_core.text import Granularity, Text, as_stream, as_texts
 
 
@@ -40,6 +40,7 @@ class AttributionRun:
         options: the options of the call.
         granularity: the units.
         targets: what to explain, unless each shard has its own.
+        kept: the attributions of a shard are for a folder, and so packed; else they are handed over as they are.
     """
 
     model: WrappedModel | ServedModel
@@ -47,14 +48,15 @@ class AttributionRun:
     options: Options
     granularity: Granularity
     targets: Any = None
+    kept: bool = False
 
     def of_all(self, texts: Sequence[Text], labels: Any) -> tuple[Attributions, list[str]]:
         """The attributions of all texts, which share passes; and what the caller should be warned of."""
         found, skipped, _ = self.of(texts, self.targets, labels, self.options)
         return _said(found, skipped, len(texts))
 
-    def __call__(self, shard: Shard) -> tuple[State, dict[str, Any]]:
-        """The attributions of the texts of one shard, as a packed state; and what the run tells of them."""
+    def __call__(self, shard: Shard) -> tuple[Any, dict[str, Any]]:
+        """The attributions of the texts of one shard, and what the run tells of them."""
         own = {name: list(values) for name, values in shard.beside.items()}
         options = replace(self.options, progress=False, reference=own.get("references", self.options.reference))
         texts = as_texts(list(shard.items))
@@ -67,7 +69,7 @@ class AttributionRun:
             "right": Counter(str(one.right) for one in found),
             "cost": {name: value for name, value in vars(cost).items() if name != "seconds"},
         }
-        return packed([state_of(one) for one in found]), told
+        return (packed([state_of(one) for one in found]) if self.kept else found), {**told, "values": len(found)}
 
     def of(
         self, texts: Sequence[Text], targets: Any, labels: Any, options: Options, first: int | None = None
@@ -124,6 +126,8 @@ class AttributionRun:
         `beside` names what each shard has of its own.
         """
         options = {name: value for name, value in vars(self.options).items() if name != "progress"}
+        if self.options.layer is not None and isinstance(self.model, WrappedModel):
+            options["layer"] = self.model.layer_path(self.options.layer)
         return {
             "holds": "attributions",
             "method": name_of(self.method),
@@ -144,17 +148,22 @@ def in_shards(
     shard_size: int,
 ) -> tuple[Attributions | StoredAttributions, list[str]]:
     """The attributions of texts that are worked on shard by shard; and what the caller should be warned of."""
+    if executor is not None and not isinstance(run.model, WrappedModel):
+        raise UnsupportedError(
+            f"{run.model.name} is behind a server, to which requests go in parallel already; leave executor out."
+        )
     corpus, total = as_stream(texts)
     beside = _columns(run, labels, total)
     run = replace(
         run,
+        kept=to is not None,
         targets=None if "targets" in beside else run.targets,
         options=replace(run.options, reference=None) if "references" in beside else run.options,
     )
     folder = None
     if to is not None:
         known, sample = identity_of(run.model)
-        folder = Folder(Path(to), "run", {**known, **run.settings(shard_size, beside)}, sample)
+        folder = Folder(place_of_run(to), "run", {**known, **run.settings(shard_size, beside)}, sample)
     shards = shards_of(corpus, shard_size, beside)
     found: list[Attribution] = []
     skipped: dict[str, str] = {}
@@ -174,7 +183,7 @@ def in_shards(
         noted, note = noted + told["noted"][0], note or told["noted"][1]
         skipped |= told["skipped"]
         cost.update(told["cost"])
-        found += [] if state is None else [Attribution(**fields_of(one)) for one in Packed(*state)]
+        found += state or []
     if not items:
         raise InputError("there are no texts to explain; give at least one.")
     if len(skipped) == items:
@@ -197,7 +206,10 @@ def _columns(run: AttributionRun, labels: Any, total: int | None) -> dict[str, A
     if labels is not None:
         columns["labels"] = [labels] if isinstance(labels, str | int) else labels
     own = each_has_own(targets) if run.model.head in CLASSIFIERS else isinstance(targets, list)
-    if own or isinstance(targets, Iterator):
+    if isinstance(targets, Iterator):
+        of_classes = run.model.head in CLASSIFIERS
+        columns["targets"] = map(_listed, targets) if of_classes else targets
+    elif own:
         columns["targets"] = targets.tolist() if hasattr(targets, "tolist") else targets
     if isinstance(reference, Iterator) or (isinstance(reference, list) and as_texts(reference) != [reference]):
         columns["references"] = reference
@@ -205,6 +217,11 @@ def _columns(run: AttributionRun, labels: Any, total: int | None) -> dict[str, A
         if total is not None and isinstance(values, Sized) and len(values) != total:
             raise InputError(f"{len(values)} {name} were given for {total} texts; one for each was expected.")
     return columns
+
+
+def _listed(target: Any) -> Any:
+    """The targets of one text in a list, for a classifier, to which one of its own is given."""
+    return target if isinstance(target, list | tuple) else [target]
 
 
 def _said(found: list[Attribution], skipped: dict[str, str], texts: int) -> tuple[Attributions, list[str]]:

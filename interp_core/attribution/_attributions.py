@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,10 @@ FEW = 10  # attributions that a summary tells one by one
 class Attributions(Value, list[Attribution]):
     """The attributions of several texts: a list, in the order of the texts.
 
+    Args:
+        attributions: the attributions.
+        numbers: the numbers of their texts among those that were given, if these are some of them.
+
     Examples:
         >>> from interp_core.testing import planted_model
         >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
@@ -28,6 +32,10 @@ class Attributions(Value, list[Attribution]):
         >>> results.right
         [True, False]
     """
+
+    def __init__(self, attributions: Iterable[Attribution] = (), numbers: Sequence[int] | None = None) -> None:
+        super().__init__(attributions)
+        self._numbers = numbers
 
     @property
     def right(self) -> list[bool]:
@@ -48,6 +56,8 @@ class Attributions(Value, list[Attribution]):
     @property
     def numbers(self) -> list[int]:
         """The number of each text among those that were given, from 0; texts that were skipped count too."""
+        if self._numbers is not None and len(self._numbers) == len(self):
+            return list(self._numbers)
         skipped = {int(number) for one in self[:1] for number in one.made_by.settings.get("skipped", {})}
         return list(islice((number for number in count() if number not in skipped), len(self)))
 

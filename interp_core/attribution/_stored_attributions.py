@@ -13,6 +13,7 @@ from typing import Any, overload
 from interp_core.attribution._attribution import Attribution
 from interp_core.attribution._attribution_state import classes_in, columns_of, fields_of, right_of
 from interp_core.attribution._attributions import FEW, Attributions
+from interp_core.errors import InputError
 from interp_core.results import Cost, MadeBy, Value, counted
 from interp_core.runs import Packed, StoredShards
 
@@ -24,7 +25,7 @@ class StoredAttributions(Value, Sequence[Attribution]):
         folder: a folder that `attribute(to=…)` has written.
 
     Raises:
-        InputError: the folder holds no such run, or one that is not complete.
+        FolderError: the folder holds no such run, or one that is not complete.
 
     Examples:
         >>> import tempfile
@@ -62,7 +63,9 @@ class StoredAttributions(Value, Sequence[Attribution]):
     def __getitem__(self, at: slice) -> Attributions: ...
     def __getitem__(self, at: int | slice) -> Any:
         if isinstance(at, slice):
-            return Attributions(self[i] for i in range(*at.indices(len(self))))
+            chosen = range(*at.indices(len(self)))
+            numbers = self.numbers if self.skipped else range(len(self))
+            return Attributions((self[i] for i in chosen), [numbers[i] for i in chosen])
         number = range(len(self))[at]
         shard = self.shards.shard_of(number)
         return Attribution(**fields_of(self.shards.read(shard)[number - self.shards.starts[shard]]))
@@ -83,7 +86,13 @@ class StoredAttributions(Value, Sequence[Attribution]):
 
     @property
     def made_by(self) -> MadeBy:
-        """How the first of them was made, and what all of them cost, without the seconds."""
+        """How the first of them was made, and what all of them cost, without the seconds.
+
+        Raises:
+            InputError: there are none.
+        """
+        if not len(self):
+            raise InputError("there are no attributions, so nothing is known of how they were made.")
         cost = Counter[str]()
         for told in self._told:
             cost.update(told["cost"])

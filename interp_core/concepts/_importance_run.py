@@ -15,10 +15,11 @@ from interp_core.concepts._pointwise import contributions
 from interp_core.concepts._questions import ConceptQuestions, absence_note, concept_questions
 from interp_core.concepts._space import ConceptSpace
 from interp_core.concepts._targets import OWN
+from interp_core.errors import TargetError
 from interp_core.model import CLASSIFIERS, GENERATORS, SplitModel, identity_of
 from interp_core.plugin import declaration_of
 from interp_core.results import Cost, parameters_of
-from interp_core.runs import Folder, Packed, Shard, State, StoredShards, described, packed, run_shards
+from interp_core.runs import Folder, Packed, Shard, State, StoredShards, described, packed, place_of_run, run_shards
 from jaxtyping import Float
 from torch import Tensor
 
@@ -81,7 +82,7 @@ class ImportanceRun:
 
     def in_shards(self, activations: Activations, *, to: str | Path | None, executor: Any, shard_size: int) -> Found:
         """The importance in texts that are worked on shard by shard."""
-        folder = None if to is None else self._folder(Path(to), activations, shard_size)
+        folder = None if to is None else self._folder(place_of_run(to), activations, shard_size)
         stored = StoredShards(Path(to or ""))
         per_text, sums, zero, labels = [], [], [], []
         cost = Counter[str]()
@@ -102,6 +103,8 @@ class ImportanceRun:
             labels.append(said["targets"])
             zero.append(told["zero"])
             cost.update(told["cost"])
+        if len({len(own) for own in labels}) > 1:
+            raise TargetError("the texts have different numbers of targets; name the targets explicitly.")
         every = torch.ones(self.space.concepts, dtype=torch.bool)
         notes = absence_note(self.space, torch.stack(sums).sum(0), len(activations), every)
         notes += tuple(zero[0]) if all(zero) else ()
@@ -109,6 +112,11 @@ class ImportanceRun:
 
     def _shards(self, activations: Activations, size: int) -> Iterator[Shard]:
         own = isinstance(self.targets, list) and self.split.model.head not in CLASSIFIERS | GENERATORS
+        if own and len(self.targets) != len(activations.texts):
+            raise TargetError(
+                f"{len(self.targets)} targets were given in a list for {len(activations.texts)} texts; one each was "
+                "expected. Use a tuple to give several for every text."
+            )
         for number, first in enumerate(range(0, len(activations.texts), size)):
             stop = min(first + size, len(activations.texts))
             beside = {"targets": tuple(self.targets[first:stop])} if own else {}

@@ -11,7 +11,7 @@ from operator import add
 from pathlib import Path
 from typing import Any, Literal
 
-from interp_core.activations import Activations
+from interp_core.activations import Activations, digest_of_rows
 from interp_core.attribution import name_of
 from interp_core.concepts._compatibility import check_fits, check_layer
 from interp_core.concepts._interpretation import Interpretation
@@ -28,6 +28,7 @@ from interp_core.runs import (
     StoredShards,
     described,
     packed,
+    place_of_run,
     run_shards,
     shards_of,
 )
@@ -172,12 +173,12 @@ def _in_shards(
             "holds": "interpretation",
             "method": name_of(run.method),
             "parameters": described(parameters_of(run.method)),
-            "space": digest_of(run.space),
+            "space": described(run.space),
             "layer": run.activations.layer,
-            "rows given": len(run.activations),
+            "activations": digest_of_rows(run.activations),
             "shard_size": size,
         }
-        folder = Folder(Path(to), "run", {**known, **settings}, sample)
+        folder = Folder(place_of_run(to), "run", {**known, **settings}, sample)
     stored = StoredShards(Path(to or ""))
     parts = []
     for number, (state, _) in enumerate(

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from interp_core.attribution import Removal, attribute, name_of
-from interp_core.errors import BrokenPluginError, BudgetError, InputError, ModelError, UnsupportedError
+from interp_core.errors import BrokenPluginError, BudgetError, FolderError, InputError, ModelError, UnsupportedError
 from interp_core.metrics._benchmark import Benchmark, Row
 from interp_core.metrics._measure import measure
 from interp_core.model import WrappedModel, identity_of
 from interp_core.plugin import Kind, declaration_of, find_method, named_options, resolve
-from interp_core.runs import SHARD_SIZE, Folder, Shard, described
+from interp_core.runs import SHARD_SIZE, Folder, Shard, described, place_of_run
 from interp_core.text import Granularity, Region, Text, as_texts
 
 Named = Sequence[Any] | Mapping[str, Any]
@@ -105,7 +105,25 @@ def benchmark(
     if labels is not None and len(labels) != len(corpus):
         raise InputError(f"{len(labels)} labels were given for {len(corpus)} texts; spans for each were expected.")
     rows = []
-    place = None if to is None else _begun(Path(to), model, corpus, chosen, measured_by)
+    asked: dict[str, Any] = {
+        "targets": targets,
+        "granularity": granularity,
+        "units": units,
+        "removal": removal,
+        "score": score,
+        "output": output,
+        "layer": layer,
+        "over": over,
+        "reference": reference,
+        "align": align,
+        "max_new_tokens": max_new_tokens,
+        "max_rows": max_rows,
+        "truncation": truncation,
+    }
+    beside = {"methods": list(chosen.items()), "metrics": list(measured_by.items()), "labels": labels, "chance": chance}
+    place = (
+        None if to is None else _begun(place_of_run(to), model, corpus, {**asked, **beside, "shard_size": shard_size})
+    )
     spread: dict[str, Any] = {"executor": executor, "shard_size": shard_size}
     for number, (name, method) in enumerate(chosen.items()):
         own = None if place is None else place / f"method-{number:03d}"
@@ -114,19 +132,7 @@ def benchmark(
                 model,
                 corpus,
                 by=method,
-                targets=targets,
-                granularity=granularity,
-                units=units,
-                removal=removal,
-                score=score,
-                output=output,
-                layer=layer,
-                over=over,
-                reference=reference,
-                align=align,
-                max_new_tokens=max_new_tokens,
-                max_rows=max_rows,
-                truncation=truncation,
+                **asked,
                 to=None if own is None else own / "attributions",
                 progress=progress,
                 **spread,
@@ -151,6 +157,8 @@ def benchmark(
                     progress=progress,
                     **spread,
                 )
+            except FolderError:
+                raise
             except (*EXPECTED, InputError) as error:
                 failures[metric_name] = str(error)
         made = attributions.made_by
@@ -162,17 +170,16 @@ def benchmark(
     return result
 
 
-def _begun(place: Path, model: WrappedModel, corpus: Sequence[Text], methods: Any, metrics: Any) -> Path:
+def _begun(place: Path, model: WrappedModel, corpus: Sequence[Text], asked: dict[str, Any]) -> Path:
     """The folder of a benchmark, which is created, or resumed by a call with the same settings.
 
     Raises:
-        InputError: it holds something else.
+        FolderError: it holds something else.
     """
     known, sample = identity_of(model)
-    named = {"methods": list(methods.items()), "metrics": list(metrics.items())}
-    settings = {"holds": "benchmark", **described(named), "texts given": Shard(0, 0, tuple(corpus)).digest}
-    folder = Folder(place, "run", {**known, **settings}, sample)
-    folder.begin(lambda number: False)
+    settings = {"holds": "benchmark", **described(asked), "texts given": Shard(0, 0, tuple(corpus)).digest}
+    settings["labels given"] = settings.pop("labels")  # of people, and not those of the model
+    Folder(place, "run", {**known, **settings}, sample).begin()
     return place
 
 

@@ -17,7 +17,16 @@ from interp_core.metrics._score import Score
 from interp_core.metrics._text_score import Choices, TextScore
 from interp_core.model import ServedModel, WrappedModel, identity_of
 from interp_core.results import Cost, parameters_of
-from interp_core.runs import Folder, Packed, StoredShards, check_shard_size, described, run_shards, shards_of
+from interp_core.runs import (
+    Folder,
+    Packed,
+    StoredShards,
+    check_shard_size,
+    described,
+    place_of_run,
+    run_shards,
+    shards_of,
+)
 
 RANDOM_ORDERS = 30  # at least, over all texts
 ORDERS_OF_A_TEXT = 4  # at least: with fewer, the orders make intervals of margins wider than the texts do
@@ -86,10 +95,10 @@ def _in_shards(
             "holds": "score",
             "method": name,
             "parameters": described(parameters_of(run.metric)),
-            **described({**asked, "method again": run.method, "draws": run.draws, "labels": labels is not None}),
+            **described({**asked, "method again": run.method, "draws": run.draws, "labels given": labels is not None}),
             "shard_size": size,
         }
-        folder = Folder(Path(to), "run", {**known, **settings}, sample)
+        folder = Folder(place_of_run(to), "run", {**known, **settings}, sample)
     stored = StoredShards(Path(to or ""))
     shards = shards_of(other, size, beside)
     scores: list[TextScore] = []

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
+import torch
 from interp_core.model._served import ServedModel
 from interp_core.model._wrapped_model import WrappedModel
 
-NUMBERS = 64
+NUMBERS = 64  # logits
+OF_EACH = 65536  # numbers of each weight
 
 
 def identity_of(model: WrappedModel | ServedModel) -> tuple[dict[str, Any], list[float]]:
@@ -17,8 +21,8 @@ def identity_of(model: WrappedModel | ServedModel) -> tuple[dict[str, Any], list
         model: the model.
 
     Returns:
-        Settings on which results depend, as JSON values, its name among them; and some numbers that it gives for a
-        fixed text, which tell its weights from others. Of a served model the name alone.
+        Settings on which results depend, as JSON values, its name and digests of its weights and tokenizer among them;
+        and some numbers that it gives for a fixed text. Of a served model the name and where it is.
 
     Examples:
         >>> from interp_core.model import identity_of
@@ -28,12 +32,33 @@ def identity_of(model: WrappedModel | ServedModel) -> tuple[dict[str, Any], list
         ('_BagOfWords', 2)
     """
     if not isinstance(model, WrappedModel):
-        return {"model": model.name}, []
+        return {"model": model.name, "url": str(getattr(model, "base_url", ""))}, []
     settings = {
         "model": model.name,
         "dtype": str(model.dtype),
+        "labels": list(model.tags),
+        "weights": _digest_of_weights(model),
+        "tokenizer": _digest_of_tokenizer(model.tokenizer),
         "max_tokens": model.max_tokens,
         "tokens_per_batch": model.budget_asked,
         **model.how_it_runs,
     }
     return settings, model.logits(model.some_ids()).flatten()[-NUMBERS:].float().tolist()
+
+
+def _digest_of_weights(model: WrappedModel) -> str:
+    """A digest of some numbers of each parameter and buffer, at even distances."""
+    digest = hashlib.blake2b(digest_size=8)
+    for tensor in (*model.model.parameters(), *model.model.buffers()):
+        flat = tensor.detach().reshape(-1)
+        some = flat[:: max(1, len(flat) // OF_EACH)].cpu().contiguous()
+        digest.update(some.view(torch.uint8).numpy().tobytes() if len(some) else b"")
+    return digest.hexdigest()
+
+
+def _digest_of_tokenizer(tokenizer: Any) -> str:
+    """A digest of the vocabulary, of how text is cut into it, and of the chat template."""
+    fast: Any = getattr(tokenizer, "backend_tokenizer", None)
+    rules = fast.to_str() if hasattr(fast, "to_str") else json.dumps(sorted(tokenizer.get_vocab().items()))
+    template = json.dumps(getattr(tokenizer, "chat_template", None), sort_keys=True)
+    return hashlib.blake2b(f"{rules}{template}".encode(), digest_size=8).hexdigest()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         made_again,
         made_by,
         parameters_of,
+        under_circumstances,
     )
     from interp_core.results._saving import load_result, load_results, save
     from interp_core.results._serialization import (
@@ -59,6 +60,7 @@ __all__ = [
     "save",
     "save_json",
     "save_tensors",
+    "under_circumstances",
     "write_text",
 ]
 
@@ -78,6 +80,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
             "made_again",
             "made_by",
             "parameters_of",
+            "under_circumstances",
         ],
         "_saving": ["load_result", "load_results", "save"],
         "_serialization": [

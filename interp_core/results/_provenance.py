@@ -193,6 +193,21 @@ def circumstances(**settings: Any) -> Iterator[None]:
         _circumstances.set(before)
 
 
+def under_circumstances() -> bool:
+    """Whether results are made under circumstances now, such as an intervention, that other processes do not know.
+
+    Returns:
+        True inside of `circumstances`.
+
+    Examples:
+        >>> from interp_core.results import circumstances, under_circumstances
+        >>> with circumstances(weather="rain"):
+        ...     under_circumstances()
+        True
+    """
+    return bool(_circumstances.get())
+
+
 def made_by(method: object, cost: Cost, model: str = "", settings: dict[str, Any] | None = None) -> MadeBy:
     """The provenance of a result that a method has just produced.
 

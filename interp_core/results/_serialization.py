@@ -6,6 +6,7 @@ This file knows only the formats.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -239,7 +240,7 @@ class _Fields(dict[str, Any]):
 def _whole(target: Path) -> Iterator[Path]:
     """Another name to write a file under, which becomes the file when that went well and is removed when it did not."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".part")
+    partial = target.with_name(f"{target.name}.{os.getpid()}.part")  # two programs may write the same
     try:
         yield partial
         partial.replace(target)

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
+    from interp_core.runs._described import described
     from interp_core.runs._executor import InThisProcess, executor_of
-    from interp_core.runs._folder import Folder, read_manifest
+    from interp_core.runs._folder import Folder, place_of_run, read_manifest
     from interp_core.runs._packing import Packed, State, packed
     from interp_core.runs._run import run_shards
-    from interp_core.runs._shard import SHARD_SIZE, Shard, check_shard_size, described, shards_of
+    from interp_core.runs._shard import SHARD_SIZE, Shard, check_shard_size, shards_of
     from interp_core.runs._stored import StoredShards
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "described",
     "executor_of",
     "packed",
+    "place_of_run",
     "read_manifest",
     "run_shards",
     "shards_of",
@@ -32,11 +34,12 @@ __all__ = [
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "_described": ["described"],
         "_executor": ["InThisProcess", "executor_of"],
-        "_folder": ["Folder", "read_manifest"],
+        "_folder": ["Folder", "place_of_run", "read_manifest"],
         "_packing": ["Packed", "State", "packed"],
         "_run": ["run_shards"],
-        "_shard": ["SHARD_SIZE", "Shard", "check_shard_size", "described", "shards_of"],
+        "_shard": ["SHARD_SIZE", "Shard", "check_shard_size", "shards_of"],
         "_stored": ["StoredShards"],
     },
 )

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from interp_core.errors import InputError
+from interp_core.errors import FolderError, InputError
 from interp_core.results import STORE, reading, write_text
 
 SAME = 1e-3  # the largest relative difference between samples of the same model, in single precision
 ROUNDINGS = 2  # in half precision, in units of its resolution
+OF_MODEL = ("weights", "tokenizer", "labels")  # what is said of it is a digest
+SHOWN = 60  # characters of a setting in a message
 NOT_COMPARED = {"complete", "texts", "rows", "shards", "sample", "made_by", "kind", "told"}
 
 
@@ -28,14 +31,14 @@ def read_manifest(folder: str | Path, kind: str) -> dict[str, Any]:
         JSON values by name.
 
     Raises:
-        InputError: the folder holds something else.
+        FolderError: the folder holds something else.
 
     Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from interp_core.runs import Folder, read_manifest
         >>> with tempfile.TemporaryDirectory() as place:
-        ...     _ = Folder(Path(place), "run", {"model": "bert"}, [0.5]).begin(lambda number: False)
+        ...     _ = Folder(Path(place), "run", {"model": "bert"}, [0.5]).begin()
         ...     read_manifest(place, "run")["model"]
         'bert'
     """
@@ -45,8 +48,30 @@ def read_manifest(folder: str | Path, kind: str) -> dict[str, Any]:
         if manifest["kind"] != kind:
             raise KeyError("kind")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{str(folder)!r} is not a {named}: {type(error).__name__}: {error}.") from error
+        raise FolderError(f"{str(folder)!r} is not a {named}: {type(error).__name__}: {error}.") from error
     return dict(manifest)
+
+
+def place_of_run(to: Any) -> Path:
+    """The folder of a run, as a caller names it.
+
+    Args:
+        to: the path.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: it is no path.
+
+    Examples:
+        >>> from interp_core.runs import place_of_run
+        >>> place_of_run("runs/first").name
+        'first'
+    """
+    if not isinstance(to, str | os.PathLike):
+        raise InputError(f"to is {to!r}; the path of a folder was expected.")
+    return Path(to)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +91,12 @@ class Folder:
         >>> from interp_core.runs import Folder
         >>> with tempfile.TemporaryDirectory() as place:
         ...     begun = Folder(Path(place), "run", {"model": "bert", "method": "lime"}, [0.5])
-        ...     _ = begun.begin(lambda number: False)
-        ...     Folder(Path(place), "run", {"model": "bert", "method": "rise"}, [0.5]).begin(lambda number: False)
+        ...     _ = begun.begin()
+        ...     Folder(Path(place), "run", {"model": "bert", "method": "rise"}, [0.5]).begin()
         Traceback (most recent call last):
         ...
-        interp_core.errors.InputError: the store '...' was begun with method 'lime', now it is 'rise'; use the same
-        settings, or name another folder.
+        interp_core.errors.FolderError: '...' was begun with method 'lime', now it is 'rise'; use the same settings, or
+        name another folder.
     """
 
     folder: Path
@@ -79,49 +104,53 @@ class Folder:
     settings: dict[str, Any]
     sample: Sequence[float]
 
-    def begin(self, has: Callable[[int], bool]) -> int:
+    def begin(self, has: Callable[[int], bool] | None = None) -> int:
         """Create the folder, or open it to resume a run.
 
         Args:
-            has: whether a shard, by its number, has been written.
+            has: whether a shard, by its number, has been written; None if missing ones are worked on again.
 
         Returns:
-            How many shards have been written, from the first on.
+            How many shards have been written, from the first on; 0 without `has`.
 
         Raises:
-            InputError: the folder holds something else, or a run of other settings or another model, or a complete run
-                that lacks a shard.
+            FolderError: the folder holds something else, or a run of other settings or another model, or cannot be
+                written to; or, with `has`, it is complete and lacks a shard.
         """
-        if not (self.folder / STORE).is_file():
-            if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-                raise InputError(f"{str(self.folder)!r} exists and holds no store; name another folder.")
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.write({"complete": False})
-            return 0
+        try:
+            if not (self.folder / STORE).is_file():
+                others = self.folder.exists() and not self.folder.is_dir()
+                others = others or any(one.suffix != ".part" for one in self.folder.glob("*"))
+                if others:
+                    raise FolderError(f"{str(self.folder)!r} exists and holds no run; name another folder.")
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self.write({"complete": False})
+                return 0
+        except OSError as error:
+            raise FolderError(f"{str(self.folder)!r} cannot be written: {error}.") from error
         with reading(self.folder):
             return self._resumed(read_manifest(self.folder, self.kind), has)
 
-    def _resumed(self, manifest: dict[str, Any], has: Callable[[int], bool]) -> int:
+    def _resumed(self, manifest: dict[str, Any], has: Callable[[int], bool] | None) -> int:
         settings = json.loads(json.dumps(self.settings))
+        place, model = repr(str(self.folder)), settings.get("model")
         for name in sorted((manifest.keys() | settings.keys()) - NOT_COMPARED):
-            if manifest.get(name) != settings.get(name):
-                raise InputError(
-                    f"the store {str(self.folder)!r} was begun with {name} {manifest.get(name)!r}, now it is "
-                    f"{settings.get(name)!r}; use the same settings, or name another folder."
+            before, now = manifest.get(name), settings.get(name)
+            if before != now and name in OF_MODEL and manifest.get("model") == model:
+                raise FolderError(f"{place} was begun with other {name} of {model}; name another folder.")
+            if before != now:
+                raise FolderError(
+                    f"{place} was begun with {name} {_short(before)}, now it is {_short(now)}; use the same "
+                    "settings, or name another folder."
                 )
-        before, now = torch.tensor(manifest["sample"]), torch.tensor(self.sample)
-        if len(before) != len(now) or float((before - now).norm()) > self._same * float(before.norm()):
-            raise InputError(
-                f"the store {str(self.folder)!r} was begun with other weights of {self.settings['model']}; "
-                "name another folder."
-            )
+        sample, own = torch.tensor(manifest["sample"]), torch.tensor(self.sample)
+        if len(sample) != len(own) or float((sample - own).norm()) > self._same * float(sample.norm()):
+            raise FolderError(f"{place} was begun with other weights of {model}; name another folder.")
         shards = 0
-        while has(shards):
+        while has is not None and has(shards):
             shards += 1
-        if manifest["complete"] and shards != manifest["shards"]:
-            raise InputError(
-                f"the store {str(self.folder)!r} was complete, and shard {shards} is missing now; name another folder."
-            )
+        if has is not None and manifest["complete"] and shards != manifest["shards"]:
+            raise FolderError(f"{place} was complete, and shard {shards} is missing now; name another folder.")
         return shards
 
     @property
@@ -135,10 +164,19 @@ class Folder:
         """Whether the run has finished.
 
         Raises:
-            InputError: the folder holds no run of this kind.
+            FolderError: the folder holds no run of this kind.
+        """
+        return bool(self.manifest["complete"])
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What the folder records about itself.
+
+        Raises:
+            FolderError: the folder holds no run of this kind.
         """
         with reading(self.folder):
-            return bool(read_manifest(self.folder, self.kind)["complete"])
+            return read_manifest(self.folder, self.kind)
 
     def write(self, progress: dict[str, Any]) -> None:
         """Write the settings with what is known of the run now.
@@ -148,3 +186,8 @@ class Folder:
         """
         data = {"kind": self.kind, **self.settings, "sample": list(self.sample), **progress}
         write_text(self.folder / STORE, json.dumps(data, ensure_ascii=False, indent=1))
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= SHOWN else f"{shown[: SHOWN - 1]}…"

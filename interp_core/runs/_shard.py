@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from itertools import count, islice
 from typing import Any
 
-import torch
 from interp_core.errors import InputError
-from interp_core.results import Cost
-from torch import Tensor, nn
+from interp_core.runs._described import described
 
 SHARD_SIZE = 64  # what a kill costs at most, what a worker takes at a time, and what shares passes
 
@@ -115,54 +113,3 @@ def _cut(items: Iterator[Any], size: int, columns: dict[str, Iterator[Any]]) -> 
         if len(some) < size:
             return
         first += len(some)
-
-
-def described(value: Any) -> Any:
-    """A value as JSON values that are the same in another process, to compare the settings of two runs.
-
-    Args:
-        value: any value.
-
-    Returns:
-        JSON values as they are; of a function its name, of an object its class and fields, of a module or tensor a
-        digest of its numbers.
-
-    Examples:
-        >>> from interp_core.runs import described
-        >>> described({"k": (1, None)}), described(len)
-        ({'k': [1, None]}, 'builtins.len')
-    """
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): described(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [described(one) for one in value]
-    kind = f"{type(value).__module__}.{type(value).__qualname__}"
-    if isinstance(value, Tensor):
-        return [kind, _digest([value])]
-    if isinstance(value, nn.Module):
-        return [kind, _digest(list(value.state_dict().values()))]
-    if is_dataclass(value) and not isinstance(value, type):
-        timed = {"seconds"} if isinstance(value, Cost) else set()  # the same run takes another time
-        return [
-            kind,
-            described({name: getattr(value, name) for name in value.__dataclass_fields__ if name not in timed}),
-        ]
-    if callable(value):
-        named = getattr(value, "__qualname__", None)
-        return f"{value.__module__}.{named}" if named else [kind, described(vars(value))]
-    if isinstance(value, set | frozenset):
-        return sorted(map(str, value))
-    if hasattr(value, "tolist"):
-        return described(value.tolist())
-    return [kind, "" if "__str__" not in vars(type(value)) else str(value)]
-
-
-def _digest(tensors: list[Tensor]) -> str:
-    digest = hashlib.blake2b(digest_size=8)
-    for tensor in tensors:
-        own = tensor.detach().cpu().contiguous()
-        digest.update(f"{own.dtype} {tuple(own.shape)}".encode())
-        digest.update(own.flatten().view(torch.uint8).numpy().tobytes() if own.numel() else b"")
-    return digest.hexdigest()

@@ -10,7 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from interp_core.errors import InputError
+from interp_core.errors import FolderError, InputError
 from interp_core.results import load_tensors, read_header, reading, save_tensors
 from interp_core.runs._folder import read_manifest
 from interp_core.runs._packing import Packed, State
@@ -64,14 +64,14 @@ class StoredShards:
         """What the run told of a shard.
 
         Raises:
-            InputError: the shard is missing or damaged.
+            FolderError: the shard is missing or damaged.
         """
         path = self.file(number)
         try:
             with reading(path), safe_open(path, framework="pt") as file:
                 return dict(read_header(file)["data"]["told"])
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"the shard {path.name!r} of the run is missing or damaged: {error}") from error
+        except (SafetensorError, OSError, InputError) as error:
+            raise _damaged(path, error) from error
 
     @cached_property
     def read(self) -> Any:
@@ -79,9 +79,12 @@ class StoredShards:
 
         def states(number: int) -> Packed:
             path = self.file(number)
-            with reading(path):
-                tensors, data = load_tensors(path, KIND)
-                return Packed({name: tensor.clone() for name, tensor in tensors.items()}, data["packed"])
+            try:
+                with reading(path):
+                    tensors, data = load_tensors(path, KIND)
+                    return Packed({name: tensor.clone() for name, tensor in tensors.items()}, data["packed"])
+            except (OSError, InputError) as error:
+                raise _damaged(path, error) from error
 
         return lru_cache(maxsize=IN_MEMORY)(states)
 
@@ -90,11 +93,11 @@ class StoredShards:
         """What the folder records about its run.
 
         Raises:
-            InputError: the folder holds no run, or one that is not complete.
+            FolderError: the folder holds no run, or one that is not complete.
         """
         manifest = read_manifest(self.folder, "run")
         if not manifest["complete"]:
-            raise InputError(f"the run in {str(self.folder)!r} is not complete; the same call resumes it.")
+            raise FolderError(f"the run in {str(self.folder)!r} is not complete; the same call resumes it.")
         return manifest
 
     @property
@@ -115,3 +118,9 @@ class StoredShards:
         """The states of each shard, one shard in memory at a time."""
         for number in range(self.count):
             yield self.read(number)
+
+
+def _damaged(path: Path, error: Exception) -> FolderError:
+    return FolderError(
+        f"the shard {path.name!r} is missing or damaged; the call that made the run works on it again. {error}"
+    )
