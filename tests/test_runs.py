@@ -19,13 +19,24 @@ from pathlib import Path
 from typing import Any
 
 import interp_core as interp
+import numpy as np
 import pytest
 import torch
 from interp_core.attribution import Attributions, StoredAttributions
 from interp_core.concepts import AffineSpace
 from interp_core.errors import FolderError, InputError, InterpWarning, ModelError, TargetError, UnsupportedError
 from interp_core.metrics import Score
-from interp_core.runs import Packed, Shard, check_shard_size, described, packed, place_of_run, run_shards, shards_of
+from interp_core.runs import (
+    Folder,
+    Packed,
+    Shard,
+    check_shard_size,
+    described,
+    packed,
+    place_of_run,
+    run_shards,
+    shards_of,
+)
 from interp_core.testing import planted_model, tiny_classifier, tiny_filler, tiny_generator
 
 WORTHS = {"happy": (3.0, -1.0), "sad": (-2.0, 2.0), "angry": (-1.0, 1.5)}
@@ -367,6 +378,78 @@ def test_an_executor_that_loses_doubles_or_mixes_up_results_is_an_error(executor
         interp.attribute(planted_model(WORTHS), TEXTS, executor=executor, **asked)
     found = interp.attribute(planted_model(WORTHS), TEXTS, **asked)  # goes on with what was right
     assert [one.text for one in found] == TEXTS
+
+
+def mine(weight: float) -> Any:
+    """A method of no package, whose code knows a number."""
+
+    @dataclass(frozen=True)
+    class Mine:
+        def attribute(self, question: Any) -> torch.Tensor:
+            return weight * torch.ones(len(question.targets), len(question.units))
+
+    return Mine()
+
+
+def test_a_method_of_a_program_whose_code_changed_is_another_one(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"to": tmp_path / "run", "progress": False}
+    interp.attribute(planted_model(WORTHS), TEXTS, by=mine(1.0), **asked)
+    with pytest.raises(FolderError, match="another program"):
+        interp.attribute(planted_model(WORTHS), TEXTS, by=mine(2.0), **asked)
+    assert float(interp.attribute(planted_model(WORTHS), TEXTS, by=mine(1.0), **asked)[0].scores.max()) == 1
+
+
+def test_a_run_that_failed_goes_on_without_the_text_as_its_error_says(tmp_path: Path) -> None:
+    texts = [text if number != 9 else "" for number, text in enumerate(TEXTS)]
+    asked: dict[str, Any] = {"by": "occlusion", "to": tmp_path / "run", "shard_size": 4, "progress": False}
+    with pytest.raises(InputError, match="on_error='skip'"):
+        interp.attribute(planted_model(WORTHS), texts, **asked)
+    with pytest.warns(InterpWarning, match="1 of 15"):
+        found = interp.attribute(planted_model(WORTHS), texts, on_error="skip", **asked)
+    assert len(found) == 14
+
+
+def test_two_programs_that_begin_one_folder_are_told_apart(tmp_path: Path) -> None:
+    """Both begin at once; the settings that come second are refused, by whichever of the two."""
+    one, other = (Folder(tmp_path / "run", "run", {"model": "m", "method": name}, [1.0]) for name in "ab")
+    (tmp_path / "run").mkdir()
+    assert one._first() and not other._first()
+    with pytest.raises(FolderError, match="method"):
+        other.begin()
+    assert one.begin() == 0 and [file.name for file in (tmp_path / "run").iterdir()] == ["store.json"]
+
+
+@pytest.mark.parametrize("executor", [2, Elsewhere, object()])
+def test_what_is_no_executor_is_called_so(executor: Any) -> None:
+    with pytest.raises(InputError, match="executor is"):
+        interp.attribute(planted_model(WORTHS), TEXTS, by="occlusion", executor=executor, progress=False)
+
+
+def test_columns_of_tables_are_targets_of_each_text() -> None:
+    pandas = pytest.importorskip("pandas")
+    texts, words = ["i feel so", "the cat"], [" happy", " dog"]
+    for targets in (pandas.Series(words), np.array(words, dtype=object)):
+        found = interp.attribute(tiny_generator(), texts, by="occlusion", targets=targets, progress=False)
+        assert [one.targets[0].label for one in found] == ["happy", "dog"]
+
+
+def test_a_whole_data_set_is_no_list_of_texts(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    table = datasets.Dataset.from_dict({"text": TEXTS, "label": [0] * len(TEXTS)})
+    with pytest.raises(InputError, match="columns text, label; give one"):
+        interp.attribute(planted_model(WORTHS), table, by="occlusion", to=tmp_path / "run", progress=False)
+    found = interp.attribute(planted_model(WORTHS), table["text"], by="occlusion", to=tmp_path / "b", progress=False)
+    assert [one.text for one in found] == TEXTS
+
+
+def test_a_page_shows_some_of_a_folder(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"by": "occlusion", "progress": False}
+    few = interp.attribute(planted_model(WORTHS), TEXTS, to=tmp_path / "few", **asked)
+    assert interp.report(few).html == interp.report(few[:]).html
+    many = interp.attribute(planted_model(WORTHS), (f"sad {i}" for i in range(501)), to=tmp_path / "many", **asked)
+    with pytest.raises(InputError, match="too large; show some"):
+        interp.report(many)
+    assert "sad 3" in interp.report(many[:5]).html
 
 
 def test_slices_know_which_texts_they_are_of(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from interp_core.attribution._attribution_run import AttributionRun, in_shards
+from interp_core.attribution._attribution_run import AttributionRun, as_list, in_shards
 from interp_core.attribution._attributions import Attributions
 from interp_core.attribution._options import Options
 from interp_core.attribution._removal import Removal
@@ -64,7 +64,8 @@ def attribute(
             - Tagger: None (the words that have a tag), `"all"`, `interp.at(word, tag)` or a tuple of these.
             - Extractor of answers: None (the model's own answer), or the answer.
 
-            Except for classifiers, one value holds for all texts, and a list has one value for each text.
+            Except for classifiers, one value holds for all texts, and a list has one value for each text. For all
+            models, an iterator has one for each text, with `to` or `executor`.
         labels: for a classifier the true class of each text, by name or number, or a row of booleans for a multi-label
             head; None for a text without one. For a single text also the class itself. Results say which texts the
             model gets right.
@@ -166,7 +167,7 @@ def attribute(
         on_error=on_error,
         progress=progress,
     )
-    run = AttributionRun(model, method, options, granularity, targets)
+    run = AttributionRun(model, method, options, granularity, as_list(targets))
     found: Attributions | StoredAttributions
     if to is not None or executor is not None:
         found, notes = in_shards(run, texts, labels, to=to, executor=executor, shard_size=shard_size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,8 +26,9 @@ from interp_core.errors import InputError, UnsupportedError
 from interp_core.model import CLASSIFIERS, GENERATORS, ServedModel, WrappedModel, answer_of, identity_of
 from interp_core.plugin import declaration_of
 from interp_core.results import Cost, counted, made_by, parameters_of
-from interp_core.runs import Folder, Shard, described, packed, place_of_run, run_shards, shards_of
+from interp_core.runs import Folder, Shard, code_of, described, packed, place_of_run, run_shards, shards_of
 from interp_core.text import Granularity, Text, as_stream, as_texts
+from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,13 +126,14 @@ class AttributionRun:
 
         `beside` names what each shard has of its own.
         """
-        options = {name: value for name, value in vars(self.options).items() if name != "progress"}
+        options = {name: value for name, value in vars(self.options).items() if name not in ("progress", "on_error")}
         if self.options.layer is not None and isinstance(self.model, WrappedModel):
             options["layer"] = self.model.layer_path(self.options.layer)
         return {
             "holds": "attributions",
             "method": name_of(self.method),
             "parameters": described(parameters_of(self.method)),
+            "program": code_of(self.method),
             **described({**options, "granularity": self.granularity, "targets": self.targets}),
             "beside": sorted(beside),
             "shard_size": shard_size,
@@ -217,6 +219,14 @@ def _columns(run: AttributionRun, labels: Any, total: int | None) -> dict[str, A
         if total is not None and isinstance(values, Sized) and len(values) != total:
             raise InputError(f"{len(values)} {name} were given for {total} texts; one for each was expected.")
     return columns
+
+
+def as_list(targets: Any) -> Any:
+    """Targets as a list, if they are a column of a table or data set; else as they are."""
+    column = all(hasattr(targets, name) for name in ("__len__", "__getitem__", "__iter__"))
+    if not column or isinstance(targets, str | list | tuple | Mapping | Tensor) or callable(targets):
+        return targets
+    return list(targets)
 
 
 def _listed(target: Any) -> Any:

@@ -65,6 +65,7 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
     explainer = make(by, "attribution", taken[by])
     metrics = [make_metric(name, taken[name], "attribution") for name in options["metrics"]]
     from interp_core.attribution import attribute as explain
+    from interp_core.attribution import name_of
     from interp_core.metrics import measure
 
     corpus, column = texts_of(texts, options), labels_of(texts, options)
@@ -73,8 +74,10 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
     labels = None if column is None else [class_of(label, model.labels) for label in column]
     arguments = {**asked(model, options), "on_error": options["on_error"], "labels": labels}
     attributions = explain(model, corpus, by=explainer, **arguments, **shown, **spread)
-    elsewhere = {name: value for name, value in spread.items() if name != "to"}
-    scores = [measure(attributions, model, by=metric, **shown, **elsewhere) for metric in metrics]
+    scores = []
+    for metric in metrics:
+        own = {"to": options["store"] / "scores" / name_of(metric)} if options["store"] is not None else {}
+        scores.append(measure(attributions, model, by=metric, **shown, **{**spread, **own}))
     if options["store"] is not None and not plain:
         click.echo("\n".join(map(str, [attributions.one_line(), *scores])))
         told(f"read it with interp.load_results({str(options['store'])!r})")
@@ -84,7 +87,7 @@ def attribute(texts: tuple[str, ...], path: str, by: str, plain: bool, **options
     else:
         _show(attributions, scores)
     title = "Which words led to the model's answer"
-    shown_of = attributions if options["store"] is None or len(attributions) <= ON_A_PAGE else attributions[:ON_A_PAGE]
+    shown_of = attributions if options["store"] is None else attributions[:ON_A_PAGE]
     if options["html"] is not None and len(shown_of) < len(attributions):
         told(f"the page shows the first {ON_A_PAGE} texts of {len(attributions):,}")
     results: list[Any] = [attributions if options["html"] is None else shown_of, *scores]

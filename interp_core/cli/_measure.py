@@ -60,11 +60,15 @@ def measure(files: tuple[Path, ...], path: str | None, plain: bool, **options: A
 def _inputs(saved: Saved, metric: Method) -> tuple[Any, tuple[Any, ...]]:
     """What a metric measures, and what that was made from."""
     from interp_core.activations import Activations
-    from interp_core.attribution import Attribution
+    from interp_core.attribution import Attribution, StoredAttributions
     from interp_core.concepts import ConceptSpace, Interpretation
 
     if metric.measures == "attribution":
-        return saved.all(Attribution) or [saved.one(Attribution)], ()
+        stored = saved.all(StoredAttributions)
+        if len(stored) == 1 and not saved.all(Attribution):
+            return stored[0], ()
+        every = [*(one for several in stored for one in several), *saved.all(Attribution)]
+        return every or [saved.one(Attribution)], ()
     made_from = (saved.one(ConceptSpace), saved.one(Activations))
     if metric.measures == "interpretation":
         return saved.one(Interpretation), made_from

@@ -19,7 +19,18 @@ from interp_core.errors import TargetError
 from interp_core.model import CLASSIFIERS, GENERATORS, SplitModel, identity_of
 from interp_core.plugin import declaration_of
 from interp_core.results import Cost, parameters_of
-from interp_core.runs import Folder, Packed, Shard, State, StoredShards, described, packed, place_of_run, run_shards
+from interp_core.runs import (
+    Folder,
+    Packed,
+    Shard,
+    State,
+    StoredShards,
+    code_of,
+    described,
+    packed,
+    place_of_run,
+    run_shards,
+)
 from jaxtyping import Float
 from torch import Tensor
 
@@ -135,6 +146,7 @@ class ImportanceRun:
             "holds": "importance",
             "method": name_of(self.method),
             "parameters": described(parameters_of(self.method)),
+            "program": code_of(self.method),
             "layer": self.split.path,
             "granularity": activations.granularity,
             "space": described(self.space),

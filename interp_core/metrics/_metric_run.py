@@ -22,6 +22,7 @@ from interp_core.runs import (
     Packed,
     StoredShards,
     check_shard_size,
+    code_of,
     described,
     place_of_run,
     run_shards,
@@ -95,6 +96,7 @@ def _in_shards(
             "holds": "score",
             "method": name,
             "parameters": described(parameters_of(run.metric)),
+            "program": code_of(run.metric),
             **described({**asked, "method again": run.method, "draws": run.draws, "labels given": labels is not None}),
             "shard_size": size,
         }

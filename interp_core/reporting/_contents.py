@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 from interp_core.activations import Activations
-from interp_core.attribution import Attribution
+from interp_core.attribution import Attribution, StoredAttributions
 from interp_core.concepts import ConceptCards, ConceptSpace, Effect, Importance, Interpretation
 from interp_core.errors import InputError
 from interp_core.metrics import Benchmark, Score
 from interp_core.results import Value, counted, load_result, load_tensors, save_tensors
 
+MOST = 500  # texts of a folder on a page
 PARTS = ("space", "interpretation", "importance")  # of the concepts of one class
 SHOWN = (
     "Attribution, ConceptSpace, Interpretation, ConceptCards, Importance, Effect, ClassConcepts, Activations, Score "
@@ -226,6 +227,12 @@ def _flat(values: Iterable[Any]) -> Iterator[Any]:
     for value in values:
         if isinstance(value, list | tuple):
             yield from _flat(value)
+        elif isinstance(value, StoredAttributions):
+            if len(value) > MOST:
+                raise InputError(
+                    f"a page of {len(value):,} texts would be too large; show some of them, such as attributions[:200]."
+                )
+            yield from value
         elif isinstance(value, ConceptCards):
             yield value.interpretation
         else:

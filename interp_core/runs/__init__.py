@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
-    from interp_core.runs._described import described
+    from interp_core.runs._described import code_of, described
     from interp_core.runs._executor import InThisProcess, executor_of
     from interp_core.runs._folder import Folder, place_of_run, read_manifest
     from interp_core.runs._packing import Packed, State, packed
@@ -22,6 +22,7 @@ __all__ = [
     "State",
     "StoredShards",
     "check_shard_size",
+    "code_of",
     "described",
     "executor_of",
     "packed",
@@ -34,7 +35,7 @@ __all__ = [
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "_described": ["described"],
+        "_described": ["code_of", "described"],
         "_executor": ["InThisProcess", "executor_of"],
         "_folder": ["Folder", "place_of_run", "read_manifest"],
         "_packing": ["Packed", "State", "packed"],

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from interp_core.errors import InputError
+from interp_core.plugin import declaration_of
 from interp_core.results import Cost
 from torch import Tensor, nn
 
@@ -83,6 +84,26 @@ def _object(value: Any, kind: str) -> Any:
         f"{repr(value)[:80]} cannot be told from others in another process, so a run with it could not be resumed; "
         "give a function of a module, a dataclass or a plain value, or leave out to=."
     )
+
+
+def code_of(method: Any) -> Any:
+    """What a method computes, for one that no installed package declares and whose version is not known.
+
+    Args:
+        method: the instance.
+
+    Returns:
+        JSON values that differ when the code of its class does; None for a method of a package.
+
+    Examples:
+        >>> from interp_core.runs import code_of
+        >>> code_of(interp.method("occlusion")) is None
+        True
+    """
+    if declaration_of(method) is not None:
+        return None
+    functions = [one for kind in type(method).__mro__ for one in vars(kind).values() if hasattr(one, "__code__")]
+    return described([one for one in functions if not one.__name__.startswith("__")])
 
 
 def _plain_attributes(module: nn.Module) -> dict[str, Any]:

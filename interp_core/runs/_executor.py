@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from interp_core.errors import InputError
 from interp_core.plugin import resolve
 
 S = TypeVar("S")
@@ -42,6 +43,7 @@ def executor_of(executor: Any) -> Any:
         An instance with `map(work, shards)`.
 
     Raises:
+        InputError: this is neither a name nor an instance.
         UnknownMethodError: no installed package declares an executor of this name.
 
     Examples:
@@ -49,4 +51,11 @@ def executor_of(executor: Any) -> Any:
         >>> executor_of(None)
         InThisProcess()
     """
-    return InThisProcess() if executor is None else resolve(executor, "executor")
+    if executor is None:
+        return InThisProcess()
+    if not isinstance(executor, str) and (isinstance(executor, type) or not hasattr(executor, "map")):
+        raise InputError(
+            f"executor is {executor!r}; the name of one, such as 'processes', or an instance was expected: "
+            'interp.method("processes", workers=2).'
+        )
+    return resolve(executor, "executor") if isinstance(executor, str) else executor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from interp_core.results import STORE, reading, write_text
 SAME = 1e-3  # the largest relative difference between samples of the same model, in single precision
 ROUNDINGS = 2  # in half precision, in units of its resolution
 OF_MODEL = ("weights", "tokenizer", "labels")  # what is said of it is a digest
+FILES = (".json", ".safetensors", ".csv", ".html", ".parquet")
 SHOWN = 60  # characters of a setting in a message
 NOT_COMPARED = {"complete", "texts", "rows", "shards", "sample", "made_by", "kind", "told"}
 
@@ -71,7 +73,10 @@ def place_of_run(to: Any) -> Path:
     """
     if not isinstance(to, str | os.PathLike):
         raise InputError(f"to is {to!r}; the path of a folder was expected.")
-    return Path(to)
+    place = Path(to).expanduser().absolute()
+    if place.suffix in FILES and not place.is_dir():
+        raise InputError(f"{str(place)!r} is named like a file, and a run is kept in a folder; name it {place.stem!r}.")
+    return place
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,12 +129,26 @@ class Folder:
                 if others:
                     raise FolderError(f"{str(self.folder)!r} exists and holds no run; name another folder.")
                 self.folder.mkdir(parents=True, exist_ok=True)
-                self.write({"complete": False})
-                return 0
+                if self._first():
+                    return 0
         except OSError as error:
             raise FolderError(f"{str(self.folder)!r} cannot be written: {error}.") from error
         with reading(self.folder):
             return self._resumed(read_manifest(self.folder, self.kind), has)
+
+    def _first(self) -> bool:
+        """Write the settings, unless another program, which begins the same folder, has done so meanwhile."""
+        mine = self.folder / f"{STORE}.{os.getpid()}.{threading.get_ident()}.part"
+        mine.write_text(self._settings({"complete": False}), encoding="utf-8")
+        try:
+            os.link(mine, self.folder / STORE)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links
+            mine.replace(self.folder / STORE)
+        finally:
+            mine.unlink(missing_ok=True)
+        return True
 
     def _resumed(self, manifest: dict[str, Any], has: Callable[[int], bool] | None) -> int:
         settings = json.loads(json.dumps(self.settings))
@@ -138,9 +157,11 @@ class Folder:
             before, now = manifest.get(name), settings.get(name)
             if before != now and name in OF_MODEL and manifest.get("model") == model:
                 raise FolderError(f"{place} was begun with other {name} of {model}; name another folder.")
+            if before != now and max(len(repr(before)), len(repr(now))) > SHOWN:
+                raise FolderError(f"{place} was begun with another {name}; use the same, or name another folder.")
             if before != now:
                 raise FolderError(
-                    f"{place} was begun with {name} {_short(before)}, now it is {_short(now)}; use the same "
+                    f"{place} was begun with {name} {before!r}, now it is {now!r}; use the same "
                     "settings, or name another folder."
                 )
         sample, own = torch.tensor(manifest["sample"]), torch.tensor(self.sample)
@@ -184,10 +205,8 @@ class Folder:
         Args:
             progress: JSON values, `complete` among them.
         """
+        write_text(self.folder / STORE, self._settings(progress))
+
+    def _settings(self, progress: dict[str, Any]) -> str:
         data = {"kind": self.kind, **self.settings, "sample": list(self.sample), **progress}
-        write_text(self.folder / STORE, json.dumps(data, ensure_ascii=False, indent=1))
-
-
-def _short(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= SHOWN else f"{shown[: SHOWN - 1]}…"
+        return json.dumps(data, ensure_ascii=False, indent=1)

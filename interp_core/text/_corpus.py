@@ -239,6 +239,10 @@ def as_stream(texts: Any) -> tuple[Iterable[Text], int | None]:
         >>> next(iter(stream)), total
         ('text 0', None)
     """
+    if hasattr(texts, "column_names"):
+        raise InputError(
+            f"the texts are a data set with the columns {', '.join(map(str, texts.column_names))}; give one of them."
+        )
     several = isinstance(texts, Iterable) and not isinstance(texts, str | list | tuple | Mapping | Chat)
     if not several or hasattr(texts, "columns"):
         texts = as_texts(texts)

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from interp_core.errors import ModelError
+from tqdm import tqdm
 
 from interp_processes.in_order import WorkerLost
 from interp_processes.outcome import Outcome, attempt, sendable
@@ -135,6 +136,7 @@ def serve(pipe: Connection, threads: int, settings: Mapping[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks, and who ends this process
     threading.Thread(target=_end_with_the_caller, daemon=True).start()
     limit_threads(threads)
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a process that is killed would leave behind
     try:
         _answer(pipe, threads, settings)
     except (EOFError, BrokenPipeError, ConnectionResetError):
