@@ -37,7 +37,7 @@ import torch
 PARTS = ("stream", "workers", "kills", "sizing")
 SHARED = Path(next((a for a in sys.argv[1:] if a not in PARTS), os.environ.get("INTERP_SHARED", "../shared"))).resolve()
 TEXTS, WORDS = 100_000, 6
-WORKED = 1536  # texts of `workers`
+WORKED = 3072  # texts of `workers`
 EXECUTORS = ("processes", "ray")
 
 
