@@ -226,7 +226,7 @@ def as_list(targets: Any) -> Any:
     column = all(hasattr(targets, name) for name in ("__len__", "__getitem__", "__iter__"))
     if not column or isinstance(targets, str | list | tuple | Mapping | Tensor) or callable(targets):
         return targets
-    return list(targets)
+    return targets.tolist() if hasattr(targets, "tolist") else list(targets)
 
 
 def _listed(target: Any) -> Any:
