@@ -178,8 +178,8 @@ def test_an_address_is_needed_and_holds_no_secret():
 
 def test_a_run_that_was_killed_goes_on_and_asks_nothing_twice(start, tmp_path):
     def late(request, number):
-        if number > 6:
-            time.sleep(0.5)
+        if number >= 8:  # so that it is killed while the ninth is under way, and those before it are written
+            time.sleep(3)
 
     server = start(mishap=late)
     program = textwrap.dedent(
