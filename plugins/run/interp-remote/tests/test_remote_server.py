@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections import Counter
 
@@ -177,9 +178,11 @@ def test_an_address_is_needed_and_holds_no_secret():
 
 
 def test_a_run_that_was_killed_goes_on_and_asks_nothing_twice(start, tmp_path):
+    killed = threading.Event()
+
     def late(request, number):
         if number >= 8:  # so that it is killed while the ninth is under way, and those before it are written
-            time.sleep(3)
+            killed.wait(3)
 
     server = start(mishap=late)
     program = textwrap.dedent(
@@ -195,6 +198,7 @@ def test_a_run_that_was_killed_goes_on_and_asks_nothing_twice(start, tmp_path):
         time.sleep(0.02)
     run.send_signal(signal.SIGKILL)
     assert run.wait() == -signal.SIGKILL
+    killed.set()
     answered = asked(server)[:-1]  # the last was under way, or had not been written yet
     server.mishap = lambda request, number: None
     explained(remote_of(server, cache=tmp_path))
