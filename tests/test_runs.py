@@ -442,6 +442,28 @@ def test_a_whole_data_set_is_no_list_of_texts(tmp_path: Path) -> None:
     assert [one.text for one in found] == TEXTS
 
 
+def test_a_folder_of_the_home_is_found_wherever_the_program_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from interp_core.testing import topic_world
+
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    model, split = planted_model(WORTHS), tiny_classifier().split(-1)
+    found = interp.attribute(model, TEXTS, by="occlusion", to="~/words", progress=False)
+    other = interp.attribute(model, TEXTS, by="occlusion", to="here", progress=False)
+    interp.measure(found, model, by="insertion", to="~/score", progress=False)
+    rows = split.activations(TEXTS, granularity="cls", to="~/rows", progress=False)
+    space = AffineSpace(torch.eye(4, 16), torch.eye(4, 16))
+    interp.importance(split, space, rows, to="~/importance", progress=False)
+    activations, topics = topic_world()
+    interp.interpret(topics, activations, to="~/labels", progress=False)
+    interp.benchmark(model, TEXTS[:5], methods=["occlusion"], metrics=["insertion"], to="~/table", progress=False)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert found[3].text == other[3].text == TEXTS[3] and not list((tmp_path / "elsewhere").iterdir())
+    for name in ("words", "score", "rows", "importance", "labels", "table"):
+        assert interp.load_results(tmp_path / name)
+
+
 def test_a_page_shows_some_of_a_folder(tmp_path: Path) -> None:
     asked: dict[str, Any] = {"by": "occlusion", "progress": False}
     few = interp.attribute(planted_model(WORTHS), TEXTS, to=tmp_path / "few", **asked)

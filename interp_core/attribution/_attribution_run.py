@@ -162,10 +162,10 @@ def in_shards(
         targets=None if "targets" in beside else run.targets,
         options=replace(run.options, reference=None) if "references" in beside else run.options,
     )
-    folder = None
-    if to is not None:
+    place, folder = None if to is None else place_of_run(to), None
+    if place is not None:
         known, sample = identity_of(run.model)
-        folder = Folder(place_of_run(to), "run", {**known, **run.settings(shard_size, beside)}, sample)
+        folder = Folder(place, "run", {**known, **run.settings(shard_size, beside)}, sample)
     shards = shards_of(corpus, shard_size, beside)
     found: list[Attribution] = []
     skipped: dict[str, str] = {}
@@ -190,11 +190,11 @@ def in_shards(
         raise InputError("there are no texts to explain; give at least one.")
     if len(skipped) == items:
         raise InputError(f"each of {counted(items, 'text')} was skipped: {next(iter(skipped.values()))}")
-    if to is None:
+    if place is None:
         found = [replace(one, made_by=replace(one.made_by, cost=Cost(**cost))) for one in found]
         return _said(found, skipped, items)
     notes = [f"{noted} of {items - len(skipped)} texts: {note}"] if noted else []
-    return StoredAttributions(Path(to)), notes + _skipped_note(skipped, items)
+    return StoredAttributions(place), notes + _skipped_note(skipped, items)
 
 
 def _columns(run: AttributionRun, labels: Any, total: int | None) -> dict[str, Any]:

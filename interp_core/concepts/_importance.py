@@ -30,7 +30,7 @@ from interp_core.results import (
     quoted,
     save_tensors,
 )
-from interp_core.runs import check_shard_size
+from interp_core.runs import check_shard_size, place_of_run
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -264,10 +264,11 @@ def importance(
     options = Options(score=score, max_rows=max_rows, progress=progress)
     check_split(split, space, activations)
     run = ImportanceRun(split, space, method, targets, options)
-    if to is None and executor is None:
+    place = None if to is None else place_of_run(to)
+    if place is None and executor is None:
         found = run.of_all(activations)
     else:
-        found = run.in_shards(activations, to=to, executor=executor, shard_size=check_shard_size(shard_size))
+        found = run.in_shards(activations, to=place, executor=executor, shard_size=check_shard_size(shard_size))
     for note in found.notes:
         warnings.warn(note, InterpWarning, stacklevel=3)
     settings = {
@@ -284,6 +285,6 @@ def importance(
         made_by=made_by(method, found.cost, split.model.name, settings),
         notes=found.notes,
     )
-    if to is not None:
-        result.save(Path(to) / "result.safetensors")
+    if place is not None:
+        result.save(place / "result.safetensors")
     return result

@@ -94,7 +94,7 @@ class ImportanceRun:
     def in_shards(self, activations: Activations, *, to: str | Path | None, executor: Any, shard_size: int) -> Found:
         """The importance in texts that are worked on shard by shard."""
         folder = None if to is None else self._folder(place_of_run(to), activations, shard_size)
-        stored = StoredShards(Path(to or ""))
+        stored = StoredShards(Path() if to is None else place_of_run(to))
         per_text, sums, zero, labels = [], [], [], []
         cost = Counter[str]()
         for number, (state, told) in enumerate(

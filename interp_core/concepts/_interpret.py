@@ -114,7 +114,7 @@ def interpret(
     made = made_by(method, cost, activations.made_by.model, settings)
     result = replace(words, made_by=made)
     if to is not None:
-        result.save(Path(to) / "result.json")
+        result.save(place_of_run(to) / "result.json")
     return result
 
 
@@ -181,7 +181,7 @@ def _in_shards(
             "shard_size": size,
         }
         folder = Folder(place_of_run(to), "run", {**known, **settings}, sample)
-    stored = StoredShards(Path(to or ""))
+    stored = StoredShards(Path() if to is None else place_of_run(to))
     parts = []
     for number, (state, _) in enumerate(
         run_shards(

@@ -83,13 +83,14 @@ def _in_shards(
     where: tuple[str | Path | None, Any, int],
 ) -> Score:
     to, executor, size = where
+    place = None if to is None else place_of_run(to)
     one, other = tee(attributions)  # no further apart than a shard is long
     beside: dict[str, Iterable[Any]] = {"before": _before(one)}
     if labels is not None:
         beside["labels"] = labels
     name = name_of(run.metric)
     folder = None
-    if to is not None:
+    if place is not None:
         known, sample = identity_of(run.model)
         asked = {n: value for n, value in vars(run.options).items() if n != "progress"}
         settings = {
@@ -100,8 +101,8 @@ def _in_shards(
             **described({**asked, "method again": run.method, "draws": run.draws, "labels given": labels is not None}),
             "shard_size": size,
         }
-        folder = Folder(place_of_run(to), "run", {**known, **settings}, sample)
-    stored = StoredShards(Path(to or ""))
+        folder = Folder(place, "run", {**known, **settings}, sample)
+    stored = StoredShards(place or Path())
     shards = shards_of(other, size, beside)
     scores: list[TextScore] = []
     cost, said, notes = Counter[str](), None, dict[str, None]()

@@ -54,7 +54,7 @@ def read(
     with torch.inference_mode(False), torch.no_grad(), bar_of as bar:  # rows that gradients may be taken at later
         if folders[0] is None:
             return reader.into_memory(items, bar, executor)
-        places = [Path(str(folder)) for folder in folders]
+        places = [Path(str(folder)).expanduser() for folder in folders]
         return reader.onto_disk(items, bar, places, labels is not None, executor)
 
 
