@@ -181,7 +181,7 @@ def test_a_store_of_other_weights_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="holds no store"):
+    with pytest.raises(InputError, match="holds no run"):
         tiny_classifier().split(-1).activations(corpus(4), to=tmp_path, progress=False)
     assert files_of(tmp_path) == {"notes.txt": b"mine"}
 

@@ -34,7 +34,7 @@ from interp_core.model._requests import (
     padded,
     repeated_positions,
 )
-from interp_core.model._running import running
+from interp_core.model._running import keeping_buffers, running
 from interp_core.model._transfer import HostCopy, to_device
 from interp_core.model._trial import Sharing, check_gradients, rows_without_padding, trial_of
 from interp_core.model._wrapped_model import WrappedModel
@@ -270,7 +270,8 @@ class BatchRunner:
             pieces.setdefault(which, []).append(row)
         sharing = [requests[which] for which in pieces]
         first = sharing[0]
-        with torch.inference_mode(False), torch.set_grad_enabled(first.gradients):
+        grad = torch.set_grad_enabled(first.gradients)
+        with torch.inference_mode(False), grad, keeping_buffers(self.model):
             rows = [requests[which].build(torch.tensor(numbers)) for which, numbers in pieces.items()]
             past, start = None, 0 if first.unchanged is None else int(first.unchanged[batch[0][1]])
             if prefix is not None and start:  # these rows are of one text, so of one length

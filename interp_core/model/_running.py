@@ -49,6 +49,17 @@ class CompiledBlocks:
                 del vars(block)["forward"]
 
 
+@contextmanager
+def keeping_buffers(model: WrappedModel) -> Iterator[None]:
+    """A context for a pass and its backward passes, one for each target: what is compiled in it keeps its buffers."""
+    config: Any = getattr(torch._functorch, "config", None)
+    if not model.compile or not hasattr(config, "donated_buffer"):  # PyTorch before 2.6 gives none away
+        yield
+        return
+    with config.patch(donated_buffer=False):
+        yield
+
+
 def _attention() -> Any:
     """What all attention of transformers goes through, which is exchanged while weights are watched."""
     interface = getattr(modeling_utils, "AttentionInterface", None)

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,7 @@ class Folder:
 
     def _first(self) -> bool:
         """Write the settings, unless another program, which begins the same folder, has done so meanwhile."""
-        mine = self.folder / f"{STORE}.{os.getpid()}.{threading.get_ident()}.part"
+        mine = self.folder / f"{STORE}.{threading.get_ident()}.{os.getpid()}.part"
         mine.write_text(self._settings({"complete": False}), encoding="utf-8")
         try:
             os.link(mine, self.folder / STORE)
@@ -207,6 +208,22 @@ class Folder:
         """
         write_text(self.folder / STORE, self._settings(progress))
 
+    def tidy(self) -> None:
+        """Remove what programs that were killed left half written."""
+        for part in self.folder.rglob("*.part"):
+            with suppress(OSError, ValueError, IndexError):
+                if not _runs(int(part.name.split(".")[-2])):
+                    part.unlink()
+
     def _settings(self, progress: dict[str, Any]) -> str:
         data = {"kind": self.kind, **self.settings, "sample": list(self.sample), **progress}
         return json.dumps(data, ensure_ascii=False, indent=1)
+
+
+def _runs(process: int) -> bool:
+    """Whether a process of this number runs here."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True

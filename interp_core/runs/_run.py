@@ -82,6 +82,7 @@ def run_shards(
         if known is not None and len(values) < known:
             raise FolderError(f"{str(folder.folder)!r} holds more than was given; give the same again.")
         folder.write({"complete": True, "shards": len(values), "told": {"values": values}})
+        folder.tidy()
 
 
 @dataclass(frozen=True, eq=False)
