@@ -270,8 +270,7 @@ class BatchRunner:
             pieces.setdefault(which, []).append(row)
         sharing = [requests[which] for which in pieces]
         first = sharing[0]
-        grad = torch.set_grad_enabled(first.gradients)
-        with torch.inference_mode(False), grad, keeping_buffers(self.model):
+        with torch.inference_mode(False), torch.set_grad_enabled(first.gradients), keeping_buffers(self.model):
             rows = [requests[which].build(torch.tensor(numbers)) for which, numbers in pieces.items()]
             past, start = None, 0 if first.unchanged is None else int(first.unchanged[batch[0][1]])
             if prefix is not None and start:  # these rows are of one text, so of one length
