@@ -10,8 +10,8 @@ import interp_core as interp
 import pytest
 import torch
 import transformers
-from interp_core.attribution import _attribution_run, _session
-from interp_core.concepts import AffineSpace, _importance_run
+from interp_core.attribution import _method_call, _session
+from interp_core.concepts import AffineSpace, _pointwise
 from interp_core.errors import InterpWarning, ModelError, UnsupportedError
 from interp_core.model import (
     ModelOutput,
@@ -236,7 +236,7 @@ def test_rows_that_determine_their_scores_are_one_question(head: str, by: str, m
             options = {"by": by, "targets": targets, "score": score, "progress": False}
             together = interp.importance(split, space_of(16), activations, **options)
             with monkeypatch.context() as patched:
-                patched.setattr(_importance_run, "are_asked_together", lambda *_: False)
+                patched.setattr(_pointwise, "are_asked_together", lambda *_: False)
                 apart = interp.importance(split, space_of(16), activations, **options)
             assert together.targets == apart.targets and together.notes == apart.notes
             size = float(apart.per_text.abs().max())
@@ -247,7 +247,7 @@ def test_rows_that_determine_their_scores_are_one_question(head: str, by: str, m
 
 
 def test_rows_of_words_are_asked_text_by_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_importance_run, "contributions", lambda *_: pytest.fail("these rows are not alone"))
+    monkeypatch.setattr(_pointwise, "_contributions", lambda *_: pytest.fail("these rows are not alone"))
     model = tiny_classifier()
     for layer, granularity in ((0, "word"), (0, "cls")):
         split = model.split(layer)
@@ -274,7 +274,7 @@ def test_the_targets_and_their_slopes_are_one_pass(head: str, by: str, monkeypat
     for options in (*predicted, *given):
         together = interp.attribute(model, texts, by=by, labels=labels, progress=False, **options)
         with monkeypatch.context() as patched:
-            patched.setattr(_attribution_run, "late_readout", lambda *_: None)
+            patched.setattr(_method_call, "late_readout", lambda *_: None)
             apart = interp.attribute(model, texts, by=by, labels=labels, progress=False, **options)
         for one, other in zip(together, apart, strict=True):
             assert torch.allclose(one.scores, other.scores, rtol=1e-3, atol=1e-6)

@@ -11,13 +11,12 @@ if TYPE_CHECKING:
     from interp_core.attribution._attribute import attribute
     from interp_core.attribution._attribution import Attribution
     from interp_core.attribution._attributions import Attributions
-    from interp_core.attribution._completeness import missing_share
     from interp_core.attribution._component_questions import REFERENCE, Components, about_components
     from interp_core.attribution._component_text import ComponentText
     from interp_core.attribution._continuation import continued, next_token_targets
     from interp_core.attribution._contrast import Contrast, contrast
     from interp_core.attribution._function_runner import FunctionRunner, Runner
-    from interp_core.attribution._method_call import explain, name_of, run_method
+    from interp_core.attribution._method_call import explain, missing_share, name_of, run_method
     from interp_core.attribution._options import Options
     from interp_core.attribution._prepared_text import PreparedText
     from interp_core.attribution._question import Question
@@ -71,13 +70,12 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "_attribute": ["attribute"],
         "_attribution": ["Attribution"],
         "_attributions": ["Attributions"],
-        "_completeness": ["missing_share"],
         "_component_questions": ["REFERENCE", "Components", "about_components"],
         "_component_text": ["ComponentText"],
         "_continuation": ["continued", "next_token_targets"],
         "_contrast": ["Contrast", "contrast"],
         "_function_runner": ["FunctionRunner", "Runner"],
-        "_method_call": ["explain", "name_of", "run_method"],
+        "_method_call": ["explain", "missing_share", "name_of", "run_method"],
         "_options": ["Options"],
         "_prepared_text": ["PreparedText"],
         "_question": ["Question"],

@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from interp_core.attribution._attribution_run import AttributionRun, as_list, in_shards
+from interp_core.attribution._attribution_run import AttributionRun, in_shards
 from interp_core.attribution._attributions import Attributions
+from interp_core.attribution._method_call import explained, with_notes
 from interp_core.attribution._options import Options
 from interp_core.attribution._removal import Removal
 from interp_core.attribution._stored_attributions import StoredAttributions
+from interp_core.attribution._targets import as_list
 from interp_core.errors import InterpWarning
 from interp_core.model import ServedModel, WrappedModel
 from interp_core.plugin import named_options, resolve
@@ -167,12 +169,16 @@ def attribute(
         on_error=on_error,
         progress=progress,
     )
-    run = AttributionRun(model, method, options, granularity, as_list(targets))
+    targets = as_list(targets)
     found: Attributions | StoredAttributions
     if to is not None or executor is not None:
+        run = AttributionRun(model, method, options, granularity, targets)
         found, notes = in_shards(run, texts, labels, to=to, executor=executor, shard_size=shard_size)
     else:
-        found, notes = run.of_all(as_texts(texts), labels)
+        corpus = as_texts(texts)
+        known: dict[str, Any] = {"granularity": granularity, "targets": targets, "labels": labels}
+        each, skipped, _ = explained(model, method, options, corpus, **known)
+        found, notes = with_notes(each, skipped, len(corpus))
     for note in notes:
         warnings.warn(note, InterpWarning, stacklevel=3)
     return found

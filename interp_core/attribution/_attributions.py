@@ -17,10 +17,6 @@ FEW = 10  # attributions that a summary tells one by one
 class Attributions(Value, list[Attribution]):
     """The attributions of several texts: a list, in the order of the texts.
 
-    Args:
-        attributions: the attributions.
-        numbers: the numbers of their texts among those that were given, if these are some of them.
-
     Examples:
         >>> from interp_core.testing import planted_model
         >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
@@ -33,9 +29,19 @@ class Attributions(Value, list[Attribution]):
         [True, False]
     """
 
-    def __init__(self, attributions: Iterable[Attribution] = (), numbers: Sequence[int] | None = None) -> None:
-        super().__init__(attributions)
-        self._numbers = numbers
+    _numbers: Sequence[int] | None = None
+
+    @classmethod
+    def numbered(cls, attributions: Iterable[Attribution], numbers: Sequence[int]) -> Attributions:
+        """The attributions of some of the texts that were given.
+
+        Args:
+            attributions: the attributions.
+            numbers: the numbers of their texts among those that were given.
+        """
+        found = cls(attributions)
+        found._numbers = numbers
+        return found
 
     @property
     def right(self) -> list[bool]:

@@ -1,18 +1,33 @@
-"""One call of one method: what it needs is checked before the call, what it returns is checked after."""
+"""Calls of one method, about a question or several texts: what it needs is checked before, what it returns after."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from interp_core.attribution._attribution import Attribution
-from interp_core.attribution._completeness import all_zero_note, completeness_note, components_note
+from interp_core.attribution._attributions import Attributions
+from interp_core.attribution._component_text import ComponentText
+from interp_core.attribution._labels import true_classes
+from interp_core.attribution._options import Options
+from interp_core.attribution._prediction import late_readout
+from interp_core.attribution._prepared_text import PreparedText
 from interp_core.attribution._question import Question
+from interp_core.attribution._question_checks import check_components, check_for_generators
+from interp_core.attribution._session import session_of
 from interp_core.errors import InputError, ModelError, UnsupportedError
+from interp_core.model import CLASSIFIERS, ServedModel, WrappedModel, answer_of
 from interp_core.plugin import declaration_of, methods, resolve
-from interp_core.results import Cost, lent, made_by
+from interp_core.results import Cost, counted, lent, made_by
+from interp_core.text import Granularity, Text
 from jaxtyping import Float
 from torch import Tensor
+
+APART = 0.1  # share of the difference to the reference by which effects of components may differ from it unsaid
+INCOMPLETE = 0.01  # share of the explained difference that may be missing before a note says so
 
 
 def run_method(method: Any, question: Question) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"] | None]:
@@ -143,6 +158,114 @@ def explain(method: Any, question: Question) -> Attribution:
     )
 
 
+def explained(
+    model: WrappedModel | ServedModel,
+    method: Any,
+    options: Options,
+    texts: Sequence[Text],
+    *,
+    granularity: Granularity,
+    targets: Any = None,
+    labels: Any = None,
+    first: int | None = None,
+) -> tuple[list[Attribution], dict[str, str], Cost]:
+    """The attributions of some texts, which share passes; the errors of those that were skipped, and the cost.
+
+    The arguments are those of `attribute`. `first` is the number of the first text in a run in shards. What is kept of
+    such a run is the same whenever it is made, so it says no seconds.
+    """
+    declared = declaration_of(method)
+    pointwise = declared is not None and "pointwise" in declared.claims
+    session = session_of(model, options, pointwise=pointwise)
+    check_for_generators(model, options)
+    check_components(options, granularity)
+    truths = None if labels is None else true_classes(model, texts, labels)
+    readout = late_readout(model, options, targets) if pointwise else None
+    known: dict[str, Any] = {"answers": truths is not None, "readout": readout, "first": first}
+    prepared = session.prepare(texts, targets, granularity, **known)
+    first_of = {_key(p): i for i, p in reversed(list(enumerate(prepared)))}
+    firsts = sorted(first_of.values())  # equal texts with equal targets are explained once
+    works = [partial(explain, method)] * len(firsts)
+    explained = session.each([prepared[i] for i in firsts], works, f"attribute by {name_of(method)}")
+    failed = session.attempts.failed
+    by_first = dict(zip(firsts, explained, strict=True))
+    for item in prepared:
+        if by_first[first_of[_key(item)]] is None:
+            failed.setdefault(item.number, failed[prepared[first_of[_key(item)]].number])
+    session.attempts.check()
+    results = [
+        (session.with_prediction(item, prepared[one]), result)
+        for item, one in ((item, first_of[_key(item)]) for item in prepared)
+        if (result := by_first[one]) is not None
+    ]
+    cost = session.cost if first is None else replace(session.cost, seconds=0.0)
+    settings = {name: value for name, value in session.settings(granularity).items() if name != "skipped"}
+    provenance = made_by(method, cost, model.name, settings)
+    found = [
+        replace(
+            result,
+            made_by=replace(provenance, settings={**provenance.settings, **_settings(item)}),
+            score_space=item.readout.space,
+            encoded=item.encoded,
+            label=None if truths is None else truths[item.number],
+            **_answer(model, item, result),
+        )
+        for item, result in results
+    ]
+    return found, session.attempts.skipped, cost
+
+
+def with_notes(found: list[Attribution], skipped: dict[str, str], texts: int) -> tuple[Attributions, list[str]]:
+    """Attributions that say which texts were skipped; and what the caller should be warned of."""
+    noted = [one for one in found if one.notes]
+    notes = [f"{len(noted)} of {len(found)} texts: {noted[0].notes[0]}"] if noted else []
+    lost = skipped_note(skipped, texts)
+    if lost:
+        found = [
+            replace(
+                one,
+                made_by=replace(one.made_by, settings={**one.made_by.settings, "skipped": skipped}),
+                notes=(*one.notes, *lost),
+            )
+            for one in found
+        ]
+    return Attributions(found), notes + lost
+
+
+def skipped_note(skipped: dict[str, str], texts: int) -> list[str]:
+    """The warning about texts that were skipped, in a list; none if there are none."""
+    if not skipped:
+        return []
+    return [f"{len(skipped)} of {counted(texts, 'text')} were skipped: {next(iter(skipped.values()))}"]
+
+
+def _answer(model: WrappedModel | ServedModel, item: PreparedText, result: Attribution) -> dict[str, Any]:
+    """The answer of a classifier and its probability, if all of its logits are known."""
+    if model.head not in CLASSIFIERS or model.head == "regression":
+        return {}
+    logits, every = item.logits, [(i, None, None) for i in range(len(model.labels))]
+    asked = [(t.index, t.against, t.function) for t in item.readout.targets]
+    if logits is None and item.readout.space == "logit" and asked == every:
+        logits = result.intact
+    if logits is None:
+        return {}
+    answer, probability = answer_of(logits, model.labels, model.head)
+    return {"answer": answer, "probability": probability}
+
+
+def _settings(item: PreparedText) -> dict[str, Any]:
+    """What the provenance of one text says besides the settings of the run."""
+    if isinstance(item.encoded, ComponentText):
+        return {"over": item.encoded.over, "reference": item.encoded.reference}
+    return {"removal": item.removal}
+
+
+def _key(prepared: PreparedText) -> tuple[Any, ...]:
+    encoded = prepared.encoded
+    components = encoded.key if isinstance(encoded, ComponentText) else ()
+    return (encoded.text, encoded.said, encoded.documents, encoded.units, prepared.readout.targets, components)
+
+
 def _instance(method: Any) -> Any:
     """The method, unless it is a name.
 
@@ -152,3 +275,81 @@ def _instance(method: Any) -> Any:
     if isinstance(method, str):
         raise InputError(f"{method!r} is a name; give an instance, such as interp.method({method!r}).")
     return resolve(method, "attribution")
+
+
+def all_zero_note(question: Question, scores: Float[Tensor, "k u"]) -> tuple[str, ...]:
+    """A note if every score is zero and there are several units."""
+    tiny = 1e-6 * float(question.intact().abs().max())  # differences by rounding
+    if len(question.units) < 2 or float(scores.abs().max()) > tiny:
+        return ()
+    return ("Every score is zero: from the features that were explained, no unit reaches the answer.",)
+
+
+def completeness_note(method: Any, question: Question, scores: Float[Tensor, "k u"]) -> tuple[str, ...]:
+    """A note if a method claims completeness, but its scores do not add up to the explained difference."""
+    declared = declaration_of(method)
+    if declared is None or "complete" not in declared.claims:
+        return ()
+    missing = missing_share(question, scores)
+    if missing <= INCOMPLETE:
+        return ()
+    return (f"The scores miss the difference to the baseline, which they should add up to, by {missing:.1%}.",)
+
+
+def components_note(method: Any, question: Question, scores: Float[Tensor, "k u"]) -> tuple[str, ...]:
+    """A note if effects of components that need not add up to the difference between text and reference do not."""
+    declared = declaration_of(method)
+    if question.components is None or declared is None or "signed" not in declared.claims:
+        return ()
+    other = {"complete", "seeded"} & declared.claims or "components" in declared.needs
+    if other or question.max_rows is not None or not bool(question.applicable.all()):
+        return ()
+    ends = question.intact(), question.emptied()
+    gap, total, least = ends[0] - ends[1], scores.sum(1), _least(*ends)
+    missing = (total - gap).abs() / gap.abs().maximum(least)
+    worst = int(missing.argmax())
+    if float(missing[worst]) <= APART:
+        return ()
+    sums = (
+        f"The scores for {question.targets[worst].label!r} add up to {float(total[worst]):.3g}, and the difference "
+        f"between text and reference is {float(gap[worst]):.3g}"
+    )
+    if "gradients" in declared.needs:
+        return (
+            f"{sums}: slopes at the text miss or overrate a component whose effect bends on the way to the reference. "
+            "Compare with integrated-gradients or occlusion.",
+        )
+    return (
+        f"{sums}: components pass on what others do and stand in for each other, so that effects of single ones "
+        "need not add up. Shares that do are given by shapley.",
+    )
+
+
+def missing_share(question: Question, scores: Float[Tensor, "k u"]) -> float:
+    """By how much scores miss the difference that they should add up to, score(text) - score(baseline).
+
+    Args:
+        question: the question.
+        scores: (k, u) an answer to it.
+
+    Returns:
+        The part of the difference that is missing or too much, of the target where it is greatest. A difference of less
+        than a thousandth of the scores counts as that, since less is rounding.
+
+    Raises:
+        BudgetError: two rows more than `max_rows` would be needed.
+
+    Examples:
+        >>> from interp_core.attribution import ask, missing_share
+        >>> question = ask(lambda v: 10 * v.sum(1), torch.tensor([[1.0], [2.0]]))
+        >>> round(missing_share(question, torch.tensor([[10.0, 17.0]])), 3)
+        0.1
+    """
+    ends = question.intact(), question.emptied()
+    gap = ends[0] - ends[1]
+    return float(((scores.sum(1).to(gap) - gap).abs() / gap.abs().maximum(_least(*ends))).max())
+
+
+def _least(intact: Float[Tensor, " k"], emptied: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
+    """The least difference that is no rounding: a thousandth of the scores."""
+    return torch.maximum(intact.abs(), emptied.abs()).clamp(min=1e-6) / 1000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from interp_core.model import Readout, Space
@@ -44,8 +43,3 @@ class PreparedText:
     def space(self) -> Space:
         """The score space."""
         return self.readout.space
-
-
-def longest_of(prepared: Sequence[PreparedText]) -> int:
-    """The number of tokens of the longest text."""
-    return max(len(p.encoded) for p in prepared)

@@ -7,7 +7,9 @@ from numbers import Integral
 from typing import Any
 
 import torch
+from interp_core.attribution._options import Options
 from interp_core.errors import InputError, nearest
+from interp_core.model import GENERATORS, ServedModel, WrappedModel
 from torch import Tensor
 
 OF_THE_RUNNER = ("x", "baseline", "unit_of", "units", "targets", "removal")
@@ -136,3 +138,41 @@ def _has_shape(values: Tensor, shape: tuple[int | str, ...]) -> bool:
 
 def _dimensions(shape: tuple[int | str, ...]) -> str:
     return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
+
+
+def check_for_generators(model: WrappedModel | ServedModel, options: Options) -> None:
+    """Refuse options about a continuation that would change nothing, or that no continuation can have.
+
+    Raises:
+        InputError: the model does not generate, and one was given; or `max_new_tokens` is not a number of tokens.
+    """
+    if model.head in GENERATORS:
+        check_count("max_new_tokens", options.max_new_tokens, 1)
+        return
+    for name in ("output", "max_new_tokens"):
+        given = getattr(options, name)
+        if given != getattr(Options, name):
+            raise InputError(
+                f"{name}={given!r} is for models that generate text, and {model.name} does not; leave it out."
+            )
+
+
+def check_components(options: Options, granularity: Any) -> None:
+    """Refuse options about components that do not fit each other.
+
+    Raises:
+        InputError: a reference is missing, or was given without components, or an option about words was given.
+    """
+    if options.over is None:
+        given = [name for name in ("reference", "align") if getattr(options, name) is not None]
+        if given:
+            raise InputError(f"{given[0]}= is about components of the model; give over=, such as over='heads'.")
+        return
+    if options.reference is None:
+        raise InputError("over= needs a reference: another text, 'mean' or 'zero', which closed gates let through.")
+    chosen = options.removal != "auto", granularity != "word", options.units is not None
+    name = next((name for name, own in zip(("removal", "granularity", "units"), chosen, strict=True) if own), None)
+    if name is not None:
+        raise InputError(
+            f"{name}= is about the words of a text, and over= about components of the model; leave it out."
+        )

@@ -13,7 +13,7 @@ from interp_core.attribution._component_questions import REFERENCE, about_compon
 from interp_core.attribution._component_text import ComponentText, check_references, component_text
 from interp_core.attribution._options import Options
 from interp_core.attribution._prediction import LateReadout, slopes_request
-from interp_core.attribution._prepared_text import PreparedText, longest_of
+from interp_core.attribution._prepared_text import PreparedText
 from interp_core.attribution._question import Question
 from interp_core.attribution._question_builders import Ask, about_layer, about_text, inside
 from interp_core.attribution._question_checks import check_budget
@@ -215,12 +215,12 @@ class Session:
             return []
         if self.layer is None:
             jobs = [partial(job, p, work, None) for p, work in zip(prepared, works, strict=True)]
-            return self.run(jobs, description, longest_of(prepared))
+            return self.run(jobs, description, max(len(p.encoded) for p in prepared))
         results: list[T] = []
         for start in range(0, len(prepared), TEXTS_AT_A_TIME):
             part = prepared[start : start + TEXTS_AT_A_TIME]
             several = zip(part, works[start : start + TEXTS_AT_A_TIME], self._states(self.layer, part), strict=True)
-            results += self.run([partial(job, *one) for one in several], description, longest_of(part))
+            results += self.run([partial(job, *one) for one in several], description, max(len(p.encoded) for p in part))
         return results
 
     def alone(self, prepared: PreparedText) -> Question:

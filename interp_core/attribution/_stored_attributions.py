@@ -65,7 +65,7 @@ class StoredAttributions(Value, Sequence[Attribution]):
         if isinstance(at, slice):
             chosen = range(*at.indices(len(self)))
             numbers = self.numbers if self.skipped else range(len(self))
-            return Attributions((self[i] for i in chosen), [numbers[i] for i in chosen])
+            return Attributions.numbered((self[i] for i in chosen), [numbers[i] for i in chosen])
         number = range(len(self))[at]
         shard = self.shards.shard_of(number)
         return Attribution(**fields_of(self.shards.read(shard)[number - self.shards.starts[shard]]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -296,6 +296,14 @@ def asks_prediction(wanted: Any) -> bool:
     if isinstance(wanted, list | tuple):
         return any(asks_prediction(target) for target in wanted)
     return wanted is None or (isinstance(wanted, str) and wanted == "predicted")
+
+
+def as_list(targets: Any) -> Any:
+    """Targets as a list, if they are a column of a table or data set; else as they are."""
+    column = all(hasattr(targets, name) for name in ("__len__", "__getitem__", "__iter__"))
+    if not column or isinstance(targets, str | list | tuple | Mapping | Tensor) or callable(targets):
+        return targets
+    return targets.tolist() if hasattr(targets, "tolist") else list(targets)
 
 
 def each_has_own(targets: Any) -> bool:

@@ -13,7 +13,9 @@ import torch
 from interp_core.activations import Activations
 from interp_core.attribution import Options
 from interp_core.concepts._compatibility import check_split
-from interp_core.concepts._importance_run import ImportanceRun
+from interp_core.concepts._importance_run import Found, ImportanceRun
+from interp_core.concepts._pointwise import contributions
+from interp_core.concepts._questions import concept_questions
 from interp_core.concepts._space import ConceptSpace
 from interp_core.errors import InputError, InterpWarning
 from interp_core.model import SplitModel
@@ -263,11 +265,15 @@ def importance(
     method = resolve(by, "attribution", parameters, importance)
     options = Options(score=score, max_rows=max_rows, progress=progress)
     check_split(split, space, activations)
-    run = ImportanceRun(split, space, method, targets, options)
     place = None if to is None else place_of_run(to)
     if place is None and executor is None:
-        found = run.of_all(activations)
+        source = concept_questions(split, space, activations, targets, options)
+        per_text = contributions(source, method)
+        every = torch.ones(space.concepts, dtype=torch.bool)
+        notes = source.absence_note(every) + source.zero_note(per_text)
+        found = Found(per_text, source.targets.labels, notes, source.session.cost)
     else:
+        run = ImportanceRun(split, space, method, targets, options)
         found = run.in_shards(activations, to=place, executor=executor, shard_size=check_shard_size(shard_size))
     for note in found.notes:
         warnings.warn(note, InterpWarning, stacklevel=3)

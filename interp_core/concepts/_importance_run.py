@@ -10,14 +10,13 @@ from typing import Any
 
 import torch
 from interp_core.activations import Activations, of_texts
-from interp_core.attribution import Options, name_of, run_method
+from interp_core.attribution import Options, name_of
 from interp_core.concepts._pointwise import contributions
-from interp_core.concepts._questions import ConceptQuestions, absence_note, concept_questions
+from interp_core.concepts._questions import absence_note, concept_questions
 from interp_core.concepts._space import ConceptSpace
 from interp_core.concepts._targets import OWN
 from interp_core.errors import TargetError
 from interp_core.model import CLASSIFIERS, GENERATORS, SplitModel, identity_of
-from interp_core.plugin import declaration_of
 from interp_core.results import Cost, parameters_of
 from interp_core.runs import (
     Folder,
@@ -70,26 +69,15 @@ class ImportanceRun:
     targets: Any
     options: Options
 
-    def of_all(self, activations: Activations) -> Found:
-        """The importance in all texts, which share passes."""
-        source, per_text = self._asked(activations, self.targets, self.options)
-        notes = source.absence_note(torch.ones(self.space.concepts, dtype=torch.bool)) + source.zero_note(per_text)
-        return Found(per_text, source.targets.labels, notes, source.session.cost)
-
     def __call__(self, shard: Shard) -> tuple[State, dict[str, Any]]:
         """The importance in the texts of a shard, as a packed state; and what the run tells of them."""
         targets = list(shard.beside["targets"]) if "targets" in shard.beside else self.targets
-        source, per_text = self._asked(shard.value, targets, replace(self.options, progress=False))
+        options = replace(self.options, progress=False)
+        source = concept_questions(self.split, self.space, shard.value, targets, options)
+        per_text = contributions(source, self.method)
         state = {"per_text": per_text, "sums": source.sums}, {"targets": list(source.targets.labels)}
         cost = {name: value for name, value in vars(source.session.cost).items() if name != "seconds"}
         return packed([state]), {"zero": list(source.zero_note(per_text)), "cost": cost}
-
-    def _asked(self, activations: Activations, targets: Any, options: Options) -> tuple[ConceptQuestions, Tensor]:
-        source = concept_questions(self.split, self.space, activations, targets, options)
-        if are_asked_together(source, self.method):
-            return source, contributions(source, self.method)
-        scores = source.each(lambda question: run_method(self.method, question)[0], "importance")
-        return source, torch.stack(scores)
 
     def in_shards(self, activations: Activations, *, to: str | Path | None, executor: Any, shard_size: int) -> Found:
         """The importance in texts that are worked on shard by shard."""
@@ -156,9 +144,3 @@ class ImportanceRun:
             "shard_size": shard_size,
         }
         return Folder(place, "run", {**known, **settings}, sample)
-
-
-def are_asked_together(source: ConceptQuestions, method: Any) -> bool:
-    """Whether the rows of all texts make one question: nothing that the method or the head does joins two rows."""
-    declared = declaration_of(method)
-    return declared is not None and "pointwise" in declared.claims and source.one_row

@@ -11,6 +11,7 @@ from interp_core.attribution import Question, run_method
 from interp_core.concepts._questions import NUMBERS_AT_A_TIME, ConceptQuestions, named_units
 from interp_core.errors import PluginError
 from interp_core.model import ModelRequest, Readout, TextRows, readout_of
+from interp_core.plugin import declaration_of
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -20,11 +21,19 @@ def contributions(source: ConceptQuestions, method: Any) -> Float[Tensor, "n k c
     """The scores of c concepts for k targets in each of n texts, see `importance`.
 
     Args:
-        source: the questions about the texts, one row each.
-        method: a pointwise attribution method.
+        source: the questions about the texts.
+        method: an attribution method.
     """
+    if not are_asked_together(source, method):
+        return torch.stack(source.each(lambda question: run_method(method, question)[0], "importance"))
     with source.session.cost.timed():
         return _contributions(source, method)
+
+
+def are_asked_together(source: ConceptQuestions, method: Any) -> bool:
+    """Whether the rows of all texts make one question: nothing that the method or the head does joins two rows."""
+    declared = declaration_of(method)
+    return declared is not None and "pointwise" in declared.claims and source.one_row
 
 
 def _contributions(source: ConceptQuestions, method: Any) -> Float[Tensor, "n k c"]:

@@ -31,7 +31,7 @@ from interp_core.model import (
     readout_of,
 )
 from interp_core.plugin import methods
-from interp_core.text import DividedText, Unit, batched_by_size, divide
+from interp_core.text import DividedText, Unit, batched_by_size
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -159,7 +159,7 @@ class ConceptQuestions:
     def one_token(self) -> DividedText:
         """The token that the head reads of some text, for rows that determine their scores."""
         model = self.split.model
-        return self._alone(divide(model.encoder(model.probe("one two three four")), "token"))
+        return self._alone(model.encoder(model.probe("one two three four")).with_units([]))
 
     def encoded(self, rows: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
         """The codes of rows, which are added to `sums`."""

@@ -177,7 +177,8 @@ class BatchRunner:
             if batch.values is not None and request.injection is not None:
                 entered = stack.enter_context(_opened(request.injection, batch))
             gathering = stack.enter_context(self._only_positions(rows, batch))
-            stack.enter_context(running(self.model, batch))
+            if self.model.autocast or self.model.compile:
+                stack.enter_context(running(self.model, batch))
             stack.enter_context(_refusing_writes(self.model.name))
             output = self.model.run(batch)
         if entered is not None:
@@ -270,7 +271,8 @@ class BatchRunner:
             pieces.setdefault(which, []).append(row)
         sharing = [requests[which] for which in pieces]
         first = sharing[0]
-        with torch.inference_mode(False), torch.set_grad_enabled(first.gradients), keeping_buffers(self.model):
+        kept = keeping_buffers() if self.model.compile else nullcontext()
+        with torch.inference_mode(False), torch.set_grad_enabled(first.gradients), kept:
             rows = [requests[which].build(torch.tensor(numbers)) for which, numbers in pieces.items()]
             past, start = None, 0 if first.unchanged is None else int(first.unchanged[batch[0][1]])
             if prefix is not None and start:  # these rows are of one text, so of one length

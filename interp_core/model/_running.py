@@ -50,10 +50,10 @@ class CompiledBlocks:
 
 
 @contextmanager
-def keeping_buffers(model: WrappedModel) -> Iterator[None]:
+def keeping_buffers() -> Iterator[None]:
     """A context for a pass and its backward passes, one for each target: what is compiled in it keeps its buffers."""
     config: Any = getattr(torch._functorch, "config", None)
-    if not model.compile or not hasattr(config, "donated_buffer"):  # PyTorch before 2.6 gives none away
+    if not hasattr(config, "donated_buffer"):  # PyTorch before 2.6 gives none away
         yield
         return
     with config.patch(donated_buffer=False):
