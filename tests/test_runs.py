@@ -26,7 +26,7 @@ from interp_core.attribution import Attributions, StoredAttributions
 from interp_core.concepts import AffineSpace
 from interp_core.errors import FolderError, InputError, InterpWarning, ModelError, TargetError, UnsupportedError
 from interp_core.metrics import Score
-from interp_core.runs import (
+from interp_core.results import (
     Folder,
     Packed,
     Shard,

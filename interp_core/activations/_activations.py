@@ -11,8 +11,7 @@ from typing import Any, SupportsIndex
 import torch
 from interp_core.activations._shards import Shards, StoredRows, cut_notes, only, texts_of, units_of
 from interp_core.errors import InputError
-from interp_core.results import MadeBy, Value, counted, for_json, load_tensors, reading, save_tensors
-from interp_core.runs import read_manifest
+from interp_core.results import MadeBy, Value, counted, for_json, load_tensors, read_manifest, reading, save_tensors
 from interp_core.text import Unit, class_index, joined_parts, with_parts
 from jaxtyping import Bool, Float, Int
 from torch import Tensor

@@ -11,8 +11,7 @@ from typing import Any
 import torch
 from interp_core.activations._shards import Shards, shard_file
 from interp_core.errors import InputError
-from interp_core.results import save_tensors
-from interp_core.runs import Folder
+from interp_core.results import Folder, save_tensors
 from interp_core.text import Item, joined_parts, parts_of
 from torch import Tensor
 

@@ -17,7 +17,7 @@ from interp_core.attribution._targets import as_list
 from interp_core.errors import InterpWarning
 from interp_core.model import ServedModel, WrappedModel
 from interp_core.plugin import named_options, resolve
-from interp_core.runs import SHARD_SIZE
+from interp_core.results import SHARD_SIZE
 from interp_core.text import Granularity, Region, Text, as_texts
 
 

@@ -17,8 +17,19 @@ from interp_core.attribution._stored_attributions import StoredAttributions
 from interp_core.attribution._targets import each_has_own
 from interp_core.errors import InputError, UnsupportedError
 from interp_core.model import CLASSIFIERS, ServedModel, WrappedModel, identity_of
-from interp_core.results import Cost, counted, parameters_of
-from interp_core.runs import Folder, Shard, code_of, described, packed, place_of_run, run_shards, shards_of
+from interp_core.results import (
+    Cost,
+    Folder,
+    Shard,
+    code_of,
+    counted,
+    described,
+    packed,
+    parameters_of,
+    place_of_run,
+    run_shards,
+    shards_of,
+)
 from interp_core.text import Granularity, Text, as_stream, as_texts
 
 

@@ -14,8 +14,7 @@ from interp_core.attribution._attribution import Attribution
 from interp_core.attribution._attribution_state import classes_in, columns_of, fields_of, right_of
 from interp_core.attribution._attributions import FEW, Attributions
 from interp_core.errors import InputError
-from interp_core.results import Cost, MadeBy, Value, counted
-from interp_core.runs import Packed, StoredShards
+from interp_core.results import Cost, MadeBy, Packed, StoredShards, Value, counted
 
 
 class StoredAttributions(Value, Sequence[Attribution]):

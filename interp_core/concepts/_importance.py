@@ -23,16 +23,17 @@ from interp_core.plugin import named_options, resolve
 from interp_core.results import (
     MadeBy,
     Value,
+    check_shard_size,
     claims_of,
     counted,
     for_json,
     load_tensors,
     made_by,
     place_of,
+    place_of_run,
     quoted,
     save_tensors,
 )
-from interp_core.runs import check_shard_size, place_of_run
 from jaxtyping import Bool, Float
 from torch import Tensor
 

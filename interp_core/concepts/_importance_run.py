@@ -17,8 +17,8 @@ from interp_core.concepts._space import ConceptSpace
 from interp_core.concepts._targets import OWN
 from interp_core.errors import TargetError
 from interp_core.model import CLASSIFIERS, GENERATORS, SplitModel, identity_of
-from interp_core.results import Cost, parameters_of
-from interp_core.runs import (
+from interp_core.results import (
+    Cost,
     Folder,
     Packed,
     Shard,
@@ -27,6 +27,7 @@ from interp_core.runs import (
     code_of,
     described,
     packed,
+    parameters_of,
     place_of_run,
     run_shards,
 )

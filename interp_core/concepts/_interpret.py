@@ -19,8 +19,8 @@ from interp_core.concepts._space import ConceptSpace
 from interp_core.errors import InputError, InterpWarning, ModelError
 from interp_core.model import SplitModel, identity_of
 from interp_core.plugin import declaration_of, named_options, resolve
-from interp_core.results import Cost, lent, made_by, parameters_of
-from interp_core.runs import (
+from interp_core.results import (
+    Cost,
     Folder,
     Packed,
     Shard,
@@ -28,7 +28,10 @@ from interp_core.runs import (
     StoredShards,
     code_of,
     described,
+    lent,
+    made_by,
     packed,
+    parameters_of,
     place_of_run,
     run_shards,
     shards_of,

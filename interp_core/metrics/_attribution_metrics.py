@@ -27,8 +27,7 @@ from interp_core.metrics._random_baselines import RandomScores
 from interp_core.metrics._score import Score
 from interp_core.metrics._text_score import Choices, TextScore
 from interp_core.model import ServedModel, WrappedModel, readout_of
-from interp_core.results import Cost, lent, made_again, made_by
-from interp_core.runs import Shard, State, packed
+from interp_core.results import Cost, Shard, State, lent, made_again, made_by, packed
 from interp_core.statistics import interval_of_mean
 from interp_core.text import DividedText
 from torch import Tensor

@@ -13,7 +13,7 @@ from interp_core.metrics._benchmark import Benchmark, Row
 from interp_core.metrics._measure import measure
 from interp_core.model import WrappedModel, identity_of
 from interp_core.plugin import Kind, declaration_of, find_method, named_options, resolve
-from interp_core.runs import SHARD_SIZE, Folder, Shard, described, place_of_run
+from interp_core.results import SHARD_SIZE, Folder, Shard, described, place_of_run
 from interp_core.text import Granularity, Region, Text, as_texts
 
 Named = Sequence[Any] | Mapping[str, Any]

@@ -19,8 +19,7 @@ from interp_core.metrics._score import Score as Score
 from interp_core.metrics._text_score import Choices
 from interp_core.model import ServedModel, SplitModel, WrappedModel
 from interp_core.plugin import Kind, declaration_of, methods, named_options, resolve
-from interp_core.results import Cost, made_again
-from interp_core.runs import SHARD_SIZE
+from interp_core.results import SHARD_SIZE, Cost, made_again
 
 MODEL = (WrappedModel, ServedModel)
 

@@ -16,14 +16,15 @@ from interp_core.metrics._attribution_metrics import AttributionMetricRun, key_o
 from interp_core.metrics._score import Score
 from interp_core.metrics._text_score import Choices, TextScore
 from interp_core.model import ServedModel, WrappedModel, identity_of
-from interp_core.results import Cost, parameters_of
-from interp_core.runs import (
+from interp_core.results import (
+    Cost,
     Folder,
     Packed,
     StoredShards,
     check_shard_size,
     code_of,
     described,
+    parameters_of,
     place_of_run,
     run_shards,
     shards_of,

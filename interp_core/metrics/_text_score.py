@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from interp_core.attribution import Removal
-from interp_core.runs import State
+from interp_core.results import State
 from torch import Tensor
 
 

@@ -15,8 +15,7 @@ from interp_core.errors import InputError, ModelError
 from interp_core.model._forward import BatchRunner
 from interp_core.model._layer import Layer
 from interp_core.model._requests import ModelRequest, whole_text
-from interp_core.results import Cost, made_by
-from interp_core.runs import executor_of
+from interp_core.results import Cost, executor_of, made_by
 from interp_core.text import DividedText, Granularity, Item, Text, batched_by_size, divide, one_by_one, with_labels
 from torch import Tensor
 from tqdm.auto import tqdm

@@ -1,12 +1,17 @@
-"""What all results share: how they were made and what that cost, files without pickle, and loans to methods."""
+"""What all results share: how they were made and what that cost, files without pickle, loans to methods, and runs in
+shards whose folders are resumed."""
 
 from typing import TYPE_CHECKING
 
 import lazy_loader
 
 if TYPE_CHECKING:
+    from interp_core.results._described import code_of, described
+    from interp_core.results._executor import InThisProcess, executor_of
+    from interp_core.results._folder import Folder, place_of_run, read_manifest
     from interp_core.results._json import for_json
     from interp_core.results._lent import lent
+    from interp_core.results._packing import Packed, State, packed
     from interp_core.results._paths import empty_folder, named_with
     from interp_core.results._place import place_of
     from interp_core.results._provenance import (
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
         parameters_of,
         under_circumstances,
     )
+    from interp_core.results._run import run_shards
     from interp_core.results._saving import load_result, load_results, save
     from interp_core.results._serialization import (
         STORE,
@@ -31,18 +37,31 @@ if TYPE_CHECKING:
         save_tensors,
         write_text,
     )
+    from interp_core.results._shard import SHARD_SIZE, Shard, check_shard_size, shards_of
+    from interp_core.results._stored import StoredShards
     from interp_core.results._value import Value, counted, quoted
 
 __all__ = [
+    "SHARD_SIZE",
     "STORE",
     "Cost",
+    "Folder",
+    "InThisProcess",
     "MadeBy",
+    "Packed",
+    "Shard",
+    "State",
+    "StoredShards",
     "Usage",
     "Value",
+    "check_shard_size",
     "circumstances",
     "claims_of",
+    "code_of",
     "counted",
+    "described",
     "empty_folder",
+    "executor_of",
     "for_json",
     "lent",
     "load_json",
@@ -52,14 +71,19 @@ __all__ = [
     "made_again",
     "made_by",
     "named_with",
+    "packed",
     "parameters_of",
     "place_of",
+    "place_of_run",
     "quoted",
     "read_header",
+    "read_manifest",
     "reading",
+    "run_shards",
     "save",
     "save_json",
     "save_tensors",
+    "shards_of",
     "under_circumstances",
     "write_text",
 ]
@@ -67,8 +91,12 @@ __all__ = [
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "_described": ["code_of", "described"],
+        "_executor": ["InThisProcess", "executor_of"],
+        "_folder": ["Folder", "place_of_run", "read_manifest"],
         "_json": ["for_json"],
         "_lent": ["lent"],
+        "_packing": ["Packed", "State", "packed"],
         "_paths": ["empty_folder", "named_with"],
         "_place": ["place_of"],
         "_provenance": [
@@ -82,6 +110,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
             "parameters_of",
             "under_circumstances",
         ],
+        "_run": ["run_shards"],
         "_saving": ["load_result", "load_results", "save"],
         "_serialization": [
             "STORE",
@@ -93,6 +122,8 @@ __getattr__, __dir__, _ = lazy_loader.attach(
             "save_tensors",
             "write_text",
         ],
+        "_shard": ["SHARD_SIZE", "Shard", "check_shard_size", "shards_of"],
+        "_stored": ["StoredShards"],
         "_value": ["Value", "counted", "quoted"],
     },
 )

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from interp_core.errors import FolderError, InputError
-from interp_core.results import STORE, reading, write_text
+from interp_core.results._serialization import STORE, reading, write_text
 
 SAME = 1e-3  # the largest relative difference between samples of the same model, in single precision
 ROUNDINGS = 2  # in half precision, in units of its resolution
@@ -39,7 +39,7 @@ def read_manifest(folder: str | Path, kind: str) -> dict[str, Any]:
     Examples:
         >>> import tempfile
         >>> from pathlib import Path
-        >>> from interp_core.runs import Folder, read_manifest
+        >>> from interp_core.results import Folder, read_manifest
         >>> with tempfile.TemporaryDirectory() as place:
         ...     _ = Folder(Path(place), "run", {"model": "bert"}, [0.5]).begin()
         ...     read_manifest(place, "run")["model"]
@@ -68,7 +68,7 @@ def place_of_run(to: Any) -> Path:
         InputError: it is no path.
 
     Examples:
-        >>> from interp_core.runs import place_of_run
+        >>> from interp_core.results import place_of_run
         >>> place_of_run("runs/first").name
         'first'
     """
@@ -94,7 +94,7 @@ class Folder:
     Examples:
         >>> import tempfile
         >>> from pathlib import Path
-        >>> from interp_core.runs import Folder
+        >>> from interp_core.results import Folder
         >>> with tempfile.TemporaryDirectory() as place:
         ...     begun = Folder(Path(place), "run", {"model": "bert", "method": "lime"}, [0.5])
         ...     _ = begun.begin()

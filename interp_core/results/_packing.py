@@ -23,7 +23,7 @@ def packed(states: Sequence[State]) -> State:
         One state, which `Packed` takes apart again. Tensors of one name and type lie end to end in one.
 
     Examples:
-        >>> from interp_core.runs import Packed, packed
+        >>> from interp_core.results import Packed, packed
         >>> one, other = {"scores": torch.ones(1, 2)}, {"scores": torch.zeros(2, 3)}
         >>> tensors, data = packed([(one, {"text": "so sad", "rows": 7}), (other, {"text": "so", "rows": 7})])
         >>> tensors["scores|float32"].shape, data["shared"]
@@ -50,7 +50,7 @@ class Packed(Sequence[State]):
         data: its JSON values.
 
     Examples:
-        >>> from interp_core.runs import Packed, packed
+        >>> from interp_core.results import Packed, packed
         >>> len(Packed(*packed([({"a": torch.ones(2)}, {}), ({}, {"b": 1})])))
         2
     """

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from interp_core.errors import FolderError, InputError
-from interp_core.results import load_tensors, read_header, reading, save_tensors
-from interp_core.runs._folder import read_manifest
-from interp_core.runs._packing import Packed, State
+from interp_core.results._folder import read_manifest
+from interp_core.results._packing import Packed, State
+from interp_core.results._serialization import load_tensors, read_header, reading, save_tensors
 from safetensors import SafetensorError, safe_open
 
 KIND = "run shard"
@@ -31,7 +31,7 @@ class StoredShards:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import torch
-        >>> from interp_core.runs import StoredShards, packed
+        >>> from interp_core.results import StoredShards, packed
         >>> with tempfile.TemporaryDirectory() as place:
         ...     shards = StoredShards(Path(place))
         ...     shards.write(0, packed([({"scores": torch.ones(2)}, {})]), {"digest": "abc", "items": 1})

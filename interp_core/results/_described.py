@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from interp_core.errors import InputError
 from interp_core.plugin import declaration_of
-from interp_core.results import Cost
+from interp_core.results._provenance import Cost
 from torch import Tensor, nn
 
 
@@ -30,7 +30,7 @@ def described(value: Any) -> Any:
         InputError: nothing of the value says what it is but where it lies in memory.
 
     Examples:
-        >>> from interp_core.runs import described
+        >>> from interp_core.results import described
         >>> described({"k": (1, None)}), described(len)
         ({'k': [1, None]}, 'builtins.len')
     """
@@ -96,7 +96,7 @@ def code_of(method: Any) -> Any:
         JSON values that differ when the code of its class does; None for a method of a package.
 
     Examples:
-        >>> from interp_core.runs import code_of
+        >>> from interp_core.results import code_of
         >>> code_of(interp.method("occlusion")) is None
         True
     """

@@ -9,11 +9,11 @@ from itertools import chain
 from typing import Any
 
 from interp_core.errors import FolderError, ModelError, UnsupportedError
-from interp_core.results import under_circumstances
-from interp_core.runs._executor import executor_of
-from interp_core.runs._folder import Folder
-from interp_core.runs._shard import Shard
-from interp_core.runs._stored import StoredShards
+from interp_core.results._executor import executor_of
+from interp_core.results._folder import Folder
+from interp_core.results._provenance import under_circumstances
+from interp_core.results._shard import Shard
+from interp_core.results._stored import StoredShards
 from tqdm.auto import tqdm
 
 Done = tuple[Any, dict[str, Any]]  # for a folder a packed state; and JSON values that the run tells of the shard
@@ -53,7 +53,7 @@ def run_shards(
         ModelError: the executor lost a result, or gave one out of order.
 
     Examples:
-        >>> from interp_core.runs import packed, run_shards, shards_of
+        >>> from interp_core.results import packed, run_shards, shards_of
         >>> def work(shard):
         ...     return packed([({}, {"length": len(text)}) for text in shard.items]), {"first": shard.first}
         >>> for state, told in run_shards(work, shards_of(["a", "bc", "d"], 2, {}), description="count"):

@@ -18,7 +18,7 @@ class InThisProcess:
     """Works on one shard after another, on the thread that asks for the results.
 
     Examples:
-        >>> from interp_core.runs import InThisProcess
+        >>> from interp_core.results import InThisProcess
         >>> list(InThisProcess().map(len, [(1, 2), (3,)]))
         [2, 1]
     """
@@ -47,7 +47,7 @@ def executor_of(executor: Any) -> Any:
         UnknownMethodError: no installed package declares an executor of this name.
 
     Examples:
-        >>> from interp_core.runs import executor_of
+        >>> from interp_core.results import executor_of
         >>> executor_of(None)
         InThisProcess()
     """

@@ -10,7 +10,7 @@ from itertools import count, islice
 from typing import Any
 
 from interp_core.errors import InputError
-from interp_core.runs._described import described
+from interp_core.results._described import described
 
 SHARD_SIZE = 64  # what a kill costs at most, what a worker takes at a time, and what shares passes
 
@@ -27,7 +27,7 @@ class Shard:
         value: what the items are read from, such as activations; None where they are all that is needed.
 
     Examples:
-        >>> from interp_core.runs import Shard
+        >>> from interp_core.results import Shard
         >>> shard = Shard(2, 128, ("so happy", "sad"), {"labels": (1, 0)})
         >>> len(shard), shard.digest == Shard(2, 128, ("so happy", "sad"), {"labels": (1, 1)}).digest
         (2, False)
@@ -64,7 +64,7 @@ def shards_of(items: Iterable[Any], size: int, beside: Mapping[str, Iterable[Any
         InputError: `size` is no whole number from 1; or when a column ends before the items do, or goes on after them.
 
     Examples:
-        >>> from interp_core.runs import shards_of
+        >>> from interp_core.results import shards_of
         >>> endless = (f"text {i}" for i in range(10**9))
         >>> next(shards_of(endless, 2, {})).items
         ('text 0', 'text 1')
@@ -85,7 +85,7 @@ def check_shard_size(size: Any) -> int:
         InputError: it is no whole number from 1.
 
     Examples:
-        >>> from interp_core.runs import check_shard_size
+        >>> from interp_core.results import check_shard_size
         >>> check_shard_size(64)
         64
     """
