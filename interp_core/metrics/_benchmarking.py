@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -120,54 +121,67 @@ def benchmark(
         "max_rows": max_rows,
         "truncation": truncation,
     }
-    beside = {"methods": list(chosen.items()), "metrics": list(measured_by.items()), "labels": labels, "chance": chance}
-    place = (
-        None if to is None else _begun(place_of_run(to), model, corpus, {**asked, **beside, "shard_size": shard_size})
-    )
-    spread: dict[str, Any] = {"executor": executor, "shard_size": shard_size}
+    settings = {
+        **asked,
+        "methods": list(chosen.items()),
+        "metrics": list(measured_by.items()),
+        "labels": labels,
+        "chance": chance,
+        "shard_size": shard_size,
+    }
+    place = None if to is None else _begun(place_of_run(to), model, corpus, settings)
+    spread: dict[str, Any] = {"executor": executor, "shard_size": shard_size, "progress": progress}
+    compared = _Compared(model, corpus, labels, needs, measured_by, asked, {**spread, "chance": chance})
     for number, (name, method) in enumerate(chosen.items()):
-        own = None if place is None else place / f"method-{number:03d}"
+        rows.append(compared.row(name, method, None if place is None else place / f"method-{number:03d}"))
+    deciding = tuple(name for name, needed in needs.items() if "method" not in needed)  # the others measure stability
+    result = Benchmark(tuple(rows), tuple(measured_by), model.name, len(corpus), deciding)
+    if place is not None:
+        result.save(place / "result.json")
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class _Compared:
+    """What all methods of a benchmark are asked and measured by."""
+
+    model: WrappedModel
+    corpus: Sequence[Text]
+    labels: Sequence[Any] | None
+    needs: Mapping[str, frozenset[str]]
+    metrics: Mapping[str, Any]
+    asked: dict[str, Any]
+    spread: dict[str, Any]
+
+    def row(self, name: str, method: Any, place: Path | None) -> Row:
+        """The scores of one method, its failures and its cost; `place` is its folder."""
+        spread = {key: value for key, value in self.spread.items() if key != "chance"}
+        to = None if place is None else place / "attributions"
         try:
-            attributions = attribute(
-                model,
-                corpus,
-                by=method,
-                **asked,
-                to=None if own is None else own / "attributions",
-                progress=progress,
-                **spread,
-            )
+            attributions = attribute(self.model, self.corpus, by=method, **self.asked, to=to, **spread)
         except EXPECTED as error:
-            rows.append(Row(name, failures={"": str(error)}))
-            continue
+            return Row(name, failures={"": str(error)})
         scores, failures = {}, {}
         instance = None if isinstance(method, str) else method
-        for which, (metric_name, metric) in enumerate(measured_by.items()):
-            produced_by = (model, labels) if "labels" in needs[metric_name] else (model,)
-            absent = None if "method" in needs[metric_name] or over is not None else removal
+        for number, (metric_name, metric) in enumerate(self.metrics.items()):
+            needs = self.needs[metric_name]
+            again = "method" in needs or self.asked["over"] is not None
             try:
                 scores[metric_name] = measure(
                     attributions,
-                    *produced_by,
+                    *((self.model, self.labels) if "labels" in needs else (self.model,)),
                     by=metric,
                     method=instance,
-                    removal=absent,
-                    chance=chance,
-                    to=None if own is None else own / f"metric-{which:03d}",
-                    progress=progress,
-                    **spread,
+                    removal=None if again else self.asked["removal"],
+                    to=None if place is None else place / f"metric-{number:03d}",
+                    **self.spread,
                 )
             except FolderError:
                 raise
             except (*EXPECTED, InputError) as error:
                 failures[metric_name] = str(error)
         made = attributions.made_by
-        rows.append(Row(name, made.parameters, scores, made.cost, failures, made))
-    deciding = tuple(name for name, needed in needs.items() if "method" not in needed)  # the others measure stability
-    result = Benchmark(tuple(rows), tuple(measured_by), model.name, len(corpus), deciding)
-    if place is not None:
-        result.save(place / "result.json")
-    return result
+        return Row(name, made.parameters, scores, made.cost, failures, made)
 
 
 def _begun(place: Path, model: WrappedModel, corpus: Sequence[Text], asked: dict[str, Any]) -> Path:
