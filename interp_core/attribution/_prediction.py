@@ -35,6 +35,13 @@ class LateReadout(Readout):
     asked: Any = None
     labels: tuple[str, ...] = ()
 
+    @property
+    def alone(self) -> bool:
+        """Whether there will be one target whatever the logits are."""
+        if self.head == "multi-label" and asks_prediction(self.asked):
+            return False
+        return len(class_targets(self.asked, self.labels, self.head, torch.zeros(len(self.labels)))) == 1
+
     def known(self, logits: Tensor) -> Readout:
         """The readout of the targets of the text with these logits (v)."""
         return readout_of(class_targets(self.asked, self.labels, self.head, logits), self.space, self.head)

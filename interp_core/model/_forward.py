@@ -34,7 +34,7 @@ from interp_core.model._requests import (
     padded,
     repeated_positions,
 )
-from interp_core.model._running import keeping_buffers, running
+from interp_core.model._running import running
 from interp_core.model._transfer import HostCopy, to_device
 from interp_core.model._trial import Sharing, check_gradients, rows_without_padding, trial_of
 from interp_core.model._wrapped_model import WrappedModel
@@ -143,7 +143,13 @@ class BatchRunner:
         return max(1, self._limit(torch.is_grad_enabled()) // max(1, tokens))
 
     def forward(
-        self, rows: Sequence[TextRows], request: ModelRequest, *, past: Any = None, keeps: bool = False
+        self,
+        rows: Sequence[TextRows],
+        request: ModelRequest,
+        *,
+        past: Any = None,
+        keeps: bool = False,
+        once: bool = False,
     ) -> ForwardPass:
         """One pass over the rows of one or several texts, padded to the longest.
 
@@ -154,6 +160,7 @@ class BatchRunner:
             request: what to read and where values enter, the same for all of them.
             past: the keys and values of tokens before these.
             keeps: have the model return the keys and values of these tokens.
+            once: whether at most one backward pass follows; with gradients only such a pass runs compiled.
 
         Returns:
             The pass, with its `logits` and the states that were read.
@@ -178,7 +185,7 @@ class BatchRunner:
                 entered = stack.enter_context(_opened(request.injection, batch))
             gathering = stack.enter_context(self._only_positions(rows, batch))
             if self.model.autocast or self.model.compile:
-                stack.enter_context(running(self.model, batch))
+                stack.enter_context(running(self.model, batch, once=once))
             stack.enter_context(_refusing_writes(self.model.name))
             output = self.model.run(batch)
         if entered is not None:
@@ -271,13 +278,13 @@ class BatchRunner:
             pieces.setdefault(which, []).append(row)
         sharing = [requests[which] for which in pieces]
         first = sharing[0]
-        kept = keeping_buffers() if self.model.compile else nullcontext()
-        with torch.inference_mode(False), torch.set_grad_enabled(first.gradients), kept:
+        once = all(request.readout is None or request.readout.alone for request in sharing)
+        with torch.inference_mode(False), torch.set_grad_enabled(first.gradients):
             rows = [requests[which].build(torch.tensor(numbers)) for which, numbers in pieces.items()]
             past, start = None, 0 if first.unchanged is None else int(first.unchanged[batch[0][1]])
             if prefix is not None and start:  # these rows are of one text, so of one length
                 rows, past = [r.part(slice(start, None)) for r in rows], prefix.of(len(batch), start)
-            forward_pass = self.forward(rows, first, past=past)
+            forward_pass = self.forward(rows, first, past=past, once=once)
             asked = not first.stop and any(request.readout for request in sharing)
             logits = forward_pass.logits if asked else None if first.stop else forward_pass.logits_or_none
             parts = [] if logits is None else list(logits.split([len(r.ids) for r in rows]))

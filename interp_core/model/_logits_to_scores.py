@@ -84,6 +84,11 @@ class Readout:
     head: Head
 
     @property
+    def alone(self) -> bool:
+        """Whether there is one target, so that one backward pass gives all slopes."""
+        return len(self.targets) == 1
+
+    @property
     def gathers(self) -> bool:
         """Whether logits are computed only at `positions`, which is so for heads over the vocabulary."""
         return self.head in VOCABULARY

@@ -49,17 +49,6 @@ class CompiledBlocks:
                 del vars(block)["forward"]
 
 
-@contextmanager
-def keeping_buffers() -> Iterator[None]:
-    """A context for a pass and its backward passes, one for each target: what is compiled in it keeps its buffers."""
-    config: Any = getattr(torch._functorch, "config", None)
-    if not hasattr(config, "donated_buffer"):  # PyTorch before 2.6 gives none away
-        yield
-        return
-    with config.patch(donated_buffer=False):
-        yield
-
-
 def _attention() -> Any:
     """What all attention of transformers goes through, which is exchanged while weights are watched."""
     interface = getattr(modeling_utils, "AttentionInterface", None)
@@ -72,15 +61,23 @@ def _is_watched(module: nn.Module) -> bool:
 
 
 @contextmanager
-def running(model: WrappedModel, batch: PaddedBatch) -> Iterator[None]:
+def running(model: WrappedModel, batch: PaddedBatch, *, once: bool) -> Iterator[None]:
     """A context in which a pass runs as was asked: in autocast, compiled. To be entered last, when all hooks are set.
 
     Passes that keep keys and values, or go on from some, are not compiled: each length of these would be compiled anew.
+    Nor are those that more than one backward pass may follow: the first may overwrite what a compiled block saved for
+    it, and whether it does is not known, since PyTorch also finds such code in caches of others.
+
+    Args:
+        model: the model.
+        batch: what it is to run.
+        once: whether at most one backward pass follows.
 
     Raises:
         UnsupportedError: the model is to be compiled, and its blocks were not found.
     """
-    compiled = _compiled(model).open() if model.compile and batch.past is None and not batch.keeps else nullcontext()
+    compiles = model.compile and batch.past is None and not batch.keeps and (once or not torch.is_grad_enabled())
+    compiled = _compiled(model).open() if compiles else nullcontext()
     autocast = torch.autocast(model.device.type, torch.bfloat16) if model.autocast else nullcontext()
     with compiled, autocast:
         yield

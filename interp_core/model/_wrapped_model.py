@@ -43,8 +43,9 @@ class WrappedModel:
             power of two up to 65,536, and for that many elsewhere.
         autocast: `"bfloat16"` to run the matrix products of passes in this format, see `torch.autocast`; scores and
             gradients are float32, about 1% off. Trials of the model are made as it is. None to leave it as it is.
-        compile: run the blocks of the model compiled by `torch.compile` where no hook is inside of them. The first
-            passes take longer. The model itself is not compiled.
+        compile: run the blocks of the model compiled by `torch.compile` where no hook is inside of them and at most one
+            gradient of a pass is asked for (one target). The first passes take longer. The model itself is not
+            compiled.
 
     Attributes:
         tried: a cache for the results of trials of the model.
