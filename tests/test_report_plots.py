@@ -15,6 +15,7 @@ from interp_core.model import Target
 from interp_core.reporting import ClassConcepts, fragment, plot_attributions, plot_concepts, report
 from interp_core.results import Cost, MadeBy
 from interp_core.text import Unit
+from pages import lines, plain
 
 NAMES = ["sadness", "joy"]
 MEAN = torch.tensor([[0.1, 0.3, 0.2], [0.6, 0.4, 0.5]])
@@ -45,8 +46,10 @@ def test_scores_and_lists_of_words_are_plotted_as_in_the_seed(kind):
         "sadness": [("1", "day"), ("2", "need"), ("0", "feel, want")],
         "joy": [("0", "feel, want"), ("2", "need"), ("1", "day")],
     }
-    assert "How it was made" not in shown.html, "nothing is known of it"
-    assert "▲" not in shown.html, "sizes alone do not say which way they push"
+    index = lines(shown.html)[0]
+    assert "How it was made" not in plain(shown.html) and not index["records"], "nothing is known of it"
+    assert "▲" not in plain(shown.html), "sizes alone do not say which way they push"
+    assert index["concepts"][0]["ways"] == [["", "", ""], ["", "", ""]]
 
 
 def test_classes_with_labels_of_their_own_are_plotted_as_in_the_seed():
@@ -159,8 +162,10 @@ def test_how_it_was_made_is_said_once_for_each_run_and_papers_are_numbered():
     html = report(values).html
     assert "attribution of 3 texts" in html and "samples = 9, seed = 0" in html
     assert "2 forward passes, 30 rows, 1 backward pass, 3.0 s" in html
-    assert re.findall(r'<li id="ip-ref\d">([^<]+)</li>', html) == ["Ribeiro 2016", "Kim 2018"]
-    assert re.findall(r'class="ip-cite"[^>]*>\[(\d)\]', html) == ["1", "1", "2"]
+    index = lines(html)[0]
+    assert index["references"] == ["Ribeiro 2016", "Kim 2018"]
+    assert [record["reference"] for record in index["records"]] == [1, 0, 1, 2]
+    assert index["bibtex"].startswith("@misc{ribeiro2016,\n  author = {Ribeiro},\n  year = {2016}\n}")
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -168,15 +173,18 @@ def test_a_thousand_texts_stay_small():
     text = " ".join(f"word{i}" for i in range(20))
     many = [attribution(f"{i} {text}", intact=torch.tensor([1.0, 0.0])) for i in range(1000)]
     html = report(many).html
-    assert len(html) < 4_000_000
-    assert html.count("<article") == 1001 and html.count('<details class="ip-fold ip-later">') == 99
+    assert len(html) < 2_000_000
+    assert len(lines(html)) == 1001
+    assert plain(html).count('class="ip-text"') == 5 and "995 are not" in plain(html)
 
 
 def test_many_concepts_stay_small():
     weights = Importance(torch.rand(2, 3, 2000), ("a", "b", "c"), tuple(map(str, range(2000))), MadeBy("m"))
     found = Interpretation(tuple(LabelledConcept(i, f"label {i}") for i in range(2000)))
     html = report(weights, found).html
-    assert len(html) < 400_000 and "1800 concepts that matter less are not shown" in html
+    assert len(html) < 800_000 and "1800 concepts that matter less are not shown" in fragment([weights, found])
+    index, *cards = lines(html)
+    assert index["concepts"][0]["titles"] == [card["title"] for card in cards] == [f"label {i}" for i in range(2000)]
 
 
 def test_a_class_of_its_own_needs_no_words():
@@ -187,7 +195,7 @@ def test_a_class_of_its_own_needs_no_words():
 def test_one_text_is_shown_alone() -> None:
     several = [attribution("so glad"), attribution("never sad")]
     shown = plot_attributions(several, sample=1).html
-    assert "never" in shown and "glad" not in shown
+    assert [text["text"] for text in lines(shown)[0]["texts"]] == ["never sad"]
     per_text = torch.tensor([[[0.1, 0.3]], [[0.6, 0.4]]])
     importance = Importance(per_text, ("joy",), ("a", "b"), MadeBy("occlusion"))
     own = [ClassConcepts("joy", None, None, importance)]

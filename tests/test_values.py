@@ -331,6 +331,8 @@ def test_the_curves_of_a_score_are_drawn_with_their_mean() -> None:
     ]
     assert [mean[i][1] for i in (0, 50, 100)] == pytest.approx([0.35, 0.6, 0.85])
     assert len(score.plot(kind="values").axes[0].patches) > 0
+    *_, random = dataclasses.replace(score, chance_curves=(torch.tensor([0.0, 0.2]),)).plot().axes[0].lines
+    assert random.get_ydata().tolist()[::50] == pytest.approx([0, 0.1, 0.2])
     assert dataclasses.replace(score, curves=()).plot().axes[0].patches
     with pytest.raises(InputError, match="auto, values"):
         dataclasses.replace(score, curves=()).plot(kind="curves")

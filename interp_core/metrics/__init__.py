@@ -1,5 +1,4 @@
-"""How far to trust a result: scores beside what a random answer gets, the verb `measure`, and the benchmark
-of methods."""
+"""Evaluation of results: scores with chance levels, the verb `measure`, and the benchmark of attribution methods."""
 
 from typing import TYPE_CHECKING
 

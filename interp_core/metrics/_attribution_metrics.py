@@ -1,4 +1,4 @@
-"""Runs one metric on the attributions of one model, text by text, and on random scores for the chance level."""
+"""A metric applied to the attributions of one model, text by text, and to random scores for the chance level."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class ModelAccess:
-    """What a metric that declares the need `"model"` gets: the model, and the same question about other models.
+    """Access to the model for metrics that declare the need `"model"`, and to the same question about other models.
 
     Attributes:
         model: the model that was explained.
         session: the run that the metric is part of.
-        prepared: the text.
-        kept: what `once` has made, shared by all texts of the run.
-        lock: guards `kept`.
+        prepared: the text and its targets.
+        kept: the values that `once` has made, shared by all texts of the run.
+        lock: the lock that guards `kept`.
 
     Examples:
         >>> from interp_core.metrics import Score
@@ -64,13 +64,13 @@ class ModelAccess:
     lock: Any
 
     def of(self, model: WrappedModel) -> Question:
-        """The question about another model with the same tokenizer: the same text, targets, units and removal."""
+        """Ask the question about another model with the same tokenizer: the same text, targets, units and removal."""
         other = session_of(model, self.session.options)
         other.cost = other.batch_runner.cost = self.session.cost
         return other.alone(dataclasses.replace(self.prepared, intact=None))
 
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
-        """The value of `make()`, computed once for each key and shared by all texts of the run."""
+        """Return the value of `make()`, computed once for each key and shared by all texts of the run."""
         with self.lock:
             if key not in self.kept:
                 self.kept[key] = make()
@@ -165,6 +165,7 @@ class AttributionMetricRun:
             definition=scores[0].definition,
             notes=tuple(dict.fromkeys((*(note for own in scores for note in own.notes), *notes))),
             curves=tuple(curve for own in scores for curve in own.curves),
+            chance_curves=tuple(curve for own in scores for curve in own.random_curves),
         )
 
     def finished(self, score: Score, cost: Cost, texts: int, settings: dict[str, Any]) -> Score:
@@ -198,9 +199,12 @@ class AttributionMetricRun:
             drawn = torch.randn(attribution.scores.shape, generator=generator) * size
             other = dataclasses.replace(attribution, scores=drawn * question.applicable, error=None)
             method = [RandomScores(generator, size)] if needs_method else []
-            random.append(_values(measured_by(self.metric, other, renewed, *method, *extra)).mean())
-        drawn_by_chance = torch.stack(random) if random else torch.zeros(0)
-        return TextScore(_values(score), drawn_by_chance, score.definition, score.notes, score.curves)
+            random.append(measured_by(self.metric, other, renewed, *method, *extra))
+        means = [_values(one).mean() for one in random]
+        drawn_by_chance = torch.stack(means) if means else torch.zeros(0)
+        curves = zip(*(one.curves for one in random), strict=True)
+        by_chance = tuple(torch.stack(drawn).mean(0) for drawn in curves)
+        return TextScore(_values(score), drawn_by_chance, score.definition, score.notes, score.curves, by_chance)
 
     def _method(self, attribution: Attribution) -> Any:
         return self.method if self.method is not None else made_again(attribution.made_by, "attribution")

@@ -1,4 +1,4 @@
-"""Which attribution method to trust on a model: methods × metrics on the same texts, as a table with a verdict."""
+"""The `Benchmark` value: attribution methods × metrics on the same texts, with a verdict on which method to trust."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Row:
     """One method of a benchmark: its scores, its cost and its failures.
 
     Attributes:
-        method: name of the method.
-        parameters: its hyperparameters, as JSON values.
-        scores: by name of the metric.
-        cost: what the attributions cost, without the metrics.
-        failures: messages by name of the metric; under `""` if the method itself failed.
-        made_by: provenance of the attributions; None if the method failed.
+        method: the name of the method.
+        parameters: the hyperparameters of the method, as JSON values.
+        scores: the scores, by the name of the metric.
+        cost: the cost of the attributions, without the metrics.
+        failures: error messages, by the name of the metric; under `""` if the method itself failed.
+        made_by: the provenance of the attributions; None if the method failed.
 
     Examples:
         >>> from interp_core.metrics import Row, Score
@@ -47,15 +47,15 @@ class Row:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Benchmark(Value):
-    """Methods × metrics on the same texts of one model.
+    """A comparison of attribution methods by several metrics, on the same texts and model.
 
     Attributes:
-        rows: one for each method, in the order given.
-        metrics: names of the metrics.
-        model: name of the model.
+        rows: one row for each method, in the order given.
+        metrics: the names of the metrics.
+        model: the name of the model.
         texts: the number of texts.
-        deciding: names of the metrics that the verdict may rest on; None for all. `benchmark` excludes metrics that run
-            the method again: they ask how stable it is, and a method that ignores the model is stable too.
+        deciding: the names of the metrics that the verdict may rest on; None for all. `benchmark` excludes metrics that
+            run the method again: they measure its stability, and a method that ignores the model is stable too.
 
     Examples:
         >>> from interp_core.metrics import Benchmark, Row, Score
@@ -81,27 +81,41 @@ class Benchmark(Value):
 
     @cached_property
     def level(self) -> float:
-        """The confidence level of one comparison at which 95 % of benchmarks have no wrong one (Bonferroni)."""
+        """The confidence level of one comparison with chance, so that all hold in 95 % of benchmarks (Bonferroni)."""
         return 1 - (1 - SURE) / max(1, sum(m in row.scores for row in self.rows for m in self.ranked))
 
     def beats_chance(self, row: Row, metric: str) -> bool:
-        """Whether a method is significantly better than random orders on the same texts, at the level `level`."""
+        """Test whether a method is significantly better than random orders on the same texts (one-sided, at `level`).
+
+        Args:
+            row: the method.
+            metric: the name of the metric.
+
+        Returns:
+            True if it is; False also without a score or with fewer than five texts.
+        """
         score = row.scores.get(metric)
         interval = interval_of_mean(score.margins, 2 * self.level - 1) if score and score.margins is not None else None
         return interval is not None and interval[0] > 0
 
     @cached_property
     def trusted(self) -> Row | None:
-        """The method to trust, or None: among those that beat chance on more than half of the ranked metrics, the one
-        with the best mean rank; ties go to the cheaper.
+        """The method to trust: the best by mean rank of those that beat chance on more than half of the ranked metrics.
+
+        Ties go to the cheaper method. None if there is no such method.
         """
         able = self._able
         return min(able, key=lambda row: (self.mean_rank(row, able), row.cost.rows), default=None)
 
     def mean_rank(self, row: Row, among: Sequence[Row]) -> float:
-        """The mean rank of a method among others over the ranked metrics, of which there must be one.
+        """Compute the mean rank of a method among others, over the ranked metrics (at least one).
 
-        1 is the best rank; without a score a method is last.
+        Args:
+            row: the method.
+            among: the methods that it is ranked among.
+
+        Returns:
+            The mean rank, from 1 (best); a method without a score ranks last.
         """
         places = []
         for metric in self.ranked:
@@ -110,10 +124,19 @@ class Benchmark(Value):
         return sum(places) / len(places)
 
     def better(self, row: Row, other: Row, metric: str) -> bool:
-        """Whether a method is significantly better than another on the same texts.
+        """Test whether a method is significantly better than another on the same texts.
 
-        The margins over chance are compared text by text, so that one is better than another in at most 5 % of
-        benchmarks of equal methods: corrected for all pairs of methods, both ways and all metrics (Bonferroni).
+        The margins over chance are compared text by text with a paired t interval, corrected for all pairs of methods
+        in both directions and all metrics (Bonferroni): of benchmarks of equally good methods, at most 5 % find a
+        difference.
+
+        Args:
+            row: the method.
+            other: the other method.
+            metric: the name of the metric.
+
+        Returns:
+            True if `row` is better than `other`.
         """
         own, theirs = (one.scores[metric].margins if metric in one.scores else None for one in (row, other))
         if own is None or theirs is None or len(own) != len(theirs):
@@ -124,8 +147,9 @@ class Benchmark(Value):
 
     @cached_property
     def ties(self) -> tuple[Row, ...]:
-        """The methods that beat chance and cannot be told from the trusted one: it is better than they are on no ranked
-        metric, or worse on some.
+        """The methods that beat chance as the trusted one does and are not significantly worse than it.
+
+        These are the ones that the trusted method beats on no ranked metric, or that beat it on some.
         """
         first = self.trusted
         if first is None:
@@ -145,7 +169,7 @@ class Benchmark(Value):
 
     @property
     def verdict(self) -> str:
-        """The result in words: which method to trust here, and which cannot be told from it; or why none."""
+        """The result in words: which method to trust, and which cannot be told from it; or why there is none."""
         if not any(row.scores for row in self.rows):
             messages = [message for row in self.rows for message in row.failures.values()]
             return f"Nothing could be measured: {messages[0] if messages else 'there are no methods.'}"
@@ -175,17 +199,17 @@ class Benchmark(Value):
         return f" These {self.texts} texts cannot tell it from {names}; more texts would be needed."
 
     def one_line(self) -> str:
-        """What the benchmark compares, in less than a line."""
+        """Describe the benchmark in less than a line, as its `repr` does."""
         made = f"{counted(len(self.rows), 'method')}, {counted(len(self.metrics), 'metric')}"
         trusted = f", trust {self.trusted.method}" if self.trusted else ""
         return f"{made}, {counted(self.texts, 'text')} on {self.model}{trusted}"
 
     def summary(self) -> str:
-        """The table as CSV, and the verdict."""
+        """Give the table as CSV, and the verdict."""
         return f"{self.to_csv()}{self.verdict}"
 
     def to_json(self) -> dict[str, Any]:
-        """The benchmark as JSON values, with what beats chance and the verdict."""
+        """Convert to JSON values, with the comparisons with chance and the verdict."""
 
         def scores(row: Row) -> dict[str, Any]:
             return {m: {**s.to_json(), "beats_chance": self.beats_chance(row, m)} for m, s in row.scores.items()}
@@ -205,13 +229,20 @@ class Benchmark(Value):
         return for_json(told)
 
     def columns(self) -> Mapping[str, Sequence[Any]]:
-        """One row for each method and metric, as in `to_csv`; numbers that are not there are None."""
+        """The columns of a table with one row for each method and metric, as in `to_csv`; missing numbers are None."""
         lines = [self._line(row, metric) for row in self.rows for metric in self.metrics]
         cells = [[None if cell == "" else cell for cell in line] for line in lines]
         return {name: [line[i] for line in cells] for i, name in enumerate(COLUMNS)}
 
     def to_csv(self, path: str | Path | None = None) -> str:
-        """The table as CSV, with a line for each method and metric; also written to `path` if given."""
+        """Convert to CSV, with a line for each method and metric.
+
+        Args:
+            path: a file to which the text is also written; missing folders are created.
+
+        Returns:
+            The text; missing numbers are empty.
+        """
         out = io.StringIO()
         table = csv.writer(out, lineterminator="\n")
         table.writerow(COLUMNS)
@@ -244,7 +275,14 @@ class Benchmark(Value):
         ]
 
     def save(self, path: str | Path) -> Path:
-        """Write a JSON file and return its path."""
+        """Write the benchmark to a JSON file.
+
+        Args:
+            path: the file; missing folders are created.
+
+        Returns:
+            The path of the file.
+        """
         rows = [
             {
                 **vars(row),
@@ -259,7 +297,13 @@ class Benchmark(Value):
 
     @classmethod
     def load(cls, path: str | Path) -> Benchmark:
-        """The benchmark in a file that `save` wrote.
+        """Read a file that `save` wrote.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The benchmark.
 
         Raises:
             InputError: there is no such file, or it does not hold a benchmark.

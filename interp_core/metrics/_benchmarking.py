@@ -1,4 +1,4 @@
-"""The verb `benchmark`: every method measured by every metric on the same texts."""
+"""The verb `benchmark`, which measures every method with every metric on the same texts."""
 
 from __future__ import annotations
 
@@ -50,42 +50,43 @@ def benchmark(
 ) -> Benchmark:
     """Measure every attribution method with every metric on the same texts.
 
-    If a method or a metric fails, the message is kept in its row and the others are still run.
+    If a method or a metric fails, its error message is kept in the row of the method, and the others still run.
 
     Args:
         model: the model.
-        texts: one text or several, as in `interp.attribute`; with fewer than five no method can be told from chance.
-        methods: names or instances of attribution methods; or a mapping of names of your own to these.
-        metrics: names or instances of metrics of attributions; or a mapping of names of your own to these.
-        labels: for metrics that compare with people: a list of character spans [start, stop) for each text.
-        targets: what is explained, as in `interp.attribute`.
-        granularity: what a unit is.
-        units: the part of a text that is explained, see `attribute`.
-        removal: what an absent unit is.
-        score: the score space that is explained.
-        output: for generators: what one target is.
-        layer: explain through the hidden states of this layer; a block number or a module path.
-        over: components of the model that are scored in place of the units of the text, as in `interp.attribute`.
-        reference: with `over`, what a closed gate lets through, as in `interp.attribute`.
-        align: with `over`, how a reference of another length is aligned, as in `interp.attribute`.
-        max_new_tokens: for generators: the most tokens of a continuation.
-        max_rows: the most rows of the model that one text may take, for each method and each metric.
-        truncation: which text of a pair is cut when it is longer than the model takes, as in `interp.attribute`.
-        chance: measure random orders too, at least four of each text; without them there is no verdict.
-        to: a folder that attributions and scores are written to as they come, each in a folder of its own; the same
-            call resumes a run that was interrupted. The benchmark itself is there at the end.
-        executor: where shards of texts are worked on, as in `interp.attribute`.
-        shard_size: with `to` or `executor`, how many texts a shard has.
+        texts: one text or several, as in `attribute`; at least five are needed to tell a method from chance.
+        methods: names or instances of attribution methods; or a mapping from names of your own to these.
+        metrics: names or instances of metrics of attributions; or a mapping from names of your own to these.
+        labels: for metrics that compare with human annotation: a list of character spans [start, stop) for each text.
+        targets: what to explain, as in `attribute`.
+        granularity: what a unit is, as in `attribute`.
+        units: the part of a text that is explained, as in `attribute`.
+        removal: what replaces an absent unit, as in `attribute`.
+        score: the score space that is explained, as in `attribute`.
+        output: for generators, what one target is, as in `attribute`.
+        layer: the layer whose hidden states are the features, as the number of a block or a module path; None for the
+            embeddings.
+        over: components of the model that are scored in place of the units of the text, as in `attribute`.
+        reference: with `over`, what a closed gate lets through, as in `attribute`.
+        align: with `over`, how a reference of another length is aligned, as in `attribute`.
+        max_new_tokens: for generators, the maximum number of tokens to generate.
+        max_rows: the maximum number of model rows for each text, for each method and each metric; None for no limit.
+        truncation: which text of a pair is cut when the pair is longer than the model accepts, as in `attribute`.
+        chance: whether to measure random orders too, at least four of each text; without them there is no verdict.
+        to: a folder in which attributions and scores are written as they are made, each in its own folder, and at the
+            end the benchmark itself. The same call resumes a run that was interrupted.
+        executor: where shards of texts are processed, as in `attribute`.
+        shard_size: with `to` or `executor`, the number of texts in a shard.
         progress: show progress bars in a terminal or notebook.
 
     Returns:
         The scores, costs and failures of each method, with the method to trust.
 
     Raises:
-        InputError: there are no methods or metrics, names occur twice, a metric needs `labels`, a text, target or
+        InputError: there are no methods or metrics, a name occurs twice, a metric needs `labels`, a text, target or
             option cannot be used, or the folder holds another run.
         UnsupportedError: a metric measures another kind of result.
-        UnknownMethodError: no installed package declares a method or metric of some name.
+        UnknownMethodError: no installed package declares one of the methods or metrics.
 
     Examples:
         >>> from interp_core.testing import planted_model

@@ -1,4 +1,4 @@
-"""The verb `measure`: how far to trust a result, as a number with its chance level."""
+"""The verb `measure`, which gives the score of a result with its chance level."""
 
 from __future__ import annotations
 
@@ -40,43 +40,42 @@ def measure(
     progress: bool = True,
     **parameters: Any,
 ) -> Score:
-    """Measure a result with a metric.
+    """Measure a result with a metric, and compare it with the chance level.
 
     Args:
-        result: an `Attribution`, a list of them, or those that `attribute` has written to a folder; with `to` or
-            `executor` also an iterator over them; a `ConceptSpace`, or an `Interpretation`.
-        *what_produced_it: for attributions the `TextModel`, and for metrics that need labels the marks of people: a
-            list of character spans [start, stop) for each text. For a space its `Activations`, then the planted space
-            and the `SplitModel` if the metric needs them. For an interpretation the space and the activations.
-        by: name of a metric, or an instance.
-        method: for metrics that run the method again: the method that made the result, if it is not installed.
-        score: for attributions: the score space to measure in, such as `"logit"`. By default probabilities, or the
+        result: an `Attribution`, a list of them, those that `attribute` has written to a folder, or with `to` or
+            `executor` an iterator over them; a `ConceptSpace`; or an `Interpretation`.
+        *what_produced_it: for attributions, the `TextModel`, and for metrics that need labels the human annotation: a
+            list of character spans [start, stop) for each text. For a space, its `Activations`, then the planted space
+            and the `SplitModel` if the metric needs them. For an interpretation, the space and the activations.
+        by: a metric, by name or as an instance.
+        method: for metrics that run the method again, the method that made the result, if it is not installed.
+        score: for attributions, the score space to measure in, such as `"logit"`. By default probabilities, or the
             space of the attributions if the metric depends on it.
-        removal: for attributions: what an absent unit is. By default as the attributions were made.
-        max_rows: for attributions: the most rows of the model that one text may take; `"as before"` is the limit that
-            the attributions were made with, None is no limit.
-        chance: measure random answers too, for the chance level. For attributions these are at least four random orders
-            of each text and thirty in all, which cost several times what the score costs.
-        to: for attributions: a folder that the scores of texts are written to as they come, as in `attribute`; the
-            same call resumes a run that was interrupted.
-        executor: for attributions: where shards of texts are worked on, as in `attribute`.
-        shard_size: for attributions in a folder or from an iterator, and with `to` or `executor`: how many texts are
-            measured together.
+        removal: for attributions, what replaces an absent unit. By default the removal of the attributions.
+        max_rows: for attributions, the maximum number of model rows for each text; `"as before"` is the limit that the
+            attributions were made with, None is no limit.
+        chance: whether to measure random answers too, for the chance level. For attributions these are at least four
+            random orders of each text and thirty in all, at several times the cost of the score.
+        to: for attributions, a folder in which the scores of texts are written as they are measured; the same call
+            resumes a run that was interrupted.
+        executor: for attributions, where shards of texts are processed, as in `attribute`.
+        shard_size: for attributions in a folder or from an iterator, and with `to` or `executor`, the number of texts
+            that are measured together.
         progress: show a progress bar in a terminal or notebook; for attributions only.
         **parameters: parameters of the metric, if `by` is a name.
 
     Returns:
-        The score, with what a random answer gets from the same metric unless `chance` is False. A space has none with
-        as many concepts as dimensions, if the metric is about reconstruction; an interpretation has the one that its
-        metric knows, such as that of labels permuted across concepts.
+        The score, with its chance level unless `chance` is False. A space with as many concepts as dimensions has no
+        chance level if the metric measures reconstruction. The chance level of an interpretation is the one that its
+        metric provides, such as the score of labels permuted across concepts.
 
     Raises:
         InputError: `result` cannot be measured, `what_produced_it` does not fit it, or an option does not apply to it.
         UnsupportedError: the metric measures another kind of result, or needs what this result does not have.
         UnknownMethodError: no installed package declares a metric of this name.
         BudgetError: the metric needs more rows than `max_rows` allows.
-        ModelError: the metric returned something other than a `Score` with a finite value, or wrote into what it was
-            given.
+        ModelError: the metric returned something other than a `Score` with a finite value, or modified its arguments.
 
     Examples:
         >>> from interp_core.testing import planted_model

@@ -1,4 +1,4 @@
-"""Measures attributions: those of a list together, those of a stream or a folder shard by shard."""
+"""Runs of a metric over attributions: those of a list together, those of a stream or a folder shard by shard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random answers: what a metric gives them is its chance level."""
+"""Random answers, whose score is the chance level of a metric."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ APART = 1_000_003  # keeps these draws apart from others with the same seed
 
 
 class RandomDirections(ConceptSpace):
-    """The random answer to metrics of concepts: as many random directions through the mean, encoded by projection.
+    """The random answer to metrics of concept spaces: random directions through the mean, encoded by projection.
 
     Up to d directions are orthonormal. More than d are independent and of length 1, and rows are decoded from their
     projections by least squares.
@@ -23,6 +23,9 @@ class RandomDirections(ConceptSpace):
     Args:
         dictionary: (c, d) the directions.
         mean: (d) subtracted before encoding and added after decoding.
+
+    Raises:
+        InputError: the dictionary is not a matrix.
 
     Examples:
         >>> from interp_core.metrics import RandomDirections
@@ -42,12 +45,15 @@ class RandomDirections(ConceptSpace):
 
     @classmethod
     def like(cls, space: ConceptSpace, activations: Activations, seed: int = 0) -> RandomDirections:
-        """As many random directions as the space has concepts, through the mean of the activations.
+        """Draw as many random directions as a space has concepts, through the mean of the activations.
 
         Args:
             space: a space of c concepts of width d.
             activations: rows of width d.
-            seed: of the draw.
+            seed: the seed of the draw.
+
+        Returns:
+            The space of the random directions.
         """
         noise = torch.randn(space.width, space.concepts, generator=torch.Generator().manual_seed(APART + seed))
         wide = space.concepts > space.width
@@ -55,9 +61,11 @@ class RandomDirections(ConceptSpace):
         return cls(columns.T.contiguous(), mean_of(activations))
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
+        """Project activations (n, d) on the directions, to codes (n, c)."""
         return (values - self.mean) @ self.dictionary.T
 
     def decode(self, codes: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
+        """Reconstruct activations (n, d) from codes (n, c)."""
         if self.concepts <= self.width:
             return codes @ self.dictionary + self.mean
         inverse: Tensor = torch.linalg.pinv(self.dictionary.T)
@@ -70,7 +78,7 @@ class RandomFit:
 
     Args:
         concepts: the number of directions.
-        seed: of the draw.
+        seed: the seed of the draw.
 
     Examples:
         >>> from interp_core.metrics import RandomFit
@@ -85,7 +93,7 @@ class RandomFit:
     seed: int = 0
 
     def fit(self, activations: Activations) -> RandomDirections:
-        """Random directions through the mean of the activations, otherwise unrelated to them."""
+        """Draw random directions through the mean of the activations, otherwise unrelated to them."""
         space = ConceptSpace(torch.zeros(self.concepts, activations.width))
         return RandomDirections.like(space, activations, self.seed)
 

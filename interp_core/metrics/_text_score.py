@@ -1,4 +1,4 @@
-"""What a caller of `measure` chooses for attributions, and what a metric says of one of them."""
+"""The options of `measure` for attributions, and the score that a metric gives to one of them."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ class TextScore:
         definition: the number in words.
         notes: what a reader should know.
         curves: what the numbers are the areas of.
+        random_curves: for each curve what random scores get, their mean.
     """
 
     values: Tensor
@@ -44,10 +45,12 @@ class TextScore:
     definition: str
     notes: tuple[str, ...]
     curves: tuple[Tensor, ...]
+    random_curves: tuple[Tensor, ...] = ()
 
     def state(self) -> State:
         """As tensors and JSON values."""
-        curves = {f"curve {i}": curve for i, curve in enumerate(self.curves)}
+        drawn = {"curve": self.curves, "random curve": self.random_curves}
+        curves = {f"{name} {i}": curve for name, several in drawn.items() for i, curve in enumerate(several)}
         said = {"definition": self.definition, "notes": list(self.notes)}
         return {"values": self.values, "random": self.random, **curves}, said
 
@@ -55,5 +58,8 @@ class TextScore:
     def of_state(cls, state: State) -> TextScore:
         """The score with this state."""
         tensors, said = state
-        curves = tuple(tensors[f"curve {i}"] for i in range(len(tensors) - 2))
-        return cls(tensors["values"], tensors["random"], said["definition"], tuple(said["notes"]), curves)
+        curves, random = (
+            tuple(tensors[f"{name} {i}"] for i in range(len(tensors)) if f"{name} {i}" in tensors)
+            for name in ("curve", "random curve")
+        )
+        return cls(tensors["values"], tensors["random"], said["definition"], tuple(said["notes"]), curves, random)

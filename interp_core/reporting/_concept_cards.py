@@ -116,9 +116,9 @@ def group_of(
 ) -> Group:
     """The concepts of one space, from those of the space, its words and its importance that are known."""
     named = space.names if space else []
-    known = _with_names({c.concept: c for c in words.concepts} if words else {}, named)
+    known = with_names({c.concept: c for c in words.concepts} if words else {}, named)
     total = max([space.concepts if space else 0, weights.scores.shape[1] if weights else 0, *(i + 1 for i in known)])
-    group = Group(title, facts=_facts(space), named=bool(known), measured=weights is not None)
+    group = Group(title, facts=facts_of(space), named=bool(known), measured=weights is not None)
     chosen: list[int] = []
     if weights is not None and weights.scores.numel():
         for k in range(len(weights.targets)):
@@ -135,7 +135,7 @@ def group_of(
     return group
 
 
-def _with_names(known: dict[int, LabelledConcept], names: Sequence[str]) -> dict[int, LabelledConcept]:
+def with_names(known: dict[int, LabelledConcept], names: Sequence[str]) -> dict[int, LabelledConcept]:
     """Concepts labelled with the names that their method gave them, such as those of classes."""
     own = {i: name for i, name in enumerate(names) if name != f"concept {i}"}
     return known | {i: replace(known.get(i, LabelledConcept(i, None)), label=name) for i, name in own.items()}
@@ -193,30 +193,30 @@ def _card(key: str, place: int, concept: LabelledConcept | None, weights: Weight
         title=title_of(concept),
         labelled=labelled.label is not None,
         words=tuple(Bar(w, share(s, strongest), number(s) if counted else "") for w, s in labelled.words),
-        passages=tuple(_passage(e) for e in labelled.examples),
+        passages=tuple(passage_of(e) for e in labelled.examples),
         classes=classes,
         trust="" if labelled.score is None else number(labelled.score),
         note=labelled.note if labelled.label else "",
     )
 
 
-def _passage(example: Example) -> Passage:
-    """The unit with at most `CONTEXT` characters on either side. A unit is cut at four times that length."""
+def passage_of(example: Example, context: int = CONTEXT) -> Passage:
+    """The unit with at most so many characters on either side. A unit is cut at four times that length."""
     before, unit, after = (
         example.text[: example.start],
         example.text[example.start : example.stop],
         example.text[example.stop :],
     )
-    if len(before) > CONTEXT:
-        before = "…" + before[-CONTEXT:]
-    if len(after) > CONTEXT:
-        after = after[:CONTEXT] + "…"
-    if len(unit) > 4 * CONTEXT:
-        unit = unit[: 4 * CONTEXT] + "…"
+    if len(before) > context:
+        before = "…" + before[-context:]
+    if len(after) > context:
+        after = after[:context] + "…"
+    if len(unit) > 4 * context:
+        unit = unit[: 4 * context] + "…"
     return Passage(before, unit, after, number(example.value))
 
 
-def _facts(space: ConceptSpace | None) -> list[tuple[str, str]]:
+def facts_of(space: ConceptSpace | None) -> list[tuple[str, str]]:
     if space is None:
         return []
     facts = [("Concepts", count(space.concepts, "direction")), ("Width", f"{space.width} numbers an activation")]

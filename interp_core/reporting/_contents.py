@@ -14,13 +14,13 @@ from interp_core.attribution import Attribution, StoredAttributions
 from interp_core.concepts import ConceptCards, ConceptSpace, Effect, Importance, Interpretation
 from interp_core.errors import InputError
 from interp_core.metrics import Benchmark, Score
-from interp_core.results import Value, counted, load_result, load_tensors, save_tensors
+from interp_core.results import MadeBy, Value, counted, load_result, load_tensors, save_tensors
 
-MOST = 500  # texts of a folder on a page
+MOST = 5_000  # texts of a folder on a page
 PARTS = ("space", "interpretation", "importance")  # of the concepts of one class
 SHOWN = (
-    "Attribution, ConceptSpace, Interpretation, ConceptCards, Importance, Effect, ClassConcepts, Activations, Score "
-    "and Benchmark"
+    "Attribution, ConceptSpace, Interpretation, ConceptCards, Importance, Effect, ClassConcepts, Activations, Score, "
+    "Benchmark, other values of packages as tables"
 )
 
 
@@ -169,7 +169,12 @@ KINDS = (
 
 @dataclass
 class Contents:
-    """The values of a report, each kind in its original order."""
+    """The values of a report, each kind in its original order.
+
+    Attributes:
+        others: values of packages, which are shown as tables.
+        cards: what else is known of concepts, with the interpretation that it is known of.
+    """
 
     attributions: list[Attribution] = field(default_factory=list)
     spaces: list[ConceptSpace] = field(default_factory=list)
@@ -180,13 +185,16 @@ class Contents:
     activations: list[Activations] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
     benchmarks: list[Benchmark] = field(default_factory=list)
+    others: list[Value] = field(default_factory=list)
+    cards: list[tuple[ConceptCards, Interpretation]] = field(default_factory=list)
 
     @property
     def values(self) -> list[Any]:
         """All values, including those of single classes."""
         classwise = [part for one in self.class_concepts for part in one.parts]
         learnt = [*self.activations, *self.spaces, *self.interpretations, *self.importances, *self.effects, *classwise]
-        return [*self.attributions, *learnt, *self.scores, *self.benchmarks]
+        others = [value for value in self.others if isinstance(getattr(value, "made_by", None), MadeBy)]
+        return [*self.attributions, *learnt, *self.scores, *self.benchmarks, *others]
 
 
 def contents_of(results: Iterable[Any]) -> Contents:
@@ -206,10 +214,16 @@ def contents_of(results: Iterable[Any]) -> Contents:
         contents.activations,
         contents.scores,
         contents.benchmarks,
+        contents.others,
     )
-    places: list[tuple[type, list[Any]]] = list(zip(KINDS, lists, strict=True))
+    places: list[tuple[type, list[Any]]] = list(zip((*KINDS, Value), lists, strict=True))
     seen: set[int] = set()
-    for value in _flat(results):
+    for given in _flat(results):
+        value: Any = given
+        if isinstance(given, ConceptCards) and id(given) not in seen:
+            seen.add(id(given))
+            value = given.interpretation
+            contents.cards.append((given, value))
         place = next((several for kind, several in places if isinstance(value, kind)), None)
         if place is None:
             raise InputError(f"a report cannot show {type(value).__name__}; it shows {SHOWN}, and lists of these.")
@@ -233,7 +247,5 @@ def _flat(values: Iterable[Any]) -> Iterator[Any]:
                     f"a page of {len(value):,} texts would be too large; show some of them, such as attributions[:200]."
                 )
             yield from value
-        elif isinstance(value, ConceptCards):
-            yield value.interpretation
         else:
             yield value

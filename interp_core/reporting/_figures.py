@@ -13,6 +13,7 @@ from interp_core.concepts import ConceptCards, Effect, Importance
 from interp_core.errors import InputError, unknown
 from interp_core.metrics import Benchmark, Score
 from interp_core.reporting._contents import ClassConcepts
+from interp_core.reporting._curves import resampled
 from interp_core.reporting._formatting import shortened
 from interp_core.results import counted, place_of
 from interp_core.statistics import interval_of_mean
@@ -178,15 +179,17 @@ def _score(one: Score, *, kind: str = "auto") -> Any:
 
 
 def _curves(one: Score) -> Any:
-    """The curve of each input and target over the share of steps, and their mean."""
+    """The curve of each input and target over the share of steps, their mean, and that of random orders."""
     figure, axes = _axes(8)
-    share, drawn = np.linspace(0, 1, POINTS), []
+    share = np.linspace(0, 1, POINTS)
     for curve in one.curves:
         heights = curve.expand(2) if len(curve) == 1 else curve  # a point alone is as high everywhere
-        at = np.linspace(0, 1, len(heights))
-        axes.plot(at, heights.numpy(), color=SIZE, alpha=0.25, linewidth=0.8)
-        drawn.append(np.interp(share, at, heights.numpy()))
-    axes.plot(share, np.mean(drawn, axis=0), color=SIZE, label=f"mean of {counted(len(drawn), 'curve')}")
+        axes.plot(np.linspace(0, 1, len(heights)), heights.numpy(), color=SIZE, alpha=0.25, linewidth=0.8)
+    drawn = resampled(one.curves, POINTS)
+    axes.plot(share, drawn.mean(0), color=SIZE, label=f"mean of {counted(len(drawn), 'curve')}")
+    if one.chance_curves:
+        random = resampled(one.chance_curves, POINTS).mean(0)
+        axes.plot(share, random, color=CHANCE, linestyle=":", label="random orders")
     axes.set_xlabel("share of the units")
     axes.set_ylabel(str(one.made_by.settings.get("score", "score")))
     axes.set_title(one.one_line(), fontsize="small", loc="left")

@@ -3,30 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from interp_core.concepts import Importance, Interpretation
+from interp_core.concepts import ConceptSpace, Importance, Interpretation
 from interp_core.reporting._concept_cards import Group, Weights, class_group, group_of
 from interp_core.reporting._contents import Contents
 
 
-def groups_of(contents: Contents) -> list[Group]:
-    """The concepts of a report, grouped by space.
+@dataclass(frozen=True)
+class Joined:
+    """What is known of the concepts of one space; a part is None where it is not known."""
 
-    An importance is joined with the first space and the first interpretation of the same number of concepts, preferably
-    ones that are not joined yet. The rest is shown on its own.
-    """
-    spaces, words, groups = list(contents.spaces), list(contents.interpretations), []
-    taken: set[int] = set()
-    for importance, space, joined in _joined(contents, taken):
-        groups.append(group_of(_title(space, joined, importance), space, joined, Weights.of(importance)))
-    for unjoined in [w for w in words if id(w) not in taken]:
-        space = _first([s for s in spaces if s.concepts >= _reach(unjoined)], taken)
-        groups.append(group_of(_title(space, unjoined, None), space, unjoined, None))
-    for left in [s for s in spaces if id(s) not in taken]:
-        groups.append(group_of(_title(left, None, None), left, None, None))
+    title: str
+    space: ConceptSpace | None
+    words: Interpretation | None
+    importance: Importance | None
+
+
+def groups_of(contents: Contents) -> list[Group]:
+    """The concepts of a report, grouped by space."""
+    groups = []
+    for one in joined(contents):
+        weights = None if one.importance is None else Weights.of(one.importance)
+        groups.append(group_of(one.title, one.space, one.words, weights))
     if contents.class_concepts:
         groups.append(class_group(contents.class_concepts))
+    return groups
+
+
+def joined(contents: Contents) -> list[Joined]:
+    """The spaces of a report, each with its words and its importance.
+
+    An importance is joined with the first space and the first interpretation of the same number of concepts, preferably
+    ones that are not joined yet. The rest stands on its own.
+    """
+    spaces, words, taken = list(contents.spaces), list(contents.interpretations), set[int]()
+    groups = [
+        Joined(_title(space, named, importance), space, named, importance)
+        for importance, space, named in _joined(contents, taken)
+    ]
+    for unjoined in [w for w in words if id(w) not in taken]:
+        space = _first([s for s in spaces if s.concepts >= _reach(unjoined)], taken)
+        groups.append(Joined(_title(space, unjoined, None), space, unjoined, None))
+    for left in [s for s in spaces if id(s) not in taken]:
+        groups.append(Joined(_title(left, None, None), left, None, None))
     return groups
 
 

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import html as markup
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -16,14 +16,17 @@ from interp_core.attribution import Attributions, StoredAttributions
 from interp_core.plugin import named_options
 from interp_core.reporting._benchmark_table import standings_of
 from interp_core.reporting._concept_cards import Group
+from interp_core.reporting._concept_data import ConceptLines
 from interp_core.reporting._contents import KINDS, Contents, contents_of
 from interp_core.reporting._effect_view import effect_view
 from interp_core.reporting._formatting import short, shortened
 from interp_core.reporting._grouping import groups_of
+from interp_core.reporting._page_data import page_data, shared_notes
 from interp_core.reporting._provenance_view import notes_of, records_of, runs_of, versions_of
 from interp_core.reporting._score_view import score_view
 from interp_core.reporting._summary import asked, findings, models, title_for
-from interp_core.reporting._text_views import text_views
+from interp_core.reporting._text_views import text_views, texts_of
+from interp_core.reporting._trust_data import table_of
 from interp_core.results import named_with, write_text
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -31,6 +34,8 @@ from markupsafe import Markup
 OPEN_TEXTS = 10
 SHOWN = 10  # attributions of a folder, in a notebook
 STYLES = ("base.css", "words.css", "concepts.css", "tables.css", "benchmark.css", "print.css")
+PARTS = ("dom", "data", "why", "texts", "words", "concepts", "components", "trust", "share", "print", "app")
+PLAIN_TEXTS, PLAIN_CONCEPTS = 5, 500  # that can be read without a script
 _calls = itertools.count(1)
 
 
@@ -149,13 +154,12 @@ def _first_of(stored: StoredAttributions) -> str:
     return line + fragment(stored[:SHOWN])
 
 
-def page(contents: Contents, groups: list[Group], title: str, text: str = "") -> str:
-    """The page of a report."""
-    runs = runs_of(contents.values)
-    records, references = records_of(runs)
+def page(
+    contents: Contents, groups: list[Group], title: str, text: str = "", concepts: ConceptLines | None = None
+) -> str:
+    """The page of a report; with other concepts than those of its contents where these are given."""
     return _render(
         "page.html",
-        **_sections(contents, groups),
         id="ip",
         title=title,
         introduction=text,
@@ -163,37 +167,50 @@ def page(contents: Contents, groups: list[Group], title: str, text: str = "") ->
         models=models(contents),
         asked=asked(contents),
         findings=findings(contents),
-        records=records,
-        versions=versions_of(runs),
-        references=references,
+        data=Markup(page_data(contents, title, concepts)),
+        style=Markup("\n".join(_asset(name) for name in (*STYLES, "page.css"))),
+        script=Markup(_script()),
+        plain=_plain(contents, groups),
     )
+
+
+def _plain(contents: Contents, groups: list[Group]) -> Markup:
+    """What a browser shows that runs no script: the first texts and everything else, as in a notebook."""
+    held = texts_of(contents.attributions)
+    first = replace(contents, attributions=[one for each in held[:PLAIN_TEXTS] for one in each])
+    left = sum(len(group.cards) for group in groups) > PLAIN_CONCEPTS
+    values = _sections(first, [] if left else groups) | _made(first)
+    return Markup(_render("plain.html", **values, id="ipn", left=max(0, len(held) - PLAIN_TEXTS), concepts_left=left))
+
+
+@cache
+def _script() -> str:
+    """The script of the page, whose names are its own."""
+    return "(() => {\n" + "\n".join(_asset(f"page/{name}.js") for name in PARTS) + "\n})();"
 
 
 def _policy() -> str:
     """The content security policy: the page loads nothing, and runs only its own script, identified by its hash."""
-    digest = base64.b64encode(hashlib.sha256(_asset("report.js").encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(_script().encode()).digest()).decode()
     sources = f"style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:"
     return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"
 
 
 def part(contents: Contents, groups: list[Group]) -> str:
     """The contents of a report without heading and references, for embedding in another page."""
+    return _render("fragment.html", **_sections(contents, groups), **_made(contents), id=f"ip{next(_calls)}")
+
+
+def _made(contents: Contents) -> dict[str, Any]:
     runs = runs_of(contents.values)
-    records, _ = records_of(runs)
-    return _render(
-        "fragment.html",
-        **_sections(contents, groups),
-        id=f"ip{next(_calls)}",
-        records=records,
-        versions=versions_of(runs),
-    )
+    return {"records": records_of(runs)[0], "versions": versions_of(runs)}
 
 
 def _sections(contents: Contents, groups: list[Group]) -> dict[str, Any]:
     classwise = [part for one in contents.class_concepts for part in one.parts]
     learnt = [*contents.activations, *contents.spaces, *contents.interpretations, *contents.importances]
     learnt += [*contents.effects, *classwise]
-    shared = _shared([a.notes for a in contents.attributions])
+    shared = shared_notes(contents)
     views = text_views(contents.attributions, shared)
     return {
         "texts": views,
@@ -207,14 +224,10 @@ def _sections(contents: Contents, groups: list[Group]) -> dict[str, Any]:
         "concept_notes": notes_of(learnt),
         "scores": [score_view(s) for s in contents.scores],
         "benchmarks": [standings_of(b) for b in contents.benchmarks],
+        "tables": [table_of(value) for value in contents.others],
         "style": Markup("\n".join(_asset(name) for name in STYLES)),
         "script": Markup(_asset("report.js")),
     }
-
-
-def _shared(notes: list[tuple[str, ...]]) -> frozenset[str]:
-    """The notes that all values have in common. Other notes are shown with their values."""
-    return frozenset.intersection(*(frozenset(n) for n in notes)) if notes else frozenset()
 
 
 def _common(labels: list[list[str]]) -> list[str]:

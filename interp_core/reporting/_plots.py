@@ -13,6 +13,7 @@ from interp_core.errors import InputError
 from interp_core.model import Target
 from interp_core.plugin import named_options
 from interp_core.reporting._concept_cards import Group, Weights, add_class, class_group, group_of
+from interp_core.reporting._concept_data import ConceptLines
 from interp_core.reporting._contents import ClassConcepts, Contents, contents_of
 from interp_core.reporting._page import Report, page, part
 from interp_core.results import MadeBy
@@ -94,8 +95,8 @@ def plot_concepts(
         raise InputError(f"top is {top}; at least 1 concept must be shown.")
     if sample is not None:
         importance = _of_text(importance, sample)
-    group, contents = _group(importance, interpretation, class_names, top)
-    return Report(page(contents, [group], "Concepts that matter most"), part(contents, [group]))
+    group, contents, lines = _group(importance, interpretation, class_names, top)
+    return Report(page(contents, [group], "Concepts that matter most", concepts=lines), part(contents, [group]))
 
 
 def _of_text(importance: Any, sample: int) -> Any:
@@ -115,42 +116,53 @@ def _text(sample: int, count: int) -> int:
     return int(sample)
 
 
-def _group(importance: Any, words: Any, names: Names, top: int) -> tuple[Group, Contents]:
+def _group(importance: Any, words: Any, names: Names, top: int) -> tuple[Group, Contents, ConceptLines | None]:
     if isinstance(importance, ClassConcepts):
         importance = [importance]
     if isinstance(importance, list | tuple) and importance and all(isinstance(c, ClassConcepts) for c in importance):
-        return class_group(importance, top), contents_of(importance)
+        return class_group(importance, top), contents_of(importance), None
     held = [v for v in (importance, words) if isinstance(v, Importance | Interpretation)]
     contents = contents_of(held) if held else Contents()
     if isinstance(importance, Importance):
         weights = Weights.of(importance)
         weights = replace(weights, targets=tuple(_name(i, names, t) for i, t in enumerate(weights.targets)))
-        return group_of("", None, _words(words), weights, top), contents
+        return _of_weights(weights, words, contents, top)
     if isinstance(importance, Mapping):
-        return _by_class(importance, words, names, top), contents
+        return _by_class(importance, words, names, contents, top)
     scores = _tensor(importance)
     if scores.ndim != 2:
         raise InputError(f"the scores have shape {tuple(scores.shape)}; (classes, concepts) was expected.")
     weights = Weights(tuple(_name(i, names) for i in range(len(scores))), scores.abs(), _direction(scores))
-    return group_of("", None, _words(words), weights, top), contents
+    return _of_weights(weights, words, contents, top)
 
 
-def _by_class(importance: Mapping[Any, Any], words: Any, names: Names, top: int) -> Group:
+def _of_weights(weights: Weights, words: Any, contents: Contents, top: int) -> tuple[Group, Contents, ConceptLines]:
+    lines, known = ConceptLines(), _words(words)
+    lines.add("", None, known, weights)
+    return group_of("", None, known, weights, top), contents, lines
+
+
+def _by_class(
+    importance: Mapping[Any, Any], words: Any, names: Names, contents: Contents, top: int
+) -> tuple[Group, Contents, ConceptLines]:
     """A class for each entry. Classes have their own concepts if words are given by class, or if the counts differ."""
     rows = {key: _tensor(values).reshape(1, -1) for key, values in importance.items()}
     own = isinstance(words, Mapping) and set(words) >= set(importance) and all(_nested(words[k]) for k in importance)
     if rows and not own and len({row.shape for row in rows.values()}) == 1:
         scores = torch.cat(list(rows.values()))
         weights = Weights(tuple(_name(key, names) for key in rows), scores.abs(), _direction(scores))
-        return group_of("", None, _words(words), weights, top)
-    group = Group("")
+        return _of_weights(weights, words, contents, top)
+    group, classes = Group(""), []
     for place, (key, scores) in enumerate(rows.items()):
         weights = Weights((_name(key, names),), scores.abs(), _direction(scores))
         interpretation = _words(words[key] if own else words)
         known = {c.concept: c for c in interpretation.concepts} if interpretation else {}
         add_class(group, place, weights, known, top)
+        classes.append((None, interpretation, weights))
     group.named = words is not None
-    return group
+    lines = ConceptLines()
+    lines.add_classes(classes)
+    return group, contents, lines
 
 
 def _nested(value: Any) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
 from interp_core.metrics import Score
 from interp_core.reporting._benchmark_table import what_of
 from interp_core.reporting._concept_cards import Weights, title_of
@@ -10,10 +13,18 @@ from interp_core.reporting._formatting import count, listed, number, short, shor
 from interp_core.reporting._grouping import words_for
 from interp_core.reporting._provenance_view import runs_of
 from interp_core.reporting._score_view import verdict_of
-from interp_core.reporting._text_views import best_target, others, visible
+from interp_core.reporting._text_views import best_target, others, texts_of, visible
 
 MOST = 5
 EACH = 2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence, and the address of what it is about on the page."""
+
+    line: str
+    address: str
 
 
 def title_for(contents: Contents) -> str:
@@ -23,7 +34,9 @@ def title_for(contents: Contents) -> str:
     learnt = contents.spaces or contents.interpretations or contents.importances or contents.class_concepts
     if learnt or contents.effects or contents.activations:
         return "What the model has learnt"
-    return "Methods compared" if contents.benchmarks else "How far to trust it"
+    if contents.benchmarks:
+        return "Methods compared"
+    return "How far to trust it" if contents.scores or not contents.others else "What was found"
 
 
 def asked(contents: Contents) -> list[str]:
@@ -47,6 +60,7 @@ def asked(contents: Contents) -> list[str]:
     lines += [what_of(benchmark) for benchmark in contents.benchmarks]
     if contents.scores:
         lines.append(count(len(contents.scores), "measure"))
+    lines += [shortened(value.one_line()) for value in contents.others]
     return lines
 
 
@@ -55,45 +69,54 @@ def models(contents: Contents) -> list[str]:
     return list(dict.fromkeys(run.made_by.model for run in runs_of(contents.values) if run.made_by.model))
 
 
-def findings(contents: Contents) -> list[str]:
+def findings(contents: Contents) -> list[Finding]:
     """Up to five sentences, each computed from one value."""
     words, concepts = _words(contents), _concepts(contents)
-    scores = [_score(score) for score in contents.scores]
+    trust = _address(tab="trust")
+    scores = [Finding(_score(score), trust) for score in contents.scores]
     if words or concepts or scores:  # otherwise the verdict stands above the table of the benchmark
-        scores = [benchmark.verdict for benchmark in contents.benchmarks] + scores
+        scores = [Finding(benchmark.verdict, trust) for benchmark in contents.benchmarks] + scores
     room = max(1, MOST - min(EACH, len(words)) - min(EACH, len(concepts)))
     return [*words[:EACH], *concepts[:EACH], *scores[:room]][:MOST]
 
 
-def _words(contents: Contents) -> list[str]:
+def _address(**parts: object) -> str:
+    return f"#{urlencode({name: str(value) for name, value in parts.items()}, errors='replace')}"
+
+
+def _words(contents: Contents) -> list[Finding]:
     """For each target the unit that speaks most for it, or matters most to it, strongest first."""
-    numbers = {text: i for i, text in enumerate(dict.fromkeys(a.text for a in contents.attributions), start=1)}
-    best: dict[str, tuple[float, str]] = {}
+    held = texts_of(contents.attributions)
+    numbers = {id(one): i for i, each in enumerate(held, start=1) for one in each}
+    best: dict[str, tuple[float, Finding]] = {}
     for one in contents.attributions:
         if not one.scores.numel() or one.made_by.method != contents.attributions[0].made_by.method:
             continue
         target = best_target(one)
-        directed, label = one.directed, f"“{short(visible(one.targets[target].label))}”"
+        directed, name = one.directed, visible(one.targets[target].label)
+        label = f"“{short(name)}”"
         if one.score_space == "entropy":
             label = "the entropy" if label == "“entropy”" else f"the entropy at {label}"
         scores = others(one, target) if directed else others(one, target).abs()
         place = int(scores.argmax())
         score = float(scores[place])
-        where = f", text {numbers[one.text]}" if len(numbers) > 1 else ""
+        where = f", text {numbers[id(one)]}" if len(held) > 1 else ""
         most, does = ("speaks most for", "speaks for") if directed else ("matters most to", "matters to")
         word = shortened(one.units[place].text.strip())
         line = f"“{word}” {most} {label} ({signed(score) if directed else number(score)}{where})."
         if score <= 0:
-            line = f"No word {does} {label}{where}."
+            line = f"No {'component' if one.units_line else 'word'} {does} {label}{where}."
         if label not in best or score > best[label][0]:
-            best[label] = (score, line)
-    return [line for _, line in sorted(best.values(), key=lambda item: -item[0])]
+            tab = "components" if one.units_line else "texts"
+            best[label] = (score, Finding(line, _address(tab=tab, t=numbers[id(one)], k=name)))
+    return [finding for _, finding in sorted(best.values(), key=lambda item: -item[0])]
 
 
-def _concepts(contents: Contents) -> list[str]:
+def _concepts(contents: Contents) -> list[Finding]:
     """The concept that matters most to each class. Classes with the same concept share a sentence."""
     lines: dict[str, list[tuple[float, str]]] = {}
-    for one in contents.importances:
+    addresses: dict[str, str] = {}
+    for group, one in enumerate(contents.importances):
         words = words_for(one, contents)
         known = {c.concept: c for c in words.concepts} if words else {}
         weights = Weights.of(one)
@@ -103,6 +126,7 @@ def _concepts(contents: Contents) -> list[str]:
             named = f"Concept {place}" + (f" ({shortened(title)})" if title else "")
             against = " (against it)" if weights.way(k, place) == "against" else ""
             lines.setdefault(named, []).append((float(weights.scores[k, place]), f"“{name}”{against}"))
+            addresses.setdefault(named, _address(tab="concepts", g=group, c=place))
     for each in contents.class_concepts if not lines else ():
         place = int(each.importance.scores[each.row].argmax())
         concept = (
@@ -112,7 +136,13 @@ def _concepts(contents: Contents) -> list[str]:
         named = f"Its concept {place}" + (f" ({shortened(title)})" if title else "")
         lines.setdefault(named, []).append((float(each.importance.scores[each.row, place]), f"“{each.class_name}”"))
     strongest = sorted(lines.items(), key=lambda item: -max(score for score, _ in item[1]))
-    return [f"{named} matters most to {listed([name for _, name in classes])}." for named, classes in strongest]
+    return [
+        Finding(
+            f"{named} matters most to {listed([name for _, name in classes])}.",
+            addresses.get(named, _address(tab="concepts")),
+        )
+        for named, classes in strongest
+    ]
 
 
 def _score(score: Score) -> str:

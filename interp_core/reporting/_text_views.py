@@ -124,16 +124,21 @@ class TextView:
 
 def text_views(attributions: Sequence[Attribution], shared_notes: frozenset[str] = frozenset()) -> list[TextView]:
     """The texts in the order of their first attribution. Attributions of the same text are shown together."""
+    return [_text_view(i, held, shared_notes) for i, held in enumerate(texts_of(attributions), start=1)]
+
+
+def texts_of(attributions: Sequence[Attribution]) -> list[list[Attribution]]:
+    """The attributions of each text, in the order of the first of each."""
     by_text: dict[tuple[object, ...], list[Attribution]] = {}
     for one in attributions:
         borders = one.encoded.borders if one.encoded else ()
         by_text.setdefault((one.text, one.prompt_stop, borders), []).append(one)
-    return [_text_view(i, held, shared_notes) for i, held in enumerate(by_text.values(), start=1)]
+    return list(by_text.values())
 
 
 def best_target(one: Attribution) -> int:
     """The target to show first: the one with the highest score of the intact text, or with the strongest unit."""
-    if one.intact is not None and _comparable(one):
+    if one.intact is not None and comparable(one):
         return int(one.intact.argmax())
     tokens = [i for i, t in enumerate(one.targets) if t.positions and t.label.strip()]
     return max(tokens, key=lambda i: max(map(abs, others(one, i).tolist()), default=0.0), default=0)
@@ -150,7 +155,7 @@ def others(one: Attribution, target: int) -> Float[Tensor, " u"]:
     return scores
 
 
-def _comparable(one: Attribution) -> bool:
+def comparable(one: Attribution) -> bool:
     """Whether the targets are alternatives, so that their scores can be compared."""
     alike = len({t.positions for t in one.targets}) == 1 < len(one.targets)
     return one.intact is not None and alike and all(t.against is None and t.function is None for t in one.targets)
@@ -159,15 +164,13 @@ def _comparable(one: Attribution) -> bool:
 def _text_view(place: int, held: list[Attribution], shared_notes: frozenset[str]) -> TextView:
     targets = list(dict.fromkeys(t for one in held for t in one.targets))
     first = held[0]
-    comparable = _comparable(first)
+    marked = comparable(first)
     best = targets.index(first.targets[best_target(first)]) if first.targets else 0
     intact: dict[Target, str] = {}
     for one in held:
         if one.intact is not None:
             intact |= {t: number(float(v)) for t, v in zip(one.targets, one.intact, strict=True) if t not in intact}
-    choices = tuple(
-        Choice(visible(t.label), intact.get(t, ""), comparable and i == best) for i, t in enumerate(targets)
-    )
+    choices = tuple(Choice(visible(t.label), intact.get(t, ""), marked and i == best) for i, t in enumerate(targets))
     methods = tuple(_method_view(one, targets, best, shared_notes) for one in held)
     told = " ".join(next((one.said for one in held if one.said), []))
     return TextView(place, told, choices, best, first.prompt_stop >= 0, all(t.parts for t in targets), methods)
@@ -186,7 +189,7 @@ def _method_view(one: Attribution, targets: list[Target], chosen: int, shared_no
         sized="" if directed else "entropies" if one.score_space == "entropy" else one.made_by.method,
         scale=_scale(one, largest),
         sure="" if one.error is None else "exact" if one.exact else "error",
-        effort=_effort(one),
+        effort=effort_of(one),
         given=prompt,
         continuation=continuation,
         columns=columns,
@@ -216,7 +219,7 @@ def _scale(one: Attribution, largest: float) -> str:
     return ", ".join(parts)
 
 
-def _effort(one: Attribution) -> str:
+def effort_of(one: Attribution) -> str:
     """The rows that the text took, and the limits that were set."""
     most, tolerance = one.made_by.settings.get("max_rows"), one.made_by.parameters.get("tolerance")
     parts = [f"{whole(one.rows)} row{'s' * (one.rows != 1)} of the model for this text"] if one.rows else []

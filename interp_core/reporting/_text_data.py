@@ -1,0 +1,186 @@
+"""What the page holds of attributions: a line for each text, and what its list shows of all of them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from interp_core.attribution import Attribution, ComponentText
+from interp_core.model import Target
+from interp_core.reporting._component_data import grid_of
+from interp_core.reporting._formatting import shortened
+from interp_core.reporting._text_segments import Piece, pieces_of, places_of
+from interp_core.reporting._text_views import SPACES, best_target, comparable, effort_of, texts_of, visible
+from interp_core.text import Encoded
+from torch import Tensor
+
+BEGINNING = 160  # characters of a text in the list of texts
+
+
+@dataclass(frozen=True)
+class TextLines:
+    """The texts of a page.
+
+    Attributes:
+        listed: for each text what the list of texts shows.
+        lines: for each text what is drawn once it is chosen.
+        largest: for each method the largest absolute score of all texts.
+    """
+
+    listed: list[dict[str, Any]]
+    lines: list[dict[str, Any]]
+    largest: dict[str, float]
+
+
+def text_lines(attributions: Sequence[Attribution], shared: frozenset[str]) -> TextLines:
+    """The texts in the order of their first attribution; attributions of the same text are one."""
+    several = texts_of(attributions)
+    lines = [_line(held, shared) for held in several]
+    listed = [_listed(held, line) for held, line in zip(several, lines, strict=True)]
+    largest: dict[str, float] = {}
+    for one in attributions:
+        size = float(one.scores.abs().max()) if one.scores.numel() else 0.0
+        largest[scale_of(one)] = max(size, largest.get(scale_of(one), 0.0))
+    return TextLines(listed, lines, largest)
+
+
+def scale_of(one: Attribution) -> str:
+    """What has scores that can be compared: those of one method in one score space, of components or of words."""
+    over = one.encoded.over if isinstance(one.encoded, ComponentText) else ""
+    return " ".join(part for part in (one.made_by.method, one.score_space, over) if part)
+
+
+def packed_floats(values: Tensor) -> str:
+    """Numbers as base64 of float32, in the order of their rows."""
+    return base64.b64encode(values.detach().float().cpu().contiguous().numpy().astype("<f4").tobytes()).decode()
+
+
+def packed_halves(values: Tensor, largest: float) -> str:
+    """Numbers as base64 of float16, as shares of the largest."""
+    shares = (values.detach().double().cpu() / largest).numpy().astype("<f2")
+    return base64.b64encode(np.ascontiguousarray(shares).tobytes()).decode()
+
+
+def _listed(held: Sequence[Attribution], line: dict[str, Any]) -> dict[str, Any]:
+    known = next((one for one in held if one.answer is not None), held[0])
+    probability = known.probability
+    return {
+        "text": shortened(known.text, BEGINNING),
+        "whole": known.text if len(known.text) > BEGINNING else "",
+        "label": _joined(known.label),
+        "answer": _joined(known.answer),
+        "probability": min(probability, default=None) if isinstance(probability, tuple) else probability,
+        "right": known.right,
+        "components": all(view["over"] for view in line["views"]),
+        "over": any(view["over"] for view in line["views"]),
+    }
+
+
+def _joined(classes: Any) -> str | None:
+    if classes is None:
+        return None
+    return classes if isinstance(classes, str) else ", ".join(classes) or "none"
+
+
+def _line(held: Sequence[Attribution], shared: frozenset[str]) -> dict[str, Any]:
+    targets = list(dict.fromkeys(target for one in held for target in one.targets))
+    first = held[0]
+    best = targets.index(first.targets[best_target(first)]) if first.targets else 0
+    intact: dict[Target, float] = {}
+    for one in held:
+        if one.intact is not None:
+            intact |= {t: float(v) for t, v in zip(one.targets, one.intact, strict=True) if t not in intact}
+    marked = comparable(first)
+    cuts: list[Any] = []
+    views = [_view(one, targets, shared, cuts) for one in held]
+    return {
+        "told": " ".join(next((one.said for one in held if one.said), [])),
+        "choices": [
+            {"label": visible(t.label), "intact": intact.get(t), "best": marked and i == best}
+            for i, t in enumerate(targets)
+        ],
+        "chosen": best,
+        "generated": first.prompt_stop >= 0,
+        "blocks": _blocks(first.encoded),
+        "code": _is_code(first.text),
+        "cuts": cuts,
+        "views": views,
+    }
+
+
+def _view(one: Attribution, targets: Sequence[Target], shared: frozenset[str], cuts: list[Any]) -> dict[str, Any]:
+    over = one.encoded.over if isinstance(one.encoded, ComponentText) else ""
+    cut = _cut(one)
+    if cut not in cuts:
+        cuts.append(cut)
+    scores = one.scores.clone()
+    if one.applicable is not None:
+        scores[~one.applicable] = torch.nan
+    view: dict[str, Any] = {
+        "method": one.made_by.method,
+        "scale": scale_of(one),
+        "space": SPACES.get(one.score_space, one.score_space),
+        "directed": one.directed,
+        "over": over,
+        "about": " ".join(one.units_line),
+        "effort": effort_of(one),
+        "exact": one.exact,
+        "cut": cuts.index(cut),
+        "targets": [targets.index(target) for target in one.targets],
+        "own": [places_of(one, target) for target in one.targets],
+        "scores": packed_floats(scores),
+        "notes": [note for note in one.notes if note not in shared],
+    }
+    if one.error is not None and not one.exact:
+        most = float(one.error.max())
+        view |= {"error": packed_halves(one.error, most), "errors": most}
+    if over:
+        view["grid"] = grid_of([unit.text for unit in one.units])
+    return view
+
+
+def _cut(one: Attribution) -> dict[str, Any]:
+    """The pieces of a text and the names of its units: for each piece its text, unit, gap, block, and 1 if written."""
+    prompt, written = ([], []) if isinstance(one.encoded, ComponentText) else pieces_of(one)
+    borders, at, rows = _places(one.encoded), 0, []
+    for side, pieces in enumerate((prompt, written)):
+        for piece in pieces:
+            for text, block in _in_blocks(piece, at, borders):
+                rows.append([text, piece.unit, piece.gap, block, side])
+            at += len(piece.text)
+    return {"pieces": rows, "units": [unit.text for unit in one.units]}
+
+
+def _in_blocks(piece: Piece, at: int, borders: Sequence[tuple[int, int]]) -> list[tuple[str, int]]:
+    """A piece that begins at a character, cut at the borders of blocks: each part with the block it is in, or -1."""
+    stop = at + len(piece.text)
+    edges = sorted({at, stop, *(edge for span in borders for edge in span if at < edge < stop)})
+    parts = []
+    for start, end in pairwise(edges):
+        block = next((i for i, (a, b) in enumerate(borders) if a <= start and end <= b), -1)
+        parts.append((piece.text[start - at : end - at], block))
+    return parts
+
+
+def _places(encoded: Encoded | None) -> list[tuple[int, int]]:
+    """The documents and messages of a chat; a document inside of a message comes first."""
+    return [] if encoded is None else [*encoded.documents, *encoded.turns]
+
+
+def _blocks(encoded: Encoded | None) -> list[str]:
+    """The names of documents and messages, in the same order."""
+    if encoded is None:
+        return []
+    return [*(f"document {i}" for i, _ in enumerate(encoded.documents, start=1)), *encoded.roles]
+
+
+def _is_code(text: str) -> bool:
+    """Whether a text looks like a program: most of its lines are indented or end as statements do."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    marks = [line for line in lines if line.startswith(("  ", "\t")) or line.rstrip().endswith((";", "{", "}", "):"))]
+    return len(lines) > 1 and 2 * len(marks) >= len(lines)

@@ -1,0 +1,89 @@
+"""The words that matter over all texts of a page: for each method and target those with the highest mean score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from interp_core.attribution import Attribution, ComponentText
+from interp_core.reporting._text_data import scale_of
+from interp_core.reporting._text_views import others, visible
+from interp_core.statistics import interval_of_mean
+from torch import tensor
+
+LISTED = 25  # words for each target
+DOTS = 40  # texts of a word
+TARGETS = 100  # beyond that the targets are not classes but tokens of the answers
+
+
+def word_tables(attributions: Sequence[Attribution], places: dict[int, int]) -> list[dict[str, Any]]:
+    """A table for each method: for each target its words, in the order of their mean scores.
+
+    Words are compared without regard to case and surrounding punctuation. A word that occurs several times in a text
+    counts each time. Tables are made of units of the text alone, and only where a target is asked about in two texts.
+
+    Args:
+        attributions: of all texts.
+        places: the number of its text, for the `id` of each attribution.
+    """
+    tables: dict[str, dict[str, dict[str, list[tuple[float, int]]]]] = {}
+    names: dict[str, tuple[str, bool]] = {}
+    texts: dict[tuple[str, str], set[int]] = {}
+    for one in attributions:
+        if isinstance(one.encoded, ComponentText):
+            continue
+        table = tables.setdefault(scale_of(one), {})
+        names[scale_of(one)] = one.made_by.method, one.directed and names.get(scale_of(one), ("", True))[1]
+        for k, target in enumerate(one.targets):
+            label = visible(target.label)
+            texts.setdefault((scale_of(one), label), set()).add(places[id(one)])
+            words, scores = table.setdefault(label, {}), others(one, k).tolist()
+            for j, unit in enumerate(one.units):
+                if one.applicable is None or bool(one.applicable[k, j]):
+                    words.setdefault(plain(unit.text), []).append((scores[j], places[id(one)]))
+    return [
+        {"method": names[scale][0], "scale": scale, "directed": names[scale][1], "targets": rows}
+        for scale, table in tables.items()
+        if (rows := _targets(table, {label: len(texts[scale, label]) for label in table}, names[scale][1]))
+    ]
+
+
+def plain(word: str) -> str:
+    """A word without blanks and punctuation around it, in lower case; as it is where nothing else is left."""
+    return word.strip().strip(".,;:!?\"'()[]{}«»“”‘’…。、！？").casefold() or word.strip()
+
+
+def _targets(table: dict[str, dict[str, list[Any]]], texts: dict[str, int], directed: bool) -> list[dict[str, Any]]:
+    shared = [label for label in table if texts[label] > 1]
+    if len(shared) > TARGETS:
+        return []
+    return [{"label": label, "texts": texts[label], "words": _ranked(table[label], directed)} for label in shared]
+
+
+def _ranked(words: dict[str, list[tuple[float, int]]], directed: bool) -> list[dict[str, Any]]:
+    """The words that occur twice at least; if there are too few of them, all words."""
+    often = {word: found for word, found in words.items() if word and len(found) > 1}
+    kept = often if len(often) >= 5 else {word: found for word, found in words.items() if word}
+
+    def mean(found: list[tuple[float, int]]) -> float:
+        return sum(score if directed else abs(score) for score, _ in found) / len(found)
+
+    best = sorted(kept.items(), key=lambda item: (-mean(item[1]), item[0]))[:LISTED]
+    return [
+        {
+            "word": word,
+            "mean": mean(found),
+            "interval": interval_of_mean(tensor([s if directed else abs(s) for s, _ in found])),
+            "count": len(found),
+            "dots": [[round(score, 6), text] for score, text in _spread(found)],
+        }
+        for word, found in best
+    ]
+
+
+def _spread(found: list[tuple[float, int]]) -> list[tuple[float, int]]:
+    """All of them, or as many as are drawn, evenly from the lowest to the highest."""
+    ordered = sorted(found)
+    if len(ordered) <= DOTS:
+        return ordered
+    return [ordered[round(i * (len(ordered) - 1) / (DOTS - 1))] for i in range(DOTS)]
