@@ -15,7 +15,7 @@ MEETING := architectures attempts company concepts_of_every_head evaluate genera
 	intervention lighting loading own_models own_state slow_tokenizers split state stream tasks text threads units wrapped
 FIVE := interp-lime interp-integrated-gradients interp-semi-nmf interp-top-inputs interp-insertion-deletion
 
-.PHONY: demo test quick zoo mutants compatibility lint api format packages docs bench clean
+.PHONY: demo test quick zoo mutants compatibility lint api format packages docs site bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/interp demo --html report.html
@@ -67,6 +67,10 @@ packages: $(VENV)/.demo
 # writes docs/methods.md, docs/faces.md and docs/command-line.md
 docs: $(VENV)/.demo
 	PYTHONPATH=tools $(BIN)/python docs/generate.py
+
+# the documentation site in build/site, opened with build/site/index.html; a warning fails. tests/test_site.py builds it too
+site: $(VENV)/.test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # what an explanation costs beside the bare model and beside other libraries, each in an environment of its own; writes
 # docs/benchmarks.md. The other programs in benchmarks/ are run by hand

@@ -1,4 +1,4 @@
-"""HTML of values for notebooks, and figures of them for papers, without an import of what draws them.
+"""HTML of values for notebooks, and figures for publication, without importing what draws them.
 
 A package that draws values has an entry point in the group `interp.display` for HTML, or `interp.figures` for figures.
 It is loaded when a value is first shown, and called with a `functools.singledispatch` function, `html_of` or
@@ -22,7 +22,7 @@ FIGURES = "interp.figures"
 
 @singledispatch
 def html_of(value: Any) -> str:
-    """The HTML of a value of a type that no package draws: its columns as a table, or else its `repr`."""
+    """Render a value of a type that no package draws: its columns as a table, or else its `repr`."""
     import html
 
     columns = getattr(value, "columns", None)
@@ -39,13 +39,13 @@ def html_of(value: Any) -> str:
 
 
 def html(value: Any) -> str:
-    """The HTML of a value, drawn by the package that has registered its type.
+    """Render a value as HTML, by the package that has registered its type.
 
     Args:
         value: any value; one that no package draws is shown as a table of its `columns()`, or else as its `repr`.
 
     Returns:
-        A fragment of HTML.
+        An HTML fragment.
 
     Examples:
         >>> from interp_core.display import html
@@ -58,23 +58,23 @@ def html(value: Any) -> str:
 
 @singledispatch
 def figure_of(value: Any, **options: Any) -> Any:
-    """The figure of a value of a type that no package draws: there is none."""
+    """Raise an error, since no package draws values of this type."""
     raise NotImplementedError(type(value).__name__)
 
 
 def figure(value: Any, **options: Any) -> Any:
-    """A value as a figure, drawn by the package that has registered its type.
+    """Draw a value as a figure, by the package that has registered its type.
 
     Args:
         value: any value.
-        **options: what the drawing function of the type takes.
+        **options: the options of the drawing function of the type.
 
     Returns:
         The figure, such as a `matplotlib.figure.Figure`.
 
     Raises:
         NotImplementedError: no package draws values of this type.
-        InputError: what draws it is not installed, or an option is unknown.
+        InputError: the package that draws the value is not installed, or an option is unknown.
 
     Examples:
         >>> from interp_core.display import figure
@@ -91,13 +91,13 @@ _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 @contextmanager
 def progress_shown(shown: bool) -> Iterator[None]:
-    """A context in which progress bars are shown, in terminals and notebooks, or are not.
+    """Open a context in which progress bars are shown, in terminals and notebooks, or hidden.
 
     Args:
-        shown: False for none; True changes nothing.
+        shown: False to hide progress bars; True changes nothing.
 
     Yields:
-        Nothing.
+        None.
 
     Examples:
         >>> from interp_core.display import progress_bar, progress_shown
@@ -115,14 +115,14 @@ def progress_shown(shown: bool) -> Iterator[None]:
 def progress_bar(
     items: Iterable[Any] | None, description: str, *, total: int | None = None, initial: int = 0, unit: str = "step"
 ) -> Any:
-    """A progress bar with the time that is left, for whatever takes more than a second; gone when it ends.
+    """Make a progress bar with an estimate of the time left, for work of more than a second; it is removed at the end.
 
     Args:
-        items: what is gone through; None for a bar that is told to `update()`.
-        description: what is being done.
-        total: how many items there are; the length of `items` by default.
-        initial: how many are done already.
-        unit: what an item is called.
+        items: the items to iterate over; None for a bar that is advanced by `update()`.
+        description: the label of the bar.
+        total: the number of items; the length of `items` by default.
+        initial: the number of items that are already done.
+        unit: the noun for an item.
 
     Returns:
         A `tqdm.tqdm`: an iterable of the items, and a context manager. It shows nothing without a terminal or notebook,

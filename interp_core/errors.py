@@ -23,7 +23,7 @@ from collections.abc import Iterable
 
 
 class InterpError(Exception):
-    """Base class of the errors of the toolkit."""
+    """Base class of all errors of the toolkit."""
 
 
 class InputError(InterpError, ValueError):
@@ -39,7 +39,7 @@ class LayerError(InputError):
 
 
 class FolderError(InputError):
-    """A folder holds another run than the one that is asked for, or something else, or is damaged."""
+    """A folder holds another run than the one asked for, holds something else, or is damaged."""
 
 
 class BudgetError(InterpError):
@@ -75,18 +75,18 @@ class BrokenPluginError(PluginError):
 
 
 class InterpWarning(UserWarning):
-    """Something that readers of a result should know; most results also keep it in their notes."""
+    """Warning of something that readers of a result should know; most results also keep it in their notes."""
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
-    """The known name that a mistyped one is likely to mean, as a sentence for the end of a message.
+    """Suggest the known name that a misspelt one is likely to mean, as a sentence for the end of a message.
 
     Args:
-        name: what was given; anything but a string is like no name.
-        known: the names that there are.
+        name: the name that was given; no name is suggested unless it is a string.
+        known: the names that exist.
 
     Returns:
-        `" Did you mean 'lime'?"`, with the space in front; empty if no name is alike.
+        A sentence such as `" Did you mean 'lime'?"`, with the space in front; empty if no name is similar.
 
     Examples:
         >>> from interp_core.errors import nearest
@@ -103,16 +103,16 @@ def nearest(name: object, known: Iterable[str]) -> str:
 
 
 def unknown(what: str, value: object, known: Iterable[str], also: str = "") -> str:
-    """The message about an option with a value that is not one of its values.
+    """Write the message about an unknown value of an option.
 
     Args:
         what: the name of the option.
         value: the value that was given.
-        known: the values that there are.
-        also: what may be given besides, as the end of the list.
+        known: the values that the option has.
+        also: other forms that the option accepts, for the end of the list.
 
     Returns:
-        One or two sentences: the value, those that there are, and the nearest of them.
+        One or two sentences: the value, the known values, and the most similar of them.
 
     Examples:
         >>> from interp_core.errors import unknown

@@ -1,5 +1,4 @@
-"""What a layer holds for a corpus: one row for each unit, in memory or in a store on disk, with its
-classes and moments."""
+"""Activations of a layer for a corpus: one row for each unit, in memory or in a store on disk."""
 
 from typing import TYPE_CHECKING
 

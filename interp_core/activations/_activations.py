@@ -1,4 +1,4 @@
-"""Activations of a corpus: one row for each unit, with where it came from."""
+"""The `Activations` value: one row for each unit of a corpus, with the text and unit that it stands for."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Activations(Value):
         unit_of: (n) the index of the unit of each row within its text.
         texts: the m texts of the corpus; a pair or a chat is a `JoinedText`, as a reader sees it.
         units: the units of each text.
-        layer: module path of the layer; `"given"` for rows from elsewhere.
-        granularity: what a row stands for, such as `"word"`.
-        made_by: model, settings, versions and cost of the pass.
-        predictions: (m) the predicted class of each text; (m, k) booleans for a multi-label head.
-        labels: (m) the labelled class of each text; (m, k) booleans where a text may have several of the k classes.
+        layer: the module path of the layer; `"given"` for rows from elsewhere.
+        granularity: the units that rows stand for, such as `"word"`.
+        made_by: the model, settings, versions and cost.
+        predictions: (m) the predicted class of each text; (m, k) booleans for a multi-label head; None if not kept.
+        labels: (m) the labelled class of each text; (m, k) booleans where a text may have several classes; or None.
         class_names: the names of the k classes; empty if they have none.
         notes: what a reader should know.
 
@@ -72,19 +72,19 @@ class Activations(Value):
 
     @property
     def width(self) -> int:
-        """The number of values d in a row."""
+        """The width d of a row."""
         return int(self.values.shape[1])
 
     def batches(self, rows: int = BATCH, *, generator: torch.Generator | None = None) -> Iterator[Float[Tensor, "b d"]]:
-        """All rows in batches, for methods that learn from more rows than fit into memory.
+        """Iterate over all rows in batches, for methods that learn from more rows than fit into memory.
 
         Args:
-            rows: rows per batch; the last batch may be smaller.
-            generator: shuffles the rows: chunks of neighbouring rows are read in random order, and several chunks are
-                mixed at a time, so that a store is read almost sequentially. None keeps the order of the corpus.
+            rows: the number b of rows in a batch; the last batch may be smaller.
+            generator: on the CPU, to shuffle the rows: chunks of neighbouring rows are read in random order and several
+                are mixed at a time, so that a store is read almost sequentially. None keeps the order.
 
         Yields:
-            Batches (b, d).
+            (b, d) the rows of a batch.
         """
         if generator is None:
             yield from (self.values[start : start + rows] for start in range(0, len(self), rows))
@@ -101,22 +101,22 @@ class Activations(Value):
             yield rest
 
     def sample(self, rows: int, generator: torch.Generator) -> Float[Tensor, "m d"]:
-        """`rows` rows (m, d) drawn without replacement, in corpus order; all rows if there are fewer."""
+        """Draw m = `rows` rows (m, d) without replacement, in corpus order; all rows if there are fewer."""
         drawn = torch.randperm(len(self), generator=generator)[:rows].sort().values
         return self.values[drawn]
 
     def matrix(self) -> Float[Tensor, "n d"]:
-        """All rows (n, d) as one tensor in memory."""
+        """Read all rows (n, d) into one tensor in memory."""
         return self.values[:]
 
     def membership(self, by: str = "labels") -> Bool[Tensor, "n k"]:
-        """Which classes the text of each row has: booleans (n, k).
+        """Mark the classes of the text of each row: booleans (n, k).
 
         Args:
             by: `"labels"` or `"predictions"`.
 
         Raises:
-            InputError: the activations have no labels, or no predictions.
+            InputError: `by` is neither of the two, or the activations have no such column.
         """
         column = self._column(by)
         if column.ndim == 1:
@@ -132,7 +132,7 @@ class Activations(Value):
         return column
 
     def unit(self, row: SupportsIndex) -> Unit:
-        """The unit that a row stands for.
+        """Find the unit that a row stands for.
 
         Raises:
             InputError: there is no such row.
@@ -142,7 +142,7 @@ class Activations(Value):
         return self.units[int(self.text_of[row])][int(self.unit_of[row])]
 
     def rows_of(self, text: int) -> Int[Tensor, " r"]:
-        """The indices (r) of the rows of one text.
+        """Find the indices (r) of the rows of one text, given by its number.
 
         Raises:
             InputError: there is no such text.
@@ -153,14 +153,14 @@ class Activations(Value):
         return torch.arange(first, after)
 
     def of_class(self, name: int | str, by: str = "predictions") -> Activations:
-        """The activations of the texts that have a class.
+        """Select the texts that have a class, which the provenance of the result names.
 
         Args:
             name: the name or number of the class.
             by: `"predictions"` or `"labels"`.
 
         Raises:
-            InputError: the activations have no predictions, or no labels; or no text has the class.
+            InputError: `by` is neither of the two, the activations have no such column, or no text has the class.
             TargetError: no class has this name or number.
         """
         column = self._column(by)
@@ -174,7 +174,7 @@ class Activations(Value):
         return dataclasses.replace(self.select(having), made_by=made)
 
     def select(self, keep: Bool[Tensor, " m"]) -> Activations:
-        """The activations of the texts for which `keep` (m) is True; the rows of a store stay on disk.
+        """Select the texts for which `keep` (m) is True; the rows of a store stay on disk.
 
         Raises:
             InputError: `keep` does not hold one boolean for each text.
@@ -199,13 +199,13 @@ class Activations(Value):
         )
 
     def one_line(self) -> str:
-        """What the activations hold, in less than a line."""
+        """Describe the activations in less than a line, as their `repr` does."""
         texts = f"{self.granularity!r} of {counted(len(self.texts), 'text')}"
         model = f" of {self.made_by.model}" if self.made_by.model else ""
         return f"{counted(len(self), 'row')} of width {self.width}, {texts} at {self.layer!r}{model}"
 
     def summary(self) -> str:
-        """What the activations hold, how often each class is predicted and labelled, and what a reader should know."""
+        """Describe the activations: a line for the whole, the counts of labels and predictions, and the notes."""
         lines = [self.one_line()]
         for by in ("labels", "predictions"):
             column = getattr(self, by)
@@ -221,7 +221,7 @@ class Activations(Value):
         return "\n".join([*lines, *self.notes])
 
     def to_json(self) -> dict[str, Any]:
-        """The activations as JSON values; all rows are read into memory."""
+        """Convert to JSON values; all rows are read into memory."""
         columns = {name: getattr(self, name) for name in ("text_of", "unit_of", "predictions", "labels")}
         data = {
             "layer": self.layer,
@@ -235,7 +235,7 @@ class Activations(Value):
         return for_json({**data, "notes": list(self.notes), "made_by": self.made_by.to_json()})
 
     def columns(self) -> Mapping[str, Sequence[Any]]:
-        """One row for each unit, with its values in as many columns as the layer is wide; all are read into memory."""
+        """The columns of a table with one row for each unit and its d values; all rows are read into memory."""
         units = [self.unit(row) for row in range(len(self))]
         return {
             "text": self.text_of.tolist(),
@@ -246,13 +246,14 @@ class Activations(Value):
         }
 
     def to_dataset(self, to: str | Path | None = None) -> Any:
-        """A `datasets.Dataset` with a row for each unit.
-
-        Its columns are `values`, `text`, `unit`, `start`, `stop`, `text_of`, `unit_of`, and `predictions` and `labels`
-        if there are any.
+        """Convert to a `datasets.Dataset` with one row for each unit.
 
         Args:
             to: an Arrow file to write; the data set is then mapped from disk. None builds it in memory.
+
+        Returns:
+            The data set, with the columns `values`, `text`, `unit`, `start`, `stop`, `text_of`, `unit_of`, and
+            `predictions` and `labels` if there are any.
 
         Raises:
             InputError: the file exists, or `datasets` is not installed.
@@ -260,7 +261,11 @@ class Activations(Value):
         return _as_dataset(self, to)
 
     def save(self, path: str | Path) -> Path:
-        """Write one safetensors file and return its path. The rows of a store are read into memory first."""
+        """Write a safetensors file and return its path; the rows of a store are read into memory first.
+
+        Raises:
+            InputError: the name of the file does not end in `.safetensors`.
+        """
         columns = {"values": self.matrix(), "text_of": self.text_of, "unit_of": self.unit_of}
         columns |= {k: v for k, v in (("predictions", self.predictions), ("labels", self.labels)) if v is not None}
         data: dict[str, Any] = {
@@ -277,10 +282,10 @@ class Activations(Value):
 
     @classmethod
     def load(cls, path: str | Path) -> Activations:
-        """The activations in a file that `save` wrote, or in a store; rows stay on disk until they are used.
+        """Open a file that `save` wrote, or the folder of a store; rows stay on disk until they are used.
 
         Raises:
-            InputError: the path holds neither, or the store is damaged or not complete.
+            InputError: the path holds neither, or the store is damaged or incomplete.
         """
         if Path(path).is_dir():
             with reading(path):

@@ -1,4 +1,4 @@
-"""The labelled classes of rows, and the names of the classes."""
+"""The labelled classes of rows, and their names."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 def names_of(activations: Activations, count: int) -> list[str]:
-    """The names of `count` classes.
+    """Name k classes.
 
     Args:
-        activations: their `class_names` are used if there are exactly `count`.
-        count: the number of classes k.
+        activations: activations, whose `class_names` are used if there are exactly k of them.
+        count: the number k of classes.
 
     Returns:
-        The k names; `"class 0"`, `"class 1"`, … where the activations do not name k classes.
+        The k names; `"class 0"`, `"class 1"`, … if the activations do not name k classes.
 
     Examples:
         >>> from interp_core.activations import names_of, of_rows
@@ -31,17 +31,17 @@ def names_of(activations: Activations, count: int) -> list[str]:
 
 
 def classes_of(activations: Activations) -> tuple[Bool[Tensor, "n k"], list[str]]:
-    """Which rows are labelled with which classes, for methods that learn each class from rows with and without it.
+    """Mark the rows of each labelled class, for methods that learn a class from rows with and without it.
 
     Args:
-        activations: n rows, with labels of k classes.
+        activations: n rows, with labels.
 
     Returns:
-        Booleans (n, k), True where the text of a row has the class; and the k names. Classes that no row has are left
-        out.
+        (n, k) True where the text of a row has the class; and the names of the k classes. Classes that no row has are
+        left out.
 
     Raises:
-        InputError: there are no labels, no row has a class, or every row has the same.
+        InputError: there are no labels, no row has a class, or every row has the same class.
 
     Examples:
         >>> from interp_core.activations import classes_of, of_rows

@@ -1,4 +1,4 @@
-"""Mean and second moments of any number of rows, and their principal directions; computed in float64."""
+"""The mean and second moments of any number of rows, and their principal directions, computed in float64."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ FLOAT32 = 1.2e-7  # relative precision of activations
 
 
 def mean_of(activations: Activations) -> Float[Tensor, " d"]:
-    """The mean of all rows, accumulated in float64 over batches.
+    """Compute the mean of all rows, accumulated in float64 over batches.
 
     Args:
         activations: n rows of width d.
 
     Returns:
-        The mean (d), float32.
+        (d) the mean, float32.
 
     Raises:
         InputError: there are no rows.
@@ -37,13 +37,13 @@ def mean_of(activations: Activations) -> Float[Tensor, " d"]:
 
 
 def moments(activations: Activations, *, centred: bool = True) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:
-    """The mean μ and the second moments 1/n Σ (x - μ)(x - μ)ᵀ of the rows.
+    """Compute the mean μ and the second moments 1/n Σ (x - μ)(x - μ)ᵀ of the rows.
 
     Reads the rows once, and needs memory for one batch and two matrices (d, d).
 
     Args:
         activations: n rows of width d.
-        centred: compute moments about the mean, the covariance; otherwise about the origin, with μ = 0.
+        centred: whether moments are about the mean (the covariance); otherwise they are about the origin, with μ = 0.
 
     Returns:
         The mean (d), zero if not centred, and the second moments (d, d), both float64.
@@ -81,17 +81,17 @@ def moments(activations: Activations, *, centred: bool = True) -> tuple[Float[Te
 def directions(
     squares: Float[Tensor, "d d"], concepts: int, method: str, activations: Activations, about: str = "their mean"
 ) -> tuple[Float[Tensor, " r"], Float[Tensor, "r d"]]:
-    """The eigenvalues and eigenvectors of second moments that exceed the rounding error of float32 activations.
+    """Compute the eigenvectors of second moments whose eigenvalues exceed the rounding error of float32 activations.
 
     Args:
-        squares: (d, d) second moments, as `moments` returns them.
-        concepts: the smallest number of directions r that is acceptable.
-        method: name of the method, for the error message.
-        activations: what the moments were computed from, for the error message.
+        squares: (d, d) the second moments, as `moments` returns them.
+        concepts: the minimum number of directions.
+        method: the name of the method, for the error message.
+        activations: the activations that the moments are of, for the error message.
         about: the point that the moments are about, for the error message.
 
     Returns:
-        The eigenvalues (r) in descending order, and the eigenvectors of length 1 as rows (r, d).
+        The r eigenvalues (r) in descending order, and the eigenvectors of length 1 as rows (r, d).
 
     Raises:
         InputError: there are fewer than `concepts` directions.

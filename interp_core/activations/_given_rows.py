@@ -15,19 +15,19 @@ from torch import Tensor
 
 
 def of_rows(values: Float[Tensor, "n d"], words: Sequence[str] | None = None, **columns: Any) -> Activations:
-    """Activations made of rows that come from elsewhere: each row is a text of one unit.
+    """Make activations of rows that come from elsewhere; each row is a text of one unit.
 
     Args:
         values: (n, d) the rows; converted to float32 on the CPU.
-        words: n texts, one for each row; `"row 0"`, `"row 1"`, … by default.
-        **columns: `labels`, `predictions`, `class_names` or `notes`, as in `Activations`; labels may be names.
+        words: the n texts, one for each row; `"row 0"`, `"row 1"`, … by default.
+        **columns: `labels`, `predictions`, `class_names` or `notes`, as in `Activations`; labels may also be names.
 
     Returns:
         The activations, with layer `"given"`.
 
     Raises:
-        InputError: the rows are not a matrix, there are not as many words, labels or predictions as rows, or a label is
-            none of the classes.
+        InputError: the rows are not a matrix, the number of words, labels or predictions differs from that of rows, or
+            a label is not one of the classes.
 
     Examples:
         >>> from interp_core.activations import of_rows

@@ -11,15 +11,15 @@ from torch import Tensor
 def orient_by_skewness(
     activations: Activations, encoder: Float[Tensor, "c d"], mean: Float[Tensor, " d"]
 ) -> Float[Tensor, "c 1"]:
-    """Signs that orient directions so that their rare, strong codes are positive, and "active" means positive.
+    """Compute signs that orient directions so that their rare, strong codes are positive (positive skewness).
 
     Args:
         activations: n rows of width d.
-        encoder: (c, d) directions, float64, with the codes (x - mean) @ encoder.T.
-        mean: (d) subtracted from each row.
+        encoder: (c, d) the directions, float64; codes are (x - mean) @ encoder.T.
+        mean: (d) the mean that is subtracted from each row.
 
     Returns:
-        Signs (c, 1), float64: -1 where the cubes of the codes have a negative sum, otherwise 1.
+        (c, 1) the signs, float64: -1 where the sum of the cubed codes is negative, otherwise 1.
 
     Examples:
         >>> from interp_core.activations import mean_of, of_rows, orient_by_skewness

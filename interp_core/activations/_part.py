@@ -1,4 +1,4 @@
-"""The activations of some texts in a row, in memory."""
+"""The activations of consecutive texts, in memory."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ ROWS = 1024  # that a digest looks at
 
 
 def of_texts(activations: Activations, first: int, stop: int) -> Activations:
-    """The activations of consecutive texts; those of a store are read into memory.
+    """Select consecutive texts; rows of a store are read into memory.
 
     Args:
-        activations: of m texts.
+        activations: the activations of m texts.
         first: the number of the first text.
         stop: the number of the text after the last.
 
@@ -50,13 +50,13 @@ def of_texts(activations: Activations, first: int, stop: int) -> Activations:
 
 
 def digest_of_rows(activations: Activations) -> str:
-    """A short name of activations, by which a run that is resumed knows that it is given the same.
+    """Compute a digest of activations, by which a resumed run recognises them.
 
     Args:
         activations: the activations.
 
     Returns:
-        A digest of the texts, of the units of the rows, and of some rows at even distances.
+        A digest of the texts, the units of the rows, and some evenly spaced rows.
 
     Examples:
         >>> from interp_core.activations import digest_of_rows

@@ -233,10 +233,10 @@ def only(items: Sequence[T], chosen: list[int]) -> Sequence[T]:
 
 
 def cut_notes(cut: int, texts: int, tokens: int) -> tuple[str, ...]:
-    """The note about texts that were longer than the model accepts.
+    """Write the note about texts that were longer than the model accepts.
 
     Args:
-        cut: how many texts were truncated.
+        cut: the number of texts that were truncated.
         texts: the number of texts.
         tokens: the maximum number of tokens of a text.
 

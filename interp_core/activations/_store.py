@@ -1,4 +1,4 @@
-"""Writes activations to disk shard by shard, so that an interrupted run can be resumed."""
+"""The store that activations are written to shard by shard, so that an interrupted run can be resumed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Store:
         folder: the folder.
         settings: JSON values; a store is resumed only by a run with the same settings. `layer`, `granularity`,
             `class_names`, `max_tokens` and `made_by` are read when the store is loaded, `model` is named in messages.
-        sample: activations of a fixed text, by which a store recognises its model.
+        sample: the activations of a fixed text, by which a store recognises its model.
 
     Examples:
         >>> import tempfile
@@ -50,7 +50,7 @@ class Store:
             The number of shards that have been written.
 
         Raises:
-            InputError: the folder holds something else, or a store of other settings or another model, or a complete
+            InputError: the folder holds something else, a store with other settings or of another model, or a complete
                 store that lacks a shard.
         """
         return self._run.begin(self.has)
@@ -69,7 +69,7 @@ class Store:
         return self._run.complete
 
     def held(self, shards: int) -> Iterator[tuple[str, tuple[tuple[int, int], ...], Tensor | None]]:
-        """The texts in the first `shards` shards, each with the spans of its units and its label or None."""
+        """Yield the texts in the first `shards` shards, each with the spans of its units and its label or None."""
         if not shards:
             return
         stored = Shards(self.folder, shards)
@@ -81,9 +81,9 @@ class Store:
         """Compare a stored text with the one given now.
 
         Args:
-            number: index of the text.
+            number: the number of the text.
             there: the text, spans of units and label in the store, as `held` yields them.
-            given: the text and its label.
+            given: the text given now and its label.
             spans: the spans of its units; None if they follow from the settings.
 
         Raises:
@@ -102,18 +102,18 @@ class Store:
                 )
 
     def has(self, number: int) -> bool:
-        """Whether a shard has been written."""
+        """Say whether a shard has been written."""
         return shard_file(self.folder, number).is_file()
 
     def write(self, number: int, tensors: dict[str, Tensor], texts: Sequence[str], said: dict[str, Any]) -> None:
         """Write one shard.
 
         Args:
-            number: index of the shard.
-            tensors: for r rows `values` (r, d), `text_of` (r) within the shard, `unit_of` (r) and `spans` (r, 2); and
-                `predictions` and `labels` of its texts, if there are any.
+            number: the number of the shard.
+            tensors: for r rows, `values` (r, d), `text_of` (r) within the shard, `unit_of` (r) and `spans` (r, 2); and
+                the `predictions` and `labels` of the texts, if there are any.
             texts: the texts.
-            said: the `cost` of the shard by name, and how many texts were `cut`.
+            said: the `cost` of the shard by name, and the number of texts that were `cut`.
         """
         coded = [text.encode("utf-8") for text in texts]
         columns = {
@@ -124,7 +124,7 @@ class Store:
         save_tensors(shard_file(self.folder, number), "shard", {**tensors, **columns}, {**said, "parts": parts})
 
     def finish(self, shards: int) -> None:
-        """Mark the store as complete with this number of shards.
+        """Mark the store as complete, with this number of shards.
 
         Raises:
             InputError: there are no shards, or one is missing or damaged.
@@ -137,12 +137,12 @@ class Store:
 
 
 def remaining(stores: Sequence[Store], items: Iterator[Item], spans_of: Any) -> tuple[int, Iterator[Item]]:
-    """Opens the stores of a run, compares their texts with those given, and skips what all of them hold.
+    """Open the stores of a run, compare their texts with those given, and skip the shards that all of them hold.
 
     Args:
-        stores: one for each layer; one may hold more shards than another.
+        stores: one store for each layer; one may hold more shards than another.
         items: all texts from the first, each with its label or None.
-        spans_of: maps a text to the spans of its units; or to None if they follow from the settings.
+        spans_of: a function from a text to the spans of its units, or to None if they follow from the settings.
 
     Returns:
         The number of shards that every store holds, and the texts after these shards, each with its label.

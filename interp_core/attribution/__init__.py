@@ -1,5 +1,5 @@
-"""Which words made the model give its answer: the `Question` that a method sees, the ways to build one, the verb
-`attribute`, and the `Attribution` that it returns."""
+"""Feature attribution: the verb `attribute`, the `Attribution` that it returns, the `Question` that a method sees, and
+the ways to build one."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""A question about a function, without a model."""
+"""Questions about a function, without a model."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ def ask(
     baseline: Float[Tensor, "f d"] | None = None,
     names: Sequence[str] | None = None,
 ) -> Question:
-    """A question about a function instead of a model: each feature is a unit, each column of scores a target.
+    """Build a question about a function instead of a model: each feature is a unit, each column of the scores a target.
 
     Args:
-        function: maps features (p, f, d) to scores (p, k), differentiable.
+        function: a differentiable function from features (p, f, d) to scores (p, k).
         x: (f, d) the features.
         baseline: (f, d) what replaces an absent feature; zeros by default.
-        names: the f texts of the units; `x0`, `x1`, … by default.
+        names: the f names of the units; `x0`, `x1`, … by default.
 
     Returns:
-        A question with u = f units; its targets are called `y0`, `y1`, …
+        A question with u = f units, whose targets are called `y0`, `y1`, …
 
     Raises:
-        InputError: there are no features, `names` is of another length, or the function does not give scores (p, k).
+        InputError: there are no features, `names` does not have length f, or the function does not return scores
+            (p, k).
 
     Examples:
         >>> from interp_core.attribution import ask

@@ -1,4 +1,4 @@
-"""A target that is the tag of one place in the text."""
+"""Targets of a tagger: the tag at one place in the text."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from interp_core.plugin import named_options
 
 @dataclass(frozen=True)
 class At:
-    """A target of a tagger: the tag of one place in the text. Made by `at`.
+    """A target of a tagger, as made by `at`: the tag at one place in the text.
 
     Attributes:
-        where: a word (its first occurrence in the text), or characters [start, stop).
-        label: a tag by name or number, a `Contrast` of two tags, or None for the tag that the model gives.
+        where: a word or phrase (its first occurrence in the text), or a character span [start, stop).
+        label: a tag by name or number, a `Contrast` of two tags, or None for the predicted tag.
 
     Examples:
         >>> from interp_core.attribution import At
@@ -28,14 +28,15 @@ class At:
 
 @named_options
 def at(where: str | tuple[int, int], label: int | str | Contrast | None = None) -> At:
-    """A target of a model that labels tokens: the tag of one place in the text.
+    """Name a target of a tagger (token classifier): the tag at one place in the text.
 
     Args:
-        where: a word (its first occurrence in the text), or characters [start, stop). Several words are one target.
-        label: a tag by name or number, a `contrast` of two tags, or None for the tag that the model gives.
+        where: a word or phrase (its first occurrence in the text), or a character span [start, stop). A place that
+            spans several words is a single target.
+        label: a tag by name or number, a `contrast` of two tags, or None for the predicted tag.
 
     Returns:
-        A value for `targets=`.
+        A value for `targets=` of `attribute`.
 
     Examples:
         >>> from interp_core.testing import tiny_tagger

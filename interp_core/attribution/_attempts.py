@@ -1,4 +1,4 @@
-"""What happens to each text of a run: an error says which text it is about, and the run may go on without that text."""
+"""Error handling text by text: an error says which text it is about, and a run may go on without that text."""
 
 from __future__ import annotations
 

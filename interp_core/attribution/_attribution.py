@@ -1,4 +1,4 @@
-"""The `Attribution` value: how much each unit of a text counts for each target."""
+"""The `Attribution` value: the scores of the units of one text for each target."""
 
 from __future__ import annotations
 
@@ -32,28 +32,29 @@ COLOURED = 6  # targets whose words are coloured in a terminal
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Attribution(Value):
-    """How much each unit of a text counts for each target.
+    """Attribution scores of the units of one text for each target.
 
     Attributes:
         text: the text, followed by the continuation when generated tokens are explained.
         units: the u units.
         targets: the k targets.
-        scores: (k, u), in the unit of the score space; exactly 0 where not applicable. `directed` says whether the sign
-            tells what speaks for and against the target.
+        scores: (k, u) the scores, in the score space; exactly 0 where not applicable. `directed` says whether their
+            sign separates what speaks for the target from what speaks against it.
         made_by: the method, its parameters, the model and the cost.
         error: (k, u) the standard error of each score, for methods that sample; 0 where the score is exact. None for
             methods that do not sample.
-        applicable: (k, u) False for units that come after the token that is explained. None means all True.
+        applicable: (k, u) False for units after the token that is explained, which cannot matter to it. None means all
+            True.
         intact: (k) the scores of the unchanged text.
         score_space: `"logit"`, `"probability"`, `"log-probability"`, `"log-odds"` or `"entropy"` (nats).
         notes: what a reader should know, such as that the text was truncated.
         encoded: the tokenised text and its units.
         rows: the number of model rows evaluated for this text. Repeated rows, and rows taken from another text, are not
             counted.
-        label: the true class of the text, if labels were given; a tuple of all of its classes for a multi-label head.
-        answer: the class that the classifier gives to the text; a tuple of those above one half for a multi-label head.
-            None if only other targets were asked about, and for other models.
-        probability: of the answer; a tuple for a multi-label head.
+        label: the true class of the text, if labels were given; a tuple of all its classes for a multi-label head.
+        answer: the class that the classifier predicts; for a multi-label head, a tuple of the classes with a
+            probability above 1/2. None for other models, and if only other targets were explained.
+        probability: the probability of the answer; a tuple for a multi-label head.
 
     Examples:
         >>> from interp_core.testing import planted_model
@@ -93,21 +94,21 @@ class Attribution(Value):
 
     @property
     def right(self) -> bool | None:
-        """Whether the answer is the true class, or all of them; None if one of the two is not known."""
+        """Whether the answer is the true class (with several, exactly those); None if either is unknown."""
         return right_of(self.label, self.answer)
 
     @property
     def exact(self) -> bool:
-        """True if a method that samples has evaluated every variant, so that all standard errors are 0."""
+        """Whether a method that samples has evaluated every variant, so that all standard errors are 0."""
         return self.error is not None and not bool(self.error.any())
 
     @property
     def directed(self) -> bool:
-        """Whether a positive score speaks for the target, and a negative one against it.
+        """Whether a positive score speaks for the target and a negative one against it.
 
-        So it is where the method claims `signed`. Scores of other methods, such as sizes of gradients, and those of an
-        entropy say only how much a unit matters. Of a method that no installed package declares, negative scores are
-        taken for signs.
+        True where the method claims `signed`. Scores of other methods, such as gradient norms, and scores of an
+        entropy say only how much a unit matters. A method that no installed package declares is taken to be signed if
+        any score is negative.
         """
         if self.score_space == "entropy":
             return False
@@ -116,7 +117,7 @@ class Attribution(Value):
 
     @property
     def prompt_stop(self) -> int:
-        """The character at which the explained continuation begins; -1 if there is none."""
+        """The character offset at which the explained continuation begins; -1 if there is none."""
         return -1 if self.encoded is None else self.encoded.continuation
 
     @property
@@ -125,10 +126,10 @@ class Attribution(Value):
         return [unit.text for unit in self.units]
 
     def top(self, target: int | str = 0, count: int = 5) -> list[tuple[str, float]]:
-        """The applicable units with the largest absolute scores for a target.
+        """Rank the applicable units by absolute score for a target.
 
         Args:
-            target: number or name of the target.
+            target: the number or label of the target.
             count: the maximum number of units.
 
         Returns:
@@ -144,18 +145,18 @@ class Attribution(Value):
 
     @property
     def headings(self) -> list[str]:
-        """What a reader is told above the words of each target."""
+        """The heading of each target in summaries and reports."""
         names = [t.label if len(t.label) <= HEADING else f"{t.label[: HEADING - 1]}…" for t in self.targets]
         return [f"{'' if self.directed else 'matters most to '}{name!r}" for name in names]
 
     def one_line(self) -> str:
-        """What the attribution holds, in less than a line."""
+        """Describe the attribution in less than a line, as its `repr` does."""
         text = self.text if len(self.text) <= HEADING else f"{self.text[: HEADING - 1]}…"
         targets = quoted([t.label for t in self.targets])
         return f"{text!r}, {counted(len(self.units), 'unit')} for {targets}, by {self.made_by.brief}"
 
     def summary(self) -> str:
-        """The text, what the model answers to it, and for each target the words that count most."""
+        """Describe the attribution in a few lines: the text, the model's answer, and the top units of each target."""
         form = "+.3f" if self.directed or bool((self.scores < 0).any()) else ".3f"
         lines = self.units_line
         for k, heading in enumerate(self.headings):
@@ -165,7 +166,7 @@ class Attribution(Value):
 
     @property
     def units_line(self) -> list[str]:
-        """What the units are, in a line, where they are not pieces of the text."""
+        """A line that says what the units are, where they are not pieces of the text; else nothing."""
         if not isinstance(self.encoded, ComponentText):
             return []
         reference = self.encoded.reference
@@ -174,7 +175,7 @@ class Attribution(Value):
 
     @property
     def said(self) -> list[str]:
-        """The answer of the model beside the true class, in a line, if it is known."""
+        """A line with the model's answer and the true class, as far as they are known; else nothing."""
         if self.answer is None:
             return []
         pairs = zip(_several(self.answer), _several(self.probability or ()), strict=True)
@@ -192,7 +193,7 @@ class Attribution(Value):
         return "\n".join([*self.said, *self.units_line, words, *more, *self.notes])
 
     def to_json(self) -> dict[str, Any]:
-        """The attribution as JSON values; of a target that is a function only the label is kept."""
+        """Convert to JSON values; of a target that is a function only the label is kept."""
         return for_json(
             {
                 "text": self.text,
@@ -210,9 +211,10 @@ class Attribution(Value):
         )
 
     def columns(self) -> Mapping[str, Sequence[Any]]:
-        """One row for each unit and target, which has a number since labels of tokens repeat; scores are None where
-        they do not apply. The answer of a classifier, its probability, the true class and whether it is right stand in
-        each row, or None where they are not known.
+        """The columns of a table with one row for each unit and target.
+
+        Targets are numbered, since the labels of tokens repeat. Scores are None where they do not apply. Each row also
+        has the answer of a classifier, its probability, the true class and whether the answer is right, or None.
         """
         rows = columns_of(
             [target.label for target in self.targets],
@@ -225,16 +227,16 @@ class Attribution(Value):
         return rows | {name: [value] * len(rows["unit"]) for name, value in of_text.items()}
 
     def save(self, path: str | Path) -> Path:
-        """Write to one safetensors file. Of a target that is a function only the label is kept.
+        """Write the attribution to a safetensors file; of a target that is a function only the label is kept.
 
         Args:
-            path: the file, which ends in `.safetensors`; its folder is created if necessary.
+            path: the file, with the extension `.safetensors`; its folder is created if necessary.
 
         Returns:
             The path of the file.
 
         Raises:
-            InputError: the file ends in another way.
+            InputError: the file has another extension.
         """
         return save_tensors(path, "attribution", *state_of(self))
 
@@ -246,8 +248,8 @@ class Attribution(Value):
             path: the file.
 
         Returns:
-            The attribution, equal to the one saved. A target that was a function has one that raises an `InputError`
-            when the model is asked about it, which says how to give it the function again.
+            The attribution, equal to the one saved. A target that was a function now holds one that raises an
+            `InputError` when the target is scored; the message says how to supply the function again.
 
         Raises:
             InputError: the file does not exist, or does not hold an attribution.

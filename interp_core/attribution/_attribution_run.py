@@ -1,4 +1,4 @@
-"""What one call of `attribute` asks of texts that are worked on shard by shard, here or in another process."""
+"""The part of a call of `attribute` that concerns a shard of texts, here or in another process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list that `attribute` returns, which shows itself as a whole."""
+"""The list of attributions that `attribute` returns."""
 
 from __future__ import annotations
 
@@ -33,11 +33,14 @@ class Attributions(Value, list[Attribution]):
 
     @classmethod
     def numbered(cls, attributions: Iterable[Attribution], numbers: Sequence[int]) -> Attributions:
-        """The attributions of some of the texts that were given.
+        """Make the list for a subset of the texts that were given to `attribute`.
 
         Args:
             attributions: the attributions.
-            numbers: the numbers of their texts among those that were given.
+            numbers: the numbers of their texts among all that were given, from 0.
+
+        Returns:
+            The attributions, which know these numbers.
         """
         found = cls(attributions)
         found._numbers = numbers
@@ -45,15 +48,15 @@ class Attributions(Value, list[Attribution]):
 
     @property
     def right(self) -> list[bool]:
-        """Whether the answer is the true class, for each text of which both are known."""
+        """Whether the answer is the true class, for each text for which both are known."""
         return [one.right for one in self if one.right is not None]
 
     @property
     def made_by(self) -> MadeBy:
-        """How the first of them was made, and what all of them cost.
+        """The provenance: how the first attribution was made, with the cost of the whole run.
 
         Raises:
-            InputError: there are none.
+            InputError: the list is empty.
         """
         if not self:
             raise InputError("there are no attributions, so nothing is known of how they were made.")
@@ -61,29 +64,29 @@ class Attributions(Value, list[Attribution]):
 
     @property
     def numbers(self) -> list[int]:
-        """The number of each text among those that were given, from 0; texts that were skipped count too."""
+        """The number of each text among those given to `attribute`, from 0; skipped texts are counted."""
         if self._numbers is not None and len(self._numbers) == len(self):
             return list(self._numbers)
         skipped = {int(number) for one in self[:1] for number in one.made_by.settings.get("skipped", {})}
         return list(islice((number for number in count() if number not in skipped), len(self)))
 
     def one_line(self) -> str:
-        """What the list holds, in less than a line."""
+        """Describe the list in less than a line, as its `repr` does."""
         right = f", {sum(self.right)} of {len(self.right)} right" if self.right else ""
         made = " and ".join(sorted({one.made_by.brief for one in self}))
         return f"{counted(len(self), 'text')}{right}{', by ' if made else ''}{made}"
 
     def summary(self) -> str:
-        """A line for the whole, and the words that count most in each of the first texts."""
+        """Describe the list: a line for the whole, and a summary of each of the first texts."""
         more = [f"… and {len(self) - FEW} more"] * (len(self) > FEW)
         return "\n\n".join([self.one_line(), *(one.summary() for one in self[:FEW]), *more])
 
     def to_json(self) -> dict[str, Any]:
-        """The attributions as JSON values."""
+        """Convert to JSON values."""
         return {"attributions": [one.to_json() for one in self]}
 
     def columns(self) -> Mapping[str, Sequence[Any]]:
-        """The columns of all attributions, with `text` for the number of the text among those that were given."""
+        """The columns of all attributions; `text` is the number of the text among those given to `attribute`."""
         tables = [one.columns() for one in self]
         numbers = [number for number, table in zip(self.numbers, tables, strict=True) for _ in table["unit"]]
         names = tables[0] if tables else ()
@@ -93,5 +96,15 @@ class Attributions(Value, list[Attribution]):
         return super()._repr_html_() if self else f"<p>{self.one_line()}</p>"
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write each attribution to a file in a new or empty folder, see `interp.save`."""
+        """Write each attribution to a numbered file in a folder.
+
+        Args:
+            folder: a new or empty folder, see `interp.save`.
+
+        Returns:
+            The paths of the files.
+
+        Raises:
+            InputError: the folder is not empty, or the list is.
+        """
         return save(list(self), folder)

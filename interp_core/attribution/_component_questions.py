@@ -1,4 +1,4 @@
-"""Questions about the components of a model: gates, each of which lets through a component or its reference."""
+"""Questions about the components of a model, whose features are gates between a component and its reference."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ REFERENCE = "reference"  # how results name the removal
 
 @dataclass(frozen=True)
 class Components:
-    """What a method that needs `"components"` gets, as `question.components`.
+    """The components of a model, given to methods that need `"components"` as `question.components`.
 
     Attributes:
         batch_runner: calls the model.
         encoded: the text with its components.
         readout: maps logits to the scores of the targets.
-        injection: where the gates are: its `sites` name the components.
+        injection: where the gates enter the model; its `sites` name the components.
         reference: (t, w) the states of all sites in the reference run, side by side.
 
     Examples:
@@ -96,13 +96,13 @@ def about_components(
     max_rows: int | None = None,
     intact: Float[Tensor, " k"] | None = None,
 ) -> Question:
-    """A question whose features are gates (f, 1), one for each component: 1 in the text, 0 in the reference.
+    """Build a question whose features are gates (f, 1), one for each component: 1 for the text, 0 for the reference.
 
     Args:
         batch_runner: calls the model.
         encoded: the text with its components.
         readout: maps logits to the scores of the targets.
-        ask: sends requests to the batch runner; in passes of their own by default.
+        ask: sends requests to the batch runner; by default each request has passes of its own.
         max_rows: the maximum number of model rows.
         intact: (k) the scores of the unchanged text, if they are known.
 
@@ -110,8 +110,8 @@ def about_components(
         The question.
 
     Raises:
-        InputError: the units are concepts of a space that is not known.
-        UnsupportedError: with all gates closed, the model does not answer as to the reference.
+        InputError: the units are concepts of a space that was not saved.
+        UnsupportedError: with all gates closed, the model does not give the scores of the reference.
         LayerError: a component has no state for each token.
 
     Examples:

@@ -1,4 +1,4 @@
-"""A text whose units are components of the model, with the reference that a closed gate lets through."""
+"""Texts whose units are components of the model, with the reference that a closed gate lets through."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ MEANS = ("mean", "zero")  # references that are no text
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ComponentText(DividedText):
-    """A text as the model receives it, whose units are components of the model.
+    """A tokenised text whose units are components of the model.
 
     Attributes:
-        over: what the units are, see `attribute`; `"concepts"` for those of a space.
+        over: the kind of component, see `attribute`; `"concepts"` for those of a space.
         reference: the reference text, `"mean"` or `"zero"`.
         other: the reference text as the model receives it; None for `"mean"` and `"zero"`.
-        partner: (t) for each token the position in the reference that stands for it, -1 for none; None for a reference
-            without a text.
-        layer: the path of the layer, where the units are positions or concepts of one.
-        space: the concepts, where these are the units; it is not saved.
+        partner: (t) for each token, the position of its counterpart in the reference, -1 for none; None for a reference
+            that is not a text.
+        layer: the path of the layer, where the units are positions or concepts at a single layer.
+        space: the concept space, where its concepts are the units; it is not saved.
 
     Examples:
         >>> from interp_core.testing import tiny_generator
@@ -48,10 +48,10 @@ class ComponentText(DividedText):
     space: Any = None
 
     def check(self) -> None:
-        """Refuse to ask the model again about concepts that were not saved.
+        """Check that the model can be asked again about these units, since a concept space is not saved with them.
 
         Raises:
-            InputError: the units are concepts, and the space is not known.
+            InputError: the units are concepts, and their space is unknown.
         """
         if self.over == "concepts" and self.space is None:
             raise InputError(
@@ -61,12 +61,12 @@ class ComponentText(DividedText):
 
     @property
     def free(self) -> Tensor:
-        """True for the tokens at which the gates stay open, since the reference has nothing for them (t)."""
+        """(t) True for tokens without a counterpart in the reference, whose gates stay open."""
         return torch.zeros(len(self), dtype=torch.bool) if self.partner is None else self.partner < 0
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What tells this from a question about the same text with other units or another reference."""
+        """A key that distinguishes texts that differ in units or reference only."""
         other = None if self.other is None else tuple(self.other.ids.tolist())
         partner = None if self.partner is None else tuple(self.partner.tolist())
         return self.over, self.reference, other, partner, self.layer, id(self.space)

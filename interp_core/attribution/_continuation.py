@@ -1,4 +1,4 @@
-"""The targets of a generator: the tokens of a continuation, or the token that comes next."""
+"""Targets of a generator: the tokens of a continuation, or the next token."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from interp_core.text import Encoded, Encoder, Granularity, Text, divide
 
 
 def continued(model: WrappedModel, prompt: Text, continuation: str | None, max_new_tokens: int, cost: Cost) -> Encoded:
-    """The prompt followed by a continuation.
+    """Encode a prompt followed by a continuation.
 
     Args:
         model: the generator.
         prompt: the prompt.
         continuation: the continuation; None for the model's own, by greedy decoding.
         max_new_tokens: the maximum number of tokens to generate.
-        cost: counts what is generated.
+        cost: counts the passes of the generation.
 
     Returns:
-        Prompt and continuation; tokens that end the text are dropped.
+        Prompt and continuation, without end-of-text tokens.
 
     Raises:
-        InputError: the continuation is empty, or the model takes no more tokens.
+        InputError: the continuation is empty, or the model accepts no more tokens.
         UnsupportedError: the model cannot generate.
 
     Examples:
@@ -119,7 +119,7 @@ def token_targets(model: WrappedModel, encoded: Encoded, output: Granularity = "
 
 
 def next_token_targets(model: WrappedModel, encoded: Encoded, want: Any) -> tuple[Target, ...]:
-    """The target that a caller means by a question about the token after a prompt.
+    """Resolve the target that a caller names for the token after a prompt.
 
     Args:
         model: the generator.
@@ -131,7 +131,7 @@ def next_token_targets(model: WrappedModel, encoded: Encoded, want: Any) -> tupl
         One target, at the position after the last token of the prompt.
 
     Raises:
-        TargetError: a word that is not exactly one token, an id out of range, or none of these.
+        TargetError: a word is not exactly one token, an id is out of range, or `want` is none of these.
 
     Examples:
         >>> from interp_core.attribution import next_token_targets

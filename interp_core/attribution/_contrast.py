@@ -1,4 +1,4 @@
-"""A target that is a difference: why this class or token rather than that?"""
+"""Contrastive targets: why this class or token rather than that one?"""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from interp_core.plugin import named_options
 
 @dataclass(frozen=True)
 class Contrast:
-    """A target that is a difference: why `chosen` rather than `other`? Made by `contrast`.
+    """A contrastive target, as made by `contrast`: why `chosen` rather than `other`?
 
     Attributes:
-        chosen: a class, a tag or a next token, by name or number; its score counts positively.
-        other: what it is compared with; its score is subtracted.
+        chosen: a class, a tag or a next token, by name or number.
+        other: the class, tag or token whose score is subtracted.
 
     Examples:
         >>> from interp_core.attribution import Contrast
@@ -28,14 +28,14 @@ class Contrast:
 
 @named_options
 def contrast(chosen: int | str, other: int | str) -> Contrast:
-    """A target whose score is score(chosen) - score(other).
+    """Name a contrastive target, whose score is score(chosen) - score(other).
 
     Args:
         chosen: a class, a tag or a next token, by name or number.
-        other: what it is compared with.
+        other: the class, tag or token that it is compared with.
 
     Returns:
-        A value for `targets=`.
+        A value for `targets=` of `attribute`.
 
     Examples:
         >>> from interp_core.testing import planted_model

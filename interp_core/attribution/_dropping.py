@@ -1,4 +1,4 @@
-"""Units that leave the sequence: the tokens after them close up and take the positions of a shorter text."""
+"""Removal by dropping tokens: those after them close up and take the positions of a shorter text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What computes the scores of a question: the protocol `Runner`, and a runner for any differentiable function."""
+"""Runners, which compute the scores of a question: the protocol `Runner`, and one for any differentiable function."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from torch import Tensor
 
 @runtime_checkable
 class Runner(Protocol):
-    """What computes the scores of a question. A `Question` adds the budget and the memory of what was evaluated.
+    """Protocol of what computes the scores of a question.
+
+    A `Question` adds the budget and remembers the variants that were evaluated.
 
     Examples:
         >>> from interp_core.attribution import FunctionRunner, ModelRunner, Runner
@@ -22,33 +24,33 @@ class Runner(Protocol):
     """
 
     def at(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
-        """The scores of p variants of the features; differentiable if `x` requires a gradient."""
+        """Score p variants of the features; differentiable if `x` requires a gradient."""
         ...
 
     def masked(self, keep: Bool[Tensor, "p u"]) -> Float[Tensor, "p k"]:
-        """The scores of p variants in which the units that are not kept are removed."""
+        """Score p variants in which the units that are not kept are removed."""
         ...
 
     def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:
-        """The gradients of all scores with respect to the features, one variant at a time."""
+        """Yield the gradients of all scores with respect to the features, one variant at a time."""
         ...
 
     def decides(self, keep: Bool[Tensor, "p u"]) -> Int[Tensor, "p k"]:
-        """The model's own decision for p variants, see `Question.decides`."""
+        """Give the model's own decision for p variants, see `Question.decides`."""
         ...
 
     def moved(self, x: Float[Tensor, "f d"]) -> Runner:
-        """A runner for other features, with the same baseline."""
+        """Make a runner for other features, with the same baseline."""
         ...
 
 
 class FunctionRunner:
-    """Computes the scores of a question about any differentiable function of features, without a model.
+    """A runner for any differentiable function of features, without a model.
 
-    It decides for the target with the largest score; with a single target, for 1 if its score is above 0, else 0.
+    Its decision is the target with the largest score; with a single target, 1 if its score is above 0, else 0.
 
     Args:
-        function: maps features (p, f, d) to scores (p, k), differentiable.
+        function: a differentiable function from features (p, f, d) to scores (p, k).
         x: (f, d) the features.
         baseline: (f, d) what replaces an absent feature.
         unit_of: (f) the unit of each feature, -1 for a feature that is never removed.
@@ -79,21 +81,26 @@ class FunctionRunner:
         self.rows = 0
 
     def at(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
+        """Score p variants of the features; differentiable if `x` requires a gradient."""
         self.rows += len(x)
         return self.function(x)
 
     def masked(self, keep: Bool[Tensor, "p u"]) -> Float[Tensor, "p k"]:
+        """Score p variants in which the units that are not kept are removed."""
         return self.at(removed(keep, self.x, self.baseline, self.unit_of))
 
     def decides(self, keep: Bool[Tensor, "p u"]) -> Int[Tensor, "p k"]:
+        """Give the decision for p variants: the target with the largest score, see the class."""
         scores = self.masked(keep)
         chosen = scores.argmax(1, keepdim=True) if scores.shape[1] > 1 else scores > 0
         return chosen.long().expand_as(scores)
 
     def moved(self, x: Float[Tensor, "f d"]) -> FunctionRunner:
+        """Make a runner for other features, with the same baseline."""
         return FunctionRunner(self.function, x, self.baseline, self.unit_of)
 
     def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:
+        """Yield the gradients of all scores with respect to the features, one variant at a time."""
         for row in x:
             leaf = row.detach().clone().requires_grad_()
             scores = self.at(leaf[None])[0]

@@ -1,4 +1,4 @@
-"""The true classes of texts, as a caller labels them."""
+"""The true classes of texts, as the caller gives them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls of one method, about a question or several texts: what it needs is checked before, what it returns after."""
+"""Calls of a method on a question or on several texts: its needs are checked before, its scores after."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ INCOMPLETE = 0.01  # share of the explained difference that may be missing befor
 
 
 def run_method(method: Any, question: Question) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"] | None]:
-    """Call a method and check what it returns.
+    """Call an attribution method on a question and check what it returns.
 
     Args:
         method: an instance of an attribution method.
         question: the question.
 
     Returns:
-        The scores (k, u) and their standard errors (k, u), or None for a method that does not sample. Both are
+        The scores (k, u), and their standard errors (k, u) or None for a method that does not sample. Both are
         detached, float32, on the CPU, and 0 where a unit is not applicable.
 
     Raises:
         UnsupportedError: the method needs something that the question does not offer.
         BudgetError: the method asks for more rows than `question.max_rows`.
-        ModelError: the method gave something other than finite (k, u) scores, or wrote into the question.
+        ModelError: the method returned something other than finite (k, u) scores, or modified the question.
 
     Examples:
         >>> from interp_core.attribution import run_method
@@ -91,13 +91,13 @@ def check_needs(method: Any, question: Question) -> None:
 
 
 def name_of(method: Any) -> str:
-    """The name of a method.
+    """Look up the name under which a method is registered.
 
     Args:
-        method: an instance.
+        method: an instance of a method.
 
     Returns:
-        The registry name, or the name of the class if the method is not declared.
+        The registered name, or the name of the class if no package declares the method.
 
     Examples:
         >>> from interp_core.attribution import name_of
@@ -113,21 +113,21 @@ def name_of(method: Any) -> str:
 
 
 def explain(method: Any, question: Question) -> Attribution:
-    """Explain one question by one method.
+    """Answer one question by one attribution method.
 
     Args:
         method: an instance of an attribution method.
         question: the question.
 
     Returns:
-        The scores with what is known of the question, and notes if the scores are all zero or not complete. `made_by`
-        knows the method and the rows of the question, and no model.
+        The attribution, with notes if the scores are all zero or not complete. Its `made_by` names the method and the
+        rows of the question, but no model.
 
     Raises:
         InputError: `method` is not an instance of an attribution method.
         UnsupportedError: the method needs something that the question does not offer.
         BudgetError: the method asks for more rows than `question.max_rows`.
-        ModelError: the method gave something other than finite (k, u) scores, or wrote into the question.
+        ModelError: the method returned something other than finite (k, u) scores, or modified the question.
 
     Examples:
         >>> from interp_core.attribution import ask, explain
@@ -326,18 +326,18 @@ def components_note(method: Any, question: Question, scores: Float[Tensor, "k u"
 
 
 def missing_share(question: Question, scores: Float[Tensor, "k u"]) -> float:
-    """By how much scores miss the difference that they should add up to, score(text) - score(baseline).
+    """Measure the completeness error of scores, which should add up to score(text) - score(baseline).
 
     Args:
         question: the question.
-        scores: (k, u) an answer to it.
+        scores: (k, u) the scores that a method gave.
 
     Returns:
-        The part of the difference that is missing or too much, of the target where it is greatest. A difference of less
-        than a thousandth of the scores counts as that, since less is rounding.
+        |sum of scores - difference| / |difference|, for the target where it is largest. A difference below a thousandth
+        of the larger of the two scores is replaced by that, since it may be rounding.
 
     Raises:
-        BudgetError: two rows more than `max_rows` would be needed.
+        BudgetError: the intact and the emptied text would exceed `max_rows`.
 
     Examples:
         >>> from interp_core.attribution import ask, missing_share

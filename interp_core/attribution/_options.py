@@ -1,4 +1,4 @@
-"""The options of a question to a model, apart from the method and its parameters."""
+"""The options of `attribute` that do not concern the method and its parameters."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from interp_core.text import Granularity, Region
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options of a question to a model, apart from the method and its parameters.
+    """The options of `attribute` that do not concern the method and its parameters.
 
     Attributes:
         units: the part of a text that is explained: None (all of it), `"documents"` or `"messages"` of a chat,
             `"prompt"` (all before the continuation), a role such as `"user"`, character spans [start, stop), or a
-            function from the text to such spans. What is outside is in no unit, and stays as it is.
+            function from the text to such spans. The rest of the text is in no unit and stays unchanged.
         removal: what replaces an absent unit, see `interp_core.attribution.absence`.
         score: the score space: `"auto"` (log-probability where the answer is a token, else logit), `"logit"`,
-            `"probability"`, `"log-probability"`, `"log-odds"` (log p - log(1 - p), with p the probability of the whole
-            target, which does not saturate as p nears 1) or `"entropy"` (nats).
+            `"probability"`, `"log-probability"`, `"log-odds"` (log p - log(1 - p), where p is the probability of the
+            whole target; it does not saturate as p approaches 1) or `"entropy"` (nats).
         output: for generators, what one target is: `"token"`, or a granularity that groups the tokens of the
             continuation, such as `"word"`, `"sentence"`, or `"sample"` for the whole continuation.
         layer: the layer whose hidden states are the features, as the number of a block or a module path; None for the
@@ -28,12 +28,12 @@ class Options:
         over: the components whose gates are the features, see `attribute`; None for the units of the text.
         reference: what a closed gate lets through, with `over` only: a text, one for each text, `"mean"` or `"zero"`.
         align: how a reference of another length is aligned: `"left"`, `"right"`, or None to refuse it.
-        max_new_tokens: the maximum number of tokens that a generator writes when no continuation is given.
+        max_new_tokens: for generators, the maximum number of tokens to generate when no continuation is given.
         max_rows: the maximum number of model rows for each text. Methods that sample draw fewer and report a larger
-            standard error, other methods refuse. None for no limit.
-        truncation: which text of a pair is cut when it is longer than the model takes: `"longest_first"`,
+            standard error; others raise a `BudgetError`. None for no limit.
+        truncation: which text of a pair is cut when the pair is longer than the model accepts: `"longest_first"`,
             `"only_first"` or `"only_second"`; every cut is in the notes.
-        on_error: `"raise"`, or `"skip"`, to go on without a text that cannot be explained.
+        on_error: `"raise"`, or `"skip"` to go on without texts that cannot be explained.
         progress: show a progress bar in a terminal or notebook.
 
     Examples:

@@ -1,4 +1,4 @@
-"""One text with everything that its question needs."""
+"""A text with everything that its question needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class PreparedText:
-    """One text with everything that its question needs. Made by `Session.prepare`.
+    """A text with everything that its question needs, as made by `Session.prepare`.
 
     Attributes:
         encoded: the text in units.
@@ -19,7 +19,7 @@ class PreparedText:
         removal: the name of the removal, see `absence`.
         intact: (k) the scores of the unchanged text, if they are known.
         number: the index of the text in the run.
-        logits: (v) the logits of the unchanged text, of a classifier and if they are known.
+        logits: (v) the logits of the unchanged text, for classifiers and if they are known.
 
     Examples:
         >>> from interp_core.attribution import Options, Session

@@ -1,4 +1,4 @@
-"""What a method sees: units a person can read, targets, features, a baseline, and a function from features to scores.
+"""The `Question` that a method sees: units, targets, features, a baseline, and a function from features to scores.
 
 The features may be embeddings, hidden states of a layer, or the concepts of a text; to a method they all look alike.
 """
@@ -33,7 +33,7 @@ SHOWN = 60  # characters of the text in a `repr`
 
 
 class Question:
-    """What a method sees: how much does each unit count for each target? Read-only once it is made.
+    """All that an attribution method sees of one text and model; it is read-only.
 
     Args:
         runner: computes the scores.
@@ -45,17 +45,17 @@ class Question:
         text: the text that the units are pieces of.
         applicable: (k, u) False where a unit cannot matter to a target, such as text after the token that is explained;
             all True by default.
-        offers: what a method may use besides scores: `gradients`.
+        offers: what a method may use besides scores, such as `"gradients"`.
         removal: the name of the removal, as results record it.
         notes: what a reader of the result should know.
-        background: (r, d) vectors that could have been features, such as embeddings of the vocabulary; None if only the
-            baseline is known.
-        internals: the inside of the model, for methods that need it; None without a model.
-        components: the components of the model, where they are the units, for methods that need them; else None.
-        groups: (u) the number of the document, or else message or paragraph, that each unit lies in, or a function that
-            gives them; by default each unit is a group of its own.
-        spread: the standard deviation of noise of share 1. By default that of a coordinate of the features; questions
-            about a text give that of the model's embeddings.
+        background: (r, d) vectors that could have been features, such as the embeddings of the vocabulary; None if only
+            the baseline is known.
+        internals: access to the inside of the model, for methods that need it; None without a model.
+        components: the components of the model, for methods that need them; None unless they are the units.
+        groups: (u) the number of the document (else message, else paragraph) that holds each unit, or a function that
+            returns these; by default each unit is a group of its own.
+        spread: the unit of `noise` and `radius`, a standard deviation. By default that of a coordinate of the features;
+            questions about a text use that of the model's embeddings.
         max_rows: the maximum number of model rows that may be evaluated for this question; None for no limit.
         intact: (k) the scores of the unchanged text, if they are known.
         slopes: (k, f, d) the gradients of the scores at the unchanged text, if they are known from a row of the model.
@@ -64,7 +64,7 @@ class Question:
         rows: the number of model rows evaluated so far; repeated variants are not counted.
 
     Raises:
-        InputError: there are no units, parts do not fit each other, or `max_rows` is not a number of rows.
+        InputError: there are no units, the shapes do not fit together, or `max_rows` is not a number of rows.
 
     Examples:
         >>> from interp_core.attribution import ask
@@ -139,14 +139,17 @@ class Question:
 
     @property
     def groups(self) -> Int[Tensor, " u"]:
-        """The number of the document, else message, else paragraph of each unit."""
+        """(u) The number of the document of each unit, else of its message, else of its paragraph."""
         if self._memory.groups is None:
             given = self._grouping() if callable(self._grouping) else self._grouping
             self._memory.groups = torch.arange(len(self.units)) if given is None else given
         return self._memory.groups
 
     def at(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
-        """The scores of p variants of the features; differentiable if `x` requires a gradient.
+        """Score p variants (p, f, d) of the features; differentiable if `x` requires a gradient.
+
+        Returns:
+            (p, k) the scores, on the device of the question.
 
         Raises:
             InputError: `x` is not (p, f, d).
@@ -157,10 +160,13 @@ class Question:
         return self.runner.at(x.to(self.x.device))
 
     def masked(self, keep: Bool[Tensor, "p u"]) -> Float[Tensor, "p k"]:
-        """The scores of p variants in which the units that are not kept are removed. No variant is evaluated twice.
+        """Score p variants in which the units that are not kept are removed; no variant is evaluated twice.
+
+        Args:
+            keep: (p, u) False for the units that are removed.
 
         Returns:
-            (p, k), detached, float32, on the CPU.
+            (p, k) the scores, detached, float32, on the CPU.
 
         Raises:
             InputError: `keep` is not a tensor of booleans with a column for each unit.
@@ -169,10 +175,10 @@ class Question:
         return self._once(self._memory.scores, keep, self.runner.masked)
 
     def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:
-        """The gradients of all k scores with respect to the features, one variant at a time.
+        """Compute the gradients of all k scores with respect to the features, for variants `x` (p, f, d) one at a time.
 
         Yields:
-            (k, f, d) for each of the p variants.
+            The gradients (k, f, d), for each of the p variants.
 
         Raises:
             InputError: `x` is not (p, f, d).
@@ -186,17 +192,17 @@ class Question:
         return self.runner.gradients(x.to(self.x.device))
 
     def references(self, count: int, generator: torch.Generator) -> Float[Tensor, "p f d"]:
-        """Random inputs: the features of units are replaced by vectors of the background.
+        """Draw random inputs, in which the features of units are replaced by vectors of the background.
 
         Args:
-            count: the number p of inputs.
-            generator: on the CPU, for the random draws.
+            count: the number p of inputs, at least 0.
+            generator: a generator on the CPU, for the random draws.
 
         Returns:
-            (p, f, d); copies of the baseline if there is no background.
+            (p, f, d) the inputs; copies of the baseline if there is no background.
 
         Raises:
-            InputError: `count` is not a whole number, or `generator` is not a generator.
+            InputError: `count` is not a whole number of at least 0, or `generator` is not a `torch.Generator`.
         """
         check_count("count", count, 0)
         if not isinstance(generator, torch.Generator):
@@ -208,7 +214,7 @@ class Question:
         return torch.where(outside, self.x, self.background.to(self.x)[drawn.to(self.x.device)])
 
     def afford(self, draws: int, rows_each: int = 1) -> int:
-        """How many draws the budget has room for. Rows for the intact and the emptied text are set aside.
+        """Count the draws that the budget has room for, after setting aside rows for the intact and the emptied text.
 
         Args:
             draws: the number of draws that the method would like.
@@ -233,7 +239,7 @@ class Question:
         return min(draws, room)
 
     def note(self, text: str) -> None:
-        """Tell the reader of the answer something, among the notes of the attribution.
+        """Add a note to the attribution, for its readers.
 
         Args:
             text: a sentence.
@@ -251,28 +257,28 @@ class Question:
 
     @property
     def noted(self) -> tuple[str, ...]:
-        """What the method has told by `note`."""
+        """The notes that the method has added by `note`."""
         return tuple(self._memory.notes)
 
     def decides(self, keep: Bool[Tensor, "p u"]) -> Int[Tensor, "p k"]:
-        """The model's own decision for p variants in which the units that are not kept are removed.
+        """Give the model's own decision for p variants in which the units that are not kept are removed.
 
         Returns:
-            (p, k) for each target the number of the class, tag or token that the model chooses at its position. For a
-            class of a multi-label head, 1 if it is chosen, else 0; for a span, 1 if all of its tokens are chosen.
+            (p, k) for each target, the number of the class, tag or token that the model chooses at its position. For a
+            class of a multi-label head, 1 if it is chosen, else 0; for a span, 1 if all its tokens are chosen, else 0.
 
         Raises:
             InputError: `keep` is not a tensor of booleans with a column for each unit.
-            TargetError: the model is a regression, which decides nothing.
+            TargetError: the head is a regression, which makes no decision.
             BudgetError: more than `max_rows` rows would be needed.
         """
         return self._once(self._memory.decisions, keep, self.runner.decides).long()
 
     def replace(self, **changes: Any) -> Question:
-        """A copy with some parts replaced. It does not remember scores or rows.
+        """Copy the question with some parts replaced; the copy remembers neither scores nor rows.
 
-        The runner has features, a baseline, units, targets and a removal of its own. Where one of these is replaced,
-        the runner must be given too, so that the question and its scores speak of the same.
+        The runner has its own features, baseline, units, targets and removal. Where one of these is replaced, a runner
+        must be given too, so that the scores belong to the question.
 
         Args:
             **changes: the new parts, by the names of the constructor's arguments.
@@ -296,13 +302,14 @@ class Question:
         return type(self)(**{**parts, **grouping, **changes})
 
     def moved(self, x: Float[Tensor, "f d"]) -> Question:
-        """A question about other features, with the same baseline.
-
-        Rows evaluated so far count towards its budget. It has no `internals`, since these run the model on the
-        unchanged text.
+        """Ask the same about other features, with the same baseline.
 
         Args:
             x: (f, d) the features.
+
+        Returns:
+            A question whose budget is charged with the rows evaluated so far. It has no `internals`, since these run
+            the model on the unchanged text.
 
         Raises:
             InputError: `x` is not of the shape of the features of this question.
@@ -312,13 +319,16 @@ class Question:
         return self._with(runner=self.runner.moved(x), x=x, internals=None, _memory=Memory(rows=self.rows))
 
     def with_budget(self, max_rows: int | None) -> Question:
-        """A copy with a limit on rows, none of which is spent. Variants evaluated before are not evaluated again.
+        """Copy the question with a new budget, of which nothing is spent.
 
         Args:
             max_rows: the maximum number of model rows; None for no limit.
 
+        Returns:
+            The copy, which remembers the variants evaluated before and does not evaluate them again.
+
         Raises:
-            InputError: it is not a whole number of at least 1.
+            InputError: `max_rows` is not a whole number of at least 1.
         """
         check_budget(max_rows)
         memory = self._memory
@@ -330,10 +340,16 @@ class Question:
         return copy
 
     def pool(self, scores: Float[Tensor, "k f"]) -> Float[Tensor, "k u"]:
-        """The scores (k, u) of units, as sums of the scores of their features.
+        """Sum the scores of features over each unit.
+
+        Args:
+            scores: (k, f) the scores of the features.
+
+        Returns:
+            (k, u) the scores of the units.
 
         Raises:
-            InputError: there is not one column for each feature.
+            InputError: `scores` does not have one column for each feature.
         """
         check_features("scores", scores, ("k", len(self.unit_of)), ", one for each feature")
         inside = self.unit_of != NO_UNIT
@@ -342,11 +358,11 @@ class Question:
         return total.index_add_(1, where, scores[:, inside.to(scores.device)])
 
     def intact(self) -> Float[Tensor, " k"]:
-        """The scores (k) of the unchanged text."""
+        """Score the unchanged text (k)."""
         return self.masked(torch.ones(1, len(self.units), dtype=torch.bool))[0]
 
     def emptied(self) -> Float[Tensor, " k"]:
-        """The scores (k) with every unit removed."""
+        """Score the text with every unit removed (k)."""
         return self.masked(torch.zeros(1, len(self.units), dtype=torch.bool))[0]
 
     def _once(self, known: dict[bytes, Tensor], keep: Tensor, evaluate: Callable[[Tensor], Tensor]) -> Tensor:

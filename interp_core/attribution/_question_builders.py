@@ -1,6 +1,4 @@
-"""Questions about a model: built from the embeddings of a text or from its hidden states at a layer, with the runner
-that computes their scores.
-"""
+"""Questions about a model, built from the embeddings of a text or its hidden states at a layer, and their runner."""
 
 from __future__ import annotations
 
@@ -41,19 +39,20 @@ Insert = Callable[[Float[Tensor, "p f d"]], Float[Tensor, "p t w"]]
 
 @dataclass
 class ModelRunner:
-    """Computes the scores of a question about one text of a model.
+    """The runner of a question about one text and a model.
 
     Attributes:
         batch_runner: calls the model.
         encoded: the text.
         readout: maps logits to scores.
         injection: where the features enter the model.
-        insert: maps features (p, f, d) to the values (p, t, w) that enter, w wide.
+        insert: maps features (p, f, d) to the values (p, t, w) that enter the model, of width w.
         x: (f, d) the features of the unchanged text.
         absent: what replaces a removed unit.
         owners: (f) the unit of each feature, -1 for a feature that is never removed.
-        ask: sends a request to the batch runner, possibly in passes shared with other texts; by itself if None.
-        reference: (t, w) the states that gates mix in, where the features are gates.
+        ask: sends a request to the batch runner, possibly in passes shared with other texts; if None, each request has
+            passes of its own.
+        reference: (t, w) the states that closed gates let through, where the features are gates.
 
     Examples:
         >>> from interp_core.attribution import Options, Session
@@ -82,11 +81,13 @@ class ModelRunner:
         return self.batch_runner.run([request])[0] if self.ask is None else self.ask(request)
 
     def at(self, x: Float[Tensor, "p f d"]) -> Float[Tensor, "p k"]:
+        """Score p variants of the features; differentiable if `x` requires a gradient."""
         if x.requires_grad and torch.is_grad_enabled():
             return self._differentiable(x)
         return self._scores(len(x), lambda rows: self._rows_of(x[rows.to(x.device)]), injection=self.injection)
 
     def masked(self, keep: Bool[Tensor, "p u"]) -> Float[Tensor, "p k"]:
+        """Score p variants in which the units that are not kept are removed."""
         if self.absent.mode == "features":
             base, owners = self.absent.baseline, self.owners
             build = lambda rows: self._without(keep[rows], removed(keep[rows], self.x, base, owners))  # noqa: E731
@@ -102,15 +103,15 @@ class ModelRunner:
         return self._scores(len(keep), build, left.sum(1))
 
     def decides(self, keep: Bool[Tensor, "p u"]) -> Int[Tensor, "p k"]:
-        """The model's own decision for p variants, see `Question.decides`.
+        """Give the model's own decision for p variants, see `Question.decides`.
 
         Raises:
-            TargetError: the model is a regression, which decides nothing.
+            TargetError: the head is a regression, which makes no decision.
         """
         return replace(self, readout=self.readout.deciding()).masked(keep).long()
 
     def moved(self, x: Float[Tensor, "f d"]) -> ModelRunner:
-        """A runner for other features, with the same baseline.
+        """Make a runner for other features, with the same baseline.
 
         Raises:
             UnsupportedError: units are removed by `"drop"` or `"attention"`, which do not use features.
@@ -122,6 +123,7 @@ class ModelRunner:
         return replace(self, x=x)
 
     def gradients(self, x: Float[Tensor, "p f d"]) -> Iterator[Float[Tensor, "k f d"]]:
+        """Yield the gradients of all scores with respect to the features, one variant at a time."""
         tokens = max(self.batch_runner.budget, GRADIENTS // max(1, len(self.readout.targets)))
         most = tokens // max(1, len(self.encoded) * self.batch_runner.in_flight)
         for piece in pieces_of(len(x), most):  # so many are in memory, with those of all texts in flight

@@ -1,4 +1,4 @@
-"""What a question takes as arguments, checked where they come in; each error says what was given and expected."""
+"""Checks of the arguments of a question; each error says what was given and what was expected."""
 
 from __future__ import annotations
 

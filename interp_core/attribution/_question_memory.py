@@ -1,4 +1,4 @@
-"""What a question remembers of the rows that were evaluated for it."""
+"""The memory of a question: the scores of variants evaluated before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What it means that a word is absent: a vector replaces it, or the sequence changes."""
+"""Removal of units: a baseline replaces their features, or the sequence changes."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ NAMES = ("auto", "mask", "mean", "zero", "drop", "attention")
 
 @dataclass(frozen=True, eq=False)
 class Absence:
-    """How units of one text are removed.
+    """How the units of one text are removed.
 
     Attributes:
-        name: what the removal is called in results: `"mask"`, `"mean"`, …, or `"tensor"` for a vector of the caller.
+        name: the name of the removal in results: `"mask"`, `"mean"`, …, or `"tensor"` for a vector of the caller.
         mode: `"features"` (features are replaced by the baseline), `"drop"` (tokens leave the sequence) or
             `"attention"` (tokens are hidden from attention).
-        baseline: (t, d) what replaces the features; equal to the features of tokens that are in no unit, and with
-            `"drop"` and `"attention"` to all features.
-        stand_in: the id of the token that the model reads in place of a removed one, if it also reads ids below the
-            embeddings; None for models that do not.
+        baseline: (t, d) what replaces the features. At tokens in no unit it equals the features, and with `"drop"` and
+            `"attention"` everywhere.
+        stand_in: the id of the token that stands in for a removed one, for models that also use the ids after the
+            embedding; None for other models.
 
     Examples:
         >>> from interp_core.attribution import absence
@@ -46,14 +46,14 @@ class Absence:
     stand_in: int | None = None
 
     def ids(self, encoded: Encoded, kept: Bool[Tensor, "p t"]) -> Int[Tensor, "p t"]:
-        """The ids that the model reads for p variants of a text.
+        """Build the token ids of p variants of a text.
 
         Args:
-            encoded: the text, t tokens.
-            kept: False for the tokens that are removed.
+            encoded: the text, of t tokens.
+            kept: (p, t) False for the tokens that are removed.
 
         Returns:
-            The ids of the text, with `stand_in` for tokens that are removed.
+            (p, t) the ids of the text, with `stand_in` for the tokens that are removed.
         """
         every = encoded.ids.expand(len(kept), -1)
         return every if self.stand_in is None else torch.where(kept, every, self.stand_in)
@@ -62,7 +62,7 @@ class Absence:
 def absence(
     model: WrappedModel, encoded: DividedText, x: Float[Tensor, "t d"], removal: Removal, fixed: bool = False
 ) -> Absence:
-    """What a removal means for one text.
+    """Work out how units of one text are removed.
 
     Args:
         model: the model.
@@ -71,14 +71,15 @@ def absence(
         removal: `"mask"` (the embedding of the tokenizer's mask token), `"mean"` (the mean of all embeddings),
             `"zero"`, `"drop"` (tokens leave the sequence and the others close up, as in a shorter text; units of a
             continuation stay), `"attention"` (tokens are hidden from attention), a tensor (d) or (t, d), or `"auto"`:
-            mask if the tokenizer has a mask token that the model embeds, else mean.
-        fixed: whether tokens must keep their positions, because a tagger or extractor of answers explains some.
+            `"mask"` if the tokenizer has a mask token that the model embeds, else `"mean"`.
+        fixed: whether tokens must keep their positions, since the targets are at positions of a tagger or extractor of
+            answers.
 
     Returns:
-        The name, the mode and the baseline.
+        The name, mode and baseline of the removal.
 
     Raises:
-        InputError: an unknown name, or a tensor of another shape.
+        InputError: `removal` is an unknown name, or a tensor of another shape.
         UnsupportedError: `"mask"` for a tokenizer without a mask token, `"drop"` if positions are fixed, or
             `"attention"` for a model whose attention mask hides nothing.
 

@@ -1,4 +1,4 @@
-"""One run of a model over texts: prepares them, builds their questions and lets several texts share passes."""
+"""A run of a model over texts: prepares them, builds their questions and lets several texts share passes."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ TEXTS_AT_A_TIME = 256  # the hidden states of this many texts are in memory toge
 
 
 class Session:
-    """One run of a model over texts. It counts the cost of the run, and its texts share forward passes.
+    """A run of a model over texts, which share forward passes and whose cost is counted.
 
     Args:
         model: the model.
         options: the options of the run; the defaults of `Options` if None.
-        pointwise: every question is about the scores and slopes at the text alone, so both are asked for in one pass.
+        pointwise: whether questions need only the scores and gradients at the unchanged text, which then take one pass.
 
     Attributes:
         cost: the passes, rows, tokens and seconds that the run has taken.
         batch_runner: calls the model.
         layer: the layer that is explained; None for the embeddings.
-        attempts: what happened to the texts that were prepared last.
-        predicted: by their number, the texts whose targets were known only once their question was asked.
+        attempts: the errors of the texts that were prepared last.
+        predicted: the texts whose targets were known only after their question was asked, by the number of the text.
         pointwise: as given.
 
     Raises:
@@ -101,16 +101,16 @@ class Session:
 
     @property
     def asked(self) -> dict[str, Any]:
-        """What a service was asked in the run, as results record it; nothing where the model is here."""
+        """What was asked of a service during the run, as results record it; empty for local models."""
         return {}
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What readers of a result about all texts of the run should know."""
+        """The notes that concern all texts of the run."""
         return ()
 
     def settings(self, granularity: Granularity) -> dict[str, Any]:
-        """The settings of the run, as results record them: granularity, layer, and what is not by default."""
+        """The settings of the run, as results record them: granularity, layer, and options that are not the default."""
         name = granularity if isinstance(granularity, str) else "spans"
         layer = self.layer.path if self.layer else "embeddings"
         limit = {} if self.options.max_rows is None else {"max_rows": self.options.max_rows}
@@ -138,13 +138,13 @@ class Session:
             texts: the texts, at least one.
             targets: what to explain, as in `attribute`.
             granularity: the units, see `interp_core.text.divide`.
-            answers: also find out the answer of a classifier where the targets do not need it.
-            readout: what finds out the targets together with their slopes, once the question is asked.
-            first: the number of the first text, if these are some of the texts of a longer run: errors name the texts
-                by their number there, and all of these may be skipped.
+            answers: also compute the answer of a classifier where the targets do not need it.
+            readout: finds the targets together with their gradients, once the question is asked.
+            first: the number of the first text, if these are part of a longer run: errors name texts by their number
+                there, and all of these may be skipped.
 
         Returns:
-            One prepared text for each text, in order; none for a text that is skipped, see `Options.on_error`.
+            One prepared text for each text that is not skipped (see `Options.on_error`), in order.
 
         Raises:
             InputError: there are no texts, or a text, target or option cannot be used.
@@ -193,11 +193,11 @@ class Session:
     def each(
         self, prepared: Sequence[PreparedText], works: Sequence[Callable[[Question], T]], description: str
     ) -> list[T]:
-        """Apply a function to the question of each text. Requests of several texts share passes.
+        """Apply a function to the question of each text, with passes shared between texts.
 
         Args:
             prepared: the texts.
-            works: one function for each text. They may run on threads, so they must not change shared state.
+            works: one function for each text; these may run on threads, so they must not change shared state.
             description: the label of the progress bar.
 
         Returns:
@@ -205,7 +205,7 @@ class Session:
 
         Raises:
             UnsupportedError: a layer is explained, and the removal does not use features.
-            ModelError: the model gave NaN or infinity, or a single row does not fit into memory.
+            ModelError: the model returned NaN or infinity, or a single row does not fit into memory.
         """
 
         def job(item: PreparedText, work: Callable[[Question], T], states: Any, ask: Ask) -> T:
@@ -224,7 +224,7 @@ class Session:
         return results
 
     def alone(self, prepared: PreparedText) -> Question:
-        """The question about one text, for use outside of `each`: its requests do not wait for other texts.
+        """Build the question about one text for use outside of `each`; its requests do not wait for other texts.
 
         Args:
             prepared: the text.
@@ -240,7 +240,7 @@ class Session:
         return list(zip(states, self._emptied_states(layer, prepared), strict=True))
 
     def run(self, jobs: Sequence[Callable[[Ask], T]], description: str, longest: int) -> list[T]:
-        """Run jobs that share passes. If only one can be in flight, jobs run on the calling thread.
+        """Run jobs that share passes; if only one fits at a time, they run on the calling thread.
 
         Args:
             jobs: functions of an `Ask`, through which each sends its requests.
@@ -251,7 +251,7 @@ class Session:
             What each job returns, in order.
 
         Raises:
-            ModelError: the model gave NaN or infinity, or a single row does not fit into memory.
+            ModelError: the model returned NaN or infinity, or a single row does not fit into memory.
         """
         budget = self.model.tokens_per_batch
         tokens, most = BATCHES_IN_FLIGHT * budget, MOST_IN_FLIGHT * max(1, min(16, budget // 1024))
@@ -279,7 +279,7 @@ class Session:
         states: tuple[Tensor, Tensor] | None = None,
         ask: Ask | None = None,
     ) -> Question:
-        """The question about one text.
+        """Build the question about one text.
 
         Args:
             prepared: the text.
@@ -308,7 +308,7 @@ class Session:
         return about_layer(self.batch_runner, prepared.encoded, prepared.readout, place, **known)
 
     def with_prediction(self, prepared: PreparedText, asked: PreparedText) -> PreparedText:
-        """A text with the target that was found out with the question about an equal text, if it was."""
+        """The text with the target that was found when an equal text was asked about, if any."""
         own = self.predicted.get(asked.number)
         return prepared if own is None else replace(own, encoded=prepared.encoded, number=prepared.number)
 
@@ -332,7 +332,7 @@ class Session:
         return own, output.gradients[0]
 
     def removal_name(self, readout: Readout) -> str:
-        """The name of the removal for a text with these targets, as results record it.
+        """Name the removal for a text with these targets, as results record it.
 
         Args:
             readout: the targets.
@@ -341,7 +341,7 @@ class Session:
             The name, never `"auto"`.
 
         Raises:
-            InputError: an unknown removal.
+            InputError: the removal is unknown.
             UnsupportedError: `"drop"` for a tagger or an extracted answer, or `"attention"` for the latter.
         """
         name = removal_name(self.model, self.options.removal, bool(readout.positions) and not readout.gathers)
@@ -374,12 +374,12 @@ class Session:
 
 
 def session_of(model: Any, options: Options | None = None, *, pointwise: bool = False) -> Session:
-    """A run of a model over texts: of a `ServedModel` its own, of any other one a `Session`.
+    """Start a run of a model over texts: a `Session`, or for a `ServedModel` its own kind of run.
 
     Args:
         model: the model.
         options: the options of the run; the defaults of `Options` if None.
-        pointwise: every question is about the scores and slopes at the text alone, see `Session`.
+        pointwise: whether questions need only the scores and gradients at the unchanged text, see `Session`.
 
     Returns:
         The run.

@@ -1,4 +1,4 @@
-"""The attributions of a run in its folder, read when they are asked for."""
+"""The attributions of a run in its folder, read on access."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from interp_core.results import Cost, MadeBy, Packed, StoredShards, Value, count
 
 
 class StoredAttributions(Value, Sequence[Attribution]):
-    """The attributions of many texts in a folder: a sequence, in the order of the texts, read as it is asked for.
+    """The attributions of many texts in a folder: a sequence in the order of the texts, read on access.
 
     Args:
         folder: a folder that `attribute(to=…)` has written.
 
     Raises:
-        FolderError: the folder holds no such run, or one that is not complete.
+        FolderError: the folder holds no run of `attribute`, or an incomplete one.
 
     Examples:
         >>> import tempfile
@@ -43,13 +43,16 @@ class StoredAttributions(Value, Sequence[Attribution]):
 
     @classmethod
     def load(cls, path: str | Path) -> StoredAttributions:
-        """The attributions in a folder; nothing but its manifest is read.
+        """Open the attributions in a folder; only its manifest is read.
 
         Args:
             path: the folder.
 
+        Returns:
+            The attributions.
+
         Raises:
-            InputError: the folder holds no such run, or one that is not complete.
+            FolderError: the folder holds no run of `attribute`, or an incomplete one.
         """
         return cls(path)
 
@@ -80,15 +83,15 @@ class StoredAttributions(Value, Sequence[Attribution]):
 
     @property
     def skipped(self) -> dict[int, str]:
-        """The errors of the texts that were skipped, by the numbers of the texts."""
+        """The error of each text that was skipped, by the number of the text."""
         return {int(number): error for told in self._told for number, error in told["skipped"].items()}
 
     @property
     def made_by(self) -> MadeBy:
-        """How the first of them was made, and what all of them cost, without the seconds.
+        """The provenance: how the first attribution was made, with the cost of the whole run except for the seconds.
 
         Raises:
-            InputError: there are none.
+            InputError: there are no attributions.
         """
         if not len(self):
             raise InputError("there are no attributions, so nothing is known of how they were made.")
@@ -99,13 +102,13 @@ class StoredAttributions(Value, Sequence[Attribution]):
 
     @property
     def numbers(self) -> list[int]:
-        """The number of each text among those that were given, from 0; texts that were skipped count too."""
+        """The number of each text among those given to `attribute`, from 0; skipped texts are counted."""
         skipped, given = self.skipped, sum(told["items"] for told in self._told)
         return [number for number in range(given) if number not in skipped]
 
     @property
     def right(self) -> list[bool]:
-        """Whether the answer is the true class, for each text of which both are known."""
+        """Whether the answer is the true class, for each text for which both are known."""
         known = (classes_in({**p.data["shared"], **own}) for p in self.shards.states() for own in p.data["own"])
         both = (right_of(one["label"], one["answer"]) for one in known)
         return [right for right in both if right is not None]
@@ -116,7 +119,7 @@ class StoredAttributions(Value, Sequence[Attribution]):
         return {name: sum(count.get(name, 0) for count in counts) for name in ("True", "False")}
 
     def one_line(self) -> str:
-        """What the folder holds, in less than a line."""
+        """Describe the folder in less than a line, as its `repr` does."""
         known = sum(self._counts.values())
         right = f", {self._counts['True']:,} of {known:,} right" if known else ""
         lost = f", {len(self.skipped):,} skipped" if self.skipped else ""
@@ -124,16 +127,16 @@ class StoredAttributions(Value, Sequence[Attribution]):
         return f"{counted(len(self), 'text')}{right}{lost}{made}"
 
     def summary(self) -> str:
-        """A line for the whole, and the words that count most in each of the first texts."""
+        """Describe the folder: a line for the whole, and a summary of each of the first texts."""
         more = [f"… and {counted(len(self) - FEW, 'more text')}"] * (len(self) > FEW)
         return "\n\n".join([self.one_line(), *(one.summary() for one in islice(self, FEW)), *more])
 
     def to_json(self) -> dict[str, Any]:
-        """The attributions as JSON values, all of them in memory."""
+        """Convert to JSON values, all of them in memory."""
         return {"attributions": [one.to_json() for one in self]}
 
     def columns(self) -> Mapping[str, Sequence[Any]]:
-        """The columns of all attributions, in memory, with `text` for the number of the text among those given."""
+        """The columns of all attributions, in memory; `text` is the number of the text among those given."""
         whole: dict[str, list[Any]] = {}
         for table in self.tables():
             for name, column in table.items():
@@ -141,10 +144,10 @@ class StoredAttributions(Value, Sequence[Attribution]):
         return whole
 
     def tables(self) -> Iterator[dict[str, list[Any]]]:
-        """The columns of each shard, one shard in memory at a time, for tables that memory does not hold.
+        """Yield the columns of one shard at a time, for tables that do not fit in memory.
 
         Yields:
-            Columns by name, as `columns` has them.
+            The columns of a shard by name, as in `columns`.
         """
         numbers = iter(self.numbers)
         for states in self.shards.states():

@@ -1,4 +1,4 @@
-"""What a caller can give as `targets=`, and what is meant, for each type of head. Code after this knows no task."""
+"""Resolution of `targets=` for each type of head; later code knows no task."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ OUTSIDE = "O"  # the tag of words outside of any entity, in every common tagging
 
 
 class TargetResolver:
-    """Turns the texts and targets that a caller gives into encoded texts and `Target`s.
+    """Resolver of the texts and targets of a caller to encoded texts and `Target`s.
 
     Args:
         model: the model.
-        batch_runner: runs the model where targets depend on what it answers.
+        batch_runner: runs the model where targets depend on its answer.
         options: the options of the run.
-        attempts: what happens to a text for which a call fails; the error is raised by default.
+        attempts: handles the errors of texts; by default they are raised.
 
     Examples:
         >>> from interp_core.attribution import Options, Session, TargetResolver
@@ -67,20 +67,20 @@ class TargetResolver:
         self.attempts = Attempts() if attempts is None else attempts
 
     def resolve(self, texts: Sequence[Text], targets: Any, *, answers: bool = False) -> list[ResolvedText | None]:
-        """Each text with its targets, in order; None for one that is skipped.
+        """Encode each text and resolve its targets.
 
         Args:
             texts: the texts, for a generator the prompts.
             targets: as in `attribute`.
-            answers: also ask for the logits of a classifier where the targets do not need them.
+            answers: also compute the logits of a classifier where the targets do not need them.
 
         Returns:
-            For each text the text as the model receives it, its targets, and for a classifier its logits if they are
-            known.
+            For each text, in order: the encoded text, its targets, and the logits of a classifier if known; None for a
+            text that is skipped.
 
         Raises:
             InputError: a text or target cannot be used.
-            UnsupportedError: the head of the model gives nothing that could be explained.
+            UnsupportedError: the head of the model has no output that can be explained.
         """
         head = self.model.head
         if head in CLASSIFIERS:
@@ -107,7 +107,7 @@ class TargetResolver:
         return self._each(lambda e, spec, logits: (e, resolve_one(e, spec, logits), None), *columns)
 
     def later(self, texts: Sequence[Text]) -> list[ResolvedText | None]:
-        """Each text without targets, where these are known only later."""
+        """Encode each text without targets, which are found later."""
         return self._each(lambda encoded: (encoded, (), None), self._encoded(texts))
 
     def _classified(self, texts: Sequence[Text], targets: Any, answers: bool) -> list[ResolvedText | None]:
@@ -337,7 +337,7 @@ def _one_each(targets: Any, texts: Sequence[Any]) -> list[Any]:
 def class_targets(
     asked: Any, labels: Sequence[str], head: Head, logits: Float[Tensor, " v"] | None
 ) -> tuple[Target, ...]:
-    """The targets of a classifier that a caller means.
+    """Resolve the targets that a caller names for a classifier.
 
     Args:
         asked: None or `"predicted"`, `"all"`, a class by name or number, a `Contrast`, a `Target`, a function of the
@@ -347,11 +347,11 @@ def class_targets(
         logits: (v) the logits of the unchanged text; needed only for the predicted class.
 
     Returns:
-        The targets, in order. The predicted classes of a multi-label head may be several.
+        The targets, in order. A multi-label head may have several predicted classes.
 
     Raises:
-        TargetError: a class that does not exist, a contrast of a class with itself, an empty list, or the predicted
-            class without logits.
+        TargetError: a class does not exist, a contrast compares a class with itself, the list is empty, or the
+            predicted class is asked for without logits.
 
     Examples:
         >>> from interp_core.attribution import class_targets

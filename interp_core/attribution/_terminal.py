@@ -1,4 +1,4 @@
-"""The words of a text in colour, for terminals."""
+"""Texts in colour, for terminals."""
 
 from __future__ import annotations
 

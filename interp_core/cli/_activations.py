@@ -1,4 +1,4 @@
-"""The command activations, which keeps what a layer holds for a corpus; heavy imports wait until it runs."""
+"""The command activations, which stores the activations of a layer for a corpus; heavy imports wait until it runs."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ from interp_core.errors import InputError, nearest
 @click.option(
     "--predictions/--no-predictions",
     default=None,
-    help="Keep the class that the model predicts for each text; by default where it is a classifier.",
+    help="Keep the predicted class of each text; by default for classifiers.",
 )
 @click.option(
     "--to",
     "store",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
-    help="The folder; the same command goes on where an interrupted one stopped.",
+    help="The folder; the same command resumes an interrupted run.",
 )
 @executor_option
 @workers_option
 @json_option
 @quiet_option
 def activations(path: str, plain: bool, store: Path, **options: Any) -> None:
-    """Store what a layer holds for a corpus.
+    """Store the activations of a layer for a corpus.
 
-    The folder is what `interp fit` learns from, and what the commands after it go on from. It holds a row for each
-    word, text, … (--granularity).
+    `interp fit` learns from the folder, and later commands read it too. It holds a row for each word, text, …
+    (--granularity).
     """
     check_destinations(store=store)
     spread = run_of({**options, "store": None})

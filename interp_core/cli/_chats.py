@@ -1,4 +1,4 @@
-"""A chat on the command line: its messages from a file, and its documents from files of text."""
+"""Chats on the command line: messages from a file, and documents from files of text."""
 
 from __future__ import annotations
 

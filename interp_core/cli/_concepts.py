@@ -40,7 +40,7 @@ from interp_core.plugin import declaration_of, methods
     type=RESULTS,
     default=None,
     metavar="RESULTS",
-    help="Describe this saved space, at its layer, in place of learning one.",
+    help="Describe this saved space, at its layer, instead of learning one.",
 )
 @labels_option
 @to_option
@@ -52,8 +52,8 @@ from interp_core.plugin import declaration_of, methods
     type=MethodName("interpretation"),
     help="Interpretation method.",
 )
-@click.option("--top", default=5, show_default=True, help="Words per concept.")
-@click.option("--min-count", default=1, show_default=True, help="Leave out words that occur less often.")
+@click.option("--top", default=5, show_default=True, help="Words for each concept.")
+@click.option("--min-count", default=1, show_default=True, help="Leave out words that occur fewer times.")
 @click.option(
     "--importance-by",
     default="input-x-gradient",
@@ -71,7 +71,7 @@ from interp_core.plugin import declaration_of, methods
 def concepts(path: str, plain: bool, **options: Any) -> None:
     """Describe in words what a model has learnt at a layer.
 
-    Activations, concepts, their words, how much each matters to each class, and how far to trust them, in one go.
+    Reads activations, learns concepts, interprets them, and measures their importance for each class and their quality.
     """
     store, folder = options["store"], options["folder"]
     check_destinations(html=options["html"], folder=folder, store=store)

@@ -1,4 +1,4 @@
-"""The commands importance and effect: how much the concepts of a saved space matter, and what changing them does."""
+"""The commands importance and effect, which measure how much concepts matter and what changing them does."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def concept_question_options(command: F) -> F:
         "--score",
         default="auto",
         show_default=True,
-        help="The logit, probability, log-probability, log-odds or entropy.",
+        help="The score space: logit, probability, log-probability, log-odds or entropy.",
     )
     return together(command, (targets, contrast_option, score))
 
@@ -48,7 +48,7 @@ def concept_question_options(command: F) -> F:
     "--by", default="input-x-gradient", show_default=True, type=MethodName("attribution"), help="Attribution method."
 )
 @concept_question_options
-@click.option("--max-rows", type=int, default=None, help="The most rows that the model may evaluate for one text.")
+@click.option("--max-rows", type=int, default=None, help="Maximum number of model rows for each text.")
 @set_option()
 @csv_option
 @results_options
@@ -76,13 +76,13 @@ def importance(files: tuple[Path, ...], path: str, by: str, plain: bool, **optio
 @results_argument
 @model_options()
 @click.option("--ablate", multiple=True, metavar="CONCEPT", help="Set the code of this concept to 0; may be repeated.")
-@click.option("--scale", multiple=True, metavar="CONCEPT=FACTOR", help="Multiply its code by this; may be repeated.")
-@click.option("--add", multiple=True, metavar="CONCEPT=AMOUNT", help="Add this to its code; may be repeated.")
+@click.option("--scale", multiple=True, metavar="CONCEPT=FACTOR", help="Multiply the code by this; may be repeated.")
+@click.option("--add", multiple=True, metavar="CONCEPT=AMOUNT", help="Add this to the code; may be repeated.")
 @concept_question_options
 @csv_option
 @results_options
 def effect(files: tuple[Path, ...], path: str, plain: bool, **options: Any) -> None:
-    """Show what changing concepts does to the scores.
+    """Show the effect of changing concepts on the scores.
 
     RESULTS are the saved space and the activations. A CONCEPT is a number or a name, or a label where an interpretation
     is among RESULTS.

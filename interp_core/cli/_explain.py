@@ -139,7 +139,7 @@ def _show(attributions: Sequence[Any], scores: list[Any]) -> None:
 def benchmark(texts: tuple[str, ...], path: str, plain: bool, **options: Any) -> None:
     """Compare attribution methods, and say which to trust.
 
-    Each is measured on TEXTS by each metric and compared with random orders of the words.
+    Each method is measured on TEXTS by each metric and compared with random orders of the words.
     """
     check_destinations(html=options["html"], folder=options["folder"], table=options["table"], store=options["store"])
     spread = run_of(options)

@@ -180,7 +180,7 @@ def main() -> None:
 def list_methods(kind: Any, plain: bool) -> None:
     """List the installed methods.
 
-    Also the packages and commands that are broken, and commands of one name.
+    Broken packages and commands, and commands with the same name, are listed too.
     """
     listed, clashes = methods(kind), _clashes()
     broken: list[dict[str, Any]] = [
@@ -211,7 +211,7 @@ def list_methods(kind: Any, plain: bool) -> None:
 def show(name: str, plain: bool) -> None:
     """Describe one method.
 
-    What it does, its parameters, what it needs and what it claims.
+    Prints what it does, its parameters, its needs and its claims.
     """
     method = find_method(name)
     made = implementation(method)
@@ -241,7 +241,7 @@ def show(name: str, plain: bool) -> None:
 def check(name: str, pairs: tuple[str, ...], plain: bool) -> None:
     """Check the promises of a method.
 
-    One line each, with how to mend those that are broken.
+    Prints a line for each, and for broken ones how to mend them.
     """
     from interp_core.testing import run_checks
 
@@ -272,13 +272,15 @@ def check(name: str, pairs: tuple[str, ...], plain: bool) -> None:
 @main.command("new-plugin", epilog=example("new-plugin my-method --kind metric"))
 @click.argument("name")
 @click.option(
-    "--kind", type=click.Choice(list(VERBS)), default="attribution", show_default=True, help="What it is a method for."
+    "--kind", type=click.Choice(list(VERBS)), default="attribution", show_default=True, help="The kind of the method."
 )
-@click.option("--into", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder to write it to.")
+@click.option(
+    "--into", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="The folder to write it to."
+)
 def new_plugin(name: str, kind: Any, into: Path) -> None:
     """Write a package for a new method.
 
-    It can be installed and passes its checks as it is.
+    The package can be installed and passes its checks unchanged.
     """
     from interp_core.plugin import write_plugin
 

@@ -1,4 +1,4 @@
-"""The command measure: how far to trust what was saved."""
+"""The command measure, which measures saved results with metrics."""
 
 from __future__ import annotations
 
@@ -20,17 +20,23 @@ from interp_core.plugin import Method, find_method
 )
 @model_options(required=False)
 @click.option("--score", default=None, help="For attributions: the score space to measure in, such as logit.")
-@click.option("--removal", default=None, help="For attributions: what an absent unit is; by default as they were made.")
-@click.option("--max-rows", type=int, default=None, help="For attributions: the most rows of the model for one text.")
-@click.option("--chance/--no-chance", default=True, show_default=True, help="Also say what a random answer gets.")
+@click.option(
+    "--removal", default=None, help="For attributions: what replaces an absent unit; by default as they were made."
+)
+@click.option(
+    "--max-rows", type=int, default=None, help="For attributions: maximum number of model rows for each text."
+)
+@click.option(
+    "--chance/--no-chance", default=True, show_default=True, help="Also measure the chance level, of random answers."
+)
 @set_option("infidelity.samples=50")
 @results_options
 def measure(files: tuple[Path, ...], path: str | None, plain: bool, **options: Any) -> None:
-    """Measure how far to trust saved results.
+    """Measure saved results with metrics.
 
     RESULTS are a space and its activations, with an interpretation if that is measured; or attributions, with the model
-    that they explain. What is measured follows from the metric. With several metrics, --set names the one that it is
-    for.
+    that they explain as --model. The metric decides what is measured. With several metrics, --set names the one that
+    a parameter belongs to.
     """
     check_destinations(html=options["html"], folder=options["folder"])
     names = options["metrics"]

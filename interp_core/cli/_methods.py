@@ -1,4 +1,4 @@
-"""Methods on the command line: their names, which shells complete, and the parameters of `--set`."""
+"""Methods on the command line: their names, which shells complete, and their parameters, given by `--set`."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class MethodName(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic from click 8.2 on
-    """The name of a method, completed from what the installed packages declare, which imports none of them whole.
+    """Parameter type of options that take the name of a method, with completion from the installed packages.
 
-    A name that is unknown is refused later, when the method is made.
+    Unknown names raise an error later, when the method is made.
 
     Args:
         kind: the kind that the method must have; any if None.
         measures: the kind of result that a metric must measure; any if empty.
-        also: what may be said besides.
+        also: further values that are completed.
 
     Examples:
-        For the options of a command that a package adds.
+        An option of a command that a package adds:
 
         >>> import click
         >>> from interp_core.cli import MethodName
@@ -39,7 +39,7 @@ class MethodName(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # ge
         self.name = "metric" if kind == "metric" else "method"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The names that begin so, each with what the method does."""
+        """Complete a name: list the methods whose names start with `incomplete`, with their summaries."""
         found = [m for m in methods(self.kind) if not self.measures or m.measures == self.measures]
         named = [(m.name, m.summary) for m in found] + [(one, "") for one in self.also]
         return [CompletionItem(name, help=summary) for name, summary in named if name.startswith(incomplete)]
@@ -76,7 +76,7 @@ def parameters(pairs: tuple[str, ...]) -> dict[str, Any]:
         pairs: strings of the form `KEY=VALUE`.
 
     Returns:
-        The values by key. A value that is valid JSON is decoded, any other stays a string.
+        The values, by key. A value that is valid JSON is decoded, any other stays a string.
 
     Raises:
         click.BadParameter: a string has no `=`.

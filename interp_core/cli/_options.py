@@ -1,4 +1,4 @@
-"""The options that commands share, and the arguments that are made from them."""
+"""The options that commands share, and the arguments that are made of them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ layer_option = click.option(
 granularity_option = click.option(
     "--granularity",
     default=None,
-    help="What one row of activations is: cls (default for classifiers), word (for others), token, sentence, sample.",
+    help="What a row stands for: cls (default for classifiers), word (for others), token, sentence, sample.",
 )
 to_option = click.option(
     "--to",
@@ -62,9 +62,7 @@ to_option = click.option(
 )
 
 
-device_option = click.option(
-    "--device", default=None, help="Where the model runs, such as cuda; by default on the CPU."
-)
+device_option = click.option("--device", default=None, help="Where the model runs, such as cuda; by default the CPU.")
 dtype_option = click.option("--dtype", type=click.Choice(DTYPES), default=None, help="Number format of the weights.")
 
 
@@ -92,7 +90,7 @@ quiet_option = click.option(
     is_flag=True,
     is_eager=True,
     callback=_quieten,
-    help="Nothing but results: no progress bars, and no notes on standard error.",
+    help="Print nothing but results: no progress bars, and no notes on standard error.",
 )
 
 _SHARED = {
@@ -107,13 +105,13 @@ _SHARED = {
 
 
 def shared_options(*names: str) -> Callable[[F], F]:
-    """Options that mean the same in every command, for the commands of packages.
+    """Add options that mean the same in every command to a command of a package.
 
     Args:
-        *names: those that are wanted, in the order of the help: `"device"` and `"dtype"` of a model, for `load_model`;
-            `"html"`, `"save"` and `"csv"`, the places that results are written to, given to the command as `html`,
-            `folder` and `table`, for `check_destinations` and `write_results`; `"json"`, given as `plain`; `"quiet"`,
-            which also silences the notes on standard error.
+        *names: the names of the options, in the order of the help: `"device"` and `"dtype"` of a model, for
+            `load_model`; `"html"`, `"save"` and `"csv"`, the places that results are written to, passed to the command
+            as `html`, `folder` and `table`, for `check_destinations` and `write_results`; `"json"`, passed as `plain`;
+            `"quiet"`, which also silences the notes on standard error.
 
     Returns:
         A decorator of commands that adds the options.
@@ -167,33 +165,35 @@ _QUESTION = (
         "--removal",
         default="auto",
         show_default=True,
-        help="What stands for an absent unit: auto, mask, mean, zero, drop or attention.",
+        help="What replaces an absent unit: auto, mask, mean, zero, drop or attention.",
     ),
     click.option(
         "--score",
         default=None,
-        help="What is explained: the logit, probability, log-probability, log-odds or entropy of the answer.",
+        help="The score space: logit, probability, log-probability, log-odds or entropy.",
     ),
     click.option(
         "--output", default=None, help="For generators, what one target is: token (default), word, sentence, sample."
     ),
-    click.option("--layer", default=None, help="Explain through this layer: a block's number or a module path."),
+    click.option(
+        "--layer", default=None, help="Explain hidden states of this layer: a block's number or a module path."
+    ),
     click.option(
         "--over",
         default=None,
-        help="Score components of the model, not words: heads, mlps, components, blocks, positions, heads-by-position.",
+        help="Score model components, not words: heads, mlps, components, blocks, positions, heads-by-position.",
     ),
-    click.option("--reference", default=None, help="With --over: the text whose states stand in, or mean or zero."),
+    click.option("--reference", default=None, help="With --over: what closed gates let through: a text, mean or zero."),
     click.option(
-        "--align", default=None, help="With --over: left or right, how a reference of another length is aligned."
+        "--align", default=None, help="With --over: how a reference of another length is aligned, left or right."
     ),
-    click.option("--max-new-tokens", type=int, default=None, help="For generators, the most tokens of an answer."),
+    click.option("--max-new-tokens", type=int, default=None, help="For generators, the maximum number of new tokens."),
     click.option(
         "--truncation",
         default=None,
         help="Which text of a pair is cut if it is too long: longest_first (default), only_first or only_second.",
     ),
-    click.option("--max-rows", type=int, default=None, help="The most rows that the model may evaluate for one text."),
+    click.option("--max-rows", type=int, default=None, help="Maximum number of model rows for each text."),
 )
 
 
@@ -312,18 +312,18 @@ def read_texts(options: dict[str, Any]) -> list[Any]:
 
 
 def load_model(path: str, options: dict[str, Any]) -> Any:
-    """Load the model of a folder or hub id, without progress bars, as `--device` and `--dtype` say.
+    """Load the model of a folder or hub id, without progress bars, with the options `--device` and `--dtype`.
 
     Args:
         path: the folder or hub id.
-        options: of the command: `device` and `dtype`, both None for the default; and `quiet`, True for no advice of
-            transformers while the command runs.
+        options: the options of the command: `device` and `dtype`, both None for the default; and `quiet`, True to
+            silence the advice of transformers while the command runs.
 
     Returns:
         The `TextModel`.
 
     Raises:
-        InputError: there is no such device here, or nothing can be loaded.
+        InputError: the device is not available, or nothing can be loaded.
 
     Examples:
         >>> from interp_core.cli import load_model

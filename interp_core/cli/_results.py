@@ -1,4 +1,4 @@
-"""Where the results of commands go: checked before anything is computed, written when it is printed."""
+"""The destinations of results of commands, checked before anything is computed."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def check_destinations(
     table: Path | None = None,
     store: Path | None = None,
 ) -> None:
-    """Refuse places that results could not be written to. For the start of a command, before anything is computed.
+    """Check at the start of a command, before anything is computed, that its results can be written.
 
     Args:
-        html: the file of a page.
-        folder: the folder that results are kept in.
-        table: the file of a table.
-        store: a folder from which an interrupted run is resumed, and which may hold what it left.
+        html: the file of a page; None for none.
+        folder: the new or empty folder for results; None for none.
+        table: the file of a table; None for none.
+        store: the folder of a run, which may hold an interrupted run; None for none.
 
     Raises:
-        InputError: a page is not named `.html`, a table not `.csv`, or a folder is named like a file; `folder` holds
-            something; or a place cannot be written to.
+        InputError: a page is not named `.html`, a table not `.csv`, or a folder is named like a file; `folder` is not
+            empty; or a place cannot be written to.
 
     Examples:
         >>> from pathlib import Path
@@ -70,7 +70,7 @@ def _check_writable(place: Path) -> None:
 def write_results(
     results: list[Any], html: Path | None, folder: Path | None, title: str, *, table: Path | None = None
 ) -> None:
-    """Save results to a folder and a page, and the first as a table, if these were given; standard error says so.
+    """Save results to a folder and a page, and the first one as a table, where given; notes go to standard error.
 
     Args:
         results: the results, at least one.
@@ -80,7 +80,7 @@ def write_results(
         table: the file of a table of the first result; None for none.
 
     Raises:
-        InputError: a place cannot be written to, which `check_destinations` says before anything is computed.
+        InputError: a place cannot be written to, see `check_destinations`.
 
     Examples:
         >>> import click, tempfile
@@ -117,11 +117,11 @@ def told(message: str) -> None:
 
 
 def echo_json(data: dict[str, Any], indent: int | None = None) -> None:
-    """Print JSON that every parser takes: NaN and infinity are null, and a note says so.
+    """Print valid JSON; NaN and infinity become null, and a note says so.
 
     Args:
-        data: JSON values, which may hold NaN and infinity.
-        indent: spaces of each level; None for one line.
+        data: JSON values, which may include NaN and infinity.
+        indent: the number of spaces of each level; None for one line.
 
     Examples:
         >>> from interp_core.cli import echo_json

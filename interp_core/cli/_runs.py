@@ -17,13 +17,16 @@ to_option = click.option(
     "store",
     type=click.Path(path_type=Path, file_okay=False),
     default=None,
-    help="Write results to this folder as they come; the same command goes on where an interrupted one stopped.",
+    help="Write results to this folder as they are made; the same command resumes an interrupted run.",
 )
 executor_option = click.option(
-    "--executor", type=MethodName("executor"), default=None, help="Where texts are worked on; by default here."
+    "--executor",
+    type=MethodName("executor"),
+    default=None,
+    help="Where texts are processed; by default in this process.",
 )
 workers_option = click.option(
-    "--workers", type=click.IntRange(min=1), default=None, help="How many workers the executor has."
+    "--workers", type=click.IntRange(min=1), default=None, help="The number of workers of the executor."
 )
 
 

@@ -1,4 +1,4 @@
-"""Saved results that a command goes on from, told apart by what they are; and the concepts that are named in them."""
+"""Saved results that a command continues from, distinguished by kind, and look-up of the concepts named in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands fit, interpret and cards: a space from stored rows, its concepts in words, what is known of each."""
+"""The commands fit, interpret and cards: learn a space from stored rows, interpret it, and make cards of concepts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from interp_core.cli._saved import RESULTS, Saved, results_argument
 from interp_core.errors import InputError
 from interp_core.plugin import Kind
 
-concepts_option = click.option("--concepts", default=20, show_default=True, help="How many concepts are learnt.")
+concepts_option = click.option("--concepts", default=20, show_default=True, help="The number of concepts to learn.")
 space_method = click.option(
     "--by", default="semi-nmf", show_default=True, type=MethodName("concepts"), help="Concept method."
 )
@@ -48,7 +48,7 @@ space_method = click.option(
 def fit(files: tuple[Path, ...], by: str, plain: bool, **options: Any) -> None:
     """Learn a concept space from stored activations.
 
-    They are what RESULTS hold, such as the folder of `interp activations`.
+    RESULTS are the activations, such as the folder of `interp activations`.
     """
     check_destinations(html=options["html"], folder=options["folder"])
     method = made_space_method(by, options)
@@ -75,7 +75,7 @@ def fit(files: tuple[Path, ...], by: str, plain: bool, **options: Any) -> None:
     "--class",
     "named",
     default=None,
-    help="Only in texts of this class: by the model's answer, or by label where that is not stored.",
+    help="Only in texts of this class: by prediction, or by label where predictions are not stored.",
 )
 @set_option()
 @csv_option
@@ -113,17 +113,17 @@ def interpret(files: tuple[Path, ...], by: str, path: str | None, plain: bool, *
     type=RESULTS,
     default=None,
     metavar="RESULTS",
-    help="An interpretation by vocabulary-projection or token-change: the tokens that the concepts raise and lower.",
+    help="An interpretation by vocabulary-projection or token-change: the tokens that concepts raise and lower.",
 )
 @click.option("--concept", "numbers", type=int, multiple=True, help="Only this concept, by number; may be repeated.")
 @csv_option
 @results_options
 def cards(files: tuple[Path, ...], plain: bool, **options: Any) -> None:
-    """Put what is known of each concept of a saved space on a card.
+    """Collect what is known of each concept of a saved space on a card.
 
-    RESULTS are the space and its activations, and of what else is known an interpretation, the importance, effects of
-    changing one concept each, and scores of labels. Of several interpretations, each made with `interp interpret
-    --class NAME`, the labels say the class that they are of.
+    RESULTS are the space and its activations, and optionally interpretations, the importance, effects of changing one
+    concept each, and scores of labels. With several interpretations, each made by `interp interpret --class NAME`,
+    the labels say their class.
     """
     check_destinations(html=options["html"], folder=options["folder"], table=options["table"])
     from interp_core.activations import Activations

@@ -1,4 +1,4 @@
-"""The command steer: what a model says with a concept made stronger, beside what it says without."""
+"""The command steer, which compares what a model says with and without strengthened concepts."""
 
 from __future__ import annotations
 
@@ -35,25 +35,31 @@ from interp_core.errors import UnsupportedError
     "--concept", "named", multiple=True, required=True, help="A number, name or label of a concept; may be repeated."
 )
 @click.option(
-    "--strength", type=float, required=True, help="What is added to the code of each concept; below 0 it is weakened."
+    "--strength", type=float, required=True, help="The amount added to the code of each concept; negative to weaken it."
 )
 @click.option(
     "--positions",
     type=click.Choice(["all", "first", "last", "generated"]),
     default=None,
-    help="The tokens that are steered; by default those that the space was learnt from.",
+    help="The tokens that are steered; by default the kind that the space was learnt from.",
 )
-@click.option("--max-new-tokens", type=click.IntRange(min=1), default=20, show_default=True, help="For generators.")
+@click.option(
+    "--max-new-tokens",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="For generators: tokens to write.",
+)
 @corpus_options(required=False)
 @json_option
 @quiet_option
 @click.argument("texts", nargs=-1, metavar="[PROMPT]...")
 def steer(texts: tuple[str, ...], path: str, files: tuple[Path, ...], plain: bool, **options: Any) -> None:
-    """Show what a model says with concepts made stronger.
+    """Compare what a model says with and without strengthened concepts.
 
-    Beside it stands what it says without: how each PROMPT goes on, by the likeliest token each time, or for a
-    classifier the probability of each class. Codes have no unit of their own, so that it is said how high they are in
-    the prompts. - reads prompts from standard input, one a line.
+    That is the greedy continuation of each PROMPT, or for a classifier the probability of each class. The largest code
+    of each concept in the prompts is printed too, since codes have no natural unit. - reads prompts from standard
+    input, one a line.
     """
     from interp_core.concepts import ConceptSpace, intervene
 

@@ -1,4 +1,4 @@
-"""Concept spaces: learning concepts from activations, putting them into words, measuring how much they matter,
+"""Concept spaces: learning concepts from activations, interpreting them, measuring their importance and effect,
 changing them while a model runs, and the values that hold the results."""
 
 from typing import TYPE_CHECKING

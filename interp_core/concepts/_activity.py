@@ -1,4 +1,4 @@
-"""Where the concepts of a space are active in a corpus: counts, quantiles and samples, in bounded memory."""
+"""The activity of concepts in a corpus: counts, quantiles and samples, in bounded memory."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ EDGES = 512  # values of each concept whose rank is counted, at most
 
 
 class Sampled(NamedTuple):
-    """Rows of one concept, drawn at random, the largest code first.
+    """A random sample of rows for one concept, in order of decreasing code.
 
     Attributes:
-        rows: (m) their numbers.
-        codes: (m) the codes of the concept there.
+        rows: (m) the numbers of the rows.
+        codes: (m) the codes of the concept in these rows.
 
     Examples:
         >>> from interp_core.concepts import activity
@@ -42,17 +42,19 @@ class Sampled(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Activity:
-    """How often and how strongly the c concepts of a space are active in n rows. A concept is active above 0.
+    """How often and how strongly the c concepts of a space are active in n rows.
+
+    A concept is active in a row if its code there is above 0.
 
     Attributes:
-        rows: n.
-        active: (c) in how many rows each concept is active.
-        mean: (c) the mean code of these rows; 0 for a concept that is never active.
+        rows: the number n of rows.
+        active: (c) the number of rows in which each concept is active.
+        mean: (c) the mean code over these rows; 0 for a concept that is never active.
         largest: (c) the largest code; 0 for a concept that is never active.
-        samples: of each concept rows where it is active, each with the same chance; all of them if they are few.
-        silent: of each concept rows where it is not active, each with the same chance.
-        rank_error: by how much the rank of a value that `quantiles` gives may be off, as a share of the active rows, at
-            most, of the worst concept. It is counted, not estimated; 0 where no concept has more than 512 active rows.
+        samples: for each concept, a uniform sample of the rows where it is active; all of them if they are few.
+        silent: for each concept, a uniform sample of the rows where it is not active.
+        rank_error: the largest error of the rank of a quantile, as a share of the active rows, over all concepts. It is
+            counted, not estimated; 0 where no concept has more than 512 active rows.
 
     Examples:
         >>> from interp_core.concepts import activity
@@ -75,14 +77,14 @@ class Activity:
     _edges: tuple[tuple[Float[Tensor, " e"], Float[Tensor, " e"]], ...]  # values, and the share of rows up to each
 
     def quantiles(self, concept: int, shares: Sequence[float]) -> Float[Tensor, " s"]:
-        """The codes below which these shares of the rows lie where a concept is active.
+        """Estimate quantiles of the codes of a concept over the rows where it is active.
 
         Args:
-            concept: its number in the space.
-            shares: from 0, the least code above zero that is known, to 1, the largest code.
+            concept: the number of the concept in the space.
+            shares: the s shares of rows, from 0 (the smallest code in the sample) to 1 (the largest code of all rows).
 
         Returns:
-            A code for each share; 0 for a concept that is never active.
+            (s) the code for each share, with a rank error of at most `rank_error`; 0 if the concept is never active.
 
         Raises:
             InputError: there is no such concept, or the shares are not numbers from 0 to 1.
@@ -100,18 +102,18 @@ class Activity:
         return edges[at]
 
     def histogram(self, concept: int, bins: int = 20) -> tuple[Float[Tensor, " b"], Float[Tensor, " b+1"]]:
-        """How the codes of a concept are distributed over the rows where it is active.
+        """Estimate the histogram of the codes of a concept over the rows where it is active.
 
         Args:
-            concept: its number in the space.
-            bins: how many, of equal width from 0 to the largest code; at least 1.
+            concept: the number of the concept in the space.
+            bins: the number b of bins, of equal width from 0 to the largest code; at least 1.
 
         Returns:
-            How many rows are in each bin, counted to `rank_error`, and the limits of the bins. A bin holds its upper
-            limit.
+            The number of rows in each bin (b), accurate to `rank_error`, and the edges of the bins (b+1). Upper edges
+            belong to their bin.
 
         Raises:
-            InputError: there is no such concept, or `bins` is no whole number of at least 1.
+            InputError: there is no such concept, or `bins` is not a whole number of at least 1.
         """
         check_whole("bins", bins, 1)
         edges, known = self._edges_of(concept)
@@ -133,21 +135,22 @@ class Activity:
 def activity(
     space: ConceptSpace, activations: Activations, *, sample: int = 4096, silent: int = 64, seed: int = 0
 ) -> Activity:
-    """Count where the concepts of a space are active.
+    """Measure how often and how strongly the concepts of a space are active in a corpus.
 
-    Takes two passes over the rows; one where no concept is active in more than `sample` rows. Memory grows with
-    concepts times `sample`, not with the rows; the result does not depend on how the rows come in batches.
+    Takes two passes over the rows, or one if no concept is active in more than `sample` rows. Memory grows with
+    concepts times `sample`, not with the rows; the result does not depend on how the rows are batched.
 
     Args:
         space: the concepts.
         activations: the corpus.
-        sample: rows to draw of those where a concept is active, for each concept. Ranks are counted exactly between
-            codes of these rows: with 4,096 of them `rank_error` is about 0.007 for the worst of a thousand concepts.
-        silent: rows to draw of those where it is not active.
-        seed: of the draws.
+        sample: the number of rows drawn for each concept from those where it is active, at least 1. Ranks are counted
+            exactly between the codes of these rows: with 4,096 of them, `rank_error` is about 0.007 for the worst of a
+            thousand concepts.
+        silent: the number of rows drawn for each concept from those where it is not active, at least 0.
+        seed: the seed of the draws.
 
     Returns:
-        Counts, samples and quantiles of each concept.
+        The counts, samples and quantiles of each concept.
 
     Raises:
         InputError: the activations do not fit the space, a number is out of range, or a code is not finite.

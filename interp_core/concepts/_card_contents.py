@@ -1,4 +1,4 @@
-"""What is known of each concept is put on its card: the verb `concept_cards`."""
+"""The verb `concept_cards`, which collects what is known of each concept on a card."""
 
 from __future__ import annotations
 
@@ -41,27 +41,29 @@ def concept_cards(
     bins: int = 20,
     seed: int = 0,
 ) -> ConceptCards:
-    """Put what is known of each concept on a card. Only the codes are computed; the rest is what is given.
+    """Collect what is known of each concept on a card; only the codes are computed, the rest is given.
 
     Args:
         space: the concepts.
         activations: the corpus for examples, shares and histograms.
-        words: the concepts in words. Several interpretations of the space, one for each class, are given as a dict from
-            class to interpretation, or as a list of those made of `activations.of_class(…)`, which name their class;
-            each label on a card says its class.
-        tokens: what they do to the vocabulary, as `by="vocabulary-projection"` or `by="token-change"` gives it.
-        importance: how much they matter.
-        effects: what changing one concept alone does, as `effect` measures it; a list, or a dict by the number of the
-            concept.
-        scores: scores of labels, as `measure` gives them for an interpretation.
+        words: the interpretation of the space. Several interpretations, one for each class, are given as a dict from
+            class to interpretation, or as a list of those made from `activations.of_class(…)`, which know their class;
+            each label on a card then says its class.
+        tokens: the tokens that concepts raise and lower, as `interpret` gives them with `by="vocabulary-projection"` or
+            `by="token-change"`.
+        importance: the importance of the concepts.
+        effects: the effects of changing one concept at a time, as `effect` measures them; a list, or a dict from the
+            number of a concept to its effect.
+        scores: one or several scores of labels, as `measure` gives them for an interpretation.
         concepts: the numbers of the concepts that get a card, or `"all"`.
-        stretches: into how many parts of equal size the rows are dealt where a concept is active.
-        examples: how many are shown of each part.
-        bins: of the histogram.
-        seed: of the examples.
+        stretches: the number of quantile ranges, of equal size, into which the rows where a concept is active are
+            divided; at least 1.
+        examples: the number of examples of each range, at least 1.
+        bins: the number of bins of the histogram, at least 1.
+        seed: the seed of the choice of examples.
 
     Returns:
-        A card for each concept.
+        A card for each concept, in the order of `concepts`.
 
     Raises:
         InputError: the values do not fit together, or a number is out of range.

@@ -1,4 +1,4 @@
-"""What is known of a concept on one card, as data: words, examples, activity, tokens, neighbours, importance, trust."""
+"""Cards of concepts, as data: words, examples, activity, tokens, neighbours, importance, effects and scores."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 
 @dataclass(frozen=True, repr=False)
 class ConceptCard:
-    """One concept.
+    """What is known of one concept.
 
     Attributes:
-        words: the concept in words, with the examples where it is strongest, its label and the note of a doubt. Where
-            interpretations of several classes were given, the label says the class of each: `"joy: sun; grief: rain"`.
-        stretches: examples by how strong the concept is: the name of each stretch of the rows where it is active, such
-            as `"50 to 75 %"`, weakest first, and examples from it.
-        active: in which share of the rows it is above 0.
-        largest: its largest code.
-        counts: a histogram of its codes above 0, over bins of equal width up to `largest`.
-        raised: tokens that it raises, with by how much; strongest first.
-        lowered: tokens that it lowers, with by how much (negative); strongest first.
-        nearest: numbers of the concepts whose directions are most alike, with the cosines.
-        importance: for each target how much the concept matters and which way it pushes on average; the latter is None
-            where the method tells no direction.
-        effect: for each target how the score changes on average when the concept is changed as the effect says, with a
-            95 % interval, which is None for fewer than five texts.
-        scores: for each metric of labels how good the label is; None where the metric has no score for it.
-        by_class: the concept in the words of each class, where interpretations of several classes were given.
+        words: the interpretation of the concept: its label, words, top examples and notes. Where interpretations of
+            several classes were given, the label says the class of each: `"joy: sun; grief: rain"`.
+        stretches: examples by strength: pairs of the name of a quantile range of the rows where the concept is active,
+            such as `"50 to 75 %"`, and examples from it; weakest first.
+        active: the share of rows in which the code is above 0.
+        largest: the largest code.
+        counts: a histogram of the codes above 0, over bins of equal width from 0 to `largest`.
+        raised: the tokens that the concept raises, with the amounts; strongest first.
+        lowered: the tokens that the concept lowers, with the (negative) amounts; strongest first.
+        nearest: the numbers of the concepts with the most similar directions, with the cosine similarities.
+        importance: for each target, how much the concept matters and which way it pushes on average; the latter is None
+            if the attribution method is not signed.
+        effect: for each target, the mean effect of the change that was measured, with its 95 % confidence interval,
+            which is None for fewer than five texts.
+        scores: for each metric of labels, the score of the label; None where the metric has no score for it.
+        by_class: the interpretation for each class, where interpretations of several classes were given.
 
     Examples:
         >>> from interp_core.concepts import ConceptCard, LabelledConcept
@@ -69,11 +69,11 @@ class ConceptCard:
 
     @property
     def heading(self) -> str:
-        """The number and the label, or why there is none: `Concept 7, no label: the call failed`."""
+        """The number and the label, or the reason why there is none: `Concept 7, no label: the call failed`."""
         return self.words.heading
 
     def summary(self) -> str:
-        """The card in a few lines of plain text."""
+        """Describe the card in a few lines of plain text."""
         tallest = max(self.counts, default=0.0) or 1.0
         bars = "".join(BLOCKS[round(8 * (count / tallest) ** 0.5)] for count in self.counts)
         lines = [self.heading, f"  active in {self.active:.2%} of the rows, up to {self.largest:.3g}  {bars}".rstrip()]
@@ -95,13 +95,13 @@ class ConceptCard:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ConceptCards(Value):
-    """Cards of the concepts of a space.
+    """The cards of the concepts of a space.
 
     Attributes:
-        cards: the cards, each concept once.
-        made_by: how they were made.
-        notes: remarks for readers.
-        usage: what asking a language model for the words took; None if none was asked.
+        cards: the cards, one for each concept.
+        made_by: how the cards were made.
+        notes: what a reader should know.
+        usage: the calls and tokens of the language model that interpreted the concepts; None if none was asked.
 
     Examples:
         >>> from interp_core.concepts import concept_cards
@@ -138,24 +138,24 @@ class ConceptCards(Value):
 
     @property
     def interpretation(self) -> Interpretation:
-        """The words of all cards."""
+        """The interpretation that the words of all cards make up."""
         return Interpretation(tuple(card.words for card in self.cards), self.made_by, self.notes, self.usage)
 
     def one_line(self) -> str:
-        """How many cards there are, and whose."""
+        """Describe the cards in less than a line, as their `repr` does."""
         return f"{counted(len(self), 'card')}: {', '.join(card.heading for card in self.cards[:3])}"
 
     def summary(self) -> str:
-        """All cards in plain text."""
+        """Describe all cards in plain text."""
         used = [] if self.usage is None else [str(self.usage)]
         return "\n\n".join([*(card.summary() for card in self.cards), *self.notes, *used])
 
     def to_json(self) -> dict[str, Any]:
-        """The cards as JSON values."""
+        """Convert to JSON values."""
         return for_json({**asdict(self), "made_by": self.made_by.to_json()})
 
     def columns(self) -> Mapping[str, Sequence[Any]]:
-        """One row for each concept."""
+        """The columns of a table with one row for each concept."""
         return {
             "concept": [card.concept for card in self.cards],
             "label": [card.words.label for card in self.cards],
@@ -182,7 +182,7 @@ class ConceptCards(Value):
         }
 
     def save(self, path: str | Path) -> Path:
-        """Write to a JSON file.
+        """Write the cards to a JSON file.
 
         Args:
             path: the file; missing folders are created.

@@ -1,4 +1,4 @@
-"""Interpretations of one space, one for each class, as one in which each label says its class."""
+"""Interpretations of a space for each class, joined into one whose labels say the class."""
 
 from __future__ import annotations
 

@@ -43,20 +43,20 @@ def check_rows(activations: Activations) -> None:
 
 
 def check_fits(space: ConceptSpace, activations: Activations) -> None:
-    """Check that activations are of the layer and model that a space was learnt from.
+    """Check that activations come from the layer and model that a space was learnt from.
 
     Layers and models are compared by name. Rows from elsewhere (layer `"given"`) and spaces without provenance are
     checked by width alone.
 
     Args:
         space: the concepts.
-        activations: the activations to be encoded with them.
+        activations: the activations to be encoded.
 
     Raises:
-        InputError: width, layer or model differ, or there are no rows.
+        InputError: the width, layer or model differs, or there are no rows.
 
     Examples:
-        A metric calls it before it encodes anything, so that a mix-up is refused rather than measured.
+        A metric calls it before it encodes anything, so that a mix-up raises an error instead of giving a number.
 
         >>> from interp_core.activations import of_rows
         >>> from interp_core.concepts import AffineSpace, check_fits

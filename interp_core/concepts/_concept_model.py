@@ -1,4 +1,4 @@
-"""Which words activate a concept: a model whose outputs are codes of concepts, explained like any other model."""
+"""Models whose outputs are codes of concepts, to explain which words activate a concept."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ OVER = ("max", "mean", "sum", "first", "last", "cls")
 
 
 class ConceptModel(TextModel):
-    """The lower part of a model with the encoder of a concept space on top. Its outputs are codes, one per concept.
+    """The lower part of a model with the encoder of a concept space on top; its outputs are the codes of concepts.
 
-    It behaves as a regression, so any attribution method can tell which words activate a concept, and any attribution
-    metric can be applied. The pass stops at the layer of the space, and gradients flow through its encoder. Targets
-    are concepts, by number or name. Without targets, the most active concept of each text is explained.
+    It behaves as a regression model, so any attribution method can explain which words activate a concept, and any
+    attribution metric can be applied. The pass stops at the layer of the space, and gradients flow through the
+    encoder. Targets are concepts, by number or name; by default, the most active concept of each text.
 
     The space is applied to the state of each token, even if it was learnt from larger units such as words.
 
     Args:
         split: the model, split at the layer of the space; any head, but not an encoder-decoder model.
         space: the concepts.
-        over: how the codes at the tokens of a text are combined. `"max"`, `"mean"` and `"sum"` go over the tokens that
-            the tokenizer did not add, `"first"` and `"last"` take one of these, and `"cls"` takes the position that
-            the classifier reads. The default is `"cls"` or `"last"` for a space learnt from such rows, otherwise
-            `"max"`.
+        over: how the codes at the tokens of a text are combined. `"max"`, `"mean"` and `"sum"` cover all tokens but the
+            special ones that the tokenizer adds, `"first"` and `"last"` take one of these, and `"cls"` takes the
+            position that the classifier reads. The default is `"cls"` or `"last"` for a space learnt from such rows,
+            otherwise `"max"`.
 
     Raises:
-        InputError: the space is of another layer, model or width, or `over` is unknown.
+        InputError: the space belongs to another layer, model or width, or `over` is unknown.
         LayerError: `over` is `"cls"`, and no single token stands for the text, as in a generator.
-        UnsupportedError: the model has an encoder and a decoder.
+        UnsupportedError: the model is an encoder-decoder model.
 
     Examples:
-        The state of each token has two numbers here, and the space reads the first one as "joy".
+        Hidden states have two coordinates here, and the space reads the first one as "joy".
 
         >>> from interp_core.concepts import AffineSpace, ConceptModel
         >>> from interp_core.testing import planted_model
@@ -80,12 +80,12 @@ class ConceptModel(TextModel):
 
     @property
     def name(self) -> str:
-        """The name of the model, with the layer."""
+        """The name of the model and the layer."""
         return f"{super().name}, concepts at {self.split_at.path}"
 
     @property
     def head(self) -> Head:
-        """`"regression"`: the outputs are not logits of classes."""
+        """The type of the head, `"regression"`: the outputs are not logits of classes."""
         return "regression"
 
     @property
@@ -94,22 +94,25 @@ class ConceptModel(TextModel):
         return tuple(self.space.names)
 
     def with_weights(self, model: nn.Module) -> ConceptModel:
-        """The same concepts, read from other weights.
+        """Apply the same concepts to other weights.
 
         Args:
             model: a model of the same architecture.
 
         Returns:
-            A `ConceptModel` on it, split at the same layer.
+            A `ConceptModel` of that model, split at the same layer.
 
         Raises:
-            InputError: `model` has another name than the one that the space was learnt from.
+            InputError: the name of `model` differs from that of the model the space was learnt from.
         """
         base = TextModel(model, self.tokenizer, tokens_per_batch=self._tokens_per_batch, autocast=self.autocast)
         return type(self)(base.split(self.split_at.path), self.space, over=self.over)
 
     def run(self, batch: PaddedBatch) -> Any:
-        """One pass over padded rows, up to the layer.
+        """Run one pass over padded rows, up to the layer.
+
+        Args:
+            batch: the rows.
 
         Returns:
             A model output whose logits are the codes of the concepts (p, c).

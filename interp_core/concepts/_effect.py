@@ -1,4 +1,4 @@
-"""The effect of changing concepts on the scores of a model, for each text and target, with intervals."""
+"""The effect of changing concepts on the scores of targets, text by text, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Effect(Value):
     """The effect of changing concepts on the scores of targets.
 
     Attributes:
-        per_text: (n, k) for n texts and k targets, the score with the change minus the score without it, in units of
-            the score space.
-        targets: names of the k targets.
+        per_text: (n, k) for n texts and k targets, the score with the change minus the score without it, in the score
+            space.
+        targets: the names of the k targets.
         change: the change, as JSON values: `ablate`, `scale` and `add`, with concepts by name.
-        made_by: how it was made.
-        notes: remarks for readers of the result.
+        made_by: how the effect was measured.
+        notes: what a reader should know.
 
     Examples:
         >>> from interp_core.concepts import Effect
@@ -57,26 +57,26 @@ class Effect(Value):
 
     @property
     def intervals(self) -> list[tuple[float, float] | None]:
-        """95 % confidence interval of the mean for each target (Student's t), or None for fewer than five texts."""
+        """The 95 % confidence interval of the mean for each target (Student's t), or None for fewer than five texts."""
         return [interval_of_mean(column) for column in self.per_text.T]
 
     def one_line(self) -> str:
-        """The mean effect on each target, with its interval."""
+        """Describe the effect in less than a line: the mean effect on each target, with its interval."""
         pairs = zip(self.targets, self.mean.tolist(), self.intervals, strict=True)
         means = [f"{t} {m:+.3f}" + (f" [{i[0]:+.3f}, {i[1]:+.3f}]" if i else "") for t, m, i in pairs]
         return f"{self.change}: " + ", ".join(means)
 
     def summary(self) -> str:
-        """The mean effect on each target, with its interval, and what a reader should know."""
+        """Describe the effect: the mean effect on each target, with its interval, and the notes."""
         return "\n".join([self.one_line(), *self.notes])
 
     def to_json(self) -> dict[str, Any]:
-        """The effect as JSON values, text by text."""
+        """Convert to JSON values, text by text."""
         data = {"targets": self.targets, "change": self.change, "per_text": self.per_text.tolist()}
         return for_json({**data, "notes": list(self.notes), "made_by": self.made_by.to_json()})
 
     def columns(self) -> Mapping[str, Sequence[Any]]:
-        """One row for each text and target."""
+        """The columns of a table with one row for each text and target."""
         n, k = self.per_text.shape
         return {
             "text": [i for i in range(n) for _ in range(k)],
@@ -85,7 +85,7 @@ class Effect(Value):
         }
 
     def save(self, path: str | Path) -> Path:
-        """Write to one safetensors file.
+        """Write the effect to a safetensors file.
 
         Args:
             path: the file; missing folders are created.
@@ -130,32 +130,32 @@ def effect(
     score: str = "auto",
     progress: bool = True,
 ) -> Effect:
-    """The effect of changing concepts on the scores of a model, text by text.
+    """Measure the effect of changing concepts on the scores of targets, text by text.
 
-    Concepts are changed in the rows of the activations, as in `importance`. The effect of ablating a single concept is
-    minus its importance by occlusion.
+    Concepts are changed in the rows of the activations, as in `importance`. The effect of ablating a single concept
+    equals minus its contribution by occlusion.
 
     Args:
         split: the model, split where the activations were read.
         space: the concepts.
         activations: n texts with their rows.
         change: the change, such as `Change(ablate=[3])`.
-        targets: what the scores are of, as in `importance`.
+        targets: the k targets, as in `importance`.
         score: the score space, as in `attribute`.
         progress: show a progress bar in terminals and notebooks.
 
     Returns:
-        The effect on k targets in each text (n, k).
+        The effect on each target in each text (n, k).
 
     Raises:
-        InputError: the change is not a `Change`, names no concepts or ones that the space does not have, or space,
+        InputError: `change` is not a `Change`, or names no concepts or ones that the space does not have; or space,
             activations and split do not belong together.
-        TargetError: a target does not exist, the predicted class is asked for and not known, or texts have different
+        TargetError: a target does not exist, the predicted class is asked for but unknown, or texts have different
             numbers of targets.
-        UnsupportedError: the model gives no logits, or the layer is in a decoder that follows an encoder.
+        UnsupportedError: the model gives no logits, or the layer is in the decoder of an encoder-decoder model.
 
     Examples:
-        "happy" adds 2 to class 0 through concept 0, so without that concept the text loses 2.
+        "happy" adds 2 to class 0 through concept 0, so the score falls by 2 without that concept.
 
         >>> from interp_core.concepts import AffineSpace, Change
         >>> from interp_core.testing import planted_model

@@ -1,4 +1,4 @@
-"""Learn concepts from activations."""
+"""The verb `fit_concepts`, which learns concepts from activations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAMPLE = 4096  # rows on which the reconstruction is looked at
 
 @named_options
 def fit_concepts(activations: Activations, *, by: Any, progress: bool = True, **parameters: Any) -> ConceptSpace:
-    """Learn concepts from activations.
+    """Learn a concept space from activations.
 
     Args:
         activations: n rows of width d, from `split.activations(texts)` or `interp_core.activations.of_rows(rows)`.
@@ -35,11 +35,11 @@ def fit_concepts(activations: Activations, *, by: Any, progress: bool = True, **
             does not have one of the parameters, or the activations contain NaN or infinity.
         UnsupportedError: the method needs labels or non-negative values, and the activations do not have them.
         UnknownMethodError: no installed package declares a method of this name.
-        ModelError: the method does not return a space of the width of the activations, or wrote into them.
+        ModelError: the method does not return a space of the width of the activations, or modified them.
 
     Examples:
-        The rows are made of five planted directions, and independent component analysis recovers them. A matching
-        score of 1 means that each planted code is found again.
+        The rows are mixtures of five planted directions, which independent component analysis recovers. A matching
+        score of 1 means that each planted code is found.
 
         >>> from interp_core.testing import dictionary_world
         >>> activations, planted = dictionary_world()

@@ -1,4 +1,4 @@
-"""How much each concept matters to a score: any attribution method, applied to the concepts of each text."""
+"""The importance of concepts to targets: any attribution method, applied to the concepts of each text."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ class Importance(Value):
     """The contributions of concepts to the scores of targets.
 
     Attributes:
-        per_text: (n, k, c) for n texts, k targets and c concepts, the signed contributions as the attribution method
-            defines them, in units of the score space.
-        targets: names of the k targets.
-        concepts: names of the c concepts.
-        made_by: how it was made.
-        notes: remarks for readers of the result.
+        per_text: (n, k, c) for n texts, k targets and c concepts, the contributions as the attribution method defines
+            them, in the score space.
+        targets: the names of the k targets.
+        concepts: the names of the c concepts.
+        made_by: how the importance was measured.
+        notes: what a reader should know.
 
     Examples:
-        Two texts, one target, two concepts. The second concept matters more, but it pushes both ways.
+        With two texts, one target and two concepts: the second concept matters more, but pushes both ways.
 
         >>> from interp_core.concepts import Importance
         >>> from interp_core.results import MadeBy
@@ -73,20 +73,20 @@ class Importance(Value):
 
     @property
     def scores(self) -> Float[Tensor, "k c"]:
-        """How much each concept matters: the mean over texts of the absolute contribution."""
+        """How much each concept matters: the mean absolute contribution over texts."""
         return self.per_text.abs().mean(0)
 
     @property
     def direction(self) -> Float[Tensor, "k c"]:
-        """Which way each concept pushes, if `directed`: the mean over texts of the signed contribution."""
+        """Which way each concept pushes, if `directed`: the mean contribution over texts, with its sign."""
         return self.per_text.mean(0)
 
     @property
     def directed(self) -> bool:
         """Whether `direction` says which way a concept pushes.
 
-        So it is where the attribution method claims `signed`, except for entropies. Of a method that no installed
-        package declares, negative contributions are taken for signs.
+        True where the attribution method claims `signed`, except for scores of an entropy. A method that no installed
+        package declares is taken to be signed if any contribution is negative.
         """
         if self.made_by.settings.get("score") == "entropy":
             return False
@@ -94,15 +94,15 @@ class Importance(Value):
         return bool((self.per_text < 0).any()) if claims is None else "signed" in claims
 
     def top(self, target: int | str = 0, count: int = 5, signed: bool = False) -> list[tuple[int, float]]:
-        """The concepts that matter most to a target.
+        """Rank the concepts by their importance for a target.
 
         Args:
-            target: number or name of the target.
-            count: how many; all of them if there are fewer.
+            target: the number or label of the target.
+            count: the maximum number of concepts.
             signed: rank by `direction` instead of `scores`, so that concepts against the target come last.
 
         Returns:
-            Pairs of a concept's number and its score, best first.
+            Pairs of the number and the score of a concept, in order of decreasing score.
 
         Raises:
             InputError: there is no such target.
@@ -112,16 +112,16 @@ class Importance(Value):
         return [(i, float(values[i])) for i in values.argsort(descending=True)[:count].tolist()]
 
     def among(self, texts: Bool[Tensor, " n"]) -> Importance:
-        """The importance in some of the texts, such as those of one class: `among(activations.predictions == 2)`.
+        """Restrict the importance to some texts, such as those of one class: `among(activations.predictions == 2)`.
 
         Args:
-            texts: True for the texts to keep (n).
+            texts: (n) True for the texts to keep.
 
         Returns:
-            An importance of these texts.
+            The importance in these texts.
 
         Raises:
-            InputError: `texts` does not hold one boolean for each text, or does not keep any.
+            InputError: `texts` does not hold one boolean for each text, or is False everywhere.
         """
         if not isinstance(texts, Tensor):
             raise InputError(
@@ -136,7 +136,7 @@ class Importance(Value):
         return replace(self, per_text=self.per_text[texts])
 
     def save(self, path: str | Path) -> Path:
-        """Write to one safetensors file.
+        """Write the importance to a safetensors file.
 
         Args:
             path: the file; missing folders are created.
@@ -170,12 +170,12 @@ class Importance(Value):
         return cls(tensors["per_text"], tuple(data["targets"]), tuple(data["concepts"]), made, tuple(data["notes"]))
 
     def one_line(self) -> str:
-        """What the importance holds, in less than a line."""
+        """Describe the importance in less than a line, as its `repr` does."""
         n, _, c = self.per_text.shape
         return f"{counted(c, 'concept')} for {quoted(self.targets)} in {counted(n, 'text')}, by {self.made_by.brief}"
 
     def summary(self) -> str:
-        """For each target the concepts that matter most, in the mean over texts."""
+        """Describe the importance: for each target, the concepts that matter most on average over texts."""
         lines = [f"Concepts that matter most, mean size over {counted(len(self.per_text), 'text')}:"]
         for k, target in enumerate(self.targets):
             tops = ", ".join(f"{self.concepts[i]} {value:.3f}" for i, value in self.top(k))
@@ -183,12 +183,12 @@ class Importance(Value):
         return "\n".join([*lines, *self.notes])
 
     def to_json(self) -> dict[str, Any]:
-        """The importance as JSON values, text by text."""
+        """Convert to JSON values, text by text."""
         data = {"targets": self.targets, "concepts": self.concepts, "per_text": self.per_text.tolist()}
         return for_json({**data, "notes": list(self.notes), "made_by": self.made_by.to_json()})
 
     def columns(self) -> Mapping[str, Sequence[Any]]:
-        """One row for each text, target and concept."""
+        """The columns of a table with one row for each text, target and concept."""
         kept = list(itertools.product(range(len(self.per_text)), self.targets, self.concepts))
         text, target, concept = zip(*kept, strict=True) if kept else ((), (), ())
         return {"text": text, "target": target, "concept": concept, "importance": self.per_text.flatten().tolist()}
@@ -210,9 +210,9 @@ def importance(
     progress: bool = True,
     **parameters: Any,
 ) -> Importance:
-    """How much each concept matters to each target, text by text.
+    """Measure how much each concept contributes to each target, text by text.
 
-    The activations of a text are replaced by their reconstruction from concepts plus what the concepts leave
+    The activations of a text are replaced by their reconstruction from the codes plus the residual that concepts leave
     unexplained, so the score of the intact text is that of the model itself. The attribution method then changes the
     codes. Blocks below the split do not run on variants. If the head reads a single row of the layer
     (`granularity="cls"` at the last block), they do not run at all.
@@ -222,16 +222,17 @@ def importance(
         space: the c concepts.
         activations: n texts with their rows.
         by: an attribution method, by name or as an instance.
-        targets: for classifiers as in `attribute`: `"all"` classes, some by name or number, a contrast, or
-            `"predicted"` for the class that the model gives to each text. For a generator one next token, several in a
-            list, or contrasts. For masked language models, taggers and extractors of answers as in `attribute`: one
-            value, or a tuple of several, for all texts, or a list with one for each text; all texts need as many.
+        targets: what to explain. For classifiers as in `attribute`: `"all"` classes, some by name or number, a
+            contrast, or `"predicted"` for the predicted class of each text. For a generator: a next token, a list of
+            several, or contrasts. For masked language models, taggers and extractors of answers as in `attribute`: one
+            value, or a tuple of several, for all texts, or a list with one for each text; all texts need the same
+            number.
         score: the score space, as in `attribute`.
-        max_rows: the most rows of the model that one text may take; None for no limit.
-        to: a folder that the contributions are written to as they come; the same call resumes a run that was
-            interrupted. They are in memory together at the end: 4 bytes for each text, target and concept.
-        executor: where shards of texts are worked on, as in `attribute`.
-        shard_size: with `to` or `executor`, how many texts a shard has.
+        max_rows: the maximum number of model rows for each text; None for no limit.
+        to: a folder in which contributions are written as they are computed; the same call resumes a run that was
+            interrupted. At the end they are all in memory: 4 bytes for each text, target and concept.
+        executor: where shards of texts are processed, as in `attribute`.
+        shard_size: with `to` or `executor`, the number of texts in a shard.
         progress: show a progress bar in terminals and notebooks.
         **parameters: parameters of the method if `by` is a name.
 
@@ -241,15 +242,15 @@ def importance(
     Raises:
         InputError: space, activations and split do not belong together, the method does not have one of the
             parameters, or the folder holds another run.
-        TargetError: a target does not exist, the predicted class is asked for and not known, or texts have different
+        TargetError: a target does not exist, the predicted class is asked for but unknown, or texts have different
             numbers of targets.
-        UnsupportedError: the model gives no logits, the layer is in a decoder that follows an encoder, or the method
-            needs something that concepts do not offer.
+        UnsupportedError: the model gives no logits, the layer is in the decoder of an encoder-decoder model, or the
+            method needs something that concepts do not offer.
         BudgetError: the method needs more than `max_rows` rows for a text.
         UnknownMethodError: no installed package declares a method of this name.
 
     Examples:
-        Each word holds a number of its own for each class, and each concept reads one of these numbers.
+        Here the embedding of a word has one coordinate for each class, and each concept reads one coordinate.
 
         >>> from interp_core.concepts import AffineSpace
         >>> from interp_core.testing import planted_model

@@ -1,4 +1,4 @@
-"""The importance of concepts in the texts of a shard, for runs over more texts than are asked about at once."""
+"""The importance of concepts in the texts of a shard, for runs in shards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verb `interpret`: concepts in words, all at once or shard by shard."""
+"""The verb `interpret`, which puts concepts into words, all at once or shard by shard."""
 
 from __future__ import annotations
 
@@ -54,18 +54,18 @@ def interpret(
     progress: bool = True,
     **parameters: Any,
 ) -> Interpretation:
-    """Put concepts into words.
+    """Describe concepts in words: with labels, words and examples.
 
     Args:
         space: the concepts.
-        activations: the corpus in which they are looked up. It may differ from the one they were learnt from.
+        activations: the corpus in which concepts are looked up. It may differ from the one they were learnt from.
         by: an interpretation method, by name or as an instance.
         concepts: the numbers of the concepts to interpret, or `"all"`.
-        model: the model that was split at the layer of the concepts, for methods that ask it.
-        to: a folder that the words are written to as they come; the same call resumes a run that was interrupted.
-        executor: where shards of concepts are worked on, as in `attribute`. A client of a language model is sent to
-            each worker; limits that it keeps hold for each of them.
-        shard_size: with `to` or `executor`, how many concepts a shard has.
+        model: the model, split at the layer of the concepts, for methods that need it.
+        to: a folder in which the words are written as they are found; the same call resumes a run that was interrupted.
+        executor: where shards of concepts are processed, as in `attribute`. The client of a language model is sent to
+            each worker, and its limits hold for each of them separately.
+        shard_size: with `to` or `executor`, the number of concepts in a shard.
         progress: with `to` or `executor`, show a progress bar in terminals and notebooks.
         **parameters: parameters of the method if `by` is a name.
 
@@ -73,14 +73,14 @@ def interpret(
         Labels, words and examples of each concept, in the order of `concepts`.
 
     Raises:
-        InputError: the activations are of another layer, model or width, the space does not have one of the concepts,
-            the method does not have one of the parameters, or the model is missing, or given to a method that asks
-            none; or the folder holds another run.
+        InputError: the activations belong to another layer, model or width, the space does not have one of the
+            concepts, the method does not have one of the parameters, the model is missing or not needed by the method,
+            or the folder holds another run.
         UnknownMethodError: no installed package declares a method of this name.
-        ModelError: the method does not return one entry for each concept, or wrote into what it was given.
+        ModelError: the method does not return one entry for each concept, or modified its arguments.
 
     Examples:
-        Each text holds one word of one of three topics, and each concept is active for one topic.
+        Each text holds a word of one of three topics, and each concept is active for one topic.
 
         >>> from interp_core.testing import topic_world
         >>> activations, space = topic_world()

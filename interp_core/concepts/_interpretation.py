@@ -1,4 +1,4 @@
-"""What concepts mean: the `Interpretation` value and the verb `interpret`."""
+"""The `Interpretation` value: the meaning of concepts in words and examples."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Example:
 
     Attributes:
         text: the whole text.
-        start: the first character of the unit.
-        stop: the character after the unit.
-        value: the code of the concept there.
+        start: the offset of the first character of the unit.
+        stop: the offset after its last character.
+        value: the code of the concept in the unit.
 
     Examples:
         >>> from interp_core.concepts import Example
@@ -49,12 +49,12 @@ class Example:
 
     @classmethod
     def at(cls, activations: Activations, row: int, value: float) -> Example:
-        """The unit that a row of activations stands for.
+        """Make an example of the unit that a row of activations stands for.
 
         Args:
             activations: the corpus.
-            row: the row.
-            value: the code of the concept there.
+            row: the number of the row.
+            value: the code of the concept in that row.
 
         Returns:
             The example.
@@ -75,19 +75,19 @@ class Example:
 
 @dataclass(frozen=True)
 class LabelledConcept:
-    """One concept in words.
+    """The interpretation of one concept.
 
     Attributes:
-        concept: its number in the space, from 0.
-        label: a name for it; None if no words were found or a language model failed.
-        words: words that describe it, with their strengths, strongest first.
-        examples: units of the corpus where it is most active.
-        score: how reliable the label is, in units of the method; None if the method does not say.
+        concept: the number of the concept in the space, from 0.
+        label: the name of the concept; None if no words were found or a language model failed.
+        words: words that describe the concept, with their strengths, strongest first.
+        examples: the units of the corpus where the concept is most active.
+        score: how reliable the label is, on the scale of the method; None if the method does not say.
         note: why there is no label, or another remark for readers.
-        confidence: how sure the labeller says it is, from 0 to 1; None if it does not say. It is no measurement.
-        rationale: why this label, in the words of the labeller.
-        shown: everything that the labeller saw of the corpus, also where the concept is not active; a score of the
-            label must come from other texts.
+        confidence: how sure the labeller says it is, from 0 to 1; None if it does not say. It is not a measurement.
+        rationale: the reason for the label, in the words of the labeller.
+        shown: all units that the labeller saw, also where the concept is not active; a score of the label must come
+            from other texts.
 
     Examples:
         >>> from interp_core.concepts import Example, LabelledConcept
@@ -112,12 +112,12 @@ class LabelledConcept:
 
     @property
     def title(self) -> str:
-        """The label, or `concept` and its number if there is none."""
+        """The label, or `concept` and the number of the concept if there is none."""
         return self.label or f"concept {self.concept}"
 
     @property
     def heading(self) -> str:
-        """The number and the label, or why there is none: `Concept 7, no label: the call failed`."""
+        """The number and the label, or the reason why there is none: `Concept 7, no label: the call failed`."""
         said = self.label or f"no label{': ' + self.note if self.note else ''}"
         return f"Concept {self.concept}, {said}"
 
@@ -132,7 +132,7 @@ class LabelledConcept:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> LabelledConcept:
-        """The concept that was written as JSON values."""
+        """Read an interpretation of a concept from JSON values."""
         words = tuple((word, math.nan if strength is None else strength) for word, strength in data["words"])
         seen = {name: tuple(Example(**e) for e in data.get(name, ())) for name in ("examples", "shown")}
         return cls(**{**data, **seen, "words": words})
@@ -140,13 +140,13 @@ class LabelledConcept:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Interpretation(Value):
-    """Concepts of a space in words.
+    """The interpretation of the concepts of a space: their labels, words and examples.
 
     Attributes:
-        concepts: the concepts that were interpreted, each once.
-        made_by: how it was made.
-        notes: remarks for readers of the result.
-        usage: what asking a language model took; None if none was asked.
+        concepts: the interpreted concepts, each once.
+        made_by: how the interpretation was made.
+        notes: what a reader should know.
+        usage: the calls and tokens of the language model that was asked; None if none was.
 
     Examples:
         >>> from interp_core.concepts import Interpretation, LabelledConcept
@@ -182,11 +182,11 @@ class Interpretation(Value):
 
     @property
     def labels(self) -> dict[int, str]:
-        """The title of each concept, by number."""
+        """The title of each concept, by its number."""
         return {c.concept: c.title for c in self.concepts}
 
     def save(self, path: str | Path) -> Path:
-        """Write to a JSON file.
+        """Write the interpretation to a JSON file.
 
         Args:
             path: the file; missing folders are created.
@@ -217,20 +217,20 @@ class Interpretation(Value):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Interpretation:
-        """The interpretation that was written as JSON values."""
+        """Read an interpretation from JSON values."""
         concepts = tuple(map(LabelledConcept.from_json, data["concepts"]))
         usage = Usage(**data["usage"]) if data.get("usage") else None
         return cls(concepts, MadeBy.from_json(data["made_by"]), tuple(data["notes"]), usage)
 
     def one_line(self) -> str:
-        """What the interpretation holds, in less than a line."""
+        """Describe the interpretation in less than a line, as its `repr` does."""
         silent = sum(concept.label is None for concept in self.concepts)
         without = f", {silent} without a label" if silent else ""
         titles = quoted([concept.title for concept in self.concepts if concept.label is not None])
         return f"{counted(len(self), 'concept')}{without}{': ' if titles else ''}{titles}, by {self.made_by.brief}"
 
     def summary(self) -> str:
-        """Each concept in a line: its number, its label, and how reliable that is, or why there is none."""
+        """Describe each concept in a line: its number, its label and how reliable that is, or why there is none."""
         lines = []
         for concept in self.concepts:
             score = "" if concept.score is None else f" ({concept.score:.2f})"
@@ -240,11 +240,11 @@ class Interpretation(Value):
         return "\n".join([*lines, *self.notes, *([] if self.usage is None else [str(self.usage)])])
 
     def to_json(self) -> dict[str, Any]:
-        """The interpretation as JSON values."""
+        """Convert to JSON values."""
         return for_json({**asdict(self), "made_by": self.made_by.to_json()})
 
     def columns(self) -> Mapping[str, Sequence[Any]]:
-        """One row for each word of each concept; a concept without words has one row."""
+        """The columns of a table with one row for each word of each concept; a concept without words has one row."""
         rows = [(c, word) for c in self.concepts for word in (c.words or ((None, None),))]
         return {
             "concept": [concept.concept for concept, _ in rows],

@@ -1,4 +1,4 @@
-"""Changing concepts while a model runs."""
+"""Interventions: concepts are changed while a model runs."""
 
 from __future__ import annotations
 
@@ -27,12 +27,15 @@ _open: ContextVar[tuple[_Ran, ...]] = ContextVar("interventions", default=())
 
 @dataclass(frozen=True)
 class Change:
-    """A change of the codes of concepts, each given by number or name.
+    """A change of the codes of concepts, which are given by number or name.
 
     Attributes:
         ablate: concepts whose code is set to 0, or to the amount of `add` where both name the concept.
-        scale: factors that the codes of concepts are multiplied by, such as `{3: 2.0}`.
+        scale: factors by which the codes of concepts are multiplied, such as `{3: 2.0}`.
         add: amounts that are added to codes after scaling, in units of the codes.
+
+    Raises:
+        InputError: `ablate` is not a list of concepts, or `scale` or `add` does not give a number for each.
 
     Examples:
         >>> from interp_core.concepts import AffineSpace, Change
@@ -71,13 +74,13 @@ class Change:
                 raise InputError(f"{name} is {amounts!r}; a number for each concept was expected: {EXAMPLES}.")
 
     def factors(self, space: ConceptSpace) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
-        """The change as factors and shifts of all codes of a space.
+        """Express the change as a factor and a shift for each code of a space.
 
         Args:
             space: the c concepts.
 
         Returns:
-            What each code is multiplied by (c), and what is then added to it (c).
+            The factors (c) by which codes are multiplied, and the shifts (c) that are then added.
 
         Raises:
             InputError: no concept is named, the space does not have one of them, a concept is ablated or scaled twice,
@@ -97,13 +100,13 @@ class Change:
         return factor, shift
 
     def told(self, space: ConceptSpace) -> dict[str, Any]:
-        """The change as JSON values, for provenance.
+        """Convert the change to JSON values, for provenance.
 
         Args:
             space: the concepts.
 
         Returns:
-            Those of `ablate`, `scale` and `add` that are not empty, with concepts by name.
+            `ablate`, `scale` and `add` as far as they are not empty, with concepts by name.
 
         Raises:
             InputError: the space does not have one of the concepts.
@@ -148,39 +151,39 @@ def intervene(
     add: Mapping[Any, float] | None = None,
     positions: Positions | None = None,
 ) -> Iterator[None]:
-    """A context in which the model runs with changed concepts, in every pass, including those of `model.generate(…)`.
+    """Run a model with changed concepts within a `with` block, in every pass, including those of `model.generate(…)`.
 
-    A state x at the layer becomes x + decode(changed codes) - decode(codes), so what the concepts do not explain stays
-    as it is. The model is restored when the block ends, even by an exception.
+    A state x at the layer becomes x + decode(changed codes) - decode(codes), so the residual that concepts leave
+    unexplained is unchanged. The model is restored when the block ends, also after an exception.
 
-    What is made inside the block says so: the settings of its provenance list the interventions that were open.
+    Results that are made inside the block say so: the settings of their provenance list the open interventions.
 
-    Only the thread that opens the block sees the change, and the threads on which the verbs of this library work for
-    it; what other threads ask of the model meanwhile is answered as always.
+    The change applies only to the thread that opens the block and to the threads on which the verbs of this library
+    work for it; passes in other threads are not changed.
 
     Args:
         split: the model, split at the layer of the space.
         space: the concepts.
         ablate: concepts whose code is set to 0, by number or name.
-        scale: factors that the codes of concepts are multiplied by, such as `{3: 2.0}`.
+        scale: factors by which the codes of concepts are multiplied, such as `{3: 2.0}`.
         add: amounts that are added to codes, in units of the codes, such as `{3: 1.5}`. This steers the model.
         positions: the tokens of each text whose states change, padding not counted: `"all"`; `"first"`; `"last"`, which
-            is the last token of the prompt and then each token that is generated; `"generated"`, these alone; or the
-            numbers of tokens of the prompt in a list, negative from its end, such as `[0, -1]`. With and without a
-            cache they are the same tokens. The default is `"all"`, for a space learnt from `last` rows `"last"`, and
+            is the last token of the prompt and then each token that is generated; `"generated"`, only the latter; or a
+            list of numbers of tokens of the prompt, negative from its end, such as `[0, -1]`. They are the same tokens
+            with and without a cache. The default is `"all"`; for a space learnt from `last` rows it is `"last"`, and
             for one learnt from `cls` rows the position that the classifier reads.
 
     Yields:
-        Nothing; the model is changed in place.
+        None; the model is changed in place.
 
     Raises:
-        InputError: the space does not have one of the concepts or is of another layer, model or width, no concept is
-            named, or `positions` is unknown.
+        InputError: the space does not have one of the concepts or belongs to another layer, model or width, no concept
+            is named, or `positions` is unknown.
         LayerError: the layer does not have a state for each token, or nothing was changed, since the layer did not run
             in any pass or the model ran in other threads only.
 
     Examples:
-        Doubling the code of "joy" doubles what "happy" adds to the first class.
+        Doubling the code of "joy" doubles what "happy" adds to the logit of the first class.
 
         >>> from interp_core.concepts import AffineSpace
         >>> from interp_core.testing import planted_model

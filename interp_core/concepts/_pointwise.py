@@ -1,4 +1,4 @@
-"""Concepts of many texts in one question, for methods that look at each feature alone and heads that read one row."""
+"""One question about the concepts of many texts, for pointwise methods and heads that read one row."""
 
 from __future__ import annotations
 

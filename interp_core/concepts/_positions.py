@@ -1,4 +1,4 @@
-"""At which tokens of a pass concepts are changed, whether the model remembers earlier tokens or reads them again."""
+"""The tokens of a pass at which concepts are changed, with and without a cache of earlier tokens."""
 
 from __future__ import annotations
 

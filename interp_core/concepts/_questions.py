@@ -1,4 +1,4 @@
-"""Questions about the concepts of texts: built from activations and a space, answered by the model above a split."""
+"""Questions about the concepts of texts, built from activations and a space and answered by the model above a split."""
 
 from __future__ import annotations
 
@@ -279,7 +279,7 @@ def absence_note(
 def concept_questions(
     split: SplitModel, space: ConceptSpace, activations: Activations, targets: Any, options: Options
 ) -> ConceptQuestions:
-    """The questions of one run about the concepts of all texts, for what no verb asks.
+    """Build the questions about the concepts of all texts, for uses that no verb covers.
 
     Args:
         split: the model, split where the activations were read.
@@ -289,16 +289,16 @@ def concept_questions(
         options: the options of the run.
 
     Returns:
-        The questions; `each(work, description)` calls `work` with the question of each text, in shared passes. Its
-        features x are (c, r), the code of each concept in each of the r rows of the text.
+        The questions; `each(work, description)` calls `work` with the question of each text, in shared passes. The
+        features of a question are (c, r), the code of each concept in each of the r rows of the text.
 
     Raises:
         InputError: space, activations and split do not belong together.
-        TargetError: there are not as many targets as texts.
-        UnsupportedError: the model gives no logits, or the layer is in a decoder that follows an encoder.
+        TargetError: the number of targets differs from the number of texts.
+        UnsupportedError: the model gives no logits, or the layer is in the decoder of an encoder-decoder model.
 
     Examples:
-        The gradient of two scores by the code of each concept in each of two words.
+        The gradients of two scores with respect to the code of each concept in each of two words:
 
         >>> from interp_core.attribution import Options
         >>> from interp_core.concepts import AffineSpace, concept_questions

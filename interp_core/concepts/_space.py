@@ -39,27 +39,27 @@ def _checked(function: Callable[[Any, Tensor], Tensor]) -> Callable[[Any, Tensor
 
 
 class ConceptSpace(Value, nn.Module):
-    """A dictionary of c directions in activations of width d, with an encoder and a decoder. Base class of all spaces.
+    """Base class of concept spaces: a dictionary of c directions in activations of width d, with encoder and decoder.
 
-    A subclass overrides `encode`, and `decode` unless a row is its codes times the dictionary. For saving and loading,
-    its constructor takes tensors and JSON values as keyword arguments and registers the tensors as buffers of the same
-    names; `config` returns the JSON values. Encoding is deterministic, and each row is encoded independently.
+    A subclass overrides `encode`, and also `decode` unless a row is its codes times the dictionary. For saving and
+    loading, its constructor takes tensors and JSON values as keyword arguments and registers the tensors as buffers of
+    the same names; `config` returns the JSON values. Encoding must be deterministic and treat rows independently.
 
     Args:
-        dictionary: (c, d), the direction of each concept.
+        dictionary: (c, d) the direction of each concept.
 
     Attributes:
-        names: the names of the concepts, `concept 0` and so on unless the method knows better ones.
-        layer: module path of the layer that the space was learnt from.
-        made_by: how it was made.
-        history: numbers logged while it was learnt, by name, such as the loss after each step.
-        notes: remarks for readers.
+        names: the names of the concepts, by default `concept 0`, `concept 1`, …
+        layer: the module path of the layer that the space was learnt from.
+        made_by: how the space was made.
+        history: numbers logged during training, by name, such as the loss after each step.
+        notes: what a reader should know.
 
     Raises:
         InputError: the dictionary is not a matrix.
 
     Examples:
-        A space whose codes are the positive parts of projections.
+        A space whose codes are the positive parts of projections:
 
         >>> from interp_core.concepts import ConceptSpace
         >>> class Rectified(ConceptSpace):
@@ -92,9 +92,9 @@ class ConceptSpace(Value, nn.Module):
                 setattr(cls, name, _checked(vars(cls)[name]))
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Add a buffer as `torch.nn.Module` does, row after row in memory.
+        """Add a buffer as `torch.nn.Module` does, made contiguous.
 
-        A file holds it like that, and products of another layout end in other bits on some processors.
+        So a saved space is loaded with the same memory layout; other layouts round differently on some processors.
         """
         super().register_buffer(name, None if tensor is None else tensor.contiguous(), persistent)
 
@@ -110,54 +110,54 @@ class ConceptSpace(Value, nn.Module):
 
     @property
     def whole(self) -> ConceptSpace:
-        """The space that the concepts of a view were chosen from, which decodes; the space itself where it is none."""
+        """The space itself, or of a view the space that it was chosen from, which can decode."""
         return self
 
     @property
     def numbers(self) -> list[int]:
-        """The number of each concept in `whole`: 0 to c - 1, but for a view."""
+        """The number of each concept in `whole`: 0 to c - 1, except for a view."""
         return list(range(self.concepts))
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
-        """The codes: how active each concept is in each row.
+        """Encode activations: how active is each concept in each row?
 
         Args:
-            values: activations (n, d).
+            values: (n, d) the activations.
 
         Returns:
-            Codes (n, c); NaN for a row that is not finite.
+            (n, c) the codes; NaN for a row that is not finite.
 
         Raises:
-            InputError: the values are not rows of this width.
-            UnsupportedError: the class does not implement it.
+            InputError: `values` are not rows of width d.
+            UnsupportedError: the class does not implement `encode`.
         """
         raise UnsupportedError(f"{type(self).__name__} does not implement encode.")
 
     @_checked
     def decode(self, codes: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
-        """The activations that codes stand for; differentiable.
+        """Decode codes to activations; differentiable.
 
         Args:
-            codes: (n, c).
+            codes: (n, c) the codes.
 
         Returns:
-            Activations (n, d), by default the codes times the dictionary.
+            (n, d) the reconstructed activations, by default the codes times the dictionary.
 
         Raises:
-            InputError: the codes are not rows with one number for each concept.
+            InputError: `codes` are not rows with one number for each concept.
         """
         return codes @ self.dictionary
 
     def forward(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-        """The reconstruction of activations (n, d): `decode(encode(values))`."""
+        """Reconstruct activations (n, d): `decode(encode(values))`."""
         return self.decode(self.encode(values))
 
     def config(self) -> dict[str, Any]:
-        """The keyword arguments of the constructor that are not tensors, as JSON values."""
+        """Give the keyword arguments of the constructor that are not tensors, as JSON values."""
         return {}
 
     def only(self, chosen: Sequence[int]) -> ConceptSpace:
-        """A view of some of the concepts, for interpretation. It cannot be saved; `whole` and `numbers` decode for it.
+        """Make a view of some of the concepts, for interpretation; it cannot be saved, and only its `whole` can decode.
 
         Args:
             chosen: the numbers of the concepts to keep.
@@ -171,7 +171,7 @@ class ConceptSpace(Value, nn.Module):
         return _Chosen(self, chosen)
 
     def save(self, path: str | Path) -> Path:
-        """Write to one safetensors file.
+        """Write the space to a safetensors file.
 
         Args:
             path: the file; missing folders are created.
@@ -217,23 +217,23 @@ class ConceptSpace(Value, nn.Module):
         return space.eval()
 
     def one_line(self) -> str:
-        """What the space holds, in less than a line."""
+        """Describe the space in less than a line, as its `repr` does."""
         place = f" at {self.layer!r}" if self.layer else ""
         return f"{counted(self.concepts, 'concept')} of width {self.width}{place}, by {self.made_by.brief}"
 
     def summary(self) -> str:
-        """The space in a line, the names that its concepts have, and what a reader should know."""
+        """Describe the space: a line for the whole, the names of its concepts, and the notes."""
         known = [name for i, name in enumerate(self.names) if name != f"concept {i}"]
         named = [f"Concepts: {quoted(known, most=20)}"] if known else []
         return "\n".join([repr(self), *named, *self.notes])
 
     def to_json(self) -> dict[str, Any]:
-        """The directions as JSON values, with the names of the concepts and the provenance."""
+        """Convert directions, names and provenance to JSON values."""
         data = {"names": self.names, "layer": self.layer, "dictionary": self.dictionary.tolist()}
         return for_json({**data, "notes": list(self.notes), "made_by": self.made_by.to_json()})
 
     def columns(self) -> Mapping[str, Sequence[Any]]:
-        """One row for each concept, with its direction in as many columns as the activations are wide."""
+        """The columns of a table with one row for each concept: its name and the coordinates of its direction."""
         directions = enumerate(self.dictionary.T.tolist())
         return {"concept": self.names, **{f"dimension {i}": column for i, column in directions}}
 
@@ -266,18 +266,21 @@ class _Chosen(ConceptSpace):
 
 
 class AffineSpace(ConceptSpace):
-    """A space with codes `(x - mean) @ encoder.T + bias` and reconstructions `codes @ dictionary + mean`.
+    """A concept space with codes `(x - mean) @ encoder.T + bias` and reconstructions `codes @ dictionary + mean`.
 
     Both are differentiable. PCA, ICA, probes and concept activation vectors are of this form.
 
     Args:
-        dictionary: (c, d), what one unit of each code adds to a row.
-        encoder: (c, d), the direction along which each code is read.
-        mean: (d), subtracted before encoding and added after decoding; 0 by default.
-        bias: (c), added to the codes; 0 by default.
+        dictionary: (c, d) the directions; one unit of a code adds its direction to a row.
+        encoder: (c, d) the directions along which the codes are read.
+        mean: (d) subtracted before encoding and added after decoding; 0 by default.
+        bias: (c) added to the codes; 0 by default.
+
+    Raises:
+        InputError: the dictionary is not a matrix.
 
     Examples:
-        The second direction is twice as long, so its encoder divides by two to reconstruct a row exactly.
+        The second direction has length 2, so its encoder divides by 2 to reconstruct a row exactly.
 
         >>> from interp_core.concepts import AffineSpace
         >>> dictionary = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
@@ -305,11 +308,11 @@ class AffineSpace(ConceptSpace):
         self.register_buffer("bias", torch.zeros(count) if bias is None else bias.detach().float().reshape(count))
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
-        """The codes of each row (n, c), of either sign."""
+        """Encode activations (n, d) to codes (n, c), of either sign."""
         return (values - self.mean) @ self.encoder.T + self.bias
 
     def decode(self, codes: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
-        """The activations (n, d) that codes stand for."""
+        """Decode codes (n, c) to activations (n, d)."""
         return codes @ self.dictionary + self.mean
 
 

@@ -1,4 +1,4 @@
-"""The rows where each concept is strongest, no two that a reader would take for one; codes come batch by batch."""
+"""The rows where each concept is strongest, without duplicates, from codes that come batch by batch."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from torch import Tensor
 
 
 class Strongest(NamedTuple):
-    """Rows of each concept, the largest code first; where fewer are above `above` the rest is that. See `with_rows`.
+    """The m rows with the largest codes for each concept, as found by `with_rows`.
+
+    Where fewer than m rows have codes above `above`, the remaining values equal `above`.
 
     Attributes:
-        values: (m, c) the codes.
+        values: (m, c) the codes, largest first.
         rows: (m, c) the numbers of the rows.
-        keys: (m, c) what they are told apart by.
+        keys: (m, c) the keys of the rows; a key occurs at most once for each concept.
         above: only codes above this count.
 
     Examples:
@@ -37,7 +39,7 @@ class Strongest(NamedTuple):
 
     @property
     def entries(self) -> list[list[tuple[int, float]]]:
-        """For each concept rows and codes, those above `above`."""
+        """Pairs of row and code above `above`, for each concept."""
         columns = zip(self.rows.T.tolist(), self.values.T.tolist(), strict=True)
         return [[(row, value) for row, value in zip(*pair, strict=True) if value > self.above] for pair in columns]
 
@@ -66,21 +68,21 @@ def with_rows(
     *,
     above: float = 0.0,
 ) -> Strongest:
-    """The strongest after a further batch of rows.
+    """Update the strongest rows of each concept with a further batch.
 
     Args:
-        known: what was given for the batches before; None for the first.
-        codes: (b, c) the codes of the rows.
-        first: the number of the first of them.
-        keys: (b) numbers; of rows with one number only that with the largest code counts.
-        top: how many are kept of each concept, at least 1.
+        known: the result for the batches before; None for the first batch.
+        codes: (b, c) the codes of the batch.
+        first: the number of the first row of the batch.
+        keys: (b) the keys of the rows; of rows with the same key, only the one with the largest code is kept.
+        top: the number of rows kept for each concept, at least 1.
         above: only codes above this are kept; minus infinity for all.
 
     Returns:
         The strongest rows so far.
 
     Raises:
-        InputError: a code is not a finite number, or `top` is no whole number of at least 1.
+        InputError: a code is not finite, or `top` is not a whole number of at least 1.
 
     Examples:
         >>> from interp_core.concepts import with_rows
@@ -134,13 +136,13 @@ def check_finite(codes: Float[Tensor, "b c"], first: int) -> None:
 
 
 def numbered(texts: Iterable[str]) -> Int[Tensor, " n"]:
-    """A number for each text, the same for equal ones; from digests, so that no text is kept.
+    """Number texts, equal ones alike; only digests of the texts are kept in memory.
 
     Args:
         texts: the texts.
 
     Returns:
-        Numbers from 0, in the order in which texts come first.
+        (n) the numbers, from 0, in order of first occurrence.
 
     Examples:
         >>> from interp_core.concepts import numbered

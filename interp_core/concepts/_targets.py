@@ -1,4 +1,4 @@
-"""What is explained in each text by its concepts: the targets of `importance` and `effect`, for every type of head."""
+"""The targets of `importance` and `effect`, for every type of head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's Hugging Face model, called in one place and left unchanged: hooks, injections, requests that share
+"""Access to the user's Hugging Face model, which is left unchanged: hooks, injections, requests that share
 passes, layers and splits, and readouts from logits to scores."""
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Attention weights, observed and replaced while the model runs, for any attention implementation."""
+"""Attention weights, observed and replaced during a pass, for any attention implementation."""
 
 from __future__ import annotations
 

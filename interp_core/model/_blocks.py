@@ -1,4 +1,4 @@
-"""Finds the blocks of a transformer: by the number of layers that its configuration names, else in a pass."""
+"""Detection of the blocks of a transformer, by the number of layers in its configuration or else in a pass."""
 
 from __future__ import annotations
 

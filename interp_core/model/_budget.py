@@ -1,4 +1,4 @@
-"""How many tokens a pass may have: as many as fit into the free memory of the device, by a sum of terms for a token."""
+"""The token budget of a pass: as many tokens as fit into the free memory of the device, by an estimate for a token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The states of components in one pass of the model, and whether they are all that carries a text."""
+"""The states of components in one pass of the model, and a check that nothing else carries a text."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from torch import Tensor
 
 
 def read_sites(runner: BatchRunner, rows: TextRows, injection: GatesInjection) -> Tensor:
-    """The states of the sites of components in one pass over one row.
+    """Read the states of the sites of components in one pass over one row.
 
     Args:
         runner: calls the model.
         rows: the row.
-        injection: names the sites.
+        injection: the gates, which name the sites.
 
     Returns:
-        (t, w) the states of all sites side by side; of a site through which not all tokens pass, 0 at the others.
+        (t, w) the states of all sites side by side; 0 at tokens that do not pass through a site.
 
     Raises:
         LayerError: a site did not run, or has no state for each token.
@@ -63,14 +63,14 @@ def _tokens_of(side: Side, source: int) -> slice:
 
 
 def check_all_closed(model: WrappedModel, injection: GatesInjection) -> None:
-    """Refuse a model to which more than its components carries the text, tried on a short one.
+    """Check on a short text that nothing but the components of a model carries information about the text.
 
     Args:
         model: the model.
         injection: the gates of all components.
 
     Raises:
-        UnsupportedError: with all gates closed, the model does not answer as to the reference.
+        UnsupportedError: with all gates closed, the model does not give the output of the reference.
 
     Examples:
         >>> from interp_core.model import GatesInjection, check_all_closed, sites_of

@@ -1,4 +1,4 @@
-"""The components of a transformer: heads, MLPs and blocks, found in a pass over a short text by what modules do."""
+"""The components of a transformer: heads, MLPs and blocks, detected in a pass over a short text."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Site:
     """A place in a pass of the model that holds components of one kind side by side.
 
     Attributes:
-        path: the module.
-        call: which of its calls in a pass is meant; 0 is the first.
+        path: the path of the module.
+        call: the number of the call of the module in a pass, from 0.
         holds: what holds the components: the `"input"` of the module, its `"output"`, or the `"change"` from one to the
             other.
-        names: the components, of equal width, in the order of their columns.
-        width: the number of columns of all of them.
+        names: the names of the components, of equal width, in the order of their columns.
+        width: the number of columns of all components together.
         side: which tokens pass through the module.
         kind: `"embeddings"`, `"head"`, `"mlp"` or `"block"`.
 
@@ -76,7 +76,7 @@ class _Call:
 
 
 def sites_of(model: WrappedModel, over: str) -> tuple[Site, ...]:
-    """The sites of the components of a model, the embeddings first; found once.
+    """Find the sites of the components of a model, the embeddings first; they are searched for only once.
 
     Args:
         model: the model.
@@ -84,7 +84,7 @@ def sites_of(model: WrappedModel, over: str) -> tuple[Site, ...]:
             (both), or `"blocks"` (what each block adds to the residual stream).
 
     Returns:
-        The sites in the order in which they run; that of the embeddings is what enters the first block.
+        The sites in the order in which they run; the site of the embeddings is the input of the first block.
 
     Raises:
         LayerError: the blocks of the model were not found.
@@ -105,12 +105,12 @@ def sites_of(model: WrappedModel, over: str) -> tuple[Site, ...]:
 
 
 def layer_site(model: WrappedModel, layer: str, names: tuple[str, ...]) -> Site:
-    """The site of components that share the output of one layer.
+    """Make the site of components that share the output of one layer.
 
     Args:
         model: the model.
-        layer: its module path, with the number of the call where the module runs several times.
-        names: the components.
+        layer: the module path, with the number of the call for a module that runs several times in a pass.
+        names: the names of the components.
 
     Returns:
         The site.

@@ -1,4 +1,4 @@
-"""Reads the activations of layers for a corpus, some texts at a time, into memory or onto disk."""
+"""Reading the activations of layers for a corpus, a few texts at a time, into memory or onto disk."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The one place that calls the model: rows of many texts in, their hidden states, scores or gradients out.
 
-The rows of several requests are sorted by length and filled into batches up to a token budget. When memory runs out,
+The rows of several requests are sorted by length and packed into batches up to a token budget. When memory runs out,
 the budget is halved and the batch is tried again. The outputs do not depend on what else was in a batch.
 """
 
@@ -43,16 +43,16 @@ from torch import Tensor
 
 
 class BatchRunner:
-    """Runs requests on a model in batches and counts what they cost.
+    """Runner of requests on a model, in batches, which counts their cost.
 
     Args:
         model: the model.
         cost: where passes, rows and tokens are counted; a new `Cost` by default.
 
     Attributes:
-        budget: the most tokens in a batch, padding included; halved whenever memory runs out. A later run on the
-            model begins with twice the budget of the last one that memory ran out in, at most with its own.
-        in_flight: the number of texts that are run at the same time and so share the budget.
+        budget: the maximum number of tokens in a batch, padding included; halved whenever memory runs out. A later run
+            on the same model starts with twice the budget of the last run that ran out of memory, at most with its own.
+        in_flight: the number of texts that run at the same time and so share the budget.
 
     Examples:
         Two texts of different lengths share one pass.
@@ -79,7 +79,7 @@ class BatchRunner:
         self._between_passes: Callable[[], None] | None = None  # while the model is held at rest for several passes
 
     def run(self, requests: Sequence[ModelRequest]) -> list[ModelOutput]:
-        """Runs the requests, sharing passes between those with equal routes.
+        """Run requests, with passes shared between those with equal routes.
 
         Args:
             requests: any number of requests, of one or several texts.
@@ -91,8 +91,8 @@ class BatchRunner:
             ModelError: scores are NaN or infinite, or a single row does not fit into memory.
             LayerError: a module that is read did not run, ran twice, or has no state for each token.
             InputError: an id is out of range for the embeddings of the model.
-            UnsupportedError: scores are asked of a model that gives no logits, positions are read of a model that does
-                not name its vocabulary head, or gradients are requested of a model that they do not pass through.
+            UnsupportedError: scores are requested from a model without logits, logits at positions from a model that
+                does not name its vocabulary head, or gradients from a model that they do not pass through.
         """
         if any(r.gradients for r in requests):
             self.check_gradients()
@@ -122,7 +122,7 @@ class BatchRunner:
         return [collected(output) for output in outputs]
 
     def check_gradients(self) -> None:
-        """Refuse a model that gradients do not pass through; tried once.
+        """Check that gradients pass through the model; tested once.
 
         Raises:
             UnsupportedError: the output of a module depends on its input, and has no gradient with respect to it.
@@ -130,13 +130,13 @@ class BatchRunner:
         check_gradients(self.model)
 
     def rows_a_pass(self, tokens: int) -> int:
-        """The most rows of one length in a batch.
+        """Compute the maximum number of rows of a given length in a batch.
 
         Args:
-            tokens: the length.
+            tokens: the length of the rows, in tokens.
 
         Returns:
-            At least 1; 1 for a model whose rows may not share a pass. Fewer may fit where gradients are enabled.
+            At least 1; exactly 1 for a model whose rows must not share a pass. With gradients, fewer may fit.
         """
         if trial_of(self.model).logits == "single":
             return 1
@@ -151,7 +151,7 @@ class BatchRunner:
         keeps: bool = False,
         once: bool = False,
     ) -> ForwardPass:
-        """One pass over the rows of one or several texts, padded to the longest.
+        """Run one pass over the rows of one or several texts, padded to the longest.
 
         Gradients flow if they are enabled.
 
@@ -160,7 +160,7 @@ class BatchRunner:
             request: what to read and where values enter, the same for all of them.
             past: the keys and values of tokens before these.
             keeps: have the model return the keys and values of these tokens.
-            once: whether at most one backward pass follows; with gradients only such a pass runs compiled.
+            once: whether at most one backward pass follows; with gradients, only such passes run compiled.
 
         Returns:
             The pass, with its `logits` and the states that were read.
@@ -169,7 +169,7 @@ class BatchRunner:
             LayerError: a module that is read did not run, ran twice, or has no state for each token; or the modules
                 are on both sides of an encoder-decoder model.
             InputError: an id is out of range for the embeddings of the model.
-            UnsupportedError: positions are read of a model that does not name its vocabulary head.
+            UnsupportedError: logits at positions are read from a model that does not name its vocabulary head.
         """
         side = self.model.side_of(request.injection.path) if request.injection is not None else "both"
         batch = replace(padded(rows, self.model.pad_id, side), past=past, keeps=keeps)

@@ -1,4 +1,4 @@
-"""Gates on components: each lets through what the component gives, or what it gave in a reference run."""
+"""Gates on components, which mix the output of a component with its output in a reference run."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ def mix(gates: Tensor, live: Tensor, reference: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class GatesInjection:
-    """Gates enter a pass at several sites, and mix what their components give with a reference.
+    """Injection of gates at several sites, which mix the outputs of components with those of a reference run.
 
-    The values that enter are gates (p, t, c), one for each token and channel; rows bring the reference states of their
-    text along, see `TextRows.reference`.
+    The values that enter are gates (p, t, c), one for each token and channel; rows carry the reference states of their
+    text, see `TextRows.reference`.
 
     Attributes:
         model: the user's model.
-        path: a module through which all tokens pass; it stands for the injection.
-        sites: where the components are.
-        channels: for each site the channels of its components.
+        path: the path of a module through which all tokens pass, which stands for the injection.
+        sites: the places of the components.
+        channels: for each site, the channels of its components.
         layout: how the model lays out hidden states.
-        mixes: how a site mixes, by its number; `mix` for those that are not named.
+        mixes: how sites mix, by the number of the site; `mix` for all others.
 
     Examples:
         >>> from interp_core.model import GatesInjection, sites_of
@@ -69,11 +69,11 @@ class GatesInjection:
 
     @property
     def width(self) -> int:
-        """The number of columns of all sites side by side, as a reference has them."""
+        """The number of columns of all sites side by side, which is the width of a reference."""
         return sum(site.width for site in self.sites)
 
     def open(self, values: Tensor) -> Any:
-        """Refused: gates need to know whose rows they are; see `open_for`.
+        """Raise an error, since gates need to know to which texts the rows belong; use `open_for`.
 
         Raises:
             LayerError: always.
@@ -84,7 +84,7 @@ class GatesInjection:
 
     @contextmanager
     def open_for(self, batch: PaddedBatch) -> Iterator[Tap]:
-        """A context in which one pass of the model runs with the gates of a batch."""
+        """Open a context in which one pass of the model runs with the gates of a batch."""
         entered, how = Tap(self.path), dict(self.mixes)
         starts = _starts(self.sites)
 

@@ -1,4 +1,4 @@
-"""Only the positions whose logits are read reach the vocabulary head, which saves most of its memory."""
+"""Logits at the positions that are read only, which saves most of the memory of the vocabulary head."""
 
 from __future__ import annotations
 

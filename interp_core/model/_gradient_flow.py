@@ -1,4 +1,4 @@
-"""Whether gradients pass through a model, tried on a short text: some modules compute what cannot be differentiated."""
+"""A test whether gradients pass through a model, on a short text, since some modules are not differentiable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detects the type of head from the shape of the model's output and from its behaviour, never from its name."""
+"""Detection of the type of head, from the shape of the model's output and its behaviour, never from its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading and replacing the output of one module without leaving a trace."""
+"""Hooks that read or replace the output of one module and leave no trace."""
 
 from __future__ import annotations
 
@@ -81,11 +81,11 @@ class _StopPass(Exception):  # noqa: N818 - a signal, not an error
 
 
 def module_at(model: nn.Module, path: str) -> nn.Module:
-    """The module at a path.
+    """Find the module at a path.
 
     Args:
         model: the model.
-        path: the name of the module, as in `model.named_modules()`; the number of a call behind it is ignored.
+        path: the name of the module, as in `model.named_modules()`; the number of a call after it is ignored.
 
     Returns:
         The module.
@@ -128,18 +128,19 @@ def tap(
     layout: Layout | None = None,
     when: Callable[[tuple[Any, ...]], bool] | None = None,
 ) -> Iterator[Tap]:
-    """A context in which the output of one module is read or replaced. The hook is removed at its end.
+    """Open a context in which the output of one module is read or replaced; its hook is removed at the end.
 
     Args:
         model: the model.
         path: the name of the module, as in `model.named_modules()`; for a module that runs several times in a pass,
             with the number of the call: `"layer@0"` is the first.
-        replace: a tensor that replaces the output, or a function from the output to its replacement.
-        stop: end the pass once the module has run, or if this function then returns True. The `with` statement ends
-            there too, so that nothing after the call of the model runs in it.
-        hidden: require an output of shape (p, t, d).
+        replace: a tensor that replaces the output, or a function from the output to its replacement; None to read only.
+        stop: True to end the pass once the module has run, or a function that decides it then. The `with` block ends
+            there too: what follows the call of the model in it does not run.
+        hidden: whether to require an output of shape (p, t, d).
         layout: how the model lays out hidden states; (p, t, d) by default.
-        when: tells from the positional arguments of a call whether it is meant; all are by default.
+        when: a function of the positional arguments of a call that decides whether the hook applies; by default it
+            applies to all calls.
 
     Yields:
         A `Tap`; its `read()` returns the output once the module has run.
@@ -208,12 +209,12 @@ def taps(
 
 
 def hidden_of(output: Any, path: str, hidden: bool = True) -> Tensor:
-    """The tensor in the output of a module.
+    """Extract the tensor from the output of a module.
 
     Args:
         output: what the module returned: a tensor, or a tuple or list whose first item is one.
         path: the name of the module, for the error message.
-        hidden: require a tensor of shape (p, t, d).
+        hidden: whether to require a tensor of shape (p, t, d).
 
     Returns:
         The tensor.
@@ -237,7 +238,7 @@ def hidden_of(output: Any, path: str, hidden: bool = True) -> Tensor:
 
 
 def repack(output: Any, value: Tensor) -> Any:
-    """The output of a module with its tensor replaced; the reverse of `hidden_of`.
+    """Replace the tensor in the output of a module; the inverse of `hidden_of`.
 
     Args:
         output: what the module returned: a tensor, or a tuple or list whose first item is one.
@@ -275,18 +276,18 @@ def stacks_of(model: Any) -> tuple[Any, ...]:
 
 @contextmanager
 def at_rest(model: nn.Module) -> Iterator[Callable[[], None]]:
-    """A context in which the model is in evaluation mode with frozen weights, and runs as it is written.
+    """Open a context in which the model is in evaluation mode, with frozen weights and without in-place compilation.
 
-    A module that `model.compile()` compiled in place does not notice hooks that are set later. At the end of the
-    context every flag and the random state are as they were, and so is whatever the modules set on themselves
-    meanwhile: some models switch themselves to another attention for good once they see a short text.
+    Modules compiled in place by `model.compile()` would ignore hooks that are set later. At the end of the context, all
+    flags, the random state and the attributes of modules are restored: some models permanently switch to another
+    attention implementation once they see a short text.
 
     Args:
         model: the model.
 
     Yields:
-        A function to call between two passes, so that the second does not depend on the first: it puts back the random
-        state and what the modules set on themselves.
+        A function to call between two passes, so that the second does not depend on the first: it restores the random
+        state and the attributes of modules.
 
     Examples:
         >>> from interp_core.model import at_rest

@@ -1,4 +1,4 @@
-"""What a model is known by when a run is resumed."""
+"""The identity of a model, by which a resumed run recognises it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ OF_EACH = 65536  # numbers of each weight
 
 
 def identity_of(model: WrappedModel | ServedModel) -> tuple[dict[str, Any], list[float]]:
-    """What a model is known by when a run is resumed.
+    """Describe the identity of a model, by which a resumed run recognises it.
 
     Args:
         model: the model.
 
     Returns:
-        Settings on which results depend, as JSON values, its name and digests of its weights and tokenizer among them;
-        and some numbers that it gives for a fixed text. Of a served model the name and where it is.
+        The settings on which results depend, as JSON values, including the name of the model and digests of its weights
+        and tokenizer; and some outputs for a fixed text. For a served model, its name and address.
 
     Examples:
         >>> from interp_core.model import identity_of

@@ -1,4 +1,4 @@
-"""The places where values enter a model and replace what it would have computed."""
+"""Injections: the places where values enter a model and replace what it would have computed."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, eq=False)
 class OutputInjection:
-    """Values enter by replacing the output of one module. The whole model runs.
+    """Injection that replaces the output of one module; the whole model runs.
 
     Attributes:
         model: the user's model.
-        path: the module.
+        path: the path of the module.
         layout: how the model lays out hidden states; (p, t, d) by default.
 
     Examples:
-        The logits of the planted model are the sum of the embeddings of its tokens, here 3 of width 2.
+        The logits of the planted model are the sum of the embeddings of its tokens, here three of width 2.
 
         >>> from interp_core.model import OutputInjection
         >>> from interp_core.testing import planted_model
@@ -40,7 +40,7 @@ class OutputInjection:
     layout: Layout | None = None
 
     def open(self, values: Tensor) -> AbstractContextManager[Tap]:
-        """A context in which one pass continues from these values (p, t, d).
+        """Open a context in which one pass continues from these values (p, t, d).
 
         Raises:
             LayerError: the module does not exist, runs twice, or does not return (p, t, d).
@@ -54,7 +54,7 @@ class EmbeddingsInjection(OutputInjection):
 
     @contextmanager
     def open(self, values: Tensor) -> Iterator[Tap]:
-        """A context in which one pass continues from these values (p, t, d).
+        """Open a context in which one pass continues from these values (p, t, d).
 
         Raises:
             LayerError: the module does not exist, runs twice for the text, or does not return (p, t, d).
@@ -111,7 +111,7 @@ class EncoderDecoderInjection:
 
     @contextmanager
     def open(self, values: Tensor) -> Iterator[Tap]:
-        """A context in which one pass continues from these values (p, t, d): the source, then the decoder's tokens.
+        """Open a context in which one pass continues from these values (p, t, d): the source, then the target.
 
         Raises:
             LayerError: no target was given, and the decoder does not read the source one position later.
@@ -176,7 +176,7 @@ class BypassInjection:
 
     @contextmanager
     def open(self, values: Tensor) -> Iterator[Tap]:
-        """A context in which one pass continues from these values (p, t, d)."""
+        """Open a context in which one pass continues from these values (p, t, d)."""
         entered = Tap(self.path)
         with ExitStack() as stack:
             for module, output in zip(self.modules, self.outputs, strict=True):

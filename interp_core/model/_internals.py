@@ -1,4 +1,4 @@
-"""The inside of one pass: attention weights and block outputs, observed and replaced while the model runs."""
+"""The internals of a pass: attention weights and block outputs, observed and replaced while the model runs."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ SeesBlock = Callable[[int, Tensor], Tensor | None]  # from the number of a block
 
 @dataclass(frozen=True, eq=False)
 class Internals:
-    """The inside of the model for one text, for methods that read attention, block outputs or modules.
+    """The internals of the model for one text, for methods that read attention, block outputs or modules.
 
     Attributes:
         batch_runner: runs the model.
-        encoded: the text, t tokens.
-        readout: from logits to scores.
+        encoded: the text, of t tokens.
+        readout: maps logits to scores.
         injection: where the features of the question enter.
 
     Examples:
-        Read the outputs of the blocks. With the output of the last block set to zero, the logits are 0.
+        Read the outputs of the blocks; then set the output of the last block to zero, so that the score is 0.
 
         >>> from interp_core.model import BatchRunner, Internals, Target, readout_of
         >>> from interp_core.testing import tiny_classifier
@@ -57,23 +57,23 @@ class Internals:
 
     @property
     def module(self) -> nn.Module:
-        """The user's model. Use it inside `alone`, and remove hooks before the method returns."""
+        """The user's model, to be used within `alone`; hooks must be removed before the method returns."""
         module: nn.Module = self.batch_runner.model.model
         return module
 
     def alone(self) -> AbstractContextManager[Any]:
-        """A context in which no other text runs through the model."""
+        """Open a context in which no other text runs through the model."""
         lock: AbstractContextManager[Any] = self.batch_runner.model.lock
         return lock
 
     @property
     def rows_a_pass(self) -> int:
-        """How many rows of this text fill one batch; at least 1."""
+        """The number of rows of this text that fill one batch; at least 1."""
         return self.batch_runner.rows_a_pass(len(self.encoded))
 
     @property
     def read_at(self) -> Float[Tensor, "k t"]:
-        """For each target, the weight of each token among the positions at which its score is read; rows sum to 1."""
+        """(k, t) For each target, the weights of the tokens at which its score is read; rows sum to 1."""
         model, t = self.batch_runner.model, len(self.encoded)
         rows = []
         for target in self.readout.targets:
@@ -88,16 +88,17 @@ class Internals:
     def run(
         self, rows: int = 1, attention: SeesAttention | None = None, block: SeesBlock | None = None
     ) -> Float[Tensor, "p k"]:
-        """One pass over copies of the text, differentiable with respect to the tensors that the callbacks return.
+        """Run one pass over copies of the text, differentiable with respect to the tensors that the callbacks return.
 
         Args:
-            rows: the number p of copies; up to `rows_a_pass` stays within the token budget.
-            attention: called in each layer with its number, the attention weights (p, h, t, s) and the values
-                (p, h, s, e) of its h heads; returns replacements of both, or None.
-            block: called after each block with its number and output (p, t, d); returns a replacement, or None.
+            rows: the number p of copies; up to `rows_a_pass` of them are within the token budget.
+            attention: a function called in each layer with the number of the layer, the attention weights (p, h, t, s)
+                and the values (p, h, s, e) of its h heads; it returns replacements of both, or None.
+            block: a function called after each block with the number of the block and its output (p, t, d); it returns
+                a replacement, or None.
 
         Returns:
-            The score of each target for each copy.
+            (p, k) the score of each target for each copy.
 
         Raises:
             UnsupportedError: the features are not those of tokens, or attention cannot be observed in this model.

@@ -1,4 +1,4 @@
-"""One layer of a model: its states for a text, and passes that resume from such states."""
+"""Layers of a model: their states for a text, and passes that resume from such states."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Layer:
         LayerError: there is no such module.
 
     Examples:
-        A pass that resumes from the states of a layer gives the logits of the whole pass.
+        A pass that resumes from the states of a layer gives the same logits as a full pass.
 
         >>> from interp_core.model import BatchRunner, Layer
         >>> from interp_core.testing import tiny_classifier
@@ -64,12 +64,12 @@ class Layer:
 
     @property
     def call(self) -> int | None:
-        """Which call of the module is meant, where it runs several times in a pass; its path ends in `@` and this."""
+        """The number of the call after `@` in the path, for a module that runs several times in a pass; else None."""
         return call_of(self.path)[1]
 
     @cached_property
     def capabilities(self) -> LayerCapabilities:
-        """What the layer allows, tested when it is first needed."""
+        """What the layer allows, tested on first use."""
         return LayerCapabilities(self.model, self.path)
 
     @cached_property
@@ -80,7 +80,7 @@ class Layer:
     @cached_property
     @undisturbed
     def sample(self) -> Float[Tensor, "t d"]:
-        """The states of a short text, to check that this is the same layer of the same model; on the CPU, float32."""
+        """(t, d) The states of a short text, by which the layer is recognised; on the CPU, float32."""
         return (
             self.states(BatchRunner(self.model), [self.model.encoder(self.model.probe("one two three four"))])[0]
             .float()
@@ -88,14 +88,14 @@ class Layer:
         )
 
     def states(self, batch_runner: BatchRunner, encoded: Sequence[Encoded]) -> list[Float[Tensor, "t d"]]:
-        """The output of the layer for each token of several texts. Passes stop at the layer.
+        """Read the output of the layer for each token of several texts; passes stop at the layer.
 
         Args:
             batch_runner: runs the model.
             encoded: the texts.
 
         Returns:
-            The states of each text, on the model's device.
+            (t, d) the states of each text, on the model's device.
 
         Raises:
             LayerError: the layer runs twice in a pass, or has no state for each token.
@@ -110,17 +110,17 @@ class Layer:
         encoded: Sequence[Encoded],
         batch_runner: BatchRunner | None = None,
     ) -> list[Float[Tensor, "*m v"]]:
-        """The logits of several texts with these states as the output of the layer. Texts share passes.
+        """Resume the model from states of the layer, and return the logits of several texts, which share passes.
 
-        The blocks below the layer are skipped where a trial has shown that this changes nothing.
+        The blocks below the layer are skipped where a trial has shown that this does not change the logits.
 
         Args:
-            states: the states of each text.
+            states: (t, d) the states of each text.
             encoded: the texts.
             batch_runner: runs the model and counts the cost; a new one by default.
 
         Returns:
-            For each text (v), or (t, v) where the head predicts at each token; on the CPU, float32.
+            The logits of each text, (v), or (t, v) where the head predicts at each token; on the CPU, float32.
 
         Raises:
             LayerError: the layer runs twice in a pass, or has no state for each token.
@@ -139,16 +139,16 @@ class Layer:
         return [one[: len(e)] if one.ndim == 2 else one for one, e in zip(logits, encoded, strict=True)]
 
     def describe(self) -> str:
-        """What the output of the layer is: the residual stream itself, or something that is added to it.
+        """Say whether the output of the layer is the residual stream itself or something that is added to it.
 
-        It is found by trying, since modules of the same name differ: the attention module of some architectures
-        includes the residual.
+        This is tested, since modules of the same name differ: in some architectures, the attention module includes the
+        residual connection.
 
         Returns:
             One sentence.
 
         Raises:
-            LayerError: the block that the layer is in runs several times in a pass.
+            LayerError: the block that contains the layer runs several times in a pass.
 
         Examples:
             >>> from interp_core.testing import tiny_generator
@@ -160,7 +160,7 @@ class Layer:
 
     @property
     def injection(self) -> Injection:
-        """Where states enter: above the skipped blocks if a trial shows equal outputs, else by replacing the output."""
+        """The place where states enter: above the skipped blocks if a trial shows equal outputs, else the output."""
         return self.capabilities.injection
 
     @cached_property
@@ -175,9 +175,9 @@ class Layer:
         return read_position(self.model)
 
     def position(self, length: int) -> int:
-        """The token of a text that the classifier reads, or the class token if the model is not a classifier.
+        """Find the token of a text that the classifier reads, or the class token of a model that is not a classifier.
 
-        The first token of a causal model sees nothing but itself, so it is not a class token, whatever it is called.
+        The first token of a causal model attends to nothing but itself, so it is not a class token, whatever its name.
 
         Args:
             length: the number of tokens of the text.
@@ -200,31 +200,34 @@ class Layer:
         return self.model.encoder.cls_position % length
 
     def reads_at(self, encoded: DividedText, granularity: Granularity) -> int | None:
-        """The single token that a row stands for: for `"cls"` and `"last"`; None for rows that are means.
+        """Find the single token that a row stands for, with the granularities `"cls"` and `"last"`.
 
         Args:
             encoded: the text.
-            granularity: what rows stand for.
+            granularity: the units that rows stand for.
 
         Returns:
-            The position of the token, from the start.
+            The position of the token, from the start; None for other granularities, whose rows are means.
 
         Raises:
-            LayerError: granularity is `"cls"`, and there is no single position to read; see `position`.
+            LayerError: `granularity` is `"cls"`, and there is no single position to read; see `position`.
         """
         if granularity == "cls":
             return self.position(len(encoded))
         return encoded.last if granularity == "last" else None
 
     def row_of(self, encoded: DividedText, granularity: str) -> Int[Tensor, " s"]:
-        """The row, among those of this text, that each token belongs to; -1 for none.
+        """Assign each token to a row of the text.
 
         Args:
-            encoded: the text; at a layer of an encoder-decoder model only the s tokens of this side have a row.
-            granularity: what rows stand for.
+            encoded: the text, of s tokens; in an encoder-decoder model, only those of the layer's side count.
+            granularity: the units that rows stand for.
+
+        Returns:
+            (s) the number of the row of each token among those of the text; -1 for none.
 
         Raises:
-            LayerError: granularity is `"cls"`, and there is no single position to read; see `position`.
+            LayerError: `granularity` is `"cls"`, and there is no single position to read; see `position`.
         """
         at, row_of = self.reads_at(encoded, granularity), encoded.unit_of
         if at is not None:
@@ -233,32 +236,38 @@ class Layer:
         return row_of[encoded.source :] if side == "target" else row_of[: encoded.source if side == "source" else None]
 
     def predicted(self, logits: Float[Tensor, " v"]) -> Tensor:
-        """The class that the model predicts, as a scalar; for a multi-label head True for each class that it assigns.
+        """Compute the predicted class.
 
         Args:
-            logits: the logits of one text.
+            logits: (v) the logits of one text.
+
+        Returns:
+            The number of the class, a scalar; for a multi-label head (v), True for each predicted class.
         """
         classes = torch.tensor(predicted(logits, self.model.head))
         return torch.zeros(len(logits), dtype=torch.bool).index_fill_(0, classes, True) if self.several else classes[0]
 
     @property
     def several(self) -> bool:
-        """Whether a text can have several classes."""
+        """Whether a text can have several classes (multi-label)."""
         return self.model.head == "multi-label"
 
     def pooled(
         self, encoded: Sequence[DividedText], hidden: Sequence[Float[Tensor, "t d"]], granularity: Granularity
     ) -> Float[Tensor, "n d"]:
-        """One row for each unit of texts from one row for each of their tokens.
+        """Pool the states of tokens to one row for each unit.
 
         Args:
             encoded: the texts with their units.
-            hidden: the states of the tokens of each.
-            granularity: `"cls"` and `"last"` for the row of one token, in the type of `hidden`; any other for the mean
-                over the tokens of each unit, in float32.
+            hidden: (t, d) the states of each text.
+            granularity: `"cls"` and `"last"` for the row of one token, in the data type of `hidden`; any other for the
+                mean over the tokens of each unit, in float32.
+
+        Returns:
+            (n, d) the rows of the n units of all texts.
 
         Raises:
-            LayerError: granularity is `"cls"`, and there is no single position to read; see `position`.
+            LayerError: `granularity` is `"cls"`, and there is no single position to read; see `position`.
         """
         if granularity in ("cls", "last"):
             return torch.stack(

@@ -1,4 +1,4 @@
-"""What a layer allows, tested with a short text rather than known for each architecture."""
+"""The capabilities of a layer, tested with a short text rather than known for each architecture."""
 
 from __future__ import annotations
 

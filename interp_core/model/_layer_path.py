@@ -1,4 +1,4 @@
-"""From what names a layer, the number of a block or a module path, to its module path."""
+"""Resolution of a layer, given as the number of a block or a module path, to its module path."""
 
 from __future__ import annotations
 

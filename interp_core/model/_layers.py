@@ -16,7 +16,7 @@ from interp_core.text import Granularity, Text
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """Several layers of one model, read in one pass. Made by `model.layers(…)`.
+    """Several layers of one model, as made by `model.layers(…)`, to read their activations in the same passes.
 
     Attributes:
         splits: the model split at each of the layers.
@@ -46,7 +46,7 @@ class Layers:
         executor: Any = None,
         progress: bool = True,
     ) -> dict[str, Activations]:
-        """The activations of each layer for each unit of each text.
+        """Read the activations of each layer for each unit of each text.
 
         Passes stop at the last of the layers, unless predictions are requested.
 
@@ -54,26 +54,26 @@ class Layers:
             texts: the corpus: a list, an iterator, or a column of a `datasets.Dataset`. A text is a string, a pair of
                 strings or a chat, as in `attribute`.
             granularity: the units that rows stand for. A row is the mean over the tokens of a unit; for `"cls"` it is
-                the position that the classifier reads, for `"last"` the last token, from which a generator goes on.
-            to: a folder that rows are written to as they are read, instead of memory, with a store for each layer. The
+                the position that the classifier reads, for `"last"` the last token, from which a generator continues.
+            to: a folder in which rows are written as they are read, instead of memory, with a store for each layer. The
                 same call resumes an interrupted run from its last complete shard.
-            predictions: also keep the class that the model predicts for each text, for a multi-label head its classes.
+            predictions: also keep the predicted class of each text; for a multi-label head, its predicted classes.
             labels: also keep these labels, one for each text: a class by number or name, or a row of booleans with one
                 for each class.
             class_names: the names of the classes of the labels; those of the model by default.
             executor: where shards of texts are read: the name of an executor such as `"processes"` or `"ray"`, or an
-                instance; None for this process. Each worker gets the model once.
+                instance; None for this process. The model is sent to each worker once.
             progress: show a progress bar in terminals and notebooks.
 
         Returns:
-            The activations (n, d) of each layer by module path, n units in the order of the texts.
+            The activations (n, d) of each layer, by module path, with n units in the order of the texts.
 
         Raises:
-            InputError: an empty corpus or text, an unknown granularity, labels that do not fit the texts or classes,
-                predictions of a model without classes, or a folder that holds something else.
+            InputError: the corpus or a text is empty, the granularity is unknown, labels do not fit the texts or
+                classes, predictions are requested from a model without classes, or the folder holds something else.
             LayerError: a layer runs twice in a pass, has no state for each token, or has no single position for
                 `"cls"`.
-            ModelError: states are NaN or infinite, or one text does not fit into memory.
+            ModelError: states are NaN or infinite, or a single text does not fit into memory.
         """
         folders = [None if to is None else Path(to) / split.path for split in self.splits]
         results = read(

@@ -1,4 +1,4 @@
-"""Loads a model and its tokenizer from a folder or hub id."""
+"""Loading a model and its tokenizer from a folder or hub id."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def load(
     """Load a model and its tokenizer from a folder or hub id.
 
     Args:
-        path: a local folder or a hub id. A name whose first part is a folder here is taken for a local one, unless an
+        path: a local folder or a hub id. A name whose first part is a local folder is taken as a local path, unless an
             option for the hub is given, such as `revision`.
-        task: `"auto"` for the class that the model's config names, or the end of the name of the `AutoModelFor…` class
-            to load with, such as `"SequenceClassification"`.
-        tokens_per_batch: the most tokens in one pass, see `TextModel`.
+        task: `"auto"` for the class that the model's configuration names, or the end of the name of the `AutoModelFor…`
+            class to load with, such as `"SequenceClassification"`.
+        tokens_per_batch: the maximum number of tokens in one pass, see `TextModel`.
         autocast: `"bfloat16"` to run matrix products in this format, see `TextModel`.
         compile: run the blocks of the model compiled, see `TextModel`.
         **options: passed to the model's `from_pretrained`, such as `dtype` or `device_map`.
@@ -42,7 +42,7 @@ def load(
         The model in evaluation mode, with its tokenizer.
 
     Raises:
-        InputError: nothing can be loaded from there, or `TextModel` refuses the model or its tokenizer.
+        InputError: nothing can be loaded from `path`, or `TextModel` does not accept the model or its tokenizer.
         ModelError: weights are on the `meta` device.
 
     Examples:

@@ -1,4 +1,4 @@
-"""The log-odds of a target of one or several tokens, which do not saturate where its probability nears 1 or 0."""
+"""The log-odds of a target of one or several tokens, which do not saturate as its probability approaches 0 or 1."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""From the logits of a head to one score for each target.
+"""Readouts, which map the logits of a head to one score for each target.
 
-This is the last module that depends on the task: a score looks the same for a classifier and for a generator.
+This is the last module that depends on the task: scores look the same for a classifier and for a generator.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ Classes = str | tuple[str, ...]  # the class of a text; its classes, of a multi-
 
 @dataclass(frozen=True)
 class Target:
-    """One number of the model's output that is explained.
+    """A target of an explanation: one number of the model's output.
 
     Attributes:
         label: the name that a reader sees, such as `"joy"`, `"joy - love"` or the generated token.
-        index: the number of the class, or the vocabulary id of the token.
-        position: for heads with a prediction at each token, the token of the sequence that is explained; its score is
-            read where it is predicted. For extractive question answering, 0 is the start and 1 the stop of the answer.
-        against: the class or id whose score is subtracted (a contrast).
+        index: the number of the class, or the vocabulary id of the token; -1 if neither defines the target.
+        position: for heads with a prediction at each token, the position of the explained token in the sequence; its
+            score is read where it is predicted. For extractive question answering, 0 for the start and 1 for the stop
+            of the answer. None for a target of the whole text.
+        against: the class or id whose score is subtracted (a contrast), or None.
         function: for a score of your own, a function from logits (p, …) to scores (p).
         parts: for a span of several tokens, the target of each. Logits, log-probabilities and entropies are summed,
             probabilities are multiplied; log-odds are those of the product of the probabilities.
@@ -60,7 +61,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Readout:
-    """Computes the scores of the targets of one text from its logits. Made by `readout_of`, which checks the arguments.
+    """The map from the logits of one text to the scores of its targets, as made by `readout_of`.
 
     Attributes:
         targets: the k targets.
@@ -68,7 +69,7 @@ class Readout:
         head: the type of head that the logits come from.
 
     Examples:
-        The probability of the second of two classes, and its margin over the first.
+        The second of two classes, and its difference to the first, as probabilities and as logits:
 
         >>> from interp_core.model import Readout, Target
         >>> targets = Target("joy", 1), Target("joy - love", 1, against=0)
@@ -85,17 +86,17 @@ class Readout:
 
     @property
     def alone(self) -> bool:
-        """Whether there is one target, so that one backward pass gives all slopes."""
+        """Whether there is a single target, so that one backward pass gives all gradients."""
         return len(self.targets) == 1
 
     @property
     def gathers(self) -> bool:
-        """Whether logits are computed only at `positions`, which is so for heads over the vocabulary."""
+        """Whether logits are computed only at `positions`, as for heads over the vocabulary."""
         return self.head in VOCABULARY
 
     @property
     def positions(self) -> tuple[int, ...]:
-        """The positions at which logits are read, in ascending order; empty for heads with one row for each text."""
+        """The positions at which logits are read, in ascending order; empty for heads with one prediction a text."""
         return tuple(sorted({position - self.before for t in self.targets for position in t.positions}))
 
     def __call__(self, logits: Float[Tensor, "p *m v"]) -> Float[Tensor, "p k"]:
@@ -116,11 +117,11 @@ class Readout:
         return torch.stack([self._score(logits, scaled, target) for target in self.targets], dim=1)
 
     def deciding(self) -> Readout:
-        """A readout of the model's decisions in place of the scores.
+        """Make a readout of the model's decisions instead of scores.
 
         Returns:
-            For each target the class or token that the model would choose. For a multi-label head 1 if it would assign
-            the class, else 0; for a span 1 if it would choose all of its tokens, else 0.
+            A readout that gives for each target the class or token that the model would choose; for a class of a
+            multi-label head, 1 if it would be predicted, else 0; for a span, 1 if all its tokens would be, else 0.
 
         Raises:
             TargetError: the head is a regression, which makes no decision.
@@ -139,7 +140,7 @@ class Readout:
 
     @property
     def before(self) -> int:
-        """How many positions before its token a score is read: 1 for generators, else 0."""
+        """The number of positions before its token at which a score is read: 1 for generators, else 0."""
         return 1 if self.head in GENERATORS else 0
 
     def _score(self, logits: Tensor, scaled: Tensor, target: Target) -> Tensor:
@@ -216,20 +217,20 @@ def to_space(logits: Float[Tensor, "*b v"], space: Space, head: Head) -> Float[T
 
 
 def readout_of(targets: tuple[Target, ...], score: str, head: Head) -> Readout:
-    """The readout of some targets in a score space.
+    """Make the readout of targets in a score space, after checking both.
 
     Args:
         targets: the k targets.
-        score: `"logit"`, `"probability"`, `"log-probability"`, `"log-odds"` (log p - log(1 - p), with p the
+        score: `"logit"`, `"probability"`, `"log-probability"`, `"log-odds"` (log p - log(1 - p), where p is the
             probability of the whole target), `"entropy"` (nats, of the whole distribution), or `"auto"`:
             log-probability where a token of the vocabulary is predicted, else logit.
         head: the type of head.
 
     Returns:
-        The readout. The classes of a single-label head have one entropy in common, so k is 1 for it.
+        The readout. With `"entropy"`, the classes of a single-label head share one target, so k is 1.
 
     Raises:
-        TargetError: an unknown space, one that a regression does not have, or one that a contrast does not have.
+        TargetError: the space is unknown, or not defined for a regression or a contrast.
 
     Examples:
         >>> from interp_core.model import Target, readout_of
@@ -267,15 +268,15 @@ def check_space(space: str, head: Head) -> Space:
 
 
 def predicted(logits: Float[Tensor, " v"] | None, head: Head) -> list[int]:
-    """The classes that a classifier predicts.
+    """Find the predicted classes of a classifier.
 
     Args:
-        logits: the logits of one text, one for each of v classes.
+        logits: (v) the logits of one text, one for each of v classes.
         head: the type of head.
 
     Returns:
-        The number of the class, or output of a regression, with the highest logit. For a multi-label head, those of all
-        classes with a probability above one half, or of the highest if there are none.
+        The number of the class, or output of a regression, with the highest logit. For a multi-label head, the numbers
+        of all classes with a probability above 1/2, or of the most probable class if there are none.
 
     Raises:
         TargetError: there are no logits.
@@ -297,15 +298,16 @@ def predicted(logits: Float[Tensor, " v"] | None, head: Head) -> list[int]:
 def answer_of(
     logits: Float[Tensor, " v"], labels: Sequence[str], head: Head
 ) -> tuple[Classes, float | tuple[float, ...]]:
-    """The answer of a classifier and its probability.
+    """Find the answer of a classifier and its probability.
 
     Args:
-        logits: the logits of the text, one for each of v classes.
+        logits: (v) the logits of the text, one for each of v classes.
         labels: the names of the classes.
-        head: "single-label" or "multi-label".
+        head: `"single-label"` or `"multi-label"`.
 
     Returns:
-        The class and its probability; for a multi-label head a tuple of each, of the classes above one half.
+        The name of the predicted class and its probability; for a multi-label head, a tuple of each for the classes
+        with a probability above 1/2.
 
     Examples:
         >>> from interp_core.model import answer_of

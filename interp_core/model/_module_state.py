@@ -1,4 +1,4 @@
-"""What the modules of a model hold besides their weights, remembered and put back; and whose turn it is to use them."""
+"""The state of modules besides their weights, saved and restored; and the turns of threads that use them."""
 
 from __future__ import annotations
 
@@ -34,11 +34,13 @@ def undisturbed(function: Callable[[Any], T]) -> Callable[[Any], T]:
 
 
 def calling_here() -> Callable[[], bool]:
-    """Tells whether a module is called by who asks now: not on another thread, and not by a trial of the model that is
-    made meanwhile, see `undisturbed`. A hook that reads or changes what it gives leaves all other calls alone.
+    """Make a test for hooks of whether a module is called from here.
+
+    Calls on another thread, and calls of a trial of the model that runs in between, are not. A hook should leave these
+    alone.
 
     Returns:
-        A function that a hook asks in each call: True if the call is from where `calling_here` was called.
+        A function without arguments, for a hook to call: True if the module was called from where `calling_here` was.
 
     Examples:
         >>> from threading import Thread

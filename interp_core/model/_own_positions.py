@@ -1,4 +1,4 @@
-"""Which positions of a longer output are those of the tokens: prompt tuning adds virtual tokens, some models pad."""
+"""The positions of the tokens in a longer output: prompt tuning adds virtual tokens, and some models pad."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of a generator that begin as the text does: what they share runs once, and its keys and values are kept."""
+"""Rows of a generator that share a prefix with the text, which runs once and whose keys and values are cached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which position a classifier reads its decision from, found by trying."""
+"""Detection of the position that a classifier reads, by trying."""
 
 from __future__ import annotations
 

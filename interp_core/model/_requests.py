@@ -1,4 +1,4 @@
-"""Requests to the model and their outputs: rows of one text, how they are padded and where values enter."""
+"""Requests to the model and their outputs: the rows of one text, how they are padded and where values enter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 @runtime_checkable
 class Injection(Protocol):
-    """A place where values (p, t, d) enter the model and replace what it would have computed.
+    """Protocol of a place where values (p, t, d) enter the model and replace what it would have computed.
 
     Examples:
         >>> from interp_core.model import Injection
@@ -28,11 +28,11 @@ class Injection(Protocol):
 
     @property
     def path(self) -> str:
-        """The module at which the values enter."""
+        """The path of the module at which the values enter."""
         ...
 
     def open(self, values: Float[Tensor, "p t d"]) -> AbstractContextManager[Any]:
-        """A context in which one pass of the model continues from these values."""
+        """Open a context in which one pass of the model continues from these values."""
         ...
 
 
@@ -44,14 +44,14 @@ class TextRows:
     """Rows of one text, ready for the model.
 
     Attributes:
-        ids: the token ids (p, t).
-        attention: True for the tokens that the model sees (p, t).
-        values: the values that enter in place of what the model computes, if any; at a layer of an encoder-decoder
-            model only those of the tokens that this side reads.
-        leaf: the tensor (p, f, d) that gradients are taken with respect to.
-        source: the number of tokens that the encoder reads, the decoder reads the rest; 0 without a decoder.
-        types: for a pair of texts, the text that each token is from (p, t).
-        reference: the states (t, w) that gates mix in where these enter, the same for all rows.
+        ids: (p, t) the token ids.
+        attention: (p, t) True for the tokens that the model sees.
+        values: (p, s, d) the values that enter in place of what the model computes, if any; in an encoder-decoder
+            model, only those of the s tokens of the layer's side.
+        leaf: (p, f, d) the tensor with respect to which gradients are computed.
+        source: the number of tokens that the encoder reads, the decoder reads the rest; 0 for models with one stack.
+        types: (p, t) for a pair of texts, the number of the text that each token belongs to.
+        reference: (t, w) the states that closed gates let through, the same for all rows.
 
     Examples:
         The second row hides the third token, "sad", from attention.
@@ -74,7 +74,7 @@ class TextRows:
     reference: Float[Tensor, "t w"] | None = field(default=None, kw_only=True)
 
     def part(self, tokens: slice) -> TextRows:
-        """Some tokens of a text that has no decoder and no leaf."""
+        """Take a slice of the tokens, of a text without decoder and leaf."""
         return TextRows(
             self.ids[:, tokens],
             self.attention[:, tokens],
@@ -88,17 +88,17 @@ class PaddedBatch:
     """Rows of several texts, padded on the right; for an encoder-decoder model, source and target are each padded.
 
     Attributes:
-        ids: the token ids (p, t).
-        attention: True for the tokens that the model sees (p, t); padding is not seen.
-        values: the values that enter at an injection (p, s, d), if any.
-        source: the number of positions that the encoder reads; 0 without a decoder.
-        types: for pairs of texts, the text that each token is from (p, t).
+        ids: (p, t) the token ids.
+        attention: (p, t) True for the tokens that the model sees; False for padding.
+        values: (p, s, d) the values that enter at an injection, if any.
+        source: the number of positions that the encoder reads; 0 for models with one stack.
+        types: (p, t) for pairs of texts, the number of the text that each token belongs to.
         past: the keys and values of tokens before these, all of them seen; None if there are none.
-        keeps: whether the model is to return the keys and values of these tokens.
-        references: for each text with a reference its rows, its reference and its number of source tokens.
+        keeps: whether the model returns the keys and values of these tokens.
+        references: for each text with a reference, its rows, its reference and its number of source tokens.
 
     Examples:
-        Two rows of an encoder-decoder model. The second one has a target that is one token shorter.
+        Two rows of an encoder-decoder model, of which the second has a target that is one token shorter.
 
         >>> from interp_core.model import PaddedBatch
         >>> ids = torch.tensor([[2, 7, 9, 3], [2, 9, 3, 0]])
@@ -118,13 +118,13 @@ class PaddedBatch:
     references: tuple[tuple[slice, Tensor, int], ...] = ()
 
     def seen_by(self, side: Side) -> Bool[Tensor, "p s"]:
-        """The attention mask of one side of an encoder-decoder model, or of all tokens.
+        """Select the attention mask of one side of an encoder-decoder model, or of all tokens.
 
         Args:
             side: `"source"` for the tokens that the encoder reads, `"target"` for those of the decoder, or `"both"`.
 
         Returns:
-            True for the tokens that the model sees. Without a decoder all tokens are on both sides.
+            (p, s) True for the tokens that the model sees. Without a decoder, all tokens are on both sides.
         """
         if not self.source or side == "both":
             return self.attention
@@ -138,7 +138,7 @@ class GeneratorRows(TextRows):
     Only the states at these positions reach the vocabulary head, which saves most of its memory.
 
     Attributes:
-        positions: the positions in the sequence, source included, for all rows, or (p, m) for each.
+        positions: the m positions in the sequence, source included, the same for all rows, or (p, m) for each row.
 
     Examples:
         >>> from interp_core.model import BatchRunner, GeneratorRows, ModelRequest
@@ -156,11 +156,11 @@ class GeneratorRows(TextRows):
 
     @property
     def read(self) -> int:
-        """The number of positions that are read in each row."""
+        """The number m of positions that are read in each row."""
         return self.positions.shape[1] if isinstance(self.positions, Tensor) else len(self.positions)
 
     def part(self, tokens: slice) -> GeneratorRows:
-        """Some tokens, with those positions that are read among them, or else the first."""
+        """Take a slice of the tokens, with the positions read among them, or else the first one."""
         first, after, _ = tokens.indices(self.ids.shape[1])
         if isinstance(self.positions, Tensor):
             return GeneratorRows(**vars(super().part(tokens)), positions=(self.positions - first).clamp(min=0))
@@ -170,21 +170,21 @@ class GeneratorRows(TextRows):
 
 @dataclass
 class ModelRequest:
-    """The rows of one text that the model is to evaluate, and what to return for them.
+    """A request to the model: the rows of one text to evaluate, and what to return for them.
 
     Attributes:
-        lengths: the number of tokens of each of the p rows.
-        build: makes the `TextRows` for some row numbers; sets their `leaf` where gradients are requested.
-        readout: from logits to scores; None to get hidden states or raw logits alone.
+        lengths: (p) the number of tokens of each row.
+        build: a function from row numbers to their `TextRows`, with their `leaf` where gradients are requested.
+        readout: maps logits to scores; None for hidden states or raw logits only.
         injection: where `TextRows.values` enter; None for plain ids.
-        gradients: return the gradients of the scores with respect to `TextRows.leaf`.
+        gradients: whether to return the gradients of the scores with respect to `TextRows.leaf`.
         read: the path of a module whose output is returned, or of several, which are concatenated along the width.
-        stop: end the pass once these modules have run.
-        logits: return the logits as well. Those of a classifier always come back.
-        whole: makes the row of the text itself, for a request about its variants.
-        stays: False for the tokens that differ from those of `whole` (p, t).
-        unchanged: of each row how many of its first tokens the model need not run again, since `whole` has them; None
-            to run all. It is found when the request is run.
+        stop: whether to end the pass once these modules have run.
+        logits: whether to return the logits as well. Those of a classifier are always returned.
+        whole: a function that makes the row of the text itself, for a request about its variants.
+        stays: (p, t) False for the tokens that differ from those of `whole`.
+        unchanged: (p) the number of leading tokens of each row that need not run again, since `whole` has them; None to
+            run all. It is set when the request is run.
 
     Examples:
         >>> from interp_core.model import BatchRunner, ModelRequest, Target, readout_of, whole_text
@@ -216,30 +216,30 @@ class ModelRequest:
 
     @property
     def route(self) -> tuple[Any, ...]:
-        """A key; requests with equal keys can share a pass."""
+        """The key of the request; requests with equal keys can share a pass."""
         gathers = bool(self.readout and self.readout.gathers)
         alone = None if self.unchanged is None else id(self)
         return (id(self.injection), self.gradients, self.read, self.stop, gathers, alone)
 
     @property
     def tokens(self) -> Int[Tensor, " p"]:
-        """The number of tokens of each row that the model runs."""
+        """(p) The number of tokens of each row that the model runs."""
         return self.lengths if self.unchanged is None else self.lengths - self.unchanged
 
 
 @dataclass
 class ModelOutput:
-    """The results for the rows of a request, in their order; tensors are detached.
+    """The outputs for the rows of a request, in order; tensors are detached.
 
-    Scores, and the logits of a classifier, are on the host, where one copy brings those of a whole batch; gradients,
-    hidden states and logits at each token stay on their device.
+    Scores and the logits of a classifier are on the CPU; gradients, hidden states and logits at each token stay on the
+    device of the model.
 
     Attributes:
-        scores: for each row the scores of the targets (k); empty without a readout.
-        gradients: for each row the gradients of the scores (k, f, d); empty unless requested.
-        hidden: for each row the states of the modules that were read (t, d), without padding; empty unless requested.
-        logits: for each row (v), (t, v) for a prediction at each token, or (2, t) for the start and stop of a span.
-            The last two include padding.
+        scores: for each row, the scores of the targets (k); empty without a readout.
+        gradients: for each row, the gradients of the scores (k, f, d); empty unless requested.
+        hidden: for each row, the states of the modules that were read (t, d), without padding; empty unless requested.
+        logits: for each row, the logits: (v), (t, v) for a prediction at each token, or (2, t) for the start and stop
+            of a span. The last two include padding.
 
     Examples:
         >>> from interp_core.model import BatchRunner, ModelRequest, whole_text
@@ -259,11 +259,11 @@ class ModelOutput:
 
 
 def whole_text(encoded: Encoded, values: Tensor | None = None) -> Callable[[Tensor], TextRows]:
-    """A `ModelRequest.build` for a text with all of its tokens seen.
+    """Make the `ModelRequest.build` of a text all of whose tokens are seen.
 
     Args:
-        encoded: the text, t tokens.
-        values: the values (1, t, d) that enter in every row; None for plain ids.
+        encoded: the text, of t tokens.
+        values: (1, t, d) the values that enter in every row; None for plain ids.
 
     Returns:
         A function from p row numbers to p equal rows.
@@ -286,15 +286,15 @@ def whole_text(encoded: Encoded, values: Tensor | None = None) -> Callable[[Tens
 
 
 def text_rows(encoded: Encoded, mask: Bool[Tensor, "p t"], values: Tensor | None = None) -> TextRows:
-    """Rows of one text, one for each mask.
+    """Make rows of one text, one for each attention mask.
 
     Args:
-        encoded: the text, t tokens.
-        mask: True for the tokens that the model sees (p, t).
-        values: the values (p, t, d) that enter; None for plain ids.
+        encoded: the text, of t tokens.
+        mask: (p, t) True for the tokens that the model sees.
+        values: (p, t, d) the values that enter; None for plain ids.
 
     Returns:
-        p rows with the ids of the text.
+        The p rows, with the ids of the text.
 
     Examples:
         >>> from interp_core.model import text_rows
@@ -379,14 +379,14 @@ def collected(rows: dict[int, tuple[Tensor | None, ...]]) -> ModelOutput:
 
 
 def pieces_of(count: int, size: int) -> Iterator[slice]:
-    """Consecutive slices that cover `range(count)`.
+    """Divide `range(count)` into consecutive slices.
 
     Args:
         count: the number of items; 0 gives no slices.
-        size: the most items in a slice; values below 1 count as 1.
+        size: the maximum number of items in a slice; values below 1 count as 1.
 
     Yields:
-        Slices, in order.
+        The slices, in order.
 
     Examples:
         >>> from interp_core.model import pieces_of

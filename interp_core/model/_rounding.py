@@ -1,4 +1,4 @@
-"""How far two outputs of one model may differ by rounding alone, which depends on the number format of its weights."""
+"""The tolerance for rounding between two outputs of a model, which depends on the number format of its weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How passes run where it was asked for: in autocast, and with blocks that are compiled each by itself."""
+"""Options of how passes run: in autocast, and with separately compiled blocks."""
 
 from __future__ import annotations
 

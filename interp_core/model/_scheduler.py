@@ -1,7 +1,7 @@
-"""Lets texts that are processed at the same time share passes of the model.
+"""Sharing of passes between texts that are processed at the same time.
 
-A method sees one text and is written as plain code. Each text runs on its own thread. When all of them are waiting for
-the model, the calling thread runs their requests together.
+A method sees one text and is written as plain code. Each text runs on its own thread. When all threads wait for the
+model, the calling thread runs their requests together.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class _Waiting:
 
 
 class RequestBatcher:
-    """Collects the requests of several threads and runs them together.
+    """Collector of the requests of several threads, which are run together.
 
-    Which requests run together, and in which order, depends on the jobs alone and not on which thread was faster, so
-    that a repeated run gives the same bits. Jobs see the context variables of the caller.
+    Which requests run together, and in which order, depends on the jobs only and not on the timing of threads, so that
+    repeated runs are bitwise equal. Jobs see the context variables of the caller.
 
     Args:
-        run: runs the requests that are waiting and returns one output for each, such as `BatchRunner.run`.
+        run: a function from the waiting requests to one output for each, such as `BatchRunner.run`.
 
     Examples:
         Each job sees one text; their requests share one pass.
@@ -78,13 +78,13 @@ class RequestBatcher:
         self._closed = False
 
     def ask(self, request: Any) -> Any:
-        """Waits until a request has run. To be called from a job that `each` runs.
+        """Wait until a request has run, in a job that `each` runs.
 
         Args:
             request: what `run` takes, such as a `ModelRequest`.
 
         Returns:
-            Its output.
+            The output for the request.
 
         Raises:
             InterpError: another job failed, or the caller stopped the run. Errors of `run` are raised here as well.
@@ -101,14 +101,13 @@ class RequestBatcher:
         return waiting.output
 
     def each(self, jobs: Iterable[Callable[[], T]], width: int) -> Iterator[T]:
-        """Runs jobs on threads, one at a time: many would wait for each other at every operation, and for nothing,
-        since an interpreter runs one thread at a time.
+        """Run jobs on threads, of which only one runs at a time until it asks for the model.
 
         The first job that fails ends the run. Its error is raised after the results of the jobs before it.
 
         Args:
             jobs: functions without arguments that call `ask`.
-            width: the most jobs in flight at a time.
+            width: the maximum number of jobs in flight.
 
         Yields:
             The results of the jobs, in their order.

@@ -1,4 +1,4 @@
-"""Models that are not here, such as one behind a server: they ask the questions about their texts themselves."""
+"""The protocol of served models, such as one behind a server, which answer questions by a run of their own."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from interp_core.model._heads import Head
 
 @runtime_checkable
 class ServedModel(Protocol):
-    """A model that `attribute` and `measure` take although no module of it is here.
+    """Protocol of a model that `attribute` and `measure` accept although its weights are elsewhere.
 
     Attributes:
         name: the name of the model.
-        head: what it answers, see `interp_core.model.Head`.
+        head: the type of its head, see `interp_core.model.Head`.
         labels: the names of its classes; empty unless it classifies texts.
-        tokens_per_batch: the most tokens of texts that are prepared together.
+        tokens_per_batch: the maximum number of tokens of texts that are prepared together.
 
     Examples:
         >>> from interp_core.model import ServedModel
@@ -32,9 +32,12 @@ class ServedModel(Protocol):
     tokens_per_batch: int
 
     def session(self, options: Any) -> Any:
-        """The run that asks its questions: a `Session` of its own.
+        """Start a run, in place of a `Session`.
 
         Args:
             options: the `Options` of the run.
+
+        Returns:
+            The run.
         """
         ...

@@ -1,4 +1,4 @@
-"""A model split above a layer: reads its activations for a corpus and resumes from them."""
+"""Models split above a layer, to read its activations for a corpus and to resume from them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from interp_core.text import Granularity, Text
 
 
 class SplitModel(Layer):
-    """A model split above one of its layers, to read activations and to resume from them. Made by `model.split(layer)`.
+    """A model split above one of its layers, as made by `model.split(layer)`, to read activations and resume from them.
 
     Attributes:
         model: the model.
-        path: the module whose output is read and replaced.
+        path: the path of the module whose output is read and replaced.
 
     Examples:
-        One row for each word of the two texts.
+        Read one row for each word of two texts.
 
         >>> from interp_core.testing import tiny_classifier
         >>> split = tiny_classifier().split(-1)
@@ -45,7 +45,7 @@ class SplitModel(Layer):
         executor: Any = None,
         progress: bool = True,
     ) -> Activations:
-        """The activations of the layer for each unit of each text.
+        """Read the activations of the layer for each unit of each text.
 
         Passes stop at the layer, unless predictions are requested.
 
@@ -53,26 +53,26 @@ class SplitModel(Layer):
             texts: the corpus: a list, an iterator, or a column of a `datasets.Dataset`. A text is a string, a pair of
                 strings or a chat, as in `attribute`.
             granularity: the units that rows stand for. A row is the mean over the tokens of a unit; for `"cls"` it is
-                the position that the classifier reads, for `"last"` the last token, from which a generator goes on.
-            to: a folder that rows are written to as they are read, instead of memory. The same call resumes an
+                the position that the classifier reads, for `"last"` the last token, from which a generator continues.
+            to: a folder in which rows are written as they are read, instead of memory. The same call resumes an
                 interrupted run from its last complete shard.
-            predictions: also keep the class that the model predicts for each text, for a multi-label head its classes.
+            predictions: also keep the predicted class of each text; for a multi-label head, its predicted classes.
             labels: also keep these labels, one for each text: a class by number or name, or a row of booleans with one
                 for each class.
             class_names: the names of the classes of the labels; those of the model by default.
             executor: where shards of texts are read: the name of an executor such as `"processes"` or `"ray"`, or an
-                instance; None for this process. Each worker gets the model once.
+                instance; None for this process. The model is sent to each worker once.
             progress: show a progress bar in terminals and notebooks.
 
         Returns:
-            The activations (n, d), n units in the order of the texts.
+            The activations (n, d), with n units in the order of the texts.
 
         Raises:
-            InputError: an empty corpus or text, an unknown granularity, labels that do not fit the texts or classes,
-                predictions of a model without classes, or a folder that holds something else.
+            InputError: the corpus or a text is empty, the granularity is unknown, labels do not fit the texts or
+                classes, predictions are requested from a model without classes, or the folder holds something else.
             LayerError: the layer runs twice in a pass, has no state for each token, or has no single position for
                 `"cls"`.
-            ModelError: states are NaN or infinite, or one text does not fit into memory.
+            ModelError: states are NaN or infinite, or a single text does not fit into memory.
         """
         return read(
             [self],

@@ -1,4 +1,4 @@
-"""What the output of a module is to the residual stream, found by what happens when it is held fast or moved."""
+"""The relation of a module's output to the residual stream, tested by fixing or changing it."""
 
 from __future__ import annotations
 

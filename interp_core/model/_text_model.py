@@ -1,4 +1,4 @@
-"""The model that users work with: a wrapped model that can be split at its layers."""
+"""The model that users work with, which can be split at its layers."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from interp_core.model._wrapped_model import WrappedModel
 
 
 class TextModel(WrappedModel):
-    """A Hugging Face model with its tokenizer. Neither is changed: the tokenizer is copied, the model is only called.
+    """A Hugging Face model with its tokenizer, neither of which is changed.
+
+    The tokenizer is copied, and the model is only called.
 
     Args:
-        model: a Hugging Face model, or any `nn.Module` that keeps the contract of docs/own-model.md.
-        tokenizer: its tokenizer.
-        tokens_per_batch: the most tokens in one pass, padding included; halved for the rest of a run whenever memory
-            runs out. None for 1,024 on a CPU, where more are slower, for what fits into the free memory on CUDA, a
-            power of two up to 65,536, and for that many elsewhere.
+        model: a Hugging Face model, or any `nn.Module` that meets the contract of docs/own-model.md.
+        tokenizer: the tokenizer of the model.
+        tokens_per_batch: the maximum number of tokens in one pass, padding included; halved for the rest of a run
+            whenever memory runs out. None for the default: 1,024 on a CPU, where more are slower; on CUDA what fits
+            into the free memory, a power of two up to 65,536; elsewhere 65,536.
         autocast: `"bfloat16"` to run the matrix products of passes in this format, see `torch.autocast`; scores and
-            gradients are float32, about 1% off. None to leave the model as it is.
-        compile: run the blocks of the model compiled by `torch.compile` where no hook is inside of them and at most one
-            gradient of a pass is asked for (one target). The first passes take longer. The model itself is not
-            compiled.
+            gradients are float32, with errors of about 1 %. None to leave the model as it is.
+        compile: run the blocks of the model compiled by `torch.compile` where no hook is inside them and a pass needs
+            at most one gradient (one target). The first passes take longer. The model itself is not compiled.
 
     Raises:
-        InputError: the tokenizer is none of transformers, the model does not name its embeddings, `tokens_per_batch`
-            is below 1, or `autocast` is another format.
+        InputError: the tokenizer is not one of transformers, the model does not name its embeddings, `tokens_per_batch`
+            is not a whole number of at least 1, or `autocast` is another format.
         ModelError: weights are on the `meta` device.
 
     Examples:
@@ -49,14 +50,14 @@ class TextModel(WrappedModel):
     @cached_property
     @undisturbed
     def head(self) -> Head:
-        """The type of head, detected with a short text; what rows may share a pass is tried at the same time."""
+        """The type of head, detected with a short text, as is which rows may share a pass."""
         head: Head = super().head
         trial_of(self)
         return head
 
     @property
     def read_position(self) -> int:
-        """The only position of the last block that a classifier reads: 0, or negative, from the end.
+        """The only position of the last block that a classifier reads: 0, or negative from the end.
 
         Raises:
             LayerError: the classifier reads several positions, or none.
@@ -65,12 +66,12 @@ class TextModel(WrappedModel):
 
     @property
     def sharing(self) -> Sharing:
-        """Which rows share a pass: `"padded"`, of any length; `"equal-length"`; or `"single"`, none. Tried once."""
+        """Which rows may share a pass: `"padded"` (of any length), `"equal-length"` or `"single"` (none)."""
         self.head  # noqa: B018 - all trials are made together
         return trial_of(self).sharing(stop=False)
 
     def columns(self) -> dict[str, list[str]]:
-        """What is known of the model, as the columns of a table."""
+        """The columns of a table of what is known of the model."""
         head = self.head
         told = {
             "model": self.name,
@@ -114,16 +115,16 @@ class TextModel(WrappedModel):
         return SplitModel(self, self.layer_path(layer))
 
     def layers(self, *layers: int | str) -> Layers:
-        """Several layers, to read their activations in one pass.
+        """Select several layers, to read their activations in the same passes.
 
         Args:
-            *layers: each as in `split`, or one list of them; repeated ones count once.
+            *layers: layers as in `split`, or a single list of them; repeated ones count once.
 
         Returns:
             The layers.
 
         Raises:
-            InputError: no layers were named.
+            InputError: no layer is named.
             LayerError: there is no such layer, or the blocks of the model were not found.
         """
         if len(layers) == 1 and isinstance(layers[0], list | tuple | range):

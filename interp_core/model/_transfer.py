@@ -1,4 +1,4 @@
-"""Copies between the host and the device of a model: one each way for a batch; pinned, and not waited for, on CUDA."""
+"""Copies between the CPU and the device of a model: one each way for a batch, on CUDA pinned and asynchronous."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a model treats the rows of a pass, tried once on a short text rather than known for each architecture."""
+"""Trials of how a model treats the rows of a pass, on a short text rather than known for each architecture."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ ANSWER = 0.01  # logits smaller than this are compared as if they were as large
 
 @dataclass(frozen=True)
 class Trial:
-    """What a model showed on a short text. Made by `trial_of`.
+    """The result of a trial of a model on a short text, as made by `trial_of`.
 
     Attributes:
-        states: which rows may share a pass of which hidden states are read: `"padded"` for rows of any length,
-            `"equal-length"` where padding changes what a row gives, or the model changes itself with the length of
-            what it reads, and `"single"` where any company does.
-        logits: the same for a whole pass, of which logits are read as well.
-        reads_ids: whether the model also uses token ids below its embeddings, so that a token whose embedding is
-            replaced is not gone.
-        gradients_end_at: the path of a module that gradients do not pass through though its output depends on its
-            input, such as one with weights in 8 bits; None if there is none.
+        states: which rows may share a pass that reads hidden states: `"padded"` for rows of any length,
+            `"equal-length"` where padding changes the outputs of a row or the model adapts to the length of its input,
+            and `"single"` where any other row changes them.
+        logits: the same for a full pass, which reads logits as well.
+        reads_ids: whether the model also uses token ids after its embeddings, so that replacing the embedding of a
+            token does not remove it.
+        gradients_end_at: the path of a module that gradients do not pass through although its output depends on its
+            input, such as one with 8-bit weights; None if there is none.
 
     Examples:
         >>> from interp_core.model import Trial
@@ -54,22 +54,25 @@ class Trial:
     gradients_end_at: str | None = None
 
     def sharing(self, stop: bool) -> Sharing:
-        """Which rows may share a pass.
+        """Say which rows may share a pass.
 
         Args:
             stop: whether the pass stops at the layer that is read.
+
+        Returns:
+            `states` if it does, else `logits`.
         """
         return self.states if stop else min(self.states, self.logits, key=_FROM_LEAST.index)
 
 
 def trial_of(model: WrappedModel) -> Trial:
-    """What a model shows on a short text; tried once.
+    """Try a model on a short text, once.
 
     Args:
         model: the model.
 
     Returns:
-        The trial.
+        The result of the trial.
 
     Examples:
         >>> from interp_core.model import trial_of
@@ -123,13 +126,13 @@ def tokens_run(lengths: Sequence[int], budget: int, device: torch.device) -> int
 
 
 def hides_tokens(model: WrappedModel) -> bool:
-    """Whether the attention mask hides a token, so that what it says no longer matters; tried once.
+    """Test whether the attention mask hides a token, so that the token no longer matters; tested once.
 
     Args:
         model: the model.
 
     Returns:
-        False for models that ignore the mask, such as those that mix tokens by a Fourier transform.
+        True if it does; False for models that ignore the mask, such as those that mix tokens by a Fourier transform.
 
     Examples:
         >>> from interp_core.model import hides_tokens

@@ -1,4 +1,4 @@
-"""A user's Hugging Face model and tokenizer with what a forward pass needs. Both are left unchanged."""
+"""A user's Hugging Face model and tokenizer with what a forward pass needs; both are left unchanged."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ OPTIONAL = ("token_type_ids", "attention_mask")  # what a model may not take; wi
 
 
 class WrappedModel:
-    """A model with its tokenizer, as the forward pass needs them; `TextModel` adds splits and layers.
+    """A model with its tokenizer, as forward passes need them; `TextModel` adds splits and layers.
 
-    Neither is changed: the tokenizer is copied, the model is only called.
+    Neither is changed: the tokenizer is copied, and the model is only called.
 
     Args:
-        model: a Hugging Face model, or any `nn.Module` that keeps the contract of docs/own-model.md.
-        tokenizer: its tokenizer.
-        tokens_per_batch: the most tokens in one pass, padding included; halved for the rest of a run whenever memory
-            runs out. None for 1,024 on a CPU, where more are slower, for what fits into the free memory on CUDA, a
-            power of two up to 65,536, and for that many elsewhere.
+        model: a Hugging Face model, or any `nn.Module` that meets the contract of docs/own-model.md.
+        tokenizer: the tokenizer of the model.
+        tokens_per_batch: the maximum number of tokens in one pass, padding included; halved for the rest of a run
+            whenever memory runs out. None for the default: 1,024 on a CPU, where more are slower; on CUDA what fits
+            into the free memory, a power of two up to 65,536; elsewhere 65,536.
         autocast: `"bfloat16"` to run the matrix products of passes in this format, see `torch.autocast`; scores and
-            gradients are float32, about 1% off. Trials of the model are made as it is. None to leave it as it is.
-        compile: run the blocks of the model compiled by `torch.compile` where no hook is inside of them and at most one
-            gradient of a pass is asked for (one target). The first passes take longer. The model itself is not
-            compiled.
+            gradients are float32, with errors of about 1 %. Trials of the model run without it. None to leave the model
+            as it is.
+        compile: run the blocks of the model compiled by `torch.compile` where no hook is inside them and a pass needs
+            at most one gradient (one target). The first passes take longer. The model itself is not compiled.
 
     Attributes:
         tried: a cache for the results of trials of the model.
         embeddings: the token embeddings.
-        encoder: turns a text into token ids with their characters.
-        max_tokens: the most tokens that the model takes.
+        encoder: turns a text into token ids with their character spans.
+        max_tokens: the maximum number of tokens that the model accepts.
 
     Raises:
-        InputError: the tokenizer is none of transformers, the model does not name its embeddings,
-            `tokens_per_batch` is not a whole number from 1, or `autocast` is another format.
+        InputError: the tokenizer is not one of transformers, the model does not name its embeddings,
+            `tokens_per_batch` is not a whole number of at least 1, or `autocast` is another format.
         ModelError: weights are on the `meta` device.
 
     Examples:
@@ -114,12 +114,12 @@ class WrappedModel:
 
     @property
     def lock(self) -> Any:
-        """Held during each pass, so that threads take turns, whichever wrapper of the model they ask."""
+        """The lock held during each pass, so that threads take turns, whichever wrapper of the model they use."""
         return self.embeddings.lock
 
     @property
     def config(self) -> Any:
-        """The configuration of the model; of a module of one's own that has none, that of the first module in it."""
+        """The configuration of the model, or of its first submodule that has one."""
         return next((m.config for m in self.model.modules() if getattr(m, "config", None) is not None), None)
 
     @property
@@ -134,28 +134,28 @@ class WrappedModel:
 
     @property
     def device(self) -> torch.device:
-        """The device of the embeddings. Inputs are moved there; nothing else is moved."""
+        """The device of the embeddings, to which inputs are moved."""
         return self._embedding.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """The data type of the embeddings; of a table of whole numbers, that of the other weights."""
+        """The data type of the embeddings; if these are quantised to integers, that of the other weights."""
         kinds = (p.dtype for p in (self._embedding, *self.model.parameters()) if p.is_floating_point())
         return next(kinds, torch.get_default_dtype())
 
     @property
     def tokens_per_batch(self) -> int:
-        """The most tokens in one pass, padding included."""
+        """The maximum number of tokens in one pass, padding included."""
         return self.tokens_that_fit()
 
     def tokens_that_fit(self, *, gradients: bool = False) -> int:
-        """The most tokens in one pass, padding included.
+        """Compute the maximum number of tokens in one pass, padding included.
 
         Args:
-            gradients: whether all blocks keep their states for a backward pass, so that fewer fit into a device.
+            gradients: whether all blocks keep their states for a backward pass, so that fewer fit into memory.
 
         Returns:
-            As many as were asked for, or else 1,024 on a CPU, what fits into the free memory on CUDA, and 65,536
+            `tokens_per_batch` if it was given; else 1,024 on a CPU, what fits into the free memory on CUDA, and 65,536
             elsewhere.
         """
         if self._tokens_per_batch or self.device.type == "cpu":
@@ -175,12 +175,12 @@ class WrappedModel:
 
     @property
     def budget_asked(self) -> int | None:
-        """The most tokens in one pass, if that is not left to the memory that is free now."""
+        """The maximum number of tokens in one pass, or None if it depends on the memory that is free."""
         return self._tokens_per_batch or (self.tokens_per_batch if self.device.type == "cpu" else None)
 
     @property
     def how_it_runs(self) -> dict[str, Any]:
-        """What results record of how the model is run: `autocast` and `compile`, where they are not by default."""
+        """How the model is run, as results record it: `autocast` and `compile`, unless they are the defaults."""
         told = {"autocast": self.autocast, "compile": self.compile}
         return {name: value for name, value in told.items() if value}
 
@@ -225,7 +225,7 @@ class WrappedModel:
     @cached_property
     @undisturbed
     def layout(self) -> Layout:
-        """How the model lays out hidden states, tried with a short text at its embeddings."""
+        """The layout of hidden states, tested with a short text at the embeddings."""
         ids, first = self.some_ids(), False
         for text in (ids, ids[:, :-1]):  # some models pad to a multiple, which one of them is not
             with tap(self.model, self.embeddings.paths[0], stop=True, hidden=False) as seen:
@@ -242,16 +242,19 @@ class WrappedModel:
         """The module paths of the transformer's blocks, first to last.
 
         Raises:
-            LayerError: they were not found.
+            LayerError: the blocks were not found.
         """
         ids = self.some_ids()  # which may take a trial, whose calls would count
         return blocks_of(self.model, lambda: self._try(ids))
 
     def layer_path(self, layer: int | str) -> str:
-        """The module path of a layer.
+        """Resolve a layer to its module path.
 
         Args:
             layer: the number of a block, negative from the end, or a module path.
+
+        Returns:
+            The module path.
 
         Raises:
             LayerError: there is no such layer, or the blocks of the model were not found.
@@ -259,15 +262,15 @@ class WrappedModel:
         return layer_path(self.model, layer, lambda: self.blocks)
 
     def with_weights(self, model: nn.Module) -> WrappedModel:
-        """A wrapper with the same tokenizer and batch size around another model of the same architecture."""
+        """Wrap another model of the same architecture with the same tokenizer and batch size."""
         return type(self)(model, self.tokenizer, **self._options)
 
     def forward(self, ids: Tensor, attention: Tensor) -> Any:
-        """The model's output for padded ids (p, t) with their attention mask (p, t); see `run`."""
+        """Run the model on padded ids (p, t) with their attention mask (p, t); see `run`."""
         return self.run(PaddedBatch(ids, attention.bool()))
 
     def run(self, batch: PaddedBatch) -> Any:
-        """The model's output for a batch. Every call of the model goes through here.
+        """Run the model on a batch and return its output; every call of the model goes through this method.
 
         Raises:
             InputError: an id is out of range for the embeddings.
@@ -299,27 +302,30 @@ class WrappedModel:
         return self.run(batch)
 
     def side_of(self, path: str) -> Side:
-        """The tokens that a module processes: in an encoder-decoder model those of one side, otherwise all."""
+        """Say which tokens a module processes: those of one side of an encoder-decoder model, otherwise all."""
         both = self.encoder.start_id is None or path in self.embeddings.paths
         return "both" if both else side_of(self.model, path)
 
     def embed(self, ids: Int[Tensor, " t"], source: int = 0) -> Float[Tensor, "t d"]:
-        """The embeddings of ids, in at least 32 bits, on the model's device.
+        """Embed token ids.
 
         Args:
-            ids: the token ids.
-            source: the number of them that the encoder reads; 0 without a decoder.
+            ids: (t) the token ids.
+            source: the number of ids that the encoder reads; 0 for models with one stack.
+
+        Returns:
+            (t, d) the embeddings, in at least 32 bits, on the model's device.
 
         Raises:
-            InputError: an id is beyond the table that it is looked up in.
+            InputError: an id is out of range for the embeddings.
         """
         return self.embeddings(ids, source)
 
     @cached_property
     def pad_id(self) -> int:
-        """The id that fills short rows, which is hidden: the padding id of the model, else of the tokenizer, else 0.
+        """The id that pads short rows, hidden by the mask: the padding id of the model, else of the tokenizer, else 0.
 
-        One beyond the embeddings is passed over.
+        Ids out of range for the embeddings are skipped.
         """
         count = min(len(module_at(self.model, path).get_parameter("weight")) for path in self.embeddings.paths)
         for owner in (self.config, self.tokenizer):
@@ -329,7 +335,7 @@ class WrappedModel:
         return 0
 
     def non_finite(self) -> str:
-        """A sentence for error messages that names weights with NaN or infinity; empty if there are none."""
+        """Name the weights with NaN or infinity in a sentence for error messages; empty if there are none."""
         faulty = [name for name, p in self.model.named_parameters() if not torch.isfinite(p).all()]
         return f" Its weights {', '.join(faulty[:3])} hold NaN or infinity." if faulty else ""
 
@@ -344,11 +350,14 @@ class WrappedModel:
             return self.forward(ids, torch.ones_like(ids) if attention is None else attention)
 
     def logits(self, ids: Tensor, attention: Tensor | None = None) -> Tensor:
-        """The logits for ids (p, t), on the CPU; empty for a model without logits.
+        """Compute the logits for token ids.
 
         Args:
-            ids: the token ids.
-            attention: True for the tokens that the model sees (p, t); all by default.
+            ids: (p, t) the token ids.
+            attention: (p, t) True for the tokens that the model sees; all by default.
+
+        Returns:
+            The logits, on the CPU; empty for a model without logits.
 
         Raises:
             InputError: an id is out of range for the embeddings.
@@ -357,11 +366,11 @@ class WrappedModel:
         return torch.empty(0) if logits is None else logits.cpu()
 
     def some_ids(self) -> Int[Tensor, "1 t"]:
-        """The ids of a short text, for trials of the model."""
+        """Give the ids of a short text, for trials of the model."""
         return self.encoder(self.probe("one two three four")).ids[None]
 
     def probe(self, text: str) -> Text:
-        """A text for trials of the model, as a pair for an extractor that takes nothing else."""
+        """Turn a text into one for trials of the model: a pair for an extractor that accepts nothing else."""
         if "takes pairs" not in self.tried:
             self.tried["takes pairs"] = False  # until it is known
             self.tried["takes pairs"] = self._takes_pairs_only()

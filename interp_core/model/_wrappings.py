@@ -1,4 +1,4 @@
-"""What others wrap around a model, compilers and offloading among them: undone where that is safe, else said."""
+"""Wrappers around a model, such as those of compilers and offloading: undone where that is safe, else reported."""
 
 from __future__ import annotations
 

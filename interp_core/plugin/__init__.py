@@ -1,5 +1,7 @@
-"""How packages declare methods and how methods are found: `Method` and `hookimpl` for the top module of a package, the
-registry for everything else. Only the standard library and pluggy are imported; implementations on first use."""
+"""Plugins: `Method` and `hookimpl`, by which packages declare methods, and the registry, which finds them.
+
+Only the standard library and pluggy are imported; implementations are imported on first use.
+"""
 
 from typing import TYPE_CHECKING
 

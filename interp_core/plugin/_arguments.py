@@ -1,4 +1,4 @@
-"""Arguments that a function, and values that the parameters of a method, cannot take: what is wrong with them."""
+"""Checks of the arguments of functions and of the parameters of methods, with messages that say what is wrong."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def suggestion(
 
 
 def named_options(verb: Callable[P, R]) -> Callable[P, R]:
-    """Make a function answer a call that does not fit its arguments in words, with the most similar name.
+    """Decorate a function so that wrong arguments raise an `InputError` that suggests the most similar name.
 
     Args:
-        verb: a function. Names that its `**parameters` take are left to it, unless an argument is missing.
+        verb: the function. Names that its `**parameters` take are left to it, unless an argument is missing.
 
     Returns:
-        The function. It raises an `InputError`, in place of a `TypeError`, for arguments that it does not have, that
-        are missing, or that are too many.
+        The function, which raises an `InputError` instead of a `TypeError` for arguments that are unknown, missing or
+        too many.
 
     Raises:
         InputError: in a call of the returned function, the arguments do not fit.
@@ -118,14 +118,13 @@ def check_types(made: type, values: Mapping[str, Any], name: str) -> None:
 
 
 def check_fields(instance: Any) -> None:
-    """Refuse an instance with a value of another type than its field: for the first line of a `__post_init__`, so that
-    what follows may compare and compute.
+    """Check that the values of a dataclass have the types of their fields, in the first line of `__post_init__`.
 
     Args:
         instance: an instance of a dataclass.
 
     Raises:
-        InputError: a value has another type, is NaN or infinite, or is a number of concepts or a seed below the least.
+        InputError: a value has another type or is NaN or infinite, or a number of concepts or a seed is too small.
 
     Examples:
         >>> from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The official packages that provide methods, commands and names of the top, installed or not."""
+"""The official packages that provide methods, commands and top-level names, installed or not."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from types import MappingProxyType
 
 @cache
 def catalogue() -> Mapping[str, Mapping[str, str]]:
-    """The official packages of all methods, commands and names at the top, as `make packages` collected them.
+    """List the official packages of all methods, commands and top-level names, as collected by `make packages`.
 
     Returns:
-        Under `"methods"`, `"commands"` and `"names"`, the package that provides each, by name. Read-only.
+        A read-only mapping: under `"methods"`, `"commands"` and `"names"`, the package that provides each name.
 
     Examples:
         >>> from interp_core.plugin import catalogue

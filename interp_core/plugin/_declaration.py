@@ -48,23 +48,23 @@ class Method:
     """The declaration of a method, which describes it without importing it.
 
     Attributes:
-        name: the name by which it is asked for, in kebab-case, such as `"integrated-gradients"`.
-        kind: what it does; `VERBS` has the method that the implementation of each kind needs.
+        name: the name of the method in kebab-case, such as `"integrated-gradients"`.
+        kind: the kind of the method; `VERBS` names the function that an implementation of each kind needs.
         target: the implementation as `"package.module:Class"`, imported on first use.
         summary: one line for `interp list`, at most 80 characters.
-        source: authors, year and identifier of the paper, for the references of reports; `"definition"` if there is no
-            paper.
+        source: the authors, year and identifier of the paper, for the references of reports; `"definition"` if there is
+            no paper.
         needs: what the input must offer. For attributions: `gradients`, `internals`, `components`. For concepts:
             `nonnegative`, `labels`. For interpretations: `model`. For metrics of attributions: `method` (the method
-            that made them), `labels` (what people marked) and `model`, passed to `measure` after the question, in this
+            that made them), `labels` (human annotation) and `model`, passed to `measure` after the question, in this
             order. For metrics of concepts: `method` (the method that learnt the space), `truth` (the planted space) and
             `model` (the `SplitModel`), passed to `measure` after the activations, in this order, and `labels` (which
             the activations must have). A metric of concepts whose class has `reconstructs = False` does not use the
             reconstructions of a space, so it has a chance level for any number of concepts.
-        claims: what the method promises. Each claim selects conformance checks that are run on it.
+        claims: the properties that the method promises. Each claim selects conformance checks.
         measures: for metrics only, the kind of method whose results are measured.
         api: the version of the plugin contract that the package was written for. A core that does not support it
-            refuses the package.
+            reports the package as broken.
 
     Raises:
         ValueError: an attribute is malformed or unknown.

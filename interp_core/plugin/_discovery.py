@@ -1,4 +1,4 @@
-"""Reading what one installed package declares: isolated, so that one that fails is a line and no other is lost."""
+"""Reading the declarations of one installed package, isolated so that a broken one does not affect the others."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from interp_core.plugin._requirements import unmet
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed package with the methods that it declares, or the reason why it could not be read.
+    """An installed package with the methods that it declares, or the reason why it is broken.
 
     Attributes:
         package: the name of the distribution; `PROGRAM` for methods that a program registers.
-        version: its version; empty for a program.
-        methods: the methods that it declares.
+        version: the version of the distribution; empty for a program.
+        methods: the declarations of its methods.
         failure: why the package is broken, in one line; None if it is not.
 
     Examples:

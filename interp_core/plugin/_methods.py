@@ -1,4 +1,4 @@
-"""A list of methods, which shows itself."""
+"""Lists of methods, which are shown as tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from interp_core.plugin._declaration import Method
 
 
 class Methods(tuple[Method, ...]):
-    """The declarations of methods, which show themselves as a table.
+    """The declarations of methods: a tuple that is shown as a table.
 
     Examples:
         >>> [method.name for method in interp.methods("executor")]  # with interp-processes and interp-ray

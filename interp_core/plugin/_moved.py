@@ -1,4 +1,4 @@
-"""Modules that have moved: the old path works for one more minor release, with a warning that names the new one."""
+"""Modules that have moved: the old path works for one more minor release, with a warning that names the new path."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ GONE = "0.3"  # the release that removes the paths of 0.1
 
 
 def moved(module: str, *faces: str, **renamed: str) -> Callable[[str], Any]:
-    """The `__getattr__` of a module whose names have moved.
+    """Make the `__getattr__` of a module whose names have moved.
+
+    The module also gets a `__dir__`, for `dir` and completion.
 
     Args:
         module: the old path.
         *faces: the modules that have its names now, tried in this order.
         **renamed: the current name of each name that has changed.
-
-    The module also gets a `__dir__`, so that `dir` and what completes names know those that are found.
 
     Returns:
         A function from an old name to its value. It issues a `DeprecationWarning` with the new import, and raises an

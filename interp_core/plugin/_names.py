@@ -1,4 +1,4 @@
-"""Names at the top of `interp_core` that packages bring, such as `interp.Pipeline`: entry points of one group."""
+"""Top-level names of `interp_core` that packages provide by entry points, such as `interp.Pipeline`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FOUND: dict[str, Any] = {}  # what was imported
 
 
 def names() -> list[str]:
-    """The names that installed packages bring to the top of `interp_core`; none of them is imported.
+    """List the top-level names of `interp_core` that installed packages provide, without importing them.
 
     Returns:
         The names, sorted.
@@ -27,17 +27,17 @@ def names() -> list[str]:
 
 
 def packaged(name: str, own: list[str]) -> Any:
-    """What a package brings under a name.
+    """Import the value that a package provides under a top-level name.
 
     Args:
         name: the name.
-        own: the names of the core, for a hint where a name is mistyped.
+        own: the names of the core, for the suggestion where a name is misspelt.
 
     Returns:
         The value, imported from the package.
 
     Raises:
-        AttributeError: no installed package brings it, or several do; the message names the packages.
+        AttributeError: no installed package provides the name, or several do; the message names the packages.
 
     Examples:
         >>> from interp_core.plugin import packaged

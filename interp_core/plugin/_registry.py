@@ -1,4 +1,4 @@
-"""Finds methods through entry points. A broken plugin is reported and does not affect the others.
+"""The registry, which finds methods through entry points; a broken plugin does not affect the others.
 
 Neither torch nor numpy is imported here: an implementation is imported on first use.
 """
@@ -40,10 +40,10 @@ _only: list[tuple[Plugin, ...]] = []
 
 
 def plugins() -> tuple[Plugin, ...]:
-    """All installed plugins, including broken ones, and then the methods that the program registered, if any.
+    """List all installed plugins, including broken ones, and the methods that the program has registered.
 
     Returns:
-        One entry per entry point of the group `interp`.
+        One `Plugin` for each entry point of the group `interp`, and a last one if the program has registered methods.
 
     Examples:
         >>> from interp_core.plugin import plugins
@@ -58,13 +58,13 @@ def plugins() -> tuple[Plugin, ...]:
 
 @named_options
 def methods(kind: Kind | None = None) -> Methods:
-    """All installed and registered methods.
+    """List all installed and registered methods.
 
     Args:
-        kind: only methods of this kind.
+        kind: the kind of the methods; None for all kinds.
 
     Returns:
-        Their declarations, sorted by kind and name.
+        The declarations, sorted by kind and name.
 
     Raises:
         InputError: there is no such kind.
@@ -80,10 +80,10 @@ def methods(kind: Kind | None = None) -> Methods:
 
 
 def failures() -> tuple[Plugin, ...]:
-    """The installed plugins that are broken.
+    """List the installed plugins that are broken.
 
     Returns:
-        The plugins; `failure` says what is wrong with each.
+        The plugins; the `failure` of each says what is wrong with it.
 
     Examples:
         >>> from interp_core.plugin import failures
@@ -94,7 +94,7 @@ def failures() -> tuple[Plugin, ...]:
 
 
 def find_method(name: str, kind: Kind | None = None) -> Method:
-    """The declaration of a method.
+    """Find the declaration of a method by name.
 
     Args:
         name: the name, such as `"lime"`, or `"acme-lime/lime"` if several packages declare it.
@@ -106,7 +106,7 @@ def find_method(name: str, kind: Kind | None = None) -> Method:
     Raises:
         UnknownMethodError: no package declares it; the message suggests the most similar name and what to install.
         DuplicateMethodError: several packages declare it.
-        PluginError: it is of another kind.
+        PluginError: the method is of another kind.
         InputError: there is no such kind, or the name is not a string.
 
     Examples:
@@ -145,7 +145,8 @@ def implementation(method: Method) -> type[Any]:
         The class.
 
     Raises:
-        BrokenPluginError: it cannot be imported, or lacks the verb of its kind; the message says what is missing.
+        BrokenPluginError: the class cannot be imported, or lacks the function of its kind; the message says what is
+            missing.
 
     Examples:
         >>> from interp_core.plugin import find_method, implementation
@@ -172,19 +173,19 @@ def implementation(method: Method) -> type[Any]:
 
 
 def method(name: str, kind: Kind | None = None, /, **parameters: Any) -> Any:
-    """Make a method by name.
+    """Make an instance of a method, by name.
 
     Args:
         name: the name, such as `"lime"`, or `"acme-lime/lime"` if several packages declare it.
         kind: the kind that the method must have; any if None.
-        **parameters: hyperparameters; the method's defaults hold for the others.
+        **parameters: hyperparameters; the others have the method's defaults.
 
     Returns:
         The instance.
 
     Raises:
-        InputError: the method does not have a parameter, or refuses a value.
-        PluginError: the name is unknown, ambiguous or that of another kind, or the method cannot be imported.
+        InputError: the method does not have one of the parameters, or does not accept its value.
+        PluginError: the name is unknown, ambiguous or belongs to another kind, or the method cannot be imported.
 
     Examples:
         >>> interp.method("lime", samples=500)
@@ -199,7 +200,7 @@ def method(name: str, kind: Kind | None = None, /, **parameters: Any) -> Any:
 def resolve(
     by: Any, kind: Kind, parameters: Mapping[str, Any] | None = None, verb: Callable[..., Any] | None = None
 ) -> Any:
-    """The method that a caller gives as `by=`.
+    """Resolve the method that a caller gives as `by=`.
 
     Args:
         by: the name of a method, or an instance.
@@ -211,10 +212,10 @@ def resolve(
         The instance.
 
     Raises:
-        InputError: the method does not have a parameter or refuses a value, parameters were given with an instance,
-            `by` is a class or not a method of this kind, or its `ready()` says that it cannot run, such as for want of
-            a key.
-        PluginError: the name is unknown, ambiguous or that of another kind, or the method cannot be imported.
+        InputError: the method does not have one of the parameters or does not accept its value, parameters were given
+            with an instance, `by` is a class or not a method of this kind, or its `ready()` raises since it cannot run,
+            for example without a key.
+        PluginError: the name is unknown, ambiguous or belongs to another kind, or the method cannot be imported.
 
     Examples:
         >>> from interp_core.plugin import resolve
@@ -271,10 +272,10 @@ def _made(name: str, kind: Kind | None, parameters: Mapping[str, Any], verb: Cal
 
 
 def declaration_of(instance: object) -> Method | None:
-    """The declaration of the method that an object is an instance of.
+    """Find the declaration of the method that an object is an instance of.
 
     Args:
-        instance: a method, or any object.
+        instance: an instance of a method, or any object.
 
     Returns:
         The declaration, or None if no package declares its class.
@@ -289,7 +290,7 @@ def declaration_of(instance: object) -> Method | None:
 
 
 def package_of(method: Method) -> str:
-    """The distribution that declares a method.
+    """Find the distribution that declares a method.
 
     Args:
         method: the declaration of the method.
@@ -306,7 +307,7 @@ def package_of(method: Method) -> str:
 
 
 def version_of(method: Method) -> str:
-    """The version of the distribution that declares a method.
+    """Find the version of the distribution that declares a method.
 
     Args:
         method: the declaration of the method.
@@ -329,7 +330,7 @@ def _declares(plugin: Plugin, method: Method) -> bool:
 
 @named_options
 def register(method: Method) -> Method:
-    """Make a method known by name within this program, without a package.
+    """Register a method by name within this program, without a package.
 
     Args:
         method: the declaration of the method.

@@ -1,4 +1,4 @@
-"""Writes the files of a new plugin from the templates in `scaffold/`.
+"""Scaffolding, which writes the files of a new plugin from the templates in `scaffold/`.
 
 The `pyproject.toml` files of the official packages come from the same template.
 """
@@ -45,15 +45,15 @@ def write_plugin(name: str, kind: Kind, into: Path) -> Path:
 
     Args:
         name: the name of the method in kebab-case; the package is called `interp-<name>`.
-        kind: what the method does.
-        into: the folder in which the folder of the package is made.
+        kind: the kind of the method.
+        into: the folder in which the folder of the package is created.
 
     Returns:
         The folder of the package.
 
     Raises:
-        InputError: the name is not in kebab-case, cannot be the name of a Python class, or is that of a method, package
-            or module that there is already; or the folder of the package exists.
+        InputError: the name is not in kebab-case, cannot be the name of a Python class, or already belongs to a method,
+            package or module; or the folder of the package exists.
 
     Examples:
         >>> import tempfile
@@ -147,17 +147,17 @@ def render_pyproject(
     names: Mapping[str, str] | None = None,
     values: Mapping[str, str] | None = None,
 ) -> str:
-    """The `pyproject.toml` of a package.
+    """Render the `pyproject.toml` of a package.
 
     Args:
         package: the name of the distribution; its module has the same name with underscores.
         version: the version of the distribution.
-        description: one line.
+        description: the description, in one line.
         entry: the name of its entry point.
-        dependencies: requirements with lower bounds.
-        commands: the commands that it adds to the command line, `"module:command"` by name.
-        names: the names that it brings to the top of `interp_core`, `"module:name"` by name.
-        values: the kinds of values that it saves, `"module:Class"` by kind.
+        dependencies: the requirements, with lower bounds.
+        commands: the commands that it adds to the command line, as a mapping from name to `"module:command"`.
+        names: the top-level names that it adds to `interp_core`, as a mapping from name to `"module:name"`.
+        values: the kinds of values that it saves, as a mapping from kind to `"module:Class"`.
 
     Returns:
         The text of the file.

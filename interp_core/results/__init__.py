@@ -1,5 +1,5 @@
-"""What all results share: how they were made and what that cost, files without pickle, loans to methods, and runs in
-shards whose folders are resumed."""
+"""What all results share: provenance and cost, files without pickle, loans to methods, and runs in shards whose folders
+are resumed."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Values as JSON values that are the same in every process, so that two runs can be compared."""
+"""Descriptions of values as JSON values that are equal in every process, so that two runs can be compared."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from torch import Tensor, nn
 
 
 def described(value: Any) -> Any:
-    """A value as JSON values that are the same in another process, to compare the settings of two runs.
+    """Describe a value by JSON values that are equal in every process, to compare the settings of two runs.
 
     Args:
         value: any value.
 
     Returns:
-        JSON values as they are; of a function its name and a digest of its code, of an object its class and fields, of
+        JSON values unchanged; for a function its name and a digest of its code, for an object its class and fields, for
         a module or tensor a digest of its numbers.
 
     Raises:
-        InputError: nothing of the value says what it is but where it lies in memory.
+        InputError: the value can be told from others only by its address in memory.
 
     Examples:
         >>> from interp_core.results import described
@@ -87,13 +87,13 @@ def _object(value: Any, kind: str) -> Any:
 
 
 def code_of(method: Any) -> Any:
-    """What a method computes, for one that no installed package declares and whose version is not known.
+    """Describe the code of a method that no installed package declares, since it has no version.
 
     Args:
-        method: the instance.
+        method: an instance of the method.
 
     Returns:
-        JSON values that differ when the code of its class does; None for a method of a package.
+        JSON values that change with the code of the class; None for a method of a package.
 
     Examples:
         >>> from interp_core.results import code_of

@@ -1,4 +1,4 @@
-"""Where shards are worked on: here, one after another, or wherever a method of the kind `executor` sends them."""
+"""Executors of shards: in this process, one after another, or wherever a method of the kind `executor` sends them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class InThisProcess:
-    """Works on one shard after another, on the thread that asks for the results.
+    """Executor that processes one shard after another, on the thread that consumes the results.
 
     Examples:
         >>> from interp_core.results import InThisProcess
@@ -24,26 +24,29 @@ class InThisProcess:
     """
 
     def map(self, work: Callable[[S], R], shards: Iterable[S]) -> Iterator[R]:
-        """The results of the work, in the order of the shards.
+        """Apply a function to shards.
 
         Args:
-            work: what is done with each shard.
-            shards: the shards; read as far as the results are.
+            work: the function of a shard.
+            shards: the shards, which are read only as far as the results are.
+
+        Returns:
+            An iterator over the results, in the order of the shards.
         """
         return map(work, shards)
 
 
 def executor_of(executor: Any) -> Any:
-    """What works on the shards of a run.
+    """Resolve the executor of a run.
 
     Args:
         executor: the name of an executor, an instance, or None for this process.
 
     Returns:
-        An instance with `map(work, shards)`.
+        An instance with the method `map(work, shards)`.
 
     Raises:
-        InputError: this is neither a name nor an instance.
+        InputError: `executor` is neither a name nor an instance.
         UnknownMethodError: no installed package declares an executor of this name.
 
     Examples:

@@ -1,4 +1,4 @@
-"""The folder of a run: what it was asked, and whether it is complete. A run that asks the same goes on with it."""
+"""The folder of a run, with its settings and progress; a run with the same settings resumes it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ NOT_COMPARED = {"complete", "texts", "rows", "shards", "sample", "made_by", "kin
 
 
 def read_manifest(folder: str | Path, kind: str) -> dict[str, Any]:
-    """The settings and progress that a folder records about itself.
+    """Read the manifest of a folder, which holds the settings and progress of its run.
 
     Args:
         folder: the folder.
-        kind: what it must hold, such as `"run"`.
+        kind: what the folder must hold, such as `"run"`.
 
     Returns:
         JSON values by name.
@@ -56,7 +56,7 @@ def read_manifest(folder: str | Path, kind: str) -> dict[str, Any]:
 
 
 def place_of_run(to: Any) -> Path:
-    """The folder of a run, as a caller names it.
+    """Check the path of the folder of a run, as the caller gives it.
 
     Args:
         to: the path.
@@ -65,7 +65,7 @@ def place_of_run(to: Any) -> Path:
         The path.
 
     Raises:
-        InputError: it is no path.
+        InputError: `to` is not a path.
 
     Examples:
         >>> from interp_core.results import place_of_run
@@ -82,14 +82,14 @@ def place_of_run(to: Any) -> Path:
 
 @dataclass(frozen=True, eq=False)
 class Folder:
-    """A folder that a run writes its shards to.
+    """The folder in which a run writes its shards.
 
     Attributes:
-        folder: the folder.
-        kind: what it holds: `"store"` or `"run"`.
-        settings: JSON values; the folder is gone on with only by a run with the same settings. `model` is named in
-            messages, `dtype` says how exact the sample is.
-        sample: numbers that the model gives for a fixed text, by which the folder knows its weights.
+        folder: the path of the folder.
+        kind: what the folder holds: `"store"` or `"run"`.
+        settings: JSON values; the folder is resumed only by a run with the same settings. `model` is named in messages,
+            and `dtype` determines the tolerance for `sample`.
+        sample: outputs of the model for a fixed text, by which the folder recognises its weights.
 
     Examples:
         >>> import tempfile
@@ -114,14 +114,15 @@ class Folder:
         """Create the folder, or open it to resume a run.
 
         Args:
-            has: whether a shard, by its number, has been written; None if missing ones are worked on again.
+            has: a function from the number of a shard to whether it has been written; None if missing shards are made
+                again.
 
         Returns:
-            How many shards have been written, from the first on; 0 without `has`.
+            The number of consecutive shards that have been written, from the first; 0 without `has`.
 
         Raises:
-            FolderError: the folder holds something else, or a run of other settings or another model, or cannot be
-                written to; or, with `has`, it is complete and lacks a shard.
+            FolderError: the folder cannot be written to, or holds something else or a run with other settings or of
+                another model; or, with `has`, it is complete but lacks a shard.
         """
         try:
             if not (self.folder / STORE).is_file():
@@ -192,7 +193,7 @@ class Folder:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What the folder records about itself.
+        """The manifest of the folder: its settings and progress.
 
         Raises:
             FolderError: the folder holds no run of this kind.
@@ -201,15 +202,15 @@ class Folder:
             return read_manifest(self.folder, self.kind)
 
     def write(self, progress: dict[str, Any]) -> None:
-        """Write the settings with what is known of the run now.
+        """Write the manifest: the settings and the progress of the run.
 
         Args:
-            progress: JSON values, `complete` among them.
+            progress: JSON values, including `complete`.
         """
         write_text(self.folder / STORE, self._settings(progress))
 
     def tidy(self) -> None:
-        """Remove what programs that were killed left half written."""
+        """Remove files that interrupted programs left incomplete."""
         for part in self.folder.rglob("*.part"):
             with suppress(OSError, ValueError, IndexError):
                 if not _runs(int(part.name.split(".")[-2])):

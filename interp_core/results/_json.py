@@ -1,4 +1,4 @@
-"""Values for other programs: JSON has no NaN and no infinity."""
+"""JSON values for other programs, without NaN and infinity."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def without_infinities(value: Any) -> Any:
 
 
 def for_json(data: dict[str, Any]) -> dict[str, Any]:
-    """Values that every reader of JSON takes: NaN and infinity, which JSON does not have, become None, and a note.
+    """Replace NaN and infinity, which JSON does not have, by None, and add a note that says so.
 
     Args:
-        data: JSON values by name, with tuples as lists.
+        data: JSON values by name; may contain tuples, which become lists.
 
     Returns:
-        The values. Where a number was replaced, the innermost dictionary around it that has `notes`, or else the
-        outermost one, says so in them.
+        The values. The note is added to the `notes` of the innermost dictionary around the number that has some, else
+        of the outermost dictionary.
 
     Examples:
         >>> import math

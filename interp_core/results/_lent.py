@@ -1,4 +1,4 @@
-"""What a method is handed it may read, not change: it gets copies where these are cheap, and is watched elsewhere."""
+"""Loans to methods, which may read but not change what they are given: copies where these are cheap, else a check."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ COPIED = 2**24  # the most numbers of which a copy is made: 64 megabytes of floa
 
 @contextmanager
 def lent(method: Any, *values: Any) -> Iterator[tuple[Any, ...]]:
-    """Hand values to a method for one call, so that it cannot change what the caller holds.
+    """Lend values to a method for one call, so that it cannot change the caller's.
 
-    Tensors, values that hold tensors, modules, lists and dictionaries are copied; everything else is handed as it is. A
-    tensor of more than 16 million numbers is not copied: it is watched by the counter that torch keeps of in-place
-    operations, which writes through a NumPy view do not move.
+    Tensors, values that hold tensors, modules, lists and dictionaries are copied; everything else is passed unchanged.
+    A tensor of more than 16 million numbers is not copied; instead, in-place operations on it are detected by the
+    version counter of torch, which misses writes through a NumPy view.
 
     Args:
         method: the method, for the message.
-        *values: what it is called with.
+        *values: the arguments of the call.
 
     Yields:
-        What to call it with, in the same order.
+        The arguments to pass instead, in the same order.
 
     Raises:
-        ModelError: the method wrote into one of the values.
+        ModelError: the method modified one of the values.
 
     Examples:
         >>> from interp_core.results import lent

@@ -1,4 +1,4 @@
-"""Many values in one file: tensors of one name end to end, and what all have in common said once."""
+"""Packing of many values into one file: tensors of one name are concatenated, common values are stored once."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ State = tuple[dict[str, Tensor], dict[str, Any]]  # the tensors and the JSON val
 
 
 def packed(states: Sequence[State]) -> State:
-    """Several states as one.
+    """Pack several states into one.
 
     Args:
-        states: tensors and JSON values of each value; they need not have the same names or shapes.
+        states: the tensors and JSON values of each value; names and shapes may differ.
 
     Returns:
-        One state, which `Packed` takes apart again. Tensors of one name and type lie end to end in one.
+        One state, which `Packed` unpacks. Tensors of the same name and data type are flattened and concatenated.
 
     Examples:
         >>> from interp_core.results import Packed, packed
@@ -43,11 +43,11 @@ def packed(states: Sequence[State]) -> State:
 
 
 class Packed(Sequence[State]):
-    """The states in a packed one, each taken out on access.
+    """The states in a packed state, each unpacked on access.
 
     Args:
         tensors: the tensors of the packed state.
-        data: its JSON values.
+        data: the JSON values of the packed state.
 
     Examples:
         >>> from interp_core.results import Packed, packed
@@ -81,11 +81,14 @@ class Packed(Sequence[State]):
         return tensors, {**self.data["shared"], **self.data["own"][i]}
 
     def flat(self, name: str, dtype: str = "float32") -> list[list[Any] | None]:
-        """The numbers of one tensor of each state, row-major; None for a state that lacks it.
+        """Read the numbers of one tensor of each state.
 
         Args:
             name: the name of the tensor.
-            dtype: its type, without `torch.`.
+            dtype: the data type of the tensor, without `torch.`.
+
+        Returns:
+            For each state the numbers in row-major order; None for a state that lacks the tensor.
         """
         key = f"{name}|{dtype}"
         if key not in self._stops:

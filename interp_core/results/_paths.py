@@ -1,4 +1,4 @@
-"""Where results may be written: checked without loading what writes them."""
+"""Checks of where results may be written, without loading what writes them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from interp_core.errors import InputError
 
 
 def empty_folder(folder: str | Path) -> Path:
-    """The path of a folder that results can be saved to.
+    """Check that results can be saved to a folder.
 
     Args:
-        folder: the folder, which may not exist yet.
+        folder: the folder, which need not exist yet.
 
     Returns:
-        Its path.
+        The path of the folder.
 
     Raises:
-        InputError: it is not empty, or it is a file.
+        InputError: the folder is not empty, or is a file.
 
     Examples:
         >>> import tempfile
@@ -37,17 +37,17 @@ def empty_folder(folder: str | Path) -> Path:
 
 
 def named_with(path: str | Path, *suffixes: str) -> Path:
-    """A path, if it ends as files of its kind do: by the ending a file is known when it is read.
+    """Check the extension of a file, by which its kind is known when it is read.
 
     Args:
         path: the file.
-        *suffixes: the endings that it may have, with their dots.
+        *suffixes: the extensions that it may have, with their dots.
 
     Returns:
         The path.
 
     Raises:
-        InputError: it ends in another way.
+        InputError: the file has another extension.
 
     Examples:
         >>> from interp_core.results import named_with

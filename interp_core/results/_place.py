@@ -1,4 +1,4 @@
-"""Which item of a result is meant by a name or a number."""
+"""Look-up of an item of a result by its name or number."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from interp_core.errors import InputError, nearest
 
 
 def place_of(asked: Any, names: Sequence[str], what: str, owner: str) -> int:
-    """The place of an item in a result, given by its name or its number.
+    """Look up an item of a result by its name or number.
 
     Args:
-        asked: the name; or the number, negative from the end.
+        asked: the name, or the number (negative from the end).
         names: the names of the items, in order.
-        what: what an item is, for the message.
-        owner: what has the items, for the message.
+        what: the noun for an item, for the message.
+        owner: the thing that has the items, for the message.
 
     Returns:
-        The number, from 0.
+        The number of the item, from 0.
 
     Raises:
-        InputError: there is no such item; the message lists the first of those there are.
+        InputError: there is no such item; the message lists the first names.
 
     Examples:
         >>> from interp_core.results import place_of

@@ -1,4 +1,4 @@
-"""How a result was made and what it cost: enough to reproduce it."""
+"""Provenance: how a result was made and what it cost, in enough detail to reproduce it."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _circumstances: ContextVar[dict[str, Any]] = ContextVar("circumstances", default
 
 @dataclass
 class Cost:
-    """The cost of a run, counted where the model is called and nowhere else.
+    """The cost of a run, counted where the model is called.
 
     Attributes:
-        forwards: forward passes, one for each batch.
-        rows: inputs in these passes; an input that is needed twice is evaluated once.
-        tokens: tokens in these rows, padding included.
-        backwards: backward passes.
-        seconds: wall-clock time.
+        forwards: the number of forward passes, one for each batch.
+        rows: the number of inputs in these passes; an input that is needed twice is evaluated once.
+        tokens: the number of tokens in these rows, padding included.
+        backwards: the number of backward passes.
+        seconds: the wall-clock time, in seconds.
 
     Examples:
         >>> from interp_core.testing import tiny_classifier
@@ -59,13 +59,13 @@ class Cost:
     seconds: float = 0.0
 
     def add(self, other: Cost) -> None:
-        """Add what was counted elsewhere, but for the seconds, which may have passed at the same time."""
+        """Add the counts of another cost, but not its seconds, which may have passed at the same time."""
         for name in ("forwards", "rows", "tokens", "backwards"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     @contextmanager
     def timed(self) -> Iterator[Cost]:
-        """Add the time spent in a `with` statement to `seconds`; yields this value."""
+        """Open a context whose duration is added to `seconds`; yields this value."""
         start = time.perf_counter()
         try:
             yield self
@@ -75,16 +75,16 @@ class Cost:
 
 @dataclass(frozen=True)
 class Usage:
-    """What asking a language model took, added up over conversations.
+    """The usage of a language model, summed over conversations.
 
     Attributes:
-        conversations: how many there were.
-        cached: how many of them were answered from a cache, at no cost.
-        failed: how many have no answer.
-        prompt_tokens: tokens sent, as the model counts them; of the others alone.
-        answer_tokens: tokens received, thoughts included; of the others alone.
-        price: of these tokens, in the currency of the price table that the client was given; None without one.
-        dry: whether this was a dry run: nothing was asked, and tokens and price are estimates of what it would take.
+        conversations: the number of conversations.
+        cached: the number of conversations that were answered from a cache, at no cost.
+        failed: the number of conversations without an answer.
+        prompt_tokens: the number of tokens sent, as the model counts them, without cached and failed conversations.
+        answer_tokens: the number of tokens received, reasoning included, without cached and failed conversations.
+        price: the price of these tokens, in the currency of the client's price table; None without one.
+        dry: whether this was a dry run, in which nothing is asked, and tokens and price are estimates.
 
     Examples:
         >>> from interp_core.results import Usage
@@ -121,19 +121,19 @@ class Usage:
 
 @dataclass(frozen=True)
 class MadeBy:
-    """The provenance of a result: which method with which parameters, on which model, at what cost.
+    """The provenance of a result: the method and its parameters, the model, the settings, the versions and the cost.
 
     Attributes:
-        method: name of the method, or of the part of the core.
-        package: distribution that declares the method; `"interp-core"` for the core, `"program"` for a class that no
-            package declares.
-        version: version of the package.
-        source: paper or program that the method follows.
-        parameters: hyperparameters of the method, as JSON values; one without a JSON form as `{"repr": "…"}`.
-        model: name of the model.
+        method: the name of the method, or of the part of the core.
+        package: the distribution that declares the method; `"interp-core"` for the core, `"program"` for a class that
+            no package declares.
+        version: the version of the package.
+        source: the paper or program that the method follows.
+        parameters: the hyperparameters of the method, as JSON values; `{"repr": "…"}` for one without a JSON form.
+        model: the name of the model.
         settings: what the caller chose besides the method, such as the granularity.
-        versions: versions of interp-core, torch and transformers.
-        cost: what the run cost.
+        versions: the versions of interp-core, torch and transformers.
+        cost: the cost of the run.
 
     Examples:
         >>> from interp_core.testing import tiny_classifier
@@ -160,24 +160,24 @@ class MadeBy:
         return f"{self.method} on {self.model}" if self.model else self.method
 
     def to_json(self) -> dict[str, Any]:
-        """The provenance as plain JSON values; NaN and infinity are None."""
+        """Convert to JSON values; NaN and infinity become None."""
         return dict(without_infinities(dataclasses.asdict(self)))
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> MadeBy:
-        """The provenance that `to_json` described."""
+        """Read a provenance from the values of `to_json`."""
         return cls(**{**data, "cost": Cost(**data.get("cost", {}))})
 
 
 @contextmanager
 def circumstances(**settings: Any) -> Iterator[None]:
-    """A context in which all results are made under the same circumstances, which their provenance says.
+    """Open a context in which settings are added to the provenance of all results.
 
     Args:
         **settings: JSON values, added to the settings of each result.
 
     Yields:
-        Nothing.
+        None.
 
     Examples:
         >>> from interp_core.results import Cost, circumstances, made_by
@@ -194,10 +194,10 @@ def circumstances(**settings: Any) -> Iterator[None]:
 
 
 def under_circumstances() -> bool:
-    """Whether results are made under circumstances now, such as an intervention, that other processes do not know.
+    """Say whether results are now made under circumstances, such as an intervention, that other processes do not know.
 
     Returns:
-        True inside of `circumstances`.
+        True within `circumstances`.
 
     Examples:
         >>> from interp_core.results import circumstances, under_circumstances
@@ -209,13 +209,13 @@ def under_circumstances() -> bool:
 
 
 def made_by(method: object, cost: Cost, model: str = "", settings: dict[str, Any] | None = None) -> MadeBy:
-    """The provenance of a result that a method has just produced.
+    """Record the provenance of a result that a method has just produced.
 
     Args:
-        method: the instance, or the name of a part of the core.
-        cost: what the run cost.
-        model: name of the model.
-        settings: JSON values that the caller chose besides the method; none by default.
+        method: an instance of the method, or the name of a part of the core.
+        cost: the cost of the run.
+        model: the name of the model.
+        settings: what the caller chose besides the method, as JSON values; none by default.
 
     Returns:
         The provenance, with the package, source and parameters of the method and the installed versions.
@@ -243,14 +243,14 @@ def made_by(method: object, cost: Cost, model: str = "", settings: dict[str, Any
 
 
 def claims_of(made: MadeBy, kind: Kind) -> frozenset[Claim] | None:
-    """What the method that made a result claims.
+    """Look up the claims of the method that made a result.
 
     Args:
         made: the provenance of the result.
-        kind: kind of the method, such as `"attribution"`.
+        kind: the kind of the method, such as `"attribution"`.
 
     Returns:
-        Its claims; None if no installed package declares the method.
+        The claims; None if no installed package declares the method.
 
     Examples:
         >>> from interp_core.results import Cost, claims_of, made_by
@@ -262,18 +262,18 @@ def claims_of(made: MadeBy, kind: Kind) -> frozenset[Claim] | None:
 
 
 def made_again(made: MadeBy, kind: Kind) -> Any:
-    """The method that made a result, with the same parameters.
+    """Make the method that made a result again, with the same parameters.
 
     Args:
         made: the provenance of the result.
-        kind: kind of the method, such as `"attribution"`.
+        kind: the kind of the method, such as `"attribution"`.
 
     Returns:
         A new instance.
 
     Raises:
-        InputError: no package declares the method, the method refuses the parameters, or one of them was an object that
-            is not kept.
+        InputError: no package declares the method, the method does not accept the parameters, or one of them was an
+            object that is not kept.
         UnknownMethodError: the package of the method is not installed.
         BrokenPluginError: the method cannot be imported.
 
@@ -298,13 +298,13 @@ def made_again(made: MadeBy, kind: Kind) -> Any:
 
 
 def parameters_of(method: object) -> dict[str, Any]:
-    """The hyperparameters of a method as JSON values.
+    """Convert the hyperparameters of a method to JSON values.
 
     Args:
-        method: the instance.
+        method: an instance of the method.
 
     Returns:
-        The fields of a dataclass by name, without those declared with `repr=False`; a value that has no JSON form is
+        The fields of a dataclass by name, without those declared with `repr=False`; a value without a JSON form is
         replaced by `{"repr": "…"}`. Empty for other objects.
 
     Examples:

@@ -1,4 +1,4 @@
-"""Works on the shards of a run, writes each as it comes, and passes over those that a folder has already."""
+"""Runs in shards: each is written as it is made, and those that a folder already has are skipped."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ def run_shards(
     unit: str = "text",
     progress: bool = True,
 ) -> Iterator[Done]:
-    """Work on shards, in order.
+    """Process shards in order.
 
     Args:
-        work: what is done with a shard; another process may be sent it.
+        work: the function that processes a shard; it may be sent to another process.
         shards: the shards.
-        folder: where they are written; None to yield their states. Shards that it has already are passed over, once
-            they have been compared with those given.
-        executor: where they are worked on, see `executor_of`.
+        folder: the folder in which they are written; None to yield their states. Shards that it already has are
+            compared with those given and skipped.
+        executor: where shards are processed, see `executor_of`.
         description: the label of the progress bar.
-        total: how many items there are in all shards; None where it is not known.
-        unit: what an item is called there.
+        total: the number of items in all shards; None if it is not known.
+        unit: the noun for an item in the progress bar.
         progress: show a progress bar, with an estimate of the time left, in a terminal or notebook.
 
     Yields:
-        For each shard its state, or None if it is in the folder, and what the run tells of it: with `items`, how many
-        there were, and `digest`.
+        For each shard, its state, or None if it is in the folder; and JSON values about it, including the number of
+        `items` and its `digest`.
 
     Raises:
         FolderError: the folder cannot be resumed, see `Folder.begin`, or has shards of other items than those given.
-        UnsupportedError: an intervention is open, and the shards are to be worked on elsewhere.
-        ModelError: the executor lost a result, or gave one out of order.
+        UnsupportedError: an intervention is open, and the shards would be processed elsewhere.
+        ModelError: the executor lost a result, or returned results out of order.
 
     Examples:
         >>> from interp_core.results import packed, run_shards, shards_of

@@ -1,4 +1,4 @@
-"""Lists of results in folders: saved all or none, and loaded whatever kinds they are of.
+"""Lists of results in folders: saved all or none, and loaded whatever their kinds.
 
 The class that reads a kind of value is named by an entry point of the group `interp.values`, `kind = "module:Class"`,
 and imported when a file of that kind is read.
@@ -36,7 +36,7 @@ def save(results: Any, folder: str | Path) -> list[Path]:
 
     Raises:
         InputError: there are no results, the folder is not empty, or something is not a result.
-        UnsupportedError: a concept space is a view of some of its concepts.
+        UnsupportedError: a concept space is a view, made by `only`.
 
     Examples:
         >>> import tempfile
@@ -76,17 +76,17 @@ def _suffix(result: Any) -> str:
 
 
 def load_results(*paths: str | Path | Sequence[str | Path]) -> list[Any]:
-    """Load saved results.
+    """Load saved results of any kind.
 
     Args:
-        *paths: files that hold a result; stores of activations and folders of runs; or folders of files, read in the
-            order of their names. Lists of these, such as the one that `save` returns, are read in their order.
+        *paths: files that hold a result; stores of activations and folders of runs; folders of files, which are read in
+            the order of their numbers; or lists of these, such as the one that `save` returns.
 
     Returns:
         The results, in order.
 
     Raises:
-        InputError: there are no results, or a file is missing or damaged or does not hold a result.
+        InputError: there are no results, or a file is missing, is damaged or does not hold a result.
         BrokenPluginError: the package of a concept space no longer has its class.
 
     Examples:
@@ -128,7 +128,7 @@ def load_result(path: str | Path) -> Any:
         The result, such as an `Attribution`, a `ConceptSpace` or a `Score`.
 
     Raises:
-        InputError: there is no such file, or it is damaged or does not hold a result; or a store is not complete.
+        InputError: the file does not exist, is damaged or does not hold a result; or a store or run is incomplete.
         BrokenPluginError: the package of a concept space no longer has its class.
 
     Examples:

@@ -1,7 +1,4 @@
-"""Saves and loads results: safetensors files with JSON in their header, or JSON files. Nothing is pickled.
-
-This file knows only the formats.
-"""
+"""The file formats of results: safetensors files with JSON in their header, or JSON files. Nothing is pickled."""
 
 from __future__ import annotations
 
@@ -25,13 +22,13 @@ STORE = "store.json"  # the manifest in a folder of activations
 
 
 def save_tensors(path: str | Path, kind: str, tensors: dict[str, Tensor], data: dict[str, Any]) -> Path:
-    """Write tensors and JSON values to one safetensors file, whole or not at all.
+    """Write tensors and JSON values to a safetensors file, atomically.
 
     Args:
         path: the file; its folder is created if necessary.
         kind: what the file holds; checked when the file is read.
-        tensors: tensors by name.
-        data: JSON values by name.
+        tensors: the tensors, by name.
+        data: the JSON values, by name.
 
     Returns:
         The path of the file.
@@ -57,7 +54,7 @@ def save_tensors(path: str | Path, kind: str, tensors: dict[str, Tensor], data: 
 
 
 def read_header(file: Any) -> dict[str, Any]:
-    """The kind and the JSON values in the header of a safetensors file.
+    """Read the kind and the JSON values in the header of a safetensors file.
 
     Args:
         file: the file, opened with `safetensors.safe_open`.
@@ -82,14 +79,14 @@ def read_header(file: Any) -> dict[str, Any]:
 
 
 def load_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and JSON values of a file that `save_tensors` wrote.
+    """Read the tensors and JSON values of a file that `save_tensors` wrote.
 
     Args:
         path: the file.
         kind: the kind that the file must have.
 
     Returns:
-        The tensors by name, mapped from disk and not copied; and the JSON values by name.
+        The tensors by name, memory-mapped from disk; and the JSON values by name.
 
     Raises:
         InputError: there is no such file, or it is not a safetensors file of this kind.
@@ -120,12 +117,12 @@ def load_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[s
 
 
 def save_json(path: str | Path, kind: str, data: dict[str, Any]) -> Path:
-    """Write JSON values to one file, whole or not at all.
+    """Write JSON values to a file, atomically.
 
     Args:
         path: the file; its folder is created if necessary.
         kind: what the file holds; checked when the file is read.
-        data: JSON values by name; NaN and infinity become null, see `for_json`.
+        data: the JSON values, by name; NaN and infinity become null, see `for_json`.
 
     Returns:
         The path of the file.
@@ -144,11 +141,11 @@ def save_json(path: str | Path, kind: str, data: dict[str, Any]) -> Path:
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write a text to a file in UTF-8, whole or not at all.
+    """Write a text to a file in UTF-8, atomically.
 
     Args:
         path: the file; its folder is created if necessary.
-        text: what it will hold.
+        text: the text.
 
     Returns:
         The path of the file.
@@ -167,7 +164,7 @@ def write_text(path: str | Path, text: str) -> Path:
 
 
 def load_json(path: str | Path, kind: str) -> dict[str, Any]:
-    """The JSON values of a file that `save_json` wrote.
+    """Read the JSON values of a file that `save_json` wrote.
 
     Args:
         path: the file.
@@ -194,16 +191,16 @@ def load_json(path: str | Path, kind: str) -> dict[str, Any]:
 
 @contextmanager
 def reading(path: str | Path) -> Iterator[None]:
-    """Turns what goes wrong with unexpected content of a file into an error that names the file.
+    """Open a context that turns errors due to unexpected content of a file into an error that names the file.
 
     Args:
         path: the file or folder that is read.
 
     Yields:
-        Nothing; the block reads the file.
+        None; the block reads the file.
 
     Raises:
-        InputError: the block failed in a way that content other than expected makes it fail.
+        InputError: the block failed in a way that unexpected content explains.
 
     Examples:
         >>> from interp_core.results import reading

@@ -1,4 +1,4 @@
-"""A shard: some texts in a row, with what is given for each of them. Cut by the settings of a run alone."""
+"""Shards: consecutive items of a run, such as texts, with what is given for each; cut by the settings alone."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SHARD_SIZE = 64  # what a kill costs at most, what a worker takes at a time, and
 
 @dataclass(frozen=True)
 class Shard:
-    """Some items of a run in a row, such as texts.
+    """A shard: consecutive items of a run, such as texts.
 
     Attributes:
         number: the number of the shard, from 0.
         first: the number of its first item in the run.
         items: the items.
         beside: columns with a value for each item, by name.
-        value: what the items are read from, such as activations; None where they are all that is needed.
+        value: what the items refer to, such as activations; None where the items are sufficient.
 
     Examples:
         >>> from interp_core.results import Shard
@@ -44,24 +44,24 @@ class Shard:
 
     @property
     def digest(self) -> str:
-        """A short name of the content, by which a resumed run knows that it is given the same."""
+        """A digest of the content, by which a resumed run recognises it."""
         content = described([self.items, dict(self.beside), self.value])
         return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def shards_of(items: Iterable[Any], size: int, beside: Mapping[str, Iterable[Any]]) -> Iterator[Shard]:
-    """Items in shards, read as far as the shards are.
+    """Divide items into shards, lazily.
 
     Args:
-        items: the items, such as texts; any iterable.
+        items: an iterable of items, such as texts, which is read only as far as the shards are.
         size: the number of items in each shard but the last.
-        beside: by name, values for each item; any iterables.
+        beside: iterables of values for each item, by name.
 
     Yields:
         The shards, in order.
 
     Raises:
-        InputError: `size` is no whole number from 1; or when a column ends before the items do, or goes on after them.
+        InputError: `size` is not a whole number of at least 1, or a column is shorter or longer than the items.
 
     Examples:
         >>> from interp_core.results import shards_of
@@ -73,16 +73,16 @@ def shards_of(items: Iterable[Any], size: int, beside: Mapping[str, Iterable[Any
 
 
 def check_shard_size(size: Any) -> int:
-    """Refuse what is no number of items.
+    """Check a value of `shard_size`.
 
     Args:
-        size: what a caller gives as `shard_size`.
+        size: the value.
 
     Returns:
         The number, at least 1.
 
     Raises:
-        InputError: it is no whole number from 1.
+        InputError: `size` is not a whole number of at least 1.
 
     Examples:
         >>> from interp_core.results import check_shard_size

@@ -1,4 +1,4 @@
-"""The shards of a run in its folder, read when they are asked for."""
+"""The shards of a run in its folder, read on access."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IN_MEMORY = 4  # shards
 
 @dataclass(frozen=True, eq=False)
 class StoredShards:
-    """The shards of a run, each a file, in order.
+    """The shards of a run, each a file in the folder of the run.
 
     Attributes:
         folder: the folder of the run.
@@ -42,26 +42,26 @@ class StoredShards:
     folder: Path
 
     def file(self, number: int) -> Path:
-        """The file of a shard. A thousand shards share a folder of their own, since large folders are slow."""
+        """Name the file of a shard; each thousand shards share a subfolder, since large folders are slow."""
         return self.folder / f"shards-{number // 1000:05d}" / f"{number:08d}.safetensors"
 
     def has(self, number: int) -> bool:
-        """Whether a shard has been written."""
+        """Say whether a shard has been written."""
         return self.file(number).is_file()
 
     def write(self, number: int, state: State, told: dict[str, Any]) -> None:
-        """Write a shard, whole or not at all.
+        """Write a shard, atomically.
 
         Args:
             number: the number of the shard.
-            state: a packed state.
-            told: JSON values about the shard: its `digest`, how many `items` it has, and what the run tells of it.
+            state: the packed state.
+            told: JSON values about the shard: its `digest`, the number of its `items`, and what the run adds.
         """
         tensors, data = state
         save_tensors(self.file(number), KIND, tensors, {"told": told, "packed": data})
 
     def told(self, number: int) -> dict[str, Any]:
-        """What the run told of a shard.
+        """Read the JSON values about a shard.
 
         Raises:
             FolderError: the shard is missing or damaged.
@@ -75,7 +75,7 @@ class StoredShards:
 
     @cached_property
     def read(self) -> Any:
-        """Maps the number of a shard to its states, a `Packed`; the last few are kept."""
+        """A function from the number of a shard to its states, a `Packed`; the last few are cached."""
 
         def states(number: int) -> Packed:
             path = self.file(number)
@@ -90,10 +90,10 @@ class StoredShards:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """What the folder records about its run.
+        """The manifest of the folder: the settings and progress of its run.
 
         Raises:
-            FolderError: the folder holds no run, or one that is not complete.
+            FolderError: the folder holds no run, or an incomplete one.
         """
         manifest = read_manifest(self.folder, "run")
         if not manifest["complete"]:
@@ -107,15 +107,15 @@ class StoredShards:
 
     @cached_property
     def starts(self) -> list[int]:
-        """The number of the first value in each shard, and the number of all values."""
+        """The number of the first value of each shard, followed by the total number of values."""
         return list(accumulate(self.manifest["told"]["values"], initial=0))
 
     def shard_of(self, value: int) -> int:
-        """The number of the shard that holds a value, by its number among all values."""
+        """Find the shard that holds a value, given the number of the value among all."""
         return bisect_right(self.starts, value) - 1
 
     def states(self) -> Iterator[Packed]:
-        """The states of each shard, one shard in memory at a time."""
+        """Yield the states of each shard, one shard in memory at a time."""
         for number in range(self.count):
             yield self.read(number)
 

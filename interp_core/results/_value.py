@@ -1,4 +1,4 @@
-"""What every result can do: show itself in a terminal, a notebook, a table and a figure, and be JSON."""
+"""The base class of results: representations in terminals and notebooks, tables, figures and JSON."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ LONGEST = 200  # characters of a `repr`
 
 
 class Value:
-    """What every result can do. A subclass says what it holds; how that is shown is the same for all.
+    """Base class of results, which are shown, tabulated, plotted and exported in the same way.
 
-    A subclass has a `summary`, `to_json`, the `columns` of a table, and `one_line` for its `repr`.
+    A subclass implements `one_line` (for its `repr`), `summary`, `to_json` and `columns`.
 
     Examples:
         >>> from interp_core.metrics import Score
@@ -30,23 +30,26 @@ class Value:
     """
 
     def one_line(self) -> str:
-        """What the value holds, in less than a line."""
+        """Describe the value in less than a line, as its `repr` does."""
         raise NotImplementedError
 
     def summary(self) -> str:
-        """The value in a few lines of plain text."""
+        """Describe the value in a few lines of plain text."""
         return repr(self)
 
     def to_json(self) -> dict[str, Any]:
-        """The value as JSON values that every reader of JSON takes: NaN and infinity are None, and a note says so."""
+        """Convert to valid JSON values; NaN and infinity become None, and a note says so."""
         raise NotImplementedError
 
     def columns(self) -> Mapping[str, Sequence[Any]]:
-        """The columns of `to_dataframe`, by name; all of the same length."""
+        """The columns of `to_dataframe` by name, all of the same length."""
         raise NotImplementedError
 
     def to_dataframe(self) -> Any:
-        """The value as a pandas data frame: scores in long form, rows and directions with a column for each dimension.
+        """Convert to a pandas data frame: scores in long form, rows and directions with a column for each dimension.
+
+        Returns:
+            The `pandas.DataFrame`.
 
         Raises:
             InputError: pandas is not installed.
@@ -58,13 +61,13 @@ class Value:
         return pandas.DataFrame(dict(self.columns()))
 
     def to_csv(self, path: str | Path | None = None) -> str:
-        """The columns of `to_dataframe` as CSV, without pandas.
+        """Convert the columns of `to_dataframe` to CSV, without pandas.
 
         Args:
-            path: a file that it is also written to; missing folders are created.
+            path: a file to which the text is also written; missing folders are created.
 
         Returns:
-            The text; what is None is empty in it.
+            The text, with empty cells for None.
         """
         out = io.StringIO()
         table = csv.writer(out, lineterminator="\n")
@@ -76,10 +79,13 @@ class Value:
         return out.getvalue()
 
     def plot(self, **options: Any) -> Any:
-        """The value as a matplotlib figure, for a paper; notebooks display it, and `savefig` writes it.
+        """Draw a matplotlib figure, for publication; notebooks display it, and its `savefig` writes it.
 
         Args:
-            **options: what can be chosen for this kind of value.
+            **options: the options of this kind of value.
+
+        Returns:
+            The `matplotlib.figure.Figure`.
 
         Raises:
             InputError: matplotlib is not installed, this kind of value has no figure, or an option is unknown.
@@ -101,12 +107,12 @@ class Value:
 
 
 def quoted(names: Sequence[str], most: int = 3, length: int = 30) -> str:
-    """Some names in a line: `'joy', 'anger', 'fear' and 3 more`.
+    """Join names in a line, such as `'joy', 'anger', 'fear' and 3 more`.
 
     Args:
         names: the names.
-        most: how many are said.
-        length: the most characters of one.
+        most: the maximum number of names.
+        length: the maximum number of characters of a name.
 
     Returns:
         The names in quotation marks; those that are too long are cut.
@@ -121,14 +127,14 @@ def quoted(names: Sequence[str], most: int = 3, length: int = 30) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """A number of things in words.
+    """Write a count with its noun.
 
     Args:
-        count: how many.
-        noun: what they are called, in the singular.
+        count: the count.
+        noun: the noun, in the singular.
 
     Returns:
-        The number with the noun, in the plural where there are several.
+        The count and the noun, in the plural unless the count is 1.
 
     Examples:
         >>> from interp_core.results import counted

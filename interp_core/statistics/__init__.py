@@ -1,5 +1,4 @@
-"""How precise a mean is: confidence intervals over inputs, and sampling that stops once standard errors are small
-enough."""
+"""Statistics of means: confidence intervals over inputs, and sampling until standard errors are small enough."""
 
 from typing import TYPE_CHECKING
 

@@ -12,15 +12,15 @@ FEWEST = 5  # values; an interval of fewer would say too little
 
 
 def interval_of_mean(values: Float[Tensor, " n"], level: float = 0.95) -> tuple[float, float] | None:
-    """The confidence interval of a mean, by Student's t distribution.
+    """Compute the confidence interval of a mean, by Student's t distribution.
 
     Args:
-        values: one value per input.
-        level: the probability, between 0 and 1, that the interval of a random sample of inputs contains the mean over
-            all inputs of this kind.
+        values: (n) one value for each input.
+        level: the confidence level, between 0 and 1: the share of random samples of inputs whose interval contains the
+            mean over all inputs of this kind.
 
     Returns:
-        The lower and the upper end, or None for fewer than `FEWEST` values.
+        The lower and the upper end, or None for fewer than five values.
 
     Examples:
         >>> from interp_core.statistics import interval_of_mean
@@ -36,13 +36,14 @@ def interval_of_mean(values: Float[Tensor, " n"], level: float = 0.95) -> tuple[
 
 
 def widening(degrees: int) -> float:
-    """What a standard error of few draws is multiplied by, so that the mean plus or minus 1.96 errors holds the truth.
+    """Compute the factor that widens a standard error of few draws, so that ±1.96 errors are a 95 % interval.
 
     Args:
-        degrees: the degrees of freedom of the error, one less than the draws of a mean.
+        degrees: the degrees of freedom of the error; for a mean, the number of draws minus one.
 
     Returns:
-        The 95 % quantile of Student's t over that of the normal distribution; infinite for fewer than one degree.
+        The two-sided 95 % quantile of Student's t divided by that of the normal distribution; infinite for fewer than
+        one degree.
 
     Examples:
         >>> from interp_core.statistics import widening

@@ -1,4 +1,4 @@
-"""Means over independent draws with standard errors, which may stop the sampling."""
+"""Means over independent draws with standard errors, which can stop the sampling."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ FEWEST = 32  # draws before a standard error is relied on
 def averaged(
     draw: Callable[[int], Float[Tensor, "n k u"]], samples: int, tolerance: float | None = None
 ) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"]]:
-    """The mean of independent draws and its standard error.
+    """Compute the mean of independent draws and its standard error.
 
     Args:
         draw: a function from a number n to n new draws (n, k, u).
-        samples: the most draws, at least 1.
-        tolerance: stop once no standard error exceeds this, in units of the draws. It is compared only now and then,
-            after each number of draws that `portions` yields, because frequent looks would favour errors that are
-            small by chance. None makes all draws.
+        samples: the maximum number of draws, at least 1.
+        tolerance: stop once no standard error exceeds this, in units of the draws. It is compared only after each
+            portion of draws, see `portions`, because frequent looks would favour errors that are small by chance. None
+            makes all draws.
 
     Returns:
-        The mean and its standard error, both float64. For few draws, the error is widened by Student's t distribution,
-        so that the mean plus or minus 1.96 errors contains the true value in 95 of 100 runs; it is infinite for one.
+        The mean (k, u) and its standard error (k, u), both float64. For few draws, the error is widened by Student's t
+        distribution, so that the mean ± 1.96 errors is a 95 % interval; it is infinite for a single draw.
 
     Examples:
-        Draws that alternate between 1 and 3, until the standard error is small enough.
+        Draws that alternate between 1 and 3, until the standard error is small enough:
 
         >>> from interp_core.statistics import averaged
         >>> sizes = []
@@ -59,14 +59,14 @@ def averaged(
 
 
 def portions(samples: int, tolerance: float | None) -> Iterator[int]:
-    """The numbers of draws to make at a time, so that sampling can stop in between.
+    """Divide draws into portions, between which sampling can stop.
 
     Args:
-        samples: the number of draws in total.
-        tolerance: the standard error at which sampling stops; with None all draws are made at once.
+        samples: the total number of draws.
+        tolerance: the standard error at which sampling stops; with None, all draws are one portion.
 
     Yields:
-        First 32, then half the number of draws so far but at least 32, until `samples` are reached.
+        The size of each portion: 32, then half the number of draws so far but at least 32, until `samples` is reached.
 
     Examples:
         >>> from interp_core.statistics import portions
@@ -86,11 +86,11 @@ def portions(samples: int, tolerance: float | None) -> Iterator[int]:
 
 
 def check_sampling(samples: int, least: int, tolerance: float | None) -> None:
-    """Refuse a number of draws or a tolerance that a method cannot work with.
+    """Check the number of draws and the tolerance of a method that samples.
 
     Args:
         samples: the number of draws.
-        least: the fewest draws that the method needs.
+        least: the minimum number of draws that the method needs.
         tolerance: the standard error at which sampling stops, or None.
 
     Raises:

@@ -1,7 +1,8 @@
-"""The conformance kit: checks of what a method promises, on planted worlds with known answers. Nothing is downloaded.
+"""The conformance kit: checks of the promises of methods, on planted worlds with known answers; and tiny models.
 
 `test_contract = contract_tests("lime")` is the contract test of a plugin; `interp check lime` runs the same checks
-without pytest."""
+without pytest.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""One call of a method on a small and untidy world of its kind, and what the call did beside its answer."""
+"""A call of a method on a small and untidy world of its kind, and the side effects of the call."""
 
 from __future__ import annotations
 

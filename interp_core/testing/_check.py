@@ -1,4 +1,4 @@
-"""One check of the conformance kit, and its outcome."""
+"""The checks of the conformance kit and their outcomes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ Run = Callable[[Method, Any], None]
 
 @dataclass(frozen=True)
 class Check:
-    """One promise of methods, and how to check it.
+    """A check of one promise of methods.
 
     Attributes:
-        name: the promise as a sentence.
+        name: the promise, as a sentence.
         mend: what to do if the promise is broken.
-        applies: tells from a declaration whether its method makes the promise.
-        run: checks a declaration and an instance; raises AssertionError, or any other error, if the promise is broken.
+        applies: a function from a declaration to whether its method makes the promise.
+        run: a function of a declaration and an instance, which raises an AssertionError, or any other error, if the
+            promise is broken.
 
     Examples:
         >>> from interp_core.plugin import find_method

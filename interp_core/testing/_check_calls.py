@@ -1,4 +1,4 @@
-"""Checks of methods of every kind: what a call leaves as it was, and that other parameters work too."""
+"""Checks of methods of every kind: that a call has no side effects, and that other parameters work too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of attribution methods on tiny models: company, wrappers, precision, and what is the user's own."""
+"""Checks of attribution methods on tiny models: shared passes, wrappers, precision, and state of the user's model."""
 
 from __future__ import annotations
 

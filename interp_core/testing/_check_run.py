@@ -1,4 +1,4 @@
-"""Checks of language models and executors. Nothing but this machine is reached."""
+"""Checks of language models and executors, without a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Selects the checks of a method and runs them, with or without pytest."""
+"""The contract of a method: selection of its checks, and their run with or without pytest."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ _FILES = (
 
 
 def checks_for(method: Method) -> list[Check]:
-    """The checks that apply to a method.
+    """Select the checks that apply to a method.
 
     Args:
-        method: the declaration. Its kind, needs and claims select the checks, never its name.
+        method: the declaration of the method. Its kind, needs and claims select the checks, never its name.
 
     Returns:
-        The checks, in the order in which they are run.
+        The checks, in the order in which they run.
 
     Examples:
         >>> from interp_core.plugin import find_method
@@ -60,11 +60,11 @@ def checks_for(method: Method) -> list[Check]:
 
 
 def run_checks(name: str, **parameters: Any) -> Iterator[Outcome]:
-    """Run the checks of a method one after the other. A failing check does not end the run.
+    """Run the checks of a method one after the other; a failed check does not end the run.
 
     Args:
         name: the name of the method, or `package/name`.
-        **parameters: hyperparameters of the method, in place of its defaults.
+        **parameters: hyperparameters of the method; the others have their defaults.
 
     Yields:
         The outcome of each check; if the implementation cannot be imported, only that of `its target exists`.
@@ -112,11 +112,11 @@ def _located(error: BaseException) -> str:
 
 
 def contract_tests(name: str, **parameters: Any) -> Callable[..., None]:
-    """A pytest test that runs each check of a method as a case of its own.
+    """Make a pytest test that runs each check of a method as a separate case.
 
     Args:
         name: the name of the method, or `package/name`.
-        **parameters: hyperparameters of the method, in place of its defaults.
+        **parameters: hyperparameters of the method; the others have their defaults.
 
     Returns:
         A test function, to be assigned to a name that starts with `test_`.

@@ -1,4 +1,4 @@
-"""Other values of the parameters of a method, so that it is not only tried with its defaults."""
+"""Other values of the parameters of a method, so that it is not only checked with its defaults."""
 
 from __future__ import annotations
 

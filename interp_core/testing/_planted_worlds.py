@@ -1,4 +1,4 @@
-"""Planted worlds: questions, activations and corpora whose right answers are known."""
+"""Planted worlds: questions, activations and corpora whose correct answers are known."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from torch.nn.functional import normalize
 def linear_world(
     seed: int = 0, units: int = 8, targets: int = 2, width: int = 3
 ) -> tuple[Question, Float[Tensor, "k u"]]:
-    """A question whose scores are linear in the features.
+    """Make a question whose scores are linear in the features.
 
     Args:
-        seed: for the features and weights.
+        seed: the seed of the features and weights.
         units: the number u of units; each has one feature.
         targets: the number k of targets.
         width: the width d of a feature.
 
     Returns:
-        The question, and what each unit contributes to each target: (k, u), weight times feature, for a baseline of 0.
+        The question, whose baseline is 0, and the contributions of units to targets (k, u), weight times feature.
 
     Examples:
         >>> from interp_core.testing import linear_world
@@ -47,10 +47,10 @@ def linear_world(
 
 
 def tangled_world(seed: int = 0, units: int = 14, targets: int = 2) -> Question:
-    """A question whose score is smooth in the features, with interactions between units.
+    """Make a question whose scores are smooth in the features, with interactions between units.
 
     Args:
-        seed: for the features and weights.
+        seed: the seed of the features and weights.
         units: the number u of units; each has one feature.
         targets: the number k of targets.
 
@@ -73,10 +73,10 @@ def tangled_world(seed: int = 0, units: int = 14, targets: int = 2) -> Question:
 
 
 class PlantedSpace(ConceptSpace):
-    """A planted dictionary of orthonormal directions. A code is the projection of a row, or 0 if it is not above 0.3.
+    """A planted dictionary of orthonormal directions, whose codes are projections thresholded at 0.3.
 
     Args:
-        dictionary: (c, d) orthonormal rows.
+        dictionary: (c, d) the directions, orthonormal.
         offset: (d) subtracted before encoding and added after decoding.
 
     Examples:
@@ -93,15 +93,17 @@ class PlantedSpace(ConceptSpace):
         self.register_buffer("offset", offset)
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
+        """Project activations (n, d) on the directions, to codes (n, c) above 0.3 or else 0."""
         codes: Tensor = (values - self.offset) @ self.dictionary.T
         return torch.where(codes > 0.3, codes, torch.zeros_like(codes))
 
     def decode(self, codes: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
+        """Reconstruct activations (n, d) from codes (n, c)."""
         return codes @ self.dictionary + self.offset
 
 
 class MixedSpace(PlantedSpace):
-    """A wrong answer: the codes of a `PlantedSpace` are mixed by a random rotation, and the last one is always 0.
+    """A wrong answer to a planted world: the codes of a `PlantedSpace` rotated at random, with the last one set to 0.
 
     Examples:
         >>> from interp_core.testing import MixedSpace, dictionary_world
@@ -113,6 +115,7 @@ class MixedSpace(PlantedSpace):
     """
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
+        """Encode activations (n, d) to the mixed codes (n, c)."""
         noise = torch.randn(self.concepts, self.concepts, generator=torch.Generator().manual_seed(1))
         mixed: Tensor = super().encode(values) @ torch.linalg.qr(noise).Q
         return torch.cat([mixed[:, :-1], torch.zeros_like(mixed[:, -1:])], dim=1)
@@ -121,14 +124,14 @@ class MixedSpace(PlantedSpace):
 def dictionary_world(
     seed: int = 0, rows: int = 800, concepts: int = 5, width: int = 12, nonnegative: bool = False
 ) -> tuple[Activations, PlantedSpace]:
-    """Activations made of a few orthonormal directions, each active in 12% of the rows by a positive amount, with noise
-    of standard deviation 0.02.
+    """Make activations that are sparse positive combinations of a few orthonormal directions.
 
-    The directions differ in strength, so that methods that order by variance can tell them apart. The labels of a row
-    say which directions are active.
+    Each direction is active in 12 % of the rows, and noise of standard deviation 0.02 is added. The directions differ
+    in strength, so that methods that order by variance can tell them apart. The labels of a row say which directions
+    are active.
 
     Args:
-        seed: for the directions, the codes and the noise.
+        seed: the seed of the directions, the codes and the noise.
         rows: the number n of rows.
         concepts: the number c of directions.
         width: the width d of a row, at least c.
@@ -198,14 +201,14 @@ TOPICS = (("sun", "rain", "warm", "cold"), ("cat", "dog", "tree", "house"), ("ha
 
 
 def topic_world(seed: int = 0, texts: int = 120) -> tuple[Activations, PlantedSpace]:
-    """Texts with one word of one of three topics each, and activations that say which topic it is.
+    """Make texts with a word of one of three topics each, and activations that encode the topic.
 
     Args:
-        seed: for the words and the activations.
+        seed: the seed of the words and the activations.
         texts: the number of texts.
 
     Returns:
-        The activations, a row (3) for each text, and the planted space with a concept for each topic.
+        The activations, a row (3) for each text, and the planted space, with a concept for each topic.
 
     Examples:
         >>> from interp_core.testing import topic_world
@@ -266,7 +269,7 @@ def scattered_topics(seed: int = 1, texts: int = 42) -> tuple[Activations, Plant
 
 @dataclass(frozen=True)
 class TopicLLM:
-    """A language model for tests: it answers with the topic words of the last message.
+    """A language model for tests, which answers with the topic words of the last message.
 
     Examples:
         >>> from interp_core.testing import TopicLLM
@@ -275,14 +278,14 @@ class TopicLLM:
     """
 
     def generate(self, messages: list[dict[str, str]]) -> str:
-        """The two most frequent topic words of the last message, most frequent first; `"none"` if it has none."""
+        """Answer with the two most frequent topic words of the last message, or `"none"` if there are none."""
         words = "".join(c if c.isalpha() else " " for c in messages[-1]["content"].lower()).split()
         topic_words = [word for topic in TOPICS for word in topic]
         ranked = sorted((w for w in topic_words if w in words), key=lambda w: -words.count(w))
         return " ".join(ranked[:2]) or "none"
 
     def generate_all(self, conversations: list[list[dict[str, str]]]) -> list[str]:
-        """An answer to each conversation, in order."""
+        """Answer each conversation, in order."""
         return [self.generate(messages) for messages in conversations]
 
 

@@ -1,4 +1,4 @@
-"""Work on a shard, in a file that imports little: each worker of an executor imports it."""
+"""A function of a shard, in a file that imports little, since each worker of an executor imports it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models that checks share: each is made once, since the core tries every new model before it relies on it."""
+"""The models that checks share; each is made once, since the core tests every new model before it relies on it."""
 
 from __future__ import annotations
 

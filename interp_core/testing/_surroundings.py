@@ -1,4 +1,4 @@
-"""What a call leaves as it was: random states, threads, dtype, gradient mode, environment, warnings, and the folder."""
+"""The global state that a call must not change: random states, threads, dtype, gradient mode, environment and more."""
 
 from __future__ import annotations
 

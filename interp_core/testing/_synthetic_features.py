@@ -1,4 +1,4 @@
-"""A planted world that resembles the inside of a language model: more features than dimensions, most of them rare, many
+"""A planted world that resembles the activations of language models: more features than dimensions, most rare, many
 of them in hierarchies.
 """
 
@@ -23,17 +23,17 @@ ROWS_AT_A_TIME = 4096
 
 
 class SyntheticSpace(ConceptSpace):
-    """The planted features of a synthetic world. It encodes only rows of this world, which it recognises by their bits.
+    """The planted features of a synthetic world, which encode only rows of this world, recognised by their bits.
 
     Args:
-        dictionary: (c, d) directions of length 1, more than there are dimensions.
+        dictionary: (c, d) the directions, of length 1, more than there are dimensions.
         **known: the other tensors, by the names of the attributes.
 
     Attributes:
-        mean: (d) added to all rows.
-        probability: (c) how often each feature fires, roughly.
-        parent: (c) the feature without which each one does not fire; -1 if none.
-        keys: (n) a number for each row, ascending.
+        mean: (d) the mean, added to all rows.
+        probability: (c) the approximate probability that each feature fires.
+        parent: (c) the feature without which each feature does not fire; -1 if none.
+        keys: (n) a hash of each row, ascending.
         place: (n) the row of each key.
         start: (n + 1) where the codes of each row begin.
         feature: (m) the feature of each code.
@@ -62,7 +62,7 @@ class SyntheticSpace(ConceptSpace):
             self.register_buffer(name, known[name])
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
-        """The codes from which the rows were made.
+        """Look up the codes (n, c) from which the rows (n, d) were made.
 
         Raises:
             InputError: a row is not from this world.
@@ -82,6 +82,7 @@ class SyntheticSpace(ConceptSpace):
         return codes
 
     def decode(self, codes: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
+        """Reconstruct activations (n, d) from codes (n, c)."""
         return codes @ self.dictionary + self.mean
 
 
@@ -94,19 +95,19 @@ def synthetic_world(
     active: float = 12.0,
     part: int = 0,
 ) -> tuple[Activations, SyntheticSpace]:
-    """Activations made of more features than there are dimensions.
+    """Make activations of more features than there are dimensions (superposition).
 
-    How often features fire follows Zipf's law (at most in 40% of the rows); a Gaussian copula of low rank correlates
-    them. Two thirds of the features are in trees and fire only if their parent does. Strength varies between features
-    and between rows. Directions have length 1 and are spread by gradient descent on their squared cosines.
+    Firing frequencies follow Zipf's law (at most 40 % of the rows); a Gaussian copula of low rank correlates features.
+    Two thirds of the features are in trees and fire only if their parent does. Strength varies between features and
+    between rows. Directions have length 1 and are spread by gradient descent on their squared cosines.
 
     Args:
-        seed: for the features.
+        seed: the seed of the features.
         rows: the number n of rows. A world with more rows begins with the same ones.
         features: the number c of features.
         width: the width d of a row.
-        active: the mean number of features of a row, roughly.
-        part: another part has different rows of the same features, such as for a test set.
+        active: the approximate mean number of active features in a row.
+        part: the number of the part; each part has different rows of the same features, for example for a test set.
 
     Returns:
         The activations (n, d), and the space that knows the codes of each row.

@@ -1,4 +1,4 @@
-"""Tiny models with random weights, a planted model with known answers, and a digest of all that must not change."""
+"""Tiny models with random weights, a planted model with known answers, and a digest of the state of a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def word_tokenizer() -> Any:
-    """A fast tokenizer of 39 lower-case words, made in memory. Other words are `[UNK]`.
+    """Make a fast tokenizer of 39 lower-case words, in memory; other words are `[UNK]`.
 
     Returns:
         A `transformers.PreTrainedTokenizerFast` for texts of at most 32 tokens, with BERT's special tokens.
@@ -49,10 +49,10 @@ def word_tokenizer() -> Any:
 
 
 def tiny_classifier(seed: int = 0, labels: int = 3, **config: Any) -> TextModel:
-    """A text classifier: a BERT with random weights, 2 blocks of width 16.
+    """Make a text classifier: a BERT with random weights and 2 blocks of width 16.
 
     Args:
-        seed: for the weights; the global random state is not changed.
+        seed: the seed of the weights; the global random state is not changed.
         labels: the number of classes.
         **config: values for the `BertConfig`.
 
@@ -74,10 +74,10 @@ def tiny_classifier(seed: int = 0, labels: int = 3, **config: Any) -> TextModel:
 
 
 def tiny_generator(seed: int = 0, **config: Any) -> TextModel:
-    """A causal generator: a GPT-2 with random weights, 2 blocks of width 16.
+    """Make a causal language model: a GPT-2 with random weights and 2 blocks of width 16.
 
     Args:
-        seed: for the weights; the global random state is not changed.
+        seed: the seed of the weights; the global random state is not changed.
         **config: values for the `GPT2Config`.
 
     Returns:
@@ -108,10 +108,10 @@ _BERT = {**_SIZES, "pad_token_id": 0, "initializer_range": 0.5}
 
 
 def tiny_llama(seed: int = 0, **config: Any) -> TextModel:
-    """A causal generator: a LLaMA with random weights and grouped-query attention, 2 blocks of width 16.
+    """Make a causal language model: a LLaMA with random weights, grouped-query attention and 2 blocks of width 16.
 
     Args:
-        seed: for the weights; the global random state is not changed.
+        seed: the seed of the weights; the global random state is not changed.
         **config: values for the `LlamaConfig`.
 
     Returns:
@@ -129,10 +129,10 @@ def tiny_llama(seed: int = 0, **config: Any) -> TextModel:
 
 
 def tiny_filler(seed: int = 0, **config: Any) -> TextModel:
-    """A masked language model: a BERT with random weights, 2 blocks of width 16.
+    """Make a masked language model: a BERT with random weights and 2 blocks of width 16.
 
     Args:
-        seed: for the weights; the global random state is not changed.
+        seed: the seed of the weights; the global random state is not changed.
         **config: values for the `BertConfig`.
 
     Returns:
@@ -152,11 +152,11 @@ def tiny_filler(seed: int = 0, **config: Any) -> TextModel:
 
 
 def tiny_tagger(seed: int = 0, tags: tuple[str, ...] = ("O", "LOC", "PER"), **config: Any) -> TextModel:
-    """A model that labels tokens: a BERT with random weights, 2 blocks of width 16.
+    """Make a tagger (token classifier): a BERT with random weights and 2 blocks of width 16.
 
     Args:
-        seed: for the weights; the global random state is not changed.
-        tags: the names of the labels.
+        seed: the seed of the weights; the global random state is not changed.
+        tags: the names of the tags.
         **config: values for the `BertConfig`.
 
     Returns:
@@ -175,10 +175,10 @@ def tiny_tagger(seed: int = 0, tags: tuple[str, ...] = ("O", "LOC", "PER"), **co
 
 
 def tiny_extractor(seed: int = 0, **config: Any) -> TextModel:
-    """A model that extracts an answer from a context: a BERT with random weights, 2 blocks of width 16.
+    """Make a model for extractive question answering: a BERT with random weights and 2 blocks of width 16.
 
     Args:
-        seed: for the weights; the global random state is not changed.
+        seed: the seed of the weights; the global random state is not changed.
         **config: values for the `BertConfig`.
 
     Returns:
@@ -199,11 +199,11 @@ def tiny_extractor(seed: int = 0, **config: Any) -> TextModel:
 
 
 def tiny_translator(kind: str = "bart", seed: int = 0, **config: Any) -> TextModel:
-    """A generator with an encoder and a decoder: a BART or T5 with random weights, 2 blocks of width 16 in each stack.
+    """Make an encoder-decoder generator: a BART or T5 with random weights and 2 blocks of width 16 in each stack.
 
     Args:
         kind: `"bart"` or `"t5"`.
-        seed: for the weights; the global random state is not changed.
+        seed: the seed of the weights; the global random state is not changed.
         **config: values for the `BartConfig` or `T5Config`.
 
     Returns:
@@ -266,11 +266,11 @@ class _Config:
 
 
 def planted_model(worth: dict[str, tuple[float, ...]]) -> TextModel:
-    """A classifier that adds up what each word is worth, so that the right attributions are known.
+    """Make a bag-of-words classifier with given weights, so that the correct attributions are known.
 
     Args:
-        worth: for each word what it adds to the logits, a number for each class. Words that are left out, and the mask
-            token, add nothing; all words must be in the vocabulary of `word_tokenizer`.
+        worth: for each word, what it adds to the logits, one number for each class. Other words and the mask token add
+            nothing; all words must be in the vocabulary of `word_tokenizer`.
 
     Returns:
         The model, with the classes `class 0`, `class 1`, … It has no blocks.
@@ -292,7 +292,7 @@ def planted_model(worth: dict[str, tuple[float, ...]]) -> TextModel:
 
 
 def state_of(model: TextModel) -> str:
-    """A digest of all that a call must not change: weights, buffers, flags, hooks, configuration and random states.
+    """Compute a digest of what a call must not change: weights, buffers, flags, hooks, configuration, random states.
 
     The tokenizer is not included, since a `TextModel` works with its own copy.
 

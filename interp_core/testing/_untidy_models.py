@@ -1,4 +1,4 @@
-"""Models that are not as the textbook has them: words of several pieces, a piece of several words, a wrapper around."""
+"""Models with the complications of real ones: words of several tokens, a token of several words, a wrapper."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Planted worlds as untidy as real models: units of several pieces, pieces of no unit, dimensions of unlike size."""
+"""Planted worlds as untidy as real models: units of several features, features in no unit, large dimensions."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ LARGE, OFFSET = 100.0, 5.0  # the size of a dimension that is a hundred times la
 
 
 def untidy_world(seed: int = 0, units: int = 8, targets: int = 2) -> tuple[Question, Float[Tensor, "k u"]]:
-    """A question with linear scores whose features are as untidy as those of a real model.
+    """Make a question with linear scores whose features are as untidy as those of a real model.
 
-    A unit has one to three features, and some read as several words; the first and last feature and one in the middle
+    A unit has one to three features, and some units are several words; the first and last feature and one in the middle
     are in no unit. One dimension of a feature is a hundred times larger than the others, one hardly varies, and all
-    features share an offset. The baseline is not zero, and where a feature is in no unit it is the feature itself.
+    features share an offset. The baseline is not zero, and for a feature in no unit it is the feature itself.
 
     Args:
-        seed: for the features and weights.
+        seed: the seed of the features and weights.
         units: the number u of units.
         targets: the number k of targets.
 
     Returns:
-        The question, and what each unit contributes to each target: (k, u), weight times (feature - baseline).
+        The question, and the contribution of each unit to each target (k, u), weight times (feature - baseline).
 
     Examples:
         >>> from interp_core.testing import untidy_world
@@ -114,18 +114,18 @@ def _question(
 def untidy_rows(
     seed: int = 0, rows: int = 160, classes: int = 2, width: int = 12
 ) -> tuple[Activations, Float[Tensor, "k d"]]:
-    """Labelled activations as untidy as those of a transformer, and the planted direction of each class.
+    """Make labelled activations as untidy as those of a transformer, with a planted direction for each class.
 
     Two dimensions are a hundred times larger than the others, three hardly vary, and all rows share an offset. The rows
-    of a class are moved along the direction of the class. The hardly varying dimensions move with the class too, by
-    half of their standard deviation, so that a method that scales each dimension by itself is drawn to them although no
-    model would notice.
+    of a class are shifted along the direction of the class. The hardly varying dimensions shift with the class too, by
+    half their standard deviation, so that a method that standardises each dimension is drawn to them although no model
+    would notice.
 
     Args:
-        seed: for everything.
-        rows: the number n of rows, at least four a class.
+        seed: the seed of the activations and the directions.
+        rows: the number n of rows, at least four for each class.
         classes: the number k of classes, of equal size.
-        width: the width d of a row, at least six more than there are classes.
+        width: the width d of a row, at least k + 6.
 
     Returns:
         The activations (n, d), labelled with classes `class 0`, `class 1`, …, and the directions (k, d), of length 1,

@@ -1,4 +1,4 @@
-"""Texts as a model receives them and as a person reads them: tokens with the characters they cover, units of any
+"""Texts as models receive them and as people read them: tokens with the characters they cover, units of any
 granularity, chats, pairs of texts, corpora and their labels."""
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Which characters each token of a tokenizer covers that is not fast, and does not say so itself.
+"""The characters that each token covers, for tokenizers that are not fast and do not return offsets.
 
 The tokens are laid along the text: as bytes (ByT5), as characters (CANINE), or as pieces with the marks of
 sentencepiece and of BPE; and where that fails, word by word.

@@ -1,4 +1,4 @@
-"""A chat, and the documents that it is about."""
+"""Chats, with the documents that they are about."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ BLANK_LINE = "\n\n"
 
 @dataclass(frozen=True)
 class Chat:
-    """A chat with the documents that the model is to answer from.
+    """A chat, with the documents that the model answers from, as in retrieval-augmented generation.
 
-    A text like any other: wherever a text is expected, a chat may be given.
+    A chat can be given wherever a text is expected.
 
     Args:
         messages: the messages, each a mapping with its `role` and its `content`, a string.
-        documents: the documents, each a string, or a mapping with its `text` and perhaps its `title`.
-        documents_in: `"template"` to hand the documents to the chat template of the tokenizer, for models that were
+        documents: the documents, each a string, or a mapping with its `text` and optionally its `title`.
+        documents_in: `"template"` to pass the documents to the chat template of the tokenizer, for models that were
             trained to read them there; `"message"` to write them before the content of the last message of the user,
             separated by blank lines.
 
     Raises:
-        InputError: there are no messages; a message or document is something else, or has no text; or `documents_in`
-            is neither of the two.
+        InputError: there are no messages; a message or document has another form or no text; or `documents_in` is
+            neither of the two.
 
     Examples:
         >>> chat = interp.Chat(
@@ -68,11 +68,18 @@ class Chat:
 
     @property
     def written(self) -> list[dict[str, Any]]:
-        """The messages as the template is given them: with the documents, if these stand in a message."""
+        """The messages as they are passed to the template: with the documents, if these are in a message."""
         return self.with_marks()
 
     def with_marks(self, marks: Callable[[int], tuple[str, str]] = lambda number: ("", "")) -> list[dict[str, Any]]:
-        """The messages as the template is given them, with two marks around each document that stands in a message."""
+        """Mark each document that is in a message, in the messages that are passed to the template.
+
+        Args:
+            marks: a function from the number of a document to the strings before and after it.
+
+        Returns:
+            The messages.
+        """
         messages = [dict(message) for message in self.messages]
         at = self._asks()
         if self.documents and self.documents_in == "message" and at is not None:
@@ -82,11 +89,11 @@ class Chat:
 
     @property
     def titles(self) -> tuple[str, ...]:
-        """The title of each document; empty for one without."""
+        """The title of each document; empty for a document without one."""
         return tuple("" if isinstance(one, str) else str(one.get("title") or "").strip() for one in self.documents)
 
     def to_json(self) -> dict[str, Any]:
-        """The chat as JSON values; `Chat(**values)` makes it again."""
+        """Convert to JSON values, from which `Chat(**values)` makes the chat again."""
         return {
             "messages": [dict(message) for message in self.messages],
             "documents": [one if isinstance(one, str) else dict(one) for one in self.documents],

@@ -1,4 +1,4 @@
-"""Renders a chat with the tokenizer's own template and locates each message and document in the result."""
+"""Rendering of chats with the tokenizer's own template, which locates each message and document in the result."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ PARQUET = ".parquet"
 
 
 def read_column(source: str | Path, column: str | Sequence[str] = "text", split: str = "train") -> list[Any]:
-    r"""The values of one column of a file or data set, or pairs of those of two columns.
+    r"""Read a column of a file or data set, or pairs from two columns.
 
     Args:
         source: a `.csv`, `.tsv`, `.jsonl` or `.txt` file (one text per line) in UTF-8, plain or `.gz`; or a `.parquet`
@@ -32,13 +32,13 @@ def read_column(source: str | Path, column: str | Sequence[str] = "text", split:
         split: the split of a data set; ignored for files.
 
     Returns:
-        The values, in order, as texts that `interp.attribute` takes: strings; of `.jsonl` files and data sets also
-        pairs, from lists of two strings, and chats, from lists of messages. Blank lines are skipped. Classes that a
-        data set knows by number and name are given by name.
+        The values, in order, as texts that `interp.attribute` accepts: strings; from `.jsonl` files and data sets also
+        pairs (lists of two strings) and chats (lists of messages). Blank lines are skipped. Classes that a data set
+        stores as numbers with names are returned by name.
 
     Raises:
         InputError: there is no such file or column (the message lists the columns), the source cannot be read, or a
-            row has no value in the column, or one that is no text.
+            row has no value in the column, or one that is not a text.
 
     Examples:
         >>> import tempfile
@@ -175,19 +175,19 @@ def _silent(datasets: Any) -> Iterator[None]:
 
 
 def one_by_one(texts: Text | Iterable[Text], streams: bool) -> tuple[Iterator[Text], int | None]:
-    """The texts of a corpus one by one, with their number.
+    """Iterate over the texts of a corpus, and count them.
 
     Args:
-        texts: the corpus: strings, pairs of strings and chats. One chat is a corpus of one text.
+        texts: the corpus: strings, pairs of strings and chats. A single chat is a corpus of one text.
         streams: whether an iterable that is neither a list nor a tuple is read only as far as the iterator advances.
             Otherwise all of it is read at once.
 
     Returns:
-        An iterator over the texts, and how many there are, or None for a stream without a length.
+        An iterator over the texts, and their number, or None for a stream without a length.
 
     Raises:
-        InputError: `texts` is one string or a table, the list is empty, or a text is empty or not a string, a pair or
-            a chat. In a stream, a text is checked when the iterator reaches it.
+        InputError: `texts` is a single string or a table, the list is empty, or a text is empty or not a string, a pair
+            or a chat. In a stream, a text is checked when the iterator reaches it.
 
     Examples:
         >>> from interp_core.text import one_by_one
@@ -222,16 +222,16 @@ def one_by_one(texts: Text | Iterable[Text], streams: bool) -> tuple[Iterator[Te
 
 
 def as_stream(texts: Any) -> tuple[Iterable[Text], int | None]:
-    """One text or several, read only as far as whoever iterates over them goes.
+    """Convert one text or several to a stream, without reading iterators and columns of data sets.
 
     Args:
-        texts: as in `as_texts`; iterators and columns of data sets are not read here.
+        texts: one text or several, as in `as_texts`.
 
     Returns:
-        The texts, and how many there are, or None where that is not known.
+        The texts, and their number, or None if it is not known.
 
     Raises:
-        InputError: as `as_texts`.
+        InputError: `texts` is not accepted by `as_texts`.
 
     Examples:
         >>> from interp_core.text import as_stream
@@ -275,13 +275,13 @@ def _is_text(text: Any) -> bool:
 
 
 def batched_by_size(items: Iterator[Any], rows_of: Any, rows: int, texts: int) -> Iterator[list[Any]]:
-    """Items, one per text, in groups of bounded size.
+    """Group items, one for each text, into groups of bounded size.
 
     Args:
         items: the items.
         rows_of: a function from an item to its number of rows.
         rows: a group ends with the item that brings it to this many rows, so it may hold more.
-        texts: the most items in a group.
+        texts: the maximum number of items in a group.
 
     Yields:
         The groups, in order. Each holds at least one item.

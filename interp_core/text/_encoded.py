@@ -1,4 +1,4 @@
-"""A tokenised text, with the characters each token covers and the units a person reads."""
+"""Tokenised texts, with the characters that each token covers and the units that a person reads."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Unit:
     """A piece of a text that a person reads as one, such as a word.
 
     Attributes:
-        text: its characters.
-        start: the index in the text of its first character.
+        text: the characters of the unit.
+        start: the index of its first character in the text.
         stop: the index after its last character.
 
     Examples:
@@ -38,25 +38,26 @@ class Unit:
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """One text as the model receives it.
+    """A tokenised text, as the model receives it.
 
     Attributes:
         text: the characters.
-        ids: the token ids (t), special tokens included.
-        offsets: the characters [start, stop) that each token covers (t, 2); (0, 0) for a special token.
-        special: True for tokens that cannot be removed (t): those that the tokenizer or the chat template adds, and
+        ids: (t) the token ids, special tokens included.
+        offsets: (t, 2) the characters [start, stop) that each token covers; (0, 0) for a special token.
+        special: (t) True for tokens that cannot be removed: those that the tokenizer or the chat template adds, and
             mask tokens.
-        prompt: the number of tokens before the continuation that is to be explained; all tokens if there is none, -1
-            if that is not known.
-        cut: the number of tokens that were cut off because the model takes no more.
+        prompt: the number of tokens before the continuation that is explained; all tokens if there is none, -1 if this
+            is not known.
+        cut: the number of tokens that were cut off because the model accepts no more.
         source: for an encoder-decoder model, the number of tokens that the encoder reads, the decoder reads the rest;
             otherwise 0.
-        types: the token types (t) of a pair of texts, if the tokenizer gives them.
-        borders: indices of characters that no unit crosses: between the texts of a pair, around the messages of a chat.
+        types: (t) the token types of a pair of texts, if the tokenizer gives them.
+        borders: the indices of characters that no unit crosses: between the texts of a pair, around the messages of a
+            chat.
         turns: the messages of a chat as characters [start, stop). What the template adds is in no unit.
         roles: the role of each message.
-        documents: the documents of a chat as characters [start, stop), also those that stand in a message, in the order
-            of the text, which is the template's.
+        documents: the documents of a chat as characters [start, stop), including those in a message, in the order in
+            which they occur in the text.
 
     Examples:
         The classification token and the separator cover no characters.
@@ -92,9 +93,10 @@ class Encoded:
 
     @property
     def last(self) -> int:
-        """The position of the last token of the prompt, where a model goes on: what would close the text comes later.
+        """The position of the last token of the prompt, before tokens that close the text.
 
-        In a chat it is the last token that the template writes, in an encoder-decoder model the last of the source.
+        A generator continues from it. In a chat it is the last token that the template writes, in an encoder-decoder
+        model the last token of the source.
         """
         count = self.prompt if 0 < self.prompt <= len(self) else len(self)
         count = min(count, self.source or count)
@@ -118,15 +120,15 @@ class Encoded:
         return len(self.ids)
 
     def with_units(self, spans: Sequence[tuple[int, int]]) -> DividedText:
-        """The text divided into units: the spans, joined and extended where a token makes it necessary.
+        """Divide the text into units, which are the given spans, merged or extended to whole tokens.
 
         A token is removed as a whole. So spans that share a token are one unit, and a unit covers every visible
-        character of its tokens, even of a token that a span holds in part. White space, and tokens without characters,
-        belong to the unit of the token before them, or else of the token after them in the same text or message. A
-        token that no span touches is in no unit, and is never removed.
+        character of its tokens, even of a token that a span contains only in part. White space and tokens without
+        characters belong to the unit of the token before them, or else of the token after them in the same text or
+        message. A token that no span touches is in no unit and is never removed.
 
         Args:
-            spans: characters [start, stop) of each unit, in order. A span is cut at `edges`.
+            spans: the characters [start, stop) of each unit, in order. A span is cut at `edges`.
 
         Returns:
             The divided text. A span without tokens, such as one in the part that was cut off, is not among its units.
@@ -135,7 +137,7 @@ class Encoded:
             InputError: a span is empty, out of order, overlaps another, or is outside the text.
 
         Examples:
-            One token covers both words of the name.
+            One token covers both words of the name, so they are one unit.
 
             >>> encoded = Encoded(
             ...     "in New York",
@@ -198,11 +200,11 @@ class Encoded:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DividedText(Encoded):
-    """One text as the model receives it, divided into the units that a person reads.
+    """A tokenised text that is divided into the units that a person reads.
 
     Attributes:
-        units: the units (u), in order.
-        unit_of: the index of the unit of each token (t); `NO_UNIT` for a token in none.
+        units: the u units, in order.
+        unit_of: (t) the index of the unit of each token; `NO_UNIT` (-1) for a token in none.
 
     Examples:
         >>> from interp_core.testing import tiny_classifier

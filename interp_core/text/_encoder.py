@@ -1,4 +1,4 @@
-"""From texts to the token ids that the model receives, with the characters each token covers."""
+"""The encoder of texts to the token ids that a model receives, with the characters that each token covers."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ BETWEEN = "\n"  # shown between the two texts of a pair, and between a source an
 
 
 class Encoder:
-    """Encodes texts with a private copy of a tokenizer.
+    """Encoder of texts, with a private copy of a tokenizer.
 
     Args:
-        tokenizer: the copy. Its truncation settings may change, those of the user's tokenizer never do.
-        max_tokens: the most tokens that the model takes.
+        tokenizer: the copy. Its truncation settings may change; those of the user's tokenizer never do.
+        max_tokens: the maximum number of tokens that the model accepts.
         start_id: for an encoder-decoder model, the id that the decoder starts with.
 
     Examples:
-        The tiny models take 32 tokens. Longer texts are cut.
+        The tiny models accept 32 tokens. Longer texts are cut.
 
         >>> from interp_core.testing import tiny_classifier, tiny_generator
         >>> encoder = tiny_classifier().encoder
@@ -86,15 +86,15 @@ class Encoder:
         return self._encoded(text, self.max_tokens, truncation)
 
     def prompt(self, text: Text) -> Encoded:
-        """Encode a text for a model to continue, without a limit on its length.
+        """Encode a prompt for a model to continue, without a limit on its length.
 
         Returns:
             The text without the special tokens that would close it. For an encoder-decoder model, the whole text
             followed by the token that the decoder starts with.
 
         Raises:
-            InputError: it is not a text, it is empty, or it has no tokens.
-            UnsupportedError: it is a chat, and the tokenizer has no chat template.
+            InputError: `text` is not a text, is empty, or has no tokens.
+            UnsupportedError: `text` is a chat, and the tokenizer has no chat template.
         """
         encoded = replace(self._encoded(text, NO_LIMIT), types=None)  # generators take no token types
         if self.start_id is not None:
@@ -102,13 +102,13 @@ class Encoder:
         return _first(encoded, encoded.last + 1)
 
     def with_continuation(self, prompt: Text, continuation: str) -> Encoded:
-        """Encode a prompt followed by the text whose tokens are to be explained.
+        """Encode a prompt followed by the continuation whose tokens are explained.
 
         Returns:
             Prompt and continuation as one text; its `prompt` is the number of tokens of the prompt.
 
         Raises:
-            InputError: together they have more tokens than the model takes, or one of them is empty.
+            InputError: together they have more tokens than the model accepts, or one of them is empty.
         """
         _check(continuation)
         if self.start_id is None:
@@ -124,13 +124,13 @@ class Encoder:
     def with_ids(self, prompt: Text, ids: list[int]) -> Encoded:
         """Encode a prompt followed by ids that the model generated.
 
-        The characters that an id covers are what it adds to the decoded text of the ids before it.
+        The characters that an id covers are those that it adds to the decoded text of the ids before it.
 
         Returns:
             Prompt and generated text as one text; its `prompt` is the number of tokens of the prompt.
 
         Raises:
-            InputError: together they have more tokens than the model takes, or the prompt is empty.
+            InputError: together they have more tokens than the model accepts, or the prompt is empty.
         """
         special = set(self.tokenizer.all_special_ids) if self.start_id is not None else set()
         pieces = [
@@ -150,25 +150,25 @@ class Encoder:
         return self._joined(prompt, pieces[-1] if pieces else "", tail)
 
     def prompt_ids(self, prompt: Text) -> list[int]:
-        """The ids to generate from.
+        """Give the ids to generate from.
 
         Returns:
             The ids of the prompt without the special tokens that would close it. For an encoder-decoder model, all ids
             that the encoder reads.
 
         Raises:
-            InputError: it is not a text, it is empty, or it has no tokens.
+            InputError: `prompt` is not a text, is empty, or has no tokens.
         """
         encoded = self.prompt(prompt)
         ids: list[int] = encoded.ids[: encoded.source or None].tolist()
         return ids
 
     def ids_of(self, *parts: str, **options: Any) -> list[int]:
-        """The ids that the tokenizer gives a text, or a pair of texts.
+        """Tokenise a text, or a pair of texts, to ids.
 
         Args:
             *parts: the text, or the two texts.
-            **options: of the tokenizer, such as `add_special_tokens`.
+            **options: options of the tokenizer, such as `add_special_tokens`.
         """
         ids: list[int] = self._tokenized(*parts, **options)["input_ids"]
         return ids
@@ -312,11 +312,11 @@ def _first(encoded: Encoded, count: int) -> Encoded:
 
 
 def max_tokens(model: Any, tokenizer: Any) -> int:
-    """The most tokens that a model takes.
+    """Find the maximum number of tokens that a model accepts.
 
     Args:
         model: a Hugging Face model.
-        tokenizer: its tokenizer.
+        tokenizer: the tokenizer of the model.
 
     Returns:
         The smaller of the tokenizer's `model_max_length` and the number of positions that the model embeds; 1,000,000
@@ -346,18 +346,18 @@ def _first_position(model: nn.Module, table: int) -> int:
 
 
 def as_texts(texts: Any) -> list[Text]:
-    """One text or several, as a list.
+    """Convert one text or several to a list of texts.
 
     Args:
         texts: a string, a chat (a list of messages, or a `Chat`), or an iterable of texts, each a string, a pair or a
             chat.
 
     Returns:
-        The texts; what each of them is, is checked when it is encoded.
+        The texts; each is checked only when it is encoded.
 
     Raises:
-        InputError: `texts` is a table, or not iterable; or it is a tuple of two strings, which may be a pair or two
-            texts.
+        InputError: `texts` is a table, or not iterable; or it is a tuple of two strings, which is ambiguous: a pair or
+            two texts.
 
     Examples:
         >>> from interp_core.text import as_texts

@@ -1,4 +1,4 @@
-"""Divides texts into the units that a person reads, and pools the rows of tokens into rows of units."""
+"""Division of texts into the units that a person reads, and pooling of the rows of tokens to rows of units."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ def divide(encoded: Encoded, granularity: Granularity, units: Region = None) -> 
             `"clause"` (a sentence cut at commas, semicolons, colons, dashes and brackets); `"sentence"`; `"paragraph"`
             (up to a blank line); `"message"` (each message of a chat, and its continuation); `"document"` (each
             document of a chat); `"sample"` (the whole text); `"cls"` (the whole text, read at the position that the
-            classifier reads); `"last"` (the whole text, read at its last token, from which a generator goes on);
+            classifier reads); `"last"` (the whole text, read at its last token, from which a generator continues);
             character spans [start, stop); or a function from the text to such spans.
         units: the part of the text that is divided: None (all of it), `"documents"`, `"messages"`, `"prompt"`, a role
-            of a chat, spans, or a function, see `region_of`. A unit is cut at its edges. What is outside is in no unit,
-            but for the rest of a token that an edge cuts.
+            of a chat, spans, or a function, see `region_of`. Units are cut at the edges of this part; the rest of the
+            text is in no unit, except for the remainder of a token that an edge divides.
 
     Returns:
-        The text with its units. Units do not cross the borders of a pair or chat, but for `"cls"` and `"last"`, which
-        are one unit each.
+        The text with its units. Units do not cross the borders of a pair or chat, except for `"cls"` and `"last"`,
+        which have a single unit.
 
     Raises:
-        InputError: the granularity is unknown, spans do not fit the text, or the text has no messages or documents and
-            these were asked for.
+        InputError: the granularity is unknown, spans do not fit the text, or messages or documents are asked for and
+            the text has none.
 
     Examples:
         >>> from interp_core.testing import tiny_classifier
@@ -89,13 +89,13 @@ def _within(encoded: Encoded, spans_of: Callable[[str], Spans], region: Spans | 
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
-    """The words and punctuation marks of a text, without the white space between them (Unicode, UAX 29).
+    """Find the words and punctuation marks of a text, without the white space between them (Unicode, UAX 29).
 
     Args:
         text: any text.
 
     Returns:
-        Their characters [start, stop), in order.
+        The characters [start, stop) of each, in order.
 
     Examples:
         >>> from interp_core.text import word_spans
@@ -108,16 +108,16 @@ def word_spans(text: str) -> list[tuple[int, int]]:
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
-    """The sentences of a text, by the rules of `sentencex` for English, which allow for abbreviations and quotations.
+    """Find the sentences of a text, by the rules of `sentencex` for English, which handle abbreviations and quotations.
 
-    Beside these, a sentence does not end at an abbreviation before a number, such as "eq. 3", and ends at one such as
-    "etc." where a word with a capital follows.
+    In addition, a sentence does not end at an abbreviation before a number, such as "eq. 3", and ends at one such as
+    "etc." where a capitalised word follows.
 
     Args:
         text: any text.
 
     Returns:
-        Their characters [start, stop), in order, without white space at their ends.
+        The characters [start, stop) of each, in order, without white space at the ends.
 
     Examples:
         >>> from interp_core.text import sentence_spans
@@ -132,13 +132,13 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 
 
 def paragraph_spans(text: str) -> list[tuple[int, int]]:
-    """The paragraphs of a text, between blank lines.
+    """Find the paragraphs of a text, between blank lines.
 
     Args:
         text: any text.
 
     Returns:
-        Their characters [start, stop), in order, without white space at their ends.
+        The characters [start, stop) of each, in order, without white space at the ends.
 
     Examples:
         >>> from interp_core.text import paragraph_spans
@@ -152,13 +152,13 @@ def paragraph_spans(text: str) -> list[tuple[int, int]]:
 
 
 def clause_spans(text: str) -> list[tuple[int, int]]:
-    """The sentences of a text, cut after each comma, semicolon, colon, bracket or dash that white space follows.
+    """Find the clauses of a text: sentences, cut after each comma, semicolon, colon, bracket or dash before a space.
 
     Args:
         text: any text.
 
     Returns:
-        Their characters [start, stop), in order, without white space at their ends.
+        The characters [start, stop) of each, in order, without white space at the ends.
 
     Examples:
         >>> from interp_core.text import clause_spans
@@ -247,15 +247,15 @@ _SPANS: dict[str, Callable[[str], list[tuple[int, int]]]] = {
 
 
 def pool(values: Float[Tensor, "t d"], unit_of: Int[Tensor, " t"], units: int) -> Float[Tensor, "u d"]:
-    """The mean of the rows of each unit.
+    """Average the rows of each unit.
 
     Args:
-        values: one row per token.
-        unit_of: the index of the unit of each row; rows of `NO_UNIT` are ignored.
-        units: the number of units.
+        values: (t, d) one row for each token.
+        unit_of: (t) the index of the unit of each row; rows of `NO_UNIT` are ignored.
+        units: the number u of units.
 
     Returns:
-        One row per unit; 0 for a unit without rows.
+        (u, d) one row for each unit; 0 for a unit without rows.
 
     Examples:
         >>> from interp_core.text import pool

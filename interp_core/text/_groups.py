@@ -1,4 +1,4 @@
-"""What the units of a text belong to: a document, a message or a paragraph."""
+"""Groups of units: documents, messages or paragraphs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor
 
 
 def groups_of(divided: DividedText) -> Int[Tensor, " u"]:
-    """The number of the document that each unit begins in; where there are none, of the message, else the paragraph.
+    """Assign each unit to a group: the document in which it begins, else the message, else the paragraph.
 
-    The first of these that tells units apart counts. What is in none of them, such as a message beside the documents,
-    is numbered by its message or paragraph. A continuation is a group of its own.
+    The first of these that distinguishes units counts. Units outside of them, such as a message beside the documents,
+    are grouped by message or paragraph. A continuation is a group of its own.
 
     Args:
         divided: the text in units.
 
     Returns:
-        (u) a number for each unit, from 0 in the order in which the groups begin.
+        (u) the number of the group of each unit, from 0 in the order in which groups begin.
 
     Examples:
         >>> from interp_core.testing import tiny_classifier

@@ -1,4 +1,4 @@
-"""Pairs and chats as the one string that a reader sees, which still knows what the model is to be given."""
+"""Pairs and chats as the single string that a reader sees, which still knows the parts that the model is given."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from interp_core.text._chat import Chat
 
 
 class JoinedText(str):
-    """A pair of texts or a chat as one string, perhaps with its continuation. Encoding it encodes what it was made of.
+    """A pair of texts or a chat, possibly with a continuation, as the string that a reader sees.
 
-    Args:
-        shown: the characters that a reader sees.
-        given: the pair, the messages, or the chat.
+    It is made by `JoinedText(shown, given)`, of that string and the parts. Encoding it encodes the parts.
 
     Attributes:
         given: the pair, the messages, or the chat, without a continuation.
@@ -41,13 +39,13 @@ class JoinedText(str):
 
 
 def parts_of(text: Any) -> Any:
-    """What a text is made of, as JSON values, so that texts can be compared with those in a file.
+    """Convert the parts of a text to JSON values, so that texts can be compared with those in a file.
 
     Args:
         text: a string, a pair of strings, a list of messages, a `Chat`, or a `JoinedText` of one of the last three.
 
     Returns:
-        A string as it is, a `Chat` as a mapping of its parts, otherwise a list of two strings or of messages.
+        A string unchanged, a `Chat` as a mapping of its parts, otherwise a list of two strings or of messages.
 
     Examples:
         >>> from interp_core.text import JoinedText, parts_of
@@ -63,13 +61,13 @@ def parts_of(text: Any) -> Any:
 
 
 def joined_parts(texts: Sequence[str]) -> dict[str, Any]:
-    """What the texts that are pairs or chats were made of, by number, as JSON values for a file.
+    """Convert the parts of texts that are pairs or chats to JSON values, for a file.
 
     Args:
         texts: any texts.
 
     Returns:
-        For each `JoinedText` its parts; empty if all are plain strings.
+        The parts of each `JoinedText`, by the number of the text; empty if all texts are plain strings.
 
     Examples:
         >>> from interp_core.text import JoinedText, joined_parts
@@ -80,11 +78,11 @@ def joined_parts(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def with_parts(texts: Sequence[str], parts: Mapping[str, Any]) -> list[str]:
-    """The texts of a file, those that are pairs or chats with what they were made of; the reverse of `joined_parts`.
+    """Restore the texts of a file that are pairs or chats; the inverse of `joined_parts`.
 
     Args:
         texts: the texts as plain strings.
-        parts: as `joined_parts` gives them.
+        parts: the parts, as `joined_parts` returns them.
 
     Returns:
         The texts.

@@ -23,10 +23,10 @@ def with_labels(
 
     Args:
         texts: the texts.
-        labels: one label per text, all in one form: the name or number of a class, or a row of booleans (k), one per
-            class. None for texts without labels.
+        labels: one label for each text, all in the same form: the name or number of a class, or a row of booleans (k),
+            one for each class. None for texts without labels.
         names: the names of the classes, in order.
-        hint: the end of the message about a label that is none of the classes.
+        hint: the end of the message about a label that is not one of the classes.
 
     Yields:
         Each text with its label as a tensor, the number of a class or booleans (k), or with None.
@@ -86,7 +86,7 @@ def as_label(label: Any, names: Sequence[str] = (), hint: str = NAMING) -> Tenso
 
 
 def class_index(asked: Any, labels: Sequence[str]) -> int:
-    """The number of a class that is given by name or number.
+    """Look up the number of a class that is given by name or number.
 
     Args:
         asked: the name of a class, or its number from 0.

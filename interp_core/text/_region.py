@@ -15,19 +15,19 @@ NAMES = ("documents", "messages", "prompt")
 
 
 def region_of(encoded: Encoded, units: Region) -> list[tuple[int, int]] | None:
-    """The characters of a text that a caller wants explained.
+    """Resolve the part of a text that is explained to character spans.
 
     Args:
         encoded: the tokenised text.
         units: None (the whole text), `"documents"` (of a chat), `"messages"` (of a chat, without what the template
-            writes and without a continuation), `"prompt"` (all before the continuation), a role of a chat such as
+            adds and without a continuation), `"prompt"` (all before the continuation), a role of a chat such as
             `"user"`, spans of characters [start, stop), or a function from the text to such spans.
 
     Returns:
         Spans that do not overlap, in order; None for the whole text.
 
     Raises:
-        InputError: there are no documents, messages, or messages of this role; or a span is empty or leaves the text.
+        InputError: there are no documents, messages, or messages of this role; or a span is empty or exceeds the text.
 
     Examples:
         >>> from interp_core.testing import tiny_classifier

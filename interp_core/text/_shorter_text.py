@@ -1,4 +1,4 @@
-"""Whether the tokens that are left of a text are those that the tokenizer would make of the shorter text."""
+"""A check whether the tokens that are left of a text are those that the tokenizer gives to the shorter text."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor
 
 
 def splits_alike(encoder: Any, encoded: Encoded, gone: Bool[Tensor, " t"]) -> bool | None:
-    """Whether the tokenizer divides a text without some of its tokens into the tokens that remain.
+    """Test whether the tokenizer splits a text without some of its tokens into exactly the tokens that remain.
 
-    White space before a token goes with it. Only the prompt is read, and special tokens are not compared.
+    White space before a token is removed with it. Only the prompt is read, and special tokens are not compared.
 
     Args:
         encoder: the `Encoder` that made the text.
         encoded: the text.
-        gone: True for the tokens that are taken away.
+        gone: (t) True for the tokens that are removed.
 
     Returns:
-        None if no text, or no text of a pair, would be left.
+        True if it does; None if no text, or no text of a pair, would be left.
 
     Examples:
         >>> from interp_core.testing import tiny_classifier

@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="attention-rollout",
         kind="attribution",
         target="interp_attention_rollout.attention_rollout:AttentionRollout",
-        summary="how much of each token attention carries to where the score is read",
+        summary="share of each token in the position read, if only attention mixed tokens",
         source="Abnar, Zuidema 2020, arXiv:2005.00928",
         needs=frozenset({"internals"}),
         claims=frozenset({"nonnegative"}),

@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="attention-x-gradient",
         kind="attribution",
         target="interp_attention_x_gradient.attention_x_gradient:AttentionXGradient",
-        summary="attention that a unit receives, where more of it would raise the score",
+        summary="attention that a unit receives, weighted by the gradient of the score",
         source="Barkan et al. 2021, arXiv:2204.11073; Chefer, Gur, Wolf 2021, arXiv:2103.15679",
         needs=frozenset({"internals"}),
         claims=frozenset({"nonnegative"}),

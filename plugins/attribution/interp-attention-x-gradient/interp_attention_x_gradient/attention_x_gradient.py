@@ -1,4 +1,4 @@
-"""Attention times gradient: the attention that a unit receives, where more of it would raise the score."""
+"""Attention times gradient: the attention that a unit receives, weighted by the gradient of the score."""
 
 from __future__ import annotations
 
@@ -14,25 +14,41 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class AttentionXGradient:
-    """The attention that each token receives, each weight times how steeply the score rises with it.
+    """Attention times gradient (Grad-SAM): the attention each token receives, weighted by the score's gradient.
 
-    Weights with which the score would fall count as zero, so that scores are never negative: a word that speaks for
-    another class is found by asking about that class. They are in the unit of the score.
+    Each attention weight is multiplied by the derivative of the score with respect to it. Weights with a negative
+    derivative count as zero. Without `rollout`, a token's score is the mean of these products over layers, heads and
+    the tokens that attend to it.
+
+    Scores are at least 0, in the unit of the score, and do not add up to anything. A word that speaks for another class
+    is found by asking about that class. The cost is one forward pass, and one backward pass for each target.
 
     Args:
-        rollout: follow the attention from layer to layer to the place where the score is read, in place of the mean
-            over layers, heads and the tokens that attend.
+        rollout: multiply the weighted attention over the layers, down from the position at which the score is read, in
+            place of the mean over layers, heads and tokens.
 
-    Source: Barkan et al. 2021, arXiv:2204.11073 (Grad-SAM): the mean of A ⊙ max(0, ∂s/∂A), given to the token that is
-        attended to. With rollout Chefer, Gur, Wolf 2021, arXiv:2103.15679, equations 5 and 6: R ← R + Ā R, where Ā is
-        the mean over heads of max(0, A ⊙ ∂s/∂A); from the row where the score is read the identity, with which R
-        begins, is taken off, else that token were always first.
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import tiny_classifier
+        >>> (found,) = interp.attribute(tiny_classifier(), "so happy today", by="attention-x-gradient", targets="all")
+        >>> found.scores.shape, bool((found.scores >= 0).all())
+        (torch.Size([3, 3]), True)
+
+    Source:
+        Barkan et al. 2021, arXiv:2204.11073 (Grad-SAM): the mean of A ⊙ max(0, ∂s/∂A), given to the token that is
+        attended to. With `rollout`, Chefer, Gur, Wolf 2021, arXiv:2103.15679, equations 5 and 6: R ← R + Ā R, where Ā
+        is the mean over heads of max(0, A ⊙ ∂s/∂A). The identity that R starts from is subtracted from the row at which
+        the score is read; otherwise the token at that position would always come first.
     """
 
     rollout: bool = False
 
     def attribute(self, question: Question) -> Float[Tensor, "k u"]:
-        """One forward, and one backward a target."""
+        """Score every unit for every target, in one forward pass and one backward pass for each target.
+
+        Returns:
+            Scores of at least 0.
+        """
         internals = question.internals
         assert internals is not None
         combine = rolled_out if self.rollout else received

@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="context-cite",
         kind="attribution",
         target="interp_context_cite.context_cite:ContextCite",
-        summary="a lasso on scores of random halves of the units",
+        summary="lasso regression of scores on random halves of the units",
         source="Cohen-Wang et al. 2024, arXiv:2409.00729",
         claims=frozenset({"seeded", "signed", "exact-when-small"}),
     )

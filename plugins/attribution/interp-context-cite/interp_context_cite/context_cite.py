@@ -1,4 +1,4 @@
-"""ContextCite: a lasso on scores of random halves of the units."""
+"""ContextCite: lasso regression of scores on random halves of the units."""
 
 from __future__ import annotations
 
@@ -18,28 +18,43 @@ SURE = 0.9  # probability from which on a score is said to saturate
 
 @dataclass(frozen=True)
 class ContextCite:
-    """Fits scores = intercept + sum of the weights of the units kept, over random halves of the units.
+    """ContextCite: the weights of a lasso that predicts the score from which units are kept, fitted to random halves.
 
-    Each unit is kept with probability 1/2. The lasso gives most units a weight of exactly 0, so that a few sources
-    among hundreds are found with fewer variants than there are units. In contrast to LIME, no variant counts more for
-    being close to the intact text; with ever more variants the weights become Banzhaf values, what a unit adds on
-    average to a random half of the others.
+    Each variant keeps each unit with probability 1/2. The lasso fits score = intercept + sum of the weights of the
+    units that are kept, and gives most units a weight of exactly 0, so that a few sources among hundreds are found with
+    fewer variants than there are units. Unlike in LIME, variants close to the intact text do not count more. With
+    growing `samples` the weights converge to Banzhaf values: what a unit adds on average to a random half of the
+    others.
 
-    The standard errors are about those values. They include the shrinkage of the lasso, as the variants show it that a
-    fit has not seen, so a weight of 0 has an error too, and an interval is rather too wide than too narrow.
+    Scores are in the unit of the score space. Positive ones speak for the target, negative ones against it; they need
+    not add up. The standard errors are those of an estimate of the Banzhaf value. They include the shrinkage of the
+    lasso, estimated on held-out variants, so that a weight of 0 has an error too, and intervals are rather too wide
+    than too narrow. The cost is `samples` rows of the model.
 
     Args:
-        samples: the number of variants. When all 2^u fit, each is taken once, and the answer is that of infinitely many
-            samples, its error 0, and does not depend on the seed.
-        penalty: of the lasso on columns of mean 0 and standard deviation 1, in units of the score for each token of a
-            target: the code of the paper has 0.01, on log-odds. None chooses it by cross-validation in five folds, so
-            that it suits every score space.
-        seed: of the draws.
+        samples: number of variants, at least 4. When all 2^u subsets of the u units fit, each is evaluated once: the
+            result is then exact, its error is 0 and the seed has no effect.
+        penalty: weight of the sum of the absolute weights, on columns of mean 0 and standard deviation 1, in the unit
+            of the score for each token of a target; at least 0. The code of the paper has 0.01, on log-odds. None
+            chooses it by cross-validation in five folds, which suits every score space.
+        seed: random seed of the variants.
 
-    Source: Cohen-Wang et al. 2024, arXiv:2409.00729, section 3. The score of the paper is `score="log-odds"`; a note
-        says where another one saturates. Departs from the paper in how the penalty is chosen by default. Standard
-        errors by the debiased lasso for a known design, as in Javanmard, Montanari 2014, arXiv:1306.3171, with
-        residuals of held-out folds.
+    Raises:
+        InputError: `samples` is below 4, or `penalty` is negative.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> (found,) = interp.attribute(model, "happy not sad", by="context-cite", targets="class 0")
+        >>> found.scores, found.exact
+        (tensor([[ 3.,  0., -2.]]), True)
+
+    Source:
+        Cohen-Wang et al. 2024, arXiv:2409.00729, section 3. The score of the paper is `score="log-odds"`; a note says
+        where another score space saturates. The default choice of the penalty is not that of the paper. Standard errors
+        follow the debiased lasso with a known design, Javanmard, Montanari 2014, arXiv:1306.3171, with residuals of
+        held-out folds.
     """
 
     samples: int = 64
@@ -52,7 +67,11 @@ class ContextCite:
             raise InputError(f"penalty is {self.penalty}; a number of at least 0 was expected, or None.")
 
     def attribute(self, question: Question) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"]]:
-        """The weights of the units and their standard errors. A unit that matters to no target takes no part."""
+        """Score every unit for every target. A unit that is applicable to no target is always kept.
+
+        Returns:
+            The weights of the units, and their standard errors.
+        """
         able = question.applicable.any(dim=0)
         every = _all_fit(question, int(able.sum()), self.samples)
         keep = torch.ones(self.samples, len(able), dtype=torch.bool)

@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="deep-lift",
         kind="attribution",
         target="interp_deep_lift.deep_lift:DeepLift",
-        summary="differences from the baseline handed down through activations, rescale rule",
+        summary="differences from the baseline, propagated back by the rescale rule",
         source="Shrikumar, Greenside, Kundaje 2017, arXiv:1704.02685",
         needs=frozenset({"internals", "gradients"}),
         claims=frozenset({"complete", "signed"}),

@@ -17,24 +17,41 @@ ROUNDING = 1e-5  # of all that is given
 
 @dataclass(frozen=True)
 class DeepLift:
-    """What each unit contributes to the difference from the baseline, where activations are straight lines to it.
+    """DeepLIFT (rescale rule): what each unit contributes to the difference of the score from that of the baseline.
 
-    An activation counts by how far its output is from that of the baseline for how far its input is, so that one which
-    is saturated still lets through what brought it there. The scores add up to score(input) - score(baseline) exactly
-    where the way from the features to the score is made of linear maps and of activations that are modules and work
-    coordinate by coordinate: which ones do is tried, not looked up. Attention, norms and products of two activations
-    have no rule; a question that leads through them is refused. Of a transformer it can be asked what concepts of its
-    last layer contribute to a logit.
+    The difference is propagated back through the layers. At an activation function the multiplier is the difference of
+    its output from the output at the baseline, divided by the same difference of its input, so that a saturated
+    activation still passes on what saturated it.
 
-    Source: Shrikumar, Greenside, Kundaje 2017, arXiv:1704.02685, section 3.5.1 (rescale rule) with the chain rule for
-        multipliers (equation 3). Departs from it in that outputs of a softmax are refused, not normalised.
+    Positive scores speak for the target, negative ones against it, in the unit of the score. They add up to
+    score(input) - score(baseline). This holds where the computation from the features to the score consists of linear
+    maps and of activation functions that are modules and act coordinate by coordinate; which modules do is found by
+    trying them. Attention, norms and products of two activations have no rule: questions that lead through them are
+    refused. In a transformer it applies to what the concepts of the last layer contribute to a logit.
+
+    The cost is two forward rows, and one backward pass for each target.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> (found,) = interp.attribute(model, "happy not sad", by="deep-lift", targets="class 0")
+        >>> found.scores
+        tensor([[ 3.,  0., -2.]])
+
+    Source:
+        Shrikumar, Greenside, Kundaje 2017, arXiv:1704.02685, section 3.5.1 (rescale rule) with the chain rule for
+        multipliers (equation 3). Departs from the paper in that outputs of a softmax are refused, not normalised.
     """
 
     def attribute(self, question: Question) -> Float[Tensor, "k u"]:
-        """Signed scores; two forward rows, and one backward a target.
+        """Score every unit for every target, in two forward rows and one backward pass for each target.
+
+        Returns:
+            Signed scores that add up to score(input) - score(baseline).
 
         Raises:
-            UnsupportedError: the scores do not add up, so a rule is missing.
+            UnsupportedError: the scores do not add up, so that some module between features and score has no rule.
         """
         internals = question.internals
         assert internals is not None

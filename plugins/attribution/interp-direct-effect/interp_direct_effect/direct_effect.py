@@ -25,34 +25,51 @@ SAID = 6  # targets whose constants a note names
 
 @dataclass(frozen=True)
 class DirectEffect:
-    """What each component of a model writes to a logit by itself, known as direct logit attribution.
+    """Direct logit attribution: what each component of a model writes to a logit by itself, through no other component.
 
-    The logit is a linear function of what embeddings, heads and MLPs add to the residual stream, once the norms on the
-    way are held at the scale that they have in the text. A score is the part of that function that is due to one
-    component: its output less its output in the reference, through norms, the output projection and the vocabulary or
-    classifier head, and through no other component. With `reference="zero"` it is the whole output, and the scores,
-    what components outside of `over` write, and a constant of biases add up to the logit; a note says these values.
-    So does it for other references: then the constant is what the held function gives for the reference. What a
-    component does by way of others is not seen: ask occlusion or integrated-gradients over components for that.
+    With every norm on the way held at the scale it has in the text, the logit is a linear function of what embeddings,
+    heads and MLPs add to the residual stream. The score of a component is the part of that function due to its output
+    less its output in the reference, through norms, the output projection and the vocabulary or classifier head.
 
-    Three rows of the model and one backward row for each target: the text, the text with its norms watched, and the
-    reference with them held; where logits may be capped, six rows and two backward rows for each target. It is refused
-    where `max_rows` is less. Rows that find the states of the reference come on top, as for every method. The `rows` of
-    a result are those of its question, which is asked the first alone.
+    Scores are in logits; positive ones speak for the target, negative ones against it. The scores, the parts of
+    components outside of `over`, and a constant add up to the logit; a note states all three. With `reference="zero"`
+    the constant is the contribution of biases, otherwise it is the value of the linear function at the reference.
+    Effects through other components are not seen: use occlusion or integrated-gradients over components for these.
 
-    Refused where the score is not linear in what components write: probabilities, and heads with a nonlinear layer of
-    their own, such as the pooler of BERT. Where a cap lies behind the vocabulary head (Gemma 2) the scores are of the
-    logit before it, and a note says so.
+    The cost is three rows of the model and one backward row for each target: the text, the text with its norms
+    recorded, and the reference with the norms held. Where logits may be capped it is six rows and two backward rows for
+    each target. Rows that compute the states of the reference come on top, as for every method. The `rows` of a result
+    count those of its question, hence only the first.
 
-    Source: Elhage et al. 2021, A Mathematical Framework for Transformer Circuits; with norms held as in Wang et al.
-        2022, arXiv:2211.00593, section 3. Departs from them in that any reference can be taken off.
+    Refused are scores that are not linear in what components write: score spaces other than logits, and heads with a
+    nonlinear layer of their own, such as the pooler of BERT. Where the vocabulary head is followed by a cap (Gemma 2)
+    the scores are parts of the logit before the cap, which a note says.
+
+    Examples:
+        >>> import warnings
+        >>> import interp_core as interp
+        >>> from interp_core.testing import tiny_llama
+        >>> asked = {"over": "components", "reference": "zero", "targets": " today", "score": "logit"}
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore")  # the note with the constant
+        ...     (found,) = interp.attribute(tiny_llama(), "i feel so happy", by="direct-effect", **asked)
+        >>> found.words[:3], found.scores.shape
+        (['embeddings', 'L0.H0', 'L0.H1'], torch.Size([1, 7]))
+
+    Source:
+        Elhage et al. 2021, A Mathematical Framework for Transformer Circuits; norms are held as in Wang et al. 2022,
+        arXiv:2211.00593, section 3. Departs from both in that any reference can be subtracted.
     """
 
     def attribute(self, question: Question) -> Float[Tensor, "k u"]:
-        """Signed scores in logits.
+        """Score every component for every target.
+
+        Returns:
+            Signed scores in logits.
 
         Raises:
-            UnsupportedError: the scores are not linear in what components write.
+            UnsupportedError: the score is no logit, the units write nothing of their own, or the scores are not linear
+                in what components write.
             BudgetError: more than `max_rows` rows would be needed.
         """
         components = question.components

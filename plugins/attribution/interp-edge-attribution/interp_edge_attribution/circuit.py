@@ -23,20 +23,21 @@ PLAIN = ("writers", "readers", "feeds", "texts", "target", "choose", "connected"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Circuit(Value):
-    """Which edges of a model carry an answer, and how much.
+    """The edges between components of a model that carry an answer, with the score of every edge.
 
     Attributes:
-        writers: the names of what writes into the residual stream: embeddings, heads, MLPs.
+        writers: the names of what writes to the residual stream: embeddings, heads, MLPs.
         readers: the names of what reads it: queries, keys and values of heads, MLPs, the logits.
-        feeds: for each reader the writers that it is a part of.
+        feeds: for each reader the writers it is a part of.
         edges: (e, 2) the number of the writer and of the reader of each edge of the model.
-        per_text: (n, e) the score of each edge in each text, in units of the score space: positive where the edge
+        per_text: (n, e) the score of each edge in each text, in the unit of the score space: positive where the edge
             raises the score of the text above that of the reference.
         kept: (e) True for the edges of the circuit.
         texts: the texts that the scores are of.
         target: what is explained.
-        choose: `"size"` if edges are ranked by the size of their mean score, `"sign"` if only positive ones are kept.
-        connected: whether edges that are on no way from the embeddings to the logits were left out.
+        choose: `"size"` if edges are ranked by the absolute value of their mean score, `"sign"` if only positive ones
+            are kept.
+        connected: whether edges on no path from the embeddings to the logits were left out.
         made_by: the method, its parameters, the model and the cost.
         notes: what a reader should know.
 

@@ -22,8 +22,9 @@ class EAP:
 
     The first-order estimate of what the score loses when the edge alone carries the reference.
 
-    Source: Syed, Rager, Conmy 2023, arXiv:2310.10348, equation 2, with the sign turned: positive for an edge that
-        raises the score.
+    Source:
+        Syed, Rager, Conmy 2023, arXiv:2310.10348, equation 2, with the sign turned: positive for an edge that raises
+        the score.
     """
 
     def score(self, question: Question, _components: Components) -> Float[Tensor, "k e"]:
@@ -38,8 +39,9 @@ class EAPIG:
     Args:
         steps: nodes of the integral, at least 1, one row each.
 
-    Source: Hanna, Pezzelle, Belinkov 2024, arXiv:2403.17806, section 3 (EAP-IG inputs), with Gauss-Legendre nodes in
-        place of a Riemann sum, and the sign turned as in `EAP`.
+    Source:
+        Hanna, Pezzelle, Belinkov 2024, arXiv:2403.17806, section 3 (EAP-IG inputs), with Gauss-Legendre nodes in place
+        of a Riemann sum, and the sign turned as in `EAP`.
     """
 
     steps: int = 8

@@ -33,16 +33,16 @@ class Faithfulness(Value):
     """How faithful a circuit is to its model: 1 if it does all that the model does, 0 if no more than without edges.
 
     Attributes:
-        value: that of the circuit: (m(circuit) - m(empty)) / (m(model) - m(empty)), with m the mean score over texts,
-            and everything outside of the circuit as in the reference. It can be beyond 1 or below 0.
-        chance: the mean of that over random circuits of the same size.
-        random: (r) that of each random circuit.
+        value: the faithfulness of the circuit: (m(circuit) - m(empty)) / (m(model) - m(empty)), with m the mean score
+            over texts, and everything outside of the circuit as in the reference. It may be above 1 or below 0.
+        chance: the mean faithfulness of random circuits of the same size; None without any.
+        random: (r) the faithfulness of each random circuit.
         share: the size of the circuit, as a share of all edges.
         shares: (s) the sizes at which the curves were measured.
-        curve: (s) that of circuits of these sizes with the largest scores.
-        random_curves: (r, s) that of random circuits of these sizes.
+        curve: (s) the faithfulness of circuits of these sizes with the largest scores.
+        random_curves: (r, s) the faithfulness of random circuits of these sizes.
         full: the mean score of the texts.
-        empty: the mean score with all edges closed: that of the reference, unless tokens have no counterpart in it and
+        empty: the mean score with all edges closed: that of the reference, unless tokens without a counterpart in it
             stay as they are (`align`), which a note says.
         target: what is explained.
         made_by: the metric, the model and the cost.
@@ -182,9 +182,11 @@ def faithfulness(
     align: str | None = None,
     progress: bool = True,
 ) -> Faithfulness:
-    """How much of what a model answers is left when everything outside a circuit is as in a reference.
+    """Faithfulness of a circuit: how much of an answer is kept with everything outside it as in a reference.
 
-    Measure it on texts that the circuit was not found on; a note says which were.
+    It is (m(circuit) - m(empty)) / (m(model) - m(empty)), with m the mean score over texts: 1 if the circuit does all
+    that the model does, 0 if no more than the reference. Measure it on texts that the circuit was not found on; a note
+    says which were. The cost is one row of the model for each text, size and circuit.
 
     Args:
         circuit: the circuit.
@@ -194,23 +196,38 @@ def faithfulness(
             `"zero"`.
         targets: one target for each text, as in `attribute`.
         shares: sizes of circuits, as shares of all edges from 0 to 1, ascending; the curve is that of the circuits that
-            `circuit.of_size(share=…)` gives. Those of the MIB benchmark by default, and 0.
-        samples: how many random circuits of each size are measured beside; 0 for none.
-        seed: of the random circuits, a whole number from 0.
+            `circuit.of_size(share=…)` gives. By default those of the MIB benchmark, and 0.
+        samples: number of random circuits of each size that are measured for comparison; 0 for none.
+        seed: random seed of the random circuits, at least 0.
         score: the score space, as in `attribute`.
-        align: how a reference of another length is aligned, `"left"` or `"right"`; what has no counterpart stays.
+        align: how a reference of another length is aligned, `"left"` or `"right"`; tokens without a counterpart stay.
+            None refuses it.
         progress: show a progress bar in terminals and notebooks.
 
     Returns:
-        The faithfulness of the circuit, and its curve over sizes, with random circuits beside.
+        The faithfulness of the circuit, and its curve over sizes, with that of random circuits.
 
     Raises:
         InputError: the circuit is of another model, text and reference have the same mean score, shares are out of
             order, a text has several targets, or another argument cannot be used.
-        UnsupportedError: the edges of this model cannot be told.
+        UnsupportedError: the edges of this model cannot be told apart.
 
-    Source: the ratio of Wang et al. 2022, arXiv:2211.00593; the curve and its area of Mueller et al. 2025,
-        arXiv:2504.13151 (MIB, CPR), with the score itself as the metric.
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import tiny_llama
+        >>> model, target = tiny_llama(), " today"
+        >>> circuit = interp.find_circuit(
+        ...     model, ["i feel so happy"], ["i feel so sad"], targets=target, share=1.0, progress=False
+        ... )
+        >>> found = interp.faithfulness(
+        ...     circuit, model, ["the day was happy"], ["the day was sad"], targets=target, progress=False
+        ... )
+        >>> round(found.value, 3)  # a circuit of all edges is the model
+        1.0
+
+    Source:
+        The ratio of Wang et al. 2022, arXiv:2211.00593; the curve and its area of Mueller et al. 2025, arXiv:2504.13151
+        (MIB, CPR), with the score itself as the metric.
     """
     if not isinstance(circuit, Circuit):
         raise InputError(f"circuit is {circuit!r}; an interp.Circuit was expected, as find_circuit gives it.")

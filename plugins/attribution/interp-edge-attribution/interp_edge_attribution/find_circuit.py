@@ -48,42 +48,46 @@ def find_circuit(
     progress: bool = True,
     **parameters: Any,
 ) -> Circuit:
-    """Find the edges between components that carry an answer, from what is lost where they carry a reference instead.
+    """Find the edges between components that carry an answer, by what is lost where they carry a reference instead.
 
     An edge leads from a writer (embeddings, a head, an MLP) to a reader (queries, keys and values of a head, an MLP,
-    the logits), which reads the residual stream through a norm. With grouped queries the keys and values that several
-    heads share are one reader. Norms run on what the reader is given.
+    the logits), which reads the residual stream through a norm. With grouped queries, the keys and values that several
+    heads share are one reader. Norms are computed on the input of the reader as the edges give it.
+
+    The score of an edge is in the unit of the score space, positive where the edge raises the score of the text above
+    that of the reference. Only the scores of `"edge-gates"` add up to the difference of the two.
 
     Args:
         model: a model whose attention and MLPs read, through a norm, the sum of what was written before: most decoders.
         texts: the texts; a circuit is measured on others, see `faithfulness`.
         references: what a closed edge carries: for each text another of as many tokens, or one for all; `"mean"` or
             `"zero"`.
-        targets: one target for each text, as in `attribute`; `interp.contrast(right, wrong)` is usual.
+        targets: one target for each text, as in `attribute`; usually `interp.contrast(right, wrong)`.
         by: how edges are scored.
 
             - `"eap"`: edge attribution patching, first order at the text; misses what saturates.
-            - `"eap-ig"`: with the gradient averaged along the way of the embeddings from reference to text; `steps=`.
+            - `"eap-ig"`: with the gradient averaged along the line of the embeddings from reference to text; `steps=`.
             - `"edge-gates"`: integrated gradients of gates on edges, which alone add up to the score of the text less
               that of the reference; `steps=`.
             - an attribution method, by name or instance, which is asked about the gates: `"occlusion"` patches each
               edge by itself, exactly.
-        edges: how many edges are kept; by default a tenth of them.
-        share: the share of edges that are kept, in place of their number.
-        choose: `"size"` to keep the edges with the largest scores, whatever their sign; `"sign"` to keep positive ones
-            only, of which there may be few.
-        connected: leave out edges that are then on no way from the embeddings to the logits.
+        edges: number of edges that are kept; by default a tenth of them.
+        share: share of edges that are kept, in place of their number.
+        choose: `"size"` to keep the edges with the largest absolute scores; `"sign"` to keep positive ones only, of
+            which there may be few.
+        connected: leave out edges that are then on no path from the embeddings to the logits.
         score: the score space, as in `attribute`.
-        align: how a reference of another length is aligned, `"left"` or `"right"`; what has no counterpart stays.
+        align: how a reference of another length is aligned, `"left"` or `"right"`; tokens without a counterpart stay.
+            None refuses it.
         progress: show a progress bar in terminals and notebooks.
-        **parameters: those of the method, such as `steps`.
+        **parameters: parameters of the method, such as `steps`.
 
     Returns:
         The circuit, with the scores of all edges in each text.
 
     Raises:
         InputError: an option cannot be used, a reference has another number of tokens, or a text has several targets.
-        UnsupportedError: the edges of this model cannot be told: norms behind attention or MLP, two stacks.
+        UnsupportedError: the edges of this model cannot be told apart: norms after attention or MLP, two stacks.
 
     Examples:
         >>> import interp_core as interp
@@ -94,6 +98,10 @@ def find_circuit(
         ... )
         >>> circuit.size, len(circuit.edges)
         (5, 46)
+
+    Source:
+        EAP: Syed et al. 2023, arXiv:2310.10348. EAP-IG: Hanna et al. 2024, arXiv:2403.17806. Edge gates: integrated
+        gradients, Sundararajan, Taly, Yan 2017, arXiv:1703.01365, of gates on edges.
     """
     if choose not in CHOOSE:
         raise InputError(unknown("choose", choose, CHOOSE))

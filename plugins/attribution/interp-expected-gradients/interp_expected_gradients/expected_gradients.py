@@ -15,24 +15,39 @@ GROUP = 4
 
 @dataclass(frozen=True)
 class ExpectedGradients:
-    """The way from a random reference to the input, times the gradient at a random point of it, on average.
+    """Expected gradients: integrated gradients averaged over random references in place of one baseline.
 
-    References have random embeddings of the vocabulary in the places of the units (`Question.references`), so that no
-    single vector has to stand for nothing. The scores add up to score(input) less the mean score of the references. At
-    a layer and for concepts, where only the baseline is known, this is integrated gradients by sampling.
+    Each sample draws a reference and a point on the line from it to the input; a feature's score is the mean of (input
+    - reference) times the gradient at that point, summed over the width. References have random embeddings of the
+    vocabulary in place of the units (`Question.references`), so that no single vector has to stand for an absent word.
+    At a layer and for concepts, where only the baseline is known, the method is integrated gradients by sampling.
 
-    Points are drawn in groups of four whose shares of the way are evenly spaced from a random start; errors are those
-    of the means of groups.
+    Positive scores speak for the target, negative ones against it, in the unit of the score. In expectation they add up
+    to score(input) less the mean score of the references. Points are drawn in groups of four whose positions on the
+    line are evenly spaced from a random start; standard errors are those of the means of groups. The cost is one
+    forward and backward row for each sample and target.
 
     Args:
-        samples: how many points, each with a reference of its own, at least 8; taken in fours, so that up to three are
+        samples: number of points, each with its own reference, at least 8. Points are taken in fours; up to three are
             left out.
-        tolerance: stop once no standard error is above it, in units of the score; None for all samples.
-        seed: of references and points.
+        tolerance: stop once no standard error is above it, in the unit of the score; positive. None takes all samples.
+        seed: random seed of references and points.
 
-    Source: Erion et al. 2021, arXiv:1906.10670. Departs from it in the groups (systematic sampling: Wolter
-        2007, Introduction to Variance Estimation, chapter 8), and in that references are made of the vocabulary and not
-        of training texts.
+    Raises:
+        InputError: `samples` is below 8, or `tolerance` is not positive.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> (found,) = interp.attribute(model, "happy not sad", by="expected-gradients", targets="class 0")
+        >>> found.words[int(found.scores.argmax())], bool((found.error > 0).all())
+        ('happy', True)
+
+    Source:
+        Erion et al. 2021, arXiv:1906.10670. Departs from it in the groups (systematic sampling: Wolter 2007,
+        Introduction to Variance Estimation, chapter 8), and in that references are made of the vocabulary and not of
+        training texts.
     """
 
     samples: int = 200
@@ -43,7 +58,11 @@ class ExpectedGradients:
         check_sampling(self.samples, 2 * GROUP, self.tolerance)
 
     def attribute(self, question: Question) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"]]:
-        """Signed scores and their standard errors."""
+        """Score every unit for every target.
+
+        Returns:
+            Signed scores, and their standard errors.
+        """
         generator = torch.Generator().manual_seed(self.seed)
 
         def draw(groups: int) -> Float[Tensor, "n k u"]:

@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="gradient-shap",
         kind="attribution",
         target="interp_gradient_shap.gradient_shap:GradientShap",
-        summary="gradients at random points on the ways from the baseline to noisy inputs",
+        summary="integrated gradients averaged over noisy copies of the input",
         source="Lundberg, Lee 2017, arXiv:1705.07874; Erion et al. 2021, arXiv:1906.10670",
         needs=frozenset({"gradients"}),
         claims=frozenset({"seeded", "signed"}),

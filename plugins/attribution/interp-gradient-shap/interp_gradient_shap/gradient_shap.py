@@ -16,23 +16,39 @@ GROUP = 8
 
 @dataclass(frozen=True)
 class GradientShap:
-    """The way from the baseline to a noisy copy of the input, times the gradient at a random point of it, on average.
+    """GradientSHAP: integrated gradients averaged over copies of the input with Gaussian noise.
 
-    These are the integrated gradients of all noisy copies; the scores add up to the mean score of the copies less
-    score(baseline). Points are drawn in groups of eight: their shares of the way are evenly spaced from a random start,
-    and four of the copies have the noise of the other four with the sign turned. So a linear score is explained exactly
-    and errors, which are those of the means of groups, are a fraction of what independent points have.
+    Each sample draws a noisy copy of the input and a point on the line from the baseline to it; a feature's score is
+    the mean of (copy - baseline) times the gradient at that point, summed over the width.
+
+    Positive scores speak for the target, negative ones against it, in the unit of the score. In expectation they add up
+    to the mean score of the copies less score(baseline). Points are drawn in groups of eight: their positions on the
+    line are evenly spaced from a random start, and the noise of four copies is that of the other four with the opposite
+    sign. A linear score is therefore explained exactly, and standard errors, which are those of the means of groups,
+    are a fraction of those of independent points. The cost is one forward and backward row for each sample and target.
 
     Args:
-        samples: how many points, at least 16; taken in eights, so that up to seven are left out.
-        noise: standard deviation of the noise in units of `question.spread`, the standard deviation of a coordinate
-            over the model's embeddings. Without any (0) this is integrated gradients by sampling.
-        tolerance: stop once no standard error is above it, in units of the score; None for all samples.
-        seed: of points and noise.
+        samples: number of points, at least 16. Points are taken in eights; up to seven are left out.
+        noise: standard deviation of the noise as a share of `question.spread`, the standard deviation of a coordinate
+            of the model's embeddings; at least 0. With 0 the method is integrated gradients by sampling.
+        tolerance: stop once no standard error is above it, in the unit of the score; positive. None takes all samples.
+        seed: random seed of points and noise.
 
-    Source: Erion et al. 2021, arXiv:1906.10670 (expected gradients), with the baseline as the only reference and noise
-        on the input, which captum calls GradientShap after Lundberg, Lee 2017, arXiv:1705.07874. Departs from both in
-        the groups (systematic sampling: Wolter 2007, Introduction to Variance Estimation, chapter 8).
+    Raises:
+        InputError: `samples` is below 16, `noise` is negative, or `tolerance` is not positive.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> (found,) = interp.attribute(model, "happy not sad", by="gradient-shap", targets="class 0")
+        >>> found.scores.round(decimals=3)
+        tensor([[ 3.,  0., -2.]])
+
+    Source:
+        Erion et al. 2021, arXiv:1906.10670 (expected gradients), with the baseline as the only reference and noise on
+        the input, which captum calls GradientShap after Lundberg, Lee 2017, arXiv:1705.07874. Departs from both in the
+        groups (systematic sampling: Wolter 2007, Introduction to Variance Estimation, chapter 8).
     """
 
     samples: int = 128
@@ -46,7 +62,11 @@ class GradientShap:
             raise InputError(f"noise is {self.noise}; a share of at least 0 was expected.")
 
     def attribute(self, question: Question) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"]]:
-        """Signed scores and their standard errors."""
+        """Score every unit for every target.
+
+        Returns:
+            Signed scores, and their standard errors.
+        """
         generator = torch.Generator().manual_seed(self.seed)
         size = self.noise * question.spread
 

@@ -17,21 +17,36 @@ FEW = 32  # units; leaving out each of so few costs little more than looking for
 
 @dataclass(frozen=True)
 class HierarchicalOcclusion:
-    """score(intact) - score(without the unit), for the units of groups without which the score changes most.
+    """Hierarchical occlusion: score(intact) - score(without the unit), for the units of the groups that matter most.
 
-    A group is a document; where there is none a message, else a paragraph; in a text of one paragraph, as many
-    consecutive units as there are groups. Each group is left out as a whole. Then groups are opened, those that change
-    the score most first, and each of their units is left out with all else in place, as in occlusion. Units of groups
-    that are not opened get 0, which a note says. With up to 32 units all groups are opened.
+    A group is a document; in a text without documents a message, else a paragraph; a text of one paragraph is divided
+    into about √u runs of consecutive units. Each group is left out as a whole. The groups that change the score most
+    are then opened: each of their units is left out by itself with all else in place, as in occlusion. With up to 32
+    units each unit is a group, and the scores are those of occlusion.
 
-    Like occlusion it does not see units that stand in for each other; a note says where groups do.
+    Scores are in the unit of the score space; positive ones speak for the target, negative ones against it; they need
+    not add up. Units of groups that are not opened have the score 0, which a note says. Like occlusion, the method does
+    not see units that stand in for each other; a note says where groups do. The cost is one row for each group, and one
+    for each unit of the groups that are opened.
 
     Args:
-        share: of the changes of the groups, added up without signs, that the groups which are opened hold at least, for
-            each target. With a limit on rows, as many are opened as fit.
+        share: least part of the groups' absolute changes, added up, that the opened groups hold, for each target; above
+            0 and up to 1. With `max_rows`, as many groups are opened as fit.
 
-    Source: Liu, Kandpal, Raffel 2024, arXiv:2411.15102 (AttriBoT), section 3.3, hierarchical attribution; without its
-        pruning and its proxy models, so that the scores are those of occlusion.
+    Raises:
+        InputError: `share` is not above 0 and up to 1.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> (found,) = interp.attribute(model, "happy not sad", by="hierarchical-occlusion", targets="class 0")
+        >>> found.scores
+        tensor([[ 3.,  0., -2.]])
+
+    Source:
+        Liu, Kandpal, Raffel 2024, arXiv:2411.15102 (AttriBoT), section 3.3, hierarchical attribution; without its
+        pruning and proxy models, so that scores are those of occlusion.
     """
 
     share: float = 0.9
@@ -41,7 +56,11 @@ class HierarchicalOcclusion:
             raise InputError(f"share is {self.share}; a number above 0 and up to 1 was expected.")
 
     def attribute(self, question: Question) -> Float[Tensor, "k u"]:
-        """One variant a group, and one a unit of the groups that are opened."""
+        """Score every unit for every target: one variant for each group, and one for each unit of the opened groups.
+
+        Returns:
+            Signed scores, 0 for units of groups that were not opened.
+        """
         number = _affordable(question, _numbers(question))
         groups = number[None] == torch.arange(int(number.max()) + 1)[:, None]  # (g, u)
         changes = question.intact()[:, None] - question.masked(~groups).T  # (k, g)

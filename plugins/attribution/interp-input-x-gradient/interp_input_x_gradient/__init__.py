@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="input-x-gradient",
         kind="attribution",
         target="interp_input_x_gradient.input_x_gradient:InputXGradient",
-        summary="the gradient times the distance from the baseline",
+        summary="gradient times the difference of the input from the baseline",
         source="Shrikumar, Greenside, Shcherbina, Kundaje 2016, arXiv:1605.01713",
         needs=frozenset({"gradients"}),
         claims=frozenset({"signed", "pointwise"}),

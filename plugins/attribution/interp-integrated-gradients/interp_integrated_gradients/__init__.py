@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="integrated-gradients",
         kind="attribution",
         target="interp_integrated_gradients.integrated_gradients:IntegratedGradients",
-        summary="gradients averaged on the way from the baseline, times the way",
+        summary="mean gradient between baseline and input, times their difference",
         source="Sundararajan, Taly, Yan 2017, arXiv:1703.01365",
         needs=frozenset({"gradients"}),
         claims=frozenset({"complete", "signed"}),

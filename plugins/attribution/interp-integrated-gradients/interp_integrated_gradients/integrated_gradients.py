@@ -20,18 +20,31 @@ UNSEEN = 0.5  # unless so much is missing that they may not have met where the s
 
 @dataclass(frozen=True)
 class IntegratedGradients:
-    """The way from the baseline to the input, times the mean gradient on it, summed over the width of each feature.
+    """Integrated gradients: (input - baseline) times the mean gradient on the line between them, summed over the width.
 
-    The scores of all units add up to score(input) - score(baseline), as exactly as the integral is computed: `steps`
-    nodes are exact where the gradient along the path is a polynomial of degree 2 steps - 1 or less.
+    Positive scores speak for the target, negative ones against it, in the unit of the score. They add up to
+    score(input) - score(baseline), as exactly as the integral is computed: Gauss-Legendre quadrature with n nodes is
+    exact where the gradient along the line is a polynomial of degree 2 n - 1 or less. Works on embeddings, at any
+    layer, on components and on concepts. The cost is one forward and one backward row for each node and target.
 
     Args:
-        steps: nodes of the quadrature; each costs one forward and one backward row for each target. None for as many as
-            a text needs: 32, and where the scores then miss more than 1 % of the difference 64, 128, and so on until
-            they do not, `max_rows` is reached, twice as many help no more, or there are 1024. A note says how many.
+        steps: nodes of the quadrature, at least 1. None takes as many as a text needs: 32 at first; while the scores
+            miss more than 1 % of the difference the number is doubled, until `max_rows` or 1024 nodes are reached or
+            doubling twice has not helped. A note says how many nodes were taken where it is more than 32.
 
-    Source: Sundararajan, Taly, Yan 2017, arXiv:1703.01365, equation 1, with Gauss-Legendre nodes in place of a
-        Riemann sum.
+    Raises:
+        InputError: `steps` is below 1.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> (found,) = interp.attribute(model, "happy not sad", by="integrated-gradients", targets="class 0")
+        >>> found.scores.round(decimals=3)
+        tensor([[ 3.,  0., -2.]])
+
+    Source:
+        Sundararajan, Taly, Yan 2017, arXiv:1703.01365, equation 1, with Gauss-Legendre nodes in place of a Riemann sum.
     """
 
     steps: int | None = None
@@ -41,7 +54,11 @@ class IntegratedGradients:
             raise InputError(f"steps is {self.steps}; at least 1 is needed, or None for as many as each text needs.")
 
     def attribute(self, question: Question) -> Float[Tensor, "k u"]:
-        """Signed scores; reduced over the width after averaging, so that completeness holds."""
+        """Score every unit for every target.
+
+        Returns:
+            Signed scores. The sum over the width comes after the mean over nodes, so that they add up.
+        """
         nodes = question.afford(FIRST) if self.steps is None else self.steps
         scores = integral(question, nodes)
         if room(question) < 2:  # the intact and the emptied text

@@ -1,4 +1,4 @@
-"""Kernel SHAP: Shapley values from a weighted linear fit to pairs of opposite subsets."""
+"""Kernel SHAP: Shapley values from a weighted linear regression on pairs of subsets."""
 
 from __future__ import annotations
 
@@ -16,27 +16,42 @@ from interp_kernel_shap.pairs import Pairs, count_all, outside_in
 
 @dataclass(frozen=True)
 class KernelShap:
-    """Shapley values: what a unit adds to the units before it, averaged over all orders of the units.
+    """Kernel SHAP: Shapley values estimated by a weighted linear regression on subsets of the units.
 
-    They are the weights of the linear function of the units kept that comes closest to the score, when each subset
-    counts as the Shapley kernel says. A subset is always taken together with its complement, sizes near the two ends
-    are taken whole where a sample would have as many, and the rest is sampled, each subset at most once. The scores
-    always add up to score(intact) - score(emptied).
+    The Shapley value of a unit is what it adds to the units before it, averaged over all orders of the units. The
+    Shapley values are also the weights of the linear function of the kept units that fits the score best, with each
+    subset weighted by the Shapley kernel. Each subset is evaluated together with its complement. Sizes close to 0 and
+    to u are enumerated where a sample would hold as many; the other sizes are sampled, each subset at most once.
 
-    The standard error is that of the fit, each pair judged by a line fitted without it. With fewer pairs than units
-    the line is not determined: the pairs are halves, which tell of every unit, what they cannot tell apart is shared
-    equally, and the error is as large as a score typically is.
+    Scores are in the unit of the score space; positive ones speak for the target, negative ones against it. They always
+    add up to score(intact) - score(emptied). The standard error is that of the regression, with each pair judged by a
+    fit without it. With fewer pairs than units the regression is underdetermined: the pairs are then random halves,
+    units that no pair tells apart share equally, and the error is as large as a typical score. The cost is at most
+    `samples` rows of the model.
 
     Args:
-        samples: how many variants, the intact and the empty text included; at least 4. When all 2^u fit, the answer is
-            exact, its error 0, and the seed does not matter. With fewer than about 3 u the errors are large.
-        tolerance: stop when no standard error is above it, in units of the score; None for all samples.
-        seed: of the draws. The same seed with more samples draws mostly the same subsets and some more.
+        samples: maximum number of variants, at least 4, the intact and the empty text included. When all 2^u subsets
+            fit, the result is exact, its error is 0 and the seed has no effect. With fewer than about 3 u variants the
+            errors are large.
+        tolerance: stop once no standard error is above it, in the unit of the score; positive. None takes all samples.
+        seed: random seed of the subsets. With more samples, the same seed draws mostly the same subsets and some more.
 
-    Source: Lundberg, Lee 2017, arXiv:1705.07874, theorem 2; pairs from Covert, Lee 2021, arXiv:2012.01536. Departs
-        from both in that subsets of a size are drawn without replacement and sizes at even distances, so that errors
-        are those of a systematic sample (successive differences; Wolter 2007, Introduction to Variance Estimation,
-        chapter 8), with the residuals of leave-one-out fits.
+    Raises:
+        InputError: `samples` is below 4, or `tolerance` is not positive.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> (found,) = interp.attribute(model, "happy not sad", by="kernel-shap", targets="class 0")
+        >>> found.top(count=1), found.exact
+        ([('happy', 3.0)], True)
+
+    Source:
+        Lundberg, Lee 2017, arXiv:1705.07874, theorem 2; pairs from Covert, Lee 2021, arXiv:2012.01536. Departs from
+        both in that subsets of a size are drawn without replacement and sizes at even distances, so that errors are
+        those of a systematic sample (successive differences; Wolter 2007, Introduction to Variance Estimation, chapter
+        8), with the residuals of leave-one-out fits.
     """
 
     samples: int = 256
@@ -47,7 +62,11 @@ class KernelShap:
         check_sampling(self.samples, 4, self.tolerance)
 
     def attribute(self, question: Question) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"]]:
-        """Signed scores and their standard errors. A unit that matters to no target takes no part."""
+        """Score every unit for every target. A unit that is applicable to no target takes no part.
+
+        Returns:
+            Signed scores, and their standard errors.
+        """
         able = question.applicable.any(dim=0)
         u = int(able.sum())
         most = min((self.samples - 2) // 2, count_all(u))

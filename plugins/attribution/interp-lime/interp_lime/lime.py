@@ -14,25 +14,42 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Lime:
-    """Fits scores = intercept + sum of the weights of the units kept, near the intact text.
+    """LIME: the weights of a linear model of the score on which units are kept, fitted close to the intact text.
 
-    Variants are drawn as in the paper's code for text: how many units to remove uniformly from 1 to u, then which. Each
-    counts by its similarity to the intact text, exp(-(1 - cos)² / (2 width²)), where cos = sqrt(share kept): the
-    intact text has weight 1, the empty one the least. Standard errors say how far the weights are from those that
-    infinitely many samples would give; they are infinite where the variants do not determine the weights.
+    Variants are drawn as in the paper's code for text: the number of units to remove uniformly from 1 to u, then which.
+    Each is weighted by its similarity to the intact text, exp(-(1 - cos)² / (2 kernel_width²)) with cos = sqrt(share of
+    units kept), and a ridge regression of the scores on the kept units gives the weights.
+
+    Scores are in the unit of the score space; positive ones speak for the target, negative ones against it; they need
+    not add up. Standard errors measure the distance from the weights of infinitely many variants; they are infinite
+    where the variants do not determine the weights. The cost is at most `samples` rows of the model.
 
     Args:
-        samples: how many variants, the intact text included. When all 2^u fit, each is taken once, weighted by how
-            often it would be drawn: the answer is then that of infinitely many samples and does not depend on the seed.
-        kernel_width: width of the similarity, in units of cosine distance.
-        ridge: penalty on the squared weights; with few variants more than their number can be told apart only by it.
-        tolerance: stop once no standard error is above it, in units of the score; None for all samples.
-        seed: of the draws.
+        samples: maximum number of variants, at least 2, the intact text included. When all 2^u subsets fit, each is
+            evaluated once and weighted by its probability of being drawn: the result is then that of infinitely many
+            samples, and the seed has no effect.
+        kernel_width: width of the similarity kernel, in units of cosine distance; positive.
+        ridge: penalty on the squared weights; at least 0. It matters only where there are few more variants than units.
+        tolerance: stop once no standard error is above it, in the unit of the score; positive. None takes all samples.
+        seed: random seed of the variants.
 
-    Source: Ribeiro et al. 2016, arXiv:1602.04938, equation 1 and section 3.4. Departs from it in that no features are
-    selected first, since the units are few; in that repeated variants are evaluated once; and in that the intact text,
-    taken once, counts as often as any other number of units removed, so that more samples refine one and the same
-    answer. Standard errors as of White 1980, Econometrica 48(4), with the leverages of MacKinnon, White 1985 (HC3).
+    Raises:
+        InputError: `samples` is below 2, `kernel_width` or `tolerance` is not positive, or `ridge` is negative.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> (found,) = interp.attribute(model, "happy not sad", by="lime", targets="class 0")
+        >>> [round(score, 2) for _, score in found.top(count=2)], found.exact
+        ([3.0, -2.0], True)
+
+    Source:
+        Ribeiro et al. 2016, arXiv:1602.04938, equation 1 and section 3.4. Departs from it in that no features are
+        selected first, since the units are few; in that repeated variants are evaluated once; and in that the intact
+        text, evaluated once, counts as often as any other number of removed units, so that more samples refine one and
+        the same result. Standard errors follow White 1980, Econometrica 48(4), with the leverages of MacKinnon, White
+        1985 (HC3).
     """
 
     samples: int = 300
@@ -47,7 +64,11 @@ class Lime:
             raise InputError(f"{self}: a positive kernel_width and a ridge of at least 0 are needed.")
 
     def attribute(self, question: Question) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"]]:
-        """The weights of the units, and their standard errors, which are zero when all variants were taken."""
+        """Score every unit for every target.
+
+        Returns:
+            The weights of the units, and their standard errors, which are 0 when all variants were evaluated.
+        """
         u = len(question.units)
         if every_variant_fits(question, self.samples):
             keep = (torch.arange(2**u)[:, None] >> torch.arange(u)) % 2 == 1

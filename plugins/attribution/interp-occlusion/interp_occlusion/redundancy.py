@@ -28,6 +28,7 @@ def note_redundancy(question: Question, alone: Float[Tensor, "k n"], parts: Bool
         parts: (n, u) the units of each part.
 
     Examples:
+        >>> import torch
         >>> from interp_core.attribution import ask
         >>> from interp_occlusion.redundancy import note_redundancy
         >>> names = ["it rains", "so what", "it rains"]

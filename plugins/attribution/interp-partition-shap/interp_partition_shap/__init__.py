@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="partition-shap",
         kind="attribution",
         target="interp_partition_shap.partition_shap:PartitionShap",
-        summary="Owen values: Shapley values down the tree of sentences, clauses, words, units",
+        summary="Owen values: Shapley values along a tree of sentences, clauses, words, units",
         source="Owen 1977; Lundberg 2020, the Partition explainer of shap",
         claims=frozenset({"complete", "signed"}),
     )

@@ -15,28 +15,42 @@ from interp_partition_shap.tree import Branch, grown, levels_of
 
 @dataclass(frozen=True)
 class PartitionShap:
-    """Owen values: Shapley values in which only the orders count that keep each branch of a tree together.
+    """Partition SHAP: Owen values, Shapley values over only those orders that keep the branches of a tree together.
 
-    The text is divided into two groups of neighbouring sentences, these again down to single sentences, then into
-    clauses, words and units; where the units are no pieces of a text, into halves. The two parts of a group share what
-    it adds: each gets the mean of what it adds without the other and with it, and so on within the part, in both of
-    these contexts. Each level down has twice as many contexts: to divide a group at depth l takes 2 · 2^l variants,
-    about 2/3 u² for all u units, where Shapley values take 2^u. On an additive score the two are equal. The
-    scores always add up to score(intact) - score(emptied).
+    The text is divided into two groups of neighbouring sentences, these in turn down to single sentences, then into
+    clauses, words and units; units that are no pieces of a text are halved. The two parts of a group share what the
+    group adds: each gets the mean of what it adds without the other part and with it, and so on within the part, in
+    both of these contexts.
 
-    When `samples` (or the cap on rows) does not suffice, the tree is followed level by level as far as it does, on the
-    last level those groups first that leave most open. What a group that is not divided adds is then exact, and its
-    units share it equally. Nothing is drawn at random, but the error says what is not known: the standard deviation
-    of a unit's score if in each context one unit of the group, any of them, added all of it. It is 0 for units
-    that were reached.
+    Scores are in the unit of the score space; positive ones speak for the target, negative ones against it. They always
+    add up to score(intact) - score(emptied), and equal Shapley values where the score is additive. To divide a group at
+    depth l takes 2 · 2^l variants, since each level doubles the contexts; all u units take about 2/3 u² variants, where
+    Shapley values take 2^u.
+
+    When `samples` or `max_rows` does not suffice, the tree is followed level by level as far as it does, on the last
+    level in the order of how much a group leaves open. What an undivided group adds is then exact, and its units share
+    it equally. Nothing is drawn at random; the error of such a unit is the standard deviation its score would have if,
+    in each context, a single random unit of the group added everything. Units that were reached have the error 0.
 
     Args:
-        samples: how many variants at most, the intact and the empty text included; 512 are all that 24 units need, if
-            the tree is balanced.
+        samples: maximum number of variants, at least 4, the intact and the empty text included. 512 suffice for 24
+            units if the tree is balanced.
 
-    Source: Owen 1977, Values of games with a priori unions, for two unions within two unions, and so on; the
-        recursion, and equal shares where it ends, are those of the Partition explainer of shap (Lundberg 2020).
-        Departs from it in its tree, in that it goes level by level, and in giving an error.
+    Raises:
+        InputError: `samples` is below 4.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> (found,) = interp.attribute(model, "happy not sad", by="partition-shap", targets="class 0")
+        >>> found.scores, found.exact
+        (tensor([[ 3.,  0., -2.]]), True)
+
+    Source:
+        Owen 1977, Values of games with a priori unions, applied to unions within unions. The recursion, and equal
+        shares where it ends, are those of the Partition explainer of shap (Lundberg 2020). Departs from it in its tree,
+        in going level by level, and in giving an error.
     """
 
     samples: int = 512
@@ -45,7 +59,11 @@ class PartitionShap:
         check_sampling(self.samples, 4, None)
 
     def attribute(self, question: Question) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"]]:
-        """Signed scores, and what equal shares leave open. A unit that matters to no target takes no part."""
+        """Score every unit for every target. A unit that is applicable to no target takes no part.
+
+        Returns:
+            Signed scores, and the error that equal shares leave, which is 0 for units that were reached.
+        """
         able = question.applicable.any(dim=0)
         members = able.nonzero().flatten().tolist()
         root = Group.root(grown(members, levels_of(question.text, question.units)), question)

@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="random",
         kind="attribution",
         target="interp_random.draw:Random",
-        summary="scores drawn at random, without a look at the model: the floor",
+        summary="scores drawn at random, without evaluating the model: the chance level",
         source="definition",
         claims=frozenset({"ignores-model", "seeded"}),
     )

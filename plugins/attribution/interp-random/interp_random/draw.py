@@ -13,21 +13,35 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Random:
-    """Scores drawn uniformly from -1 to 1, without asking the model anything.
+    """Random scores, uniform from -1 to 1, without evaluating the model: the chance level of attribution metrics.
 
-    Each text and each target has a draw of its own, which depends on nothing else: not on the texts and targets beside
-    it, and not on the model. There is no standard error, since nothing is estimated.
+    Each text and target has a draw of its own, which depends only on these and the seed: not on other texts or targets,
+    and not on the model. The scores mean nothing and must fail every faithfulness metric and sanity check. There is no
+    standard error, since nothing is estimated. The cost is no row of the model beyond that of the intact text.
 
     Args:
-        seed: of the draws.
+        seed: random seed of the draws.
 
-    Source: definition. The floor that faithfulness metrics and sanity checks are read against; it must fail them.
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> first, again = interp.attribute(model, ["so happy today", "so happy today"], by="random", seed=1)
+        >>> bool((first.scores.abs() <= 1).all()), bool((first.scores == again.scores).all())
+        (True, True)
+
+    Source:
+        By definition.
     """
 
     seed: int = 0
 
     def attribute(self, question: Question) -> Float[Tensor, "k u"]:
-        """One row of draws for each target."""
+        """Score every unit for every target.
+
+        Returns:
+            One row of draws for each target.
+        """
         u = len(question.units)
         rows = []
         for target in question.targets:

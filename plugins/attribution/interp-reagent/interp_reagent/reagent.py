@@ -16,25 +16,40 @@ NUMBERS = 2**24  # of the features held at a time
 
 @dataclass(frozen=True)
 class Reagent:
-    """How much more the score falls when a unit is replaced, with a third of the others, than when only others are.
+    """ReAGent: how much further the score falls if a unit is among those replaced by random words.
 
-    The units are dealt at random into parts, and one part after the other is replaced: each of its tokens by a random
-    word of the vocabulary, so that the model reads words and no mask. A unit's score is the mean score of the texts in
-    which another part was replaced, less that of the text in which its own was; the mean over many deals is positive
-    where the unit speaks for the target, and without interactions it is what the unit is worth beyond a random word.
-    At a layer, and on concepts, there is no vocabulary, and the baseline replaces.
+    The units are divided at random into `parts`, and each part in turn is replaced: each of its tokens by a random word
+    of the vocabulary, so that the model reads words and no mask. The score of a unit is the mean score of the texts in
+    which another part was replaced, less that of the text in which its own part was, averaged over many such divisions.
+    At a layer and for concepts, which have no vocabulary, the baseline takes the place of the words.
+
+    Scores are in the unit of the score space; positive ones speak for the target. They need not add up; without
+    interactions a score is what the unit adds over a random word. The cost is `samples` rows of the model.
 
     Args:
-        samples: how many replaced texts; those of one deal are one draw.
-        parts: how many parts the units are dealt into: 3 replaces about the paper's 30 % at a time.
-        tolerance: stop once no standard error is above it, in units of the score; None for all samples.
-        seed: of the draws.
+        samples: number of texts with replacements, at least 2 `parts`; those of one division are one draw.
+        parts: number of parts, at least 2. With 3, a third of the units is replaced at a time, close to the paper's 30
+            %.
+        tolerance: stop once no standard error is above it, in the unit of the score; positive. None takes all samples.
+        seed: random seed of divisions and words.
 
-    Source: Zhao, Shan 2024, arXiv:2402.00794, section 3. Departs from it in that words are replaced by random ones, in
-        place of a second model's guesses; in that there is no stopping rule, which asks for ranks in the vocabulary:
-        without it no update of the importance depends on those before, and they are averaged in place of added, the
-        same order before the softmax; and in the fall of the score as it is, in place of the log-odds of the fall of
-        the probability (`score="probability"` is close to them).
+    Raises:
+        InputError: `parts` is below 2, `samples` is below 2 `parts`, or `tolerance` is not positive.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> (found,) = interp.attribute(model, "happy not sad", by="reagent", targets="class 0")
+        >>> found.words[int(found.scores.argmax())], bool((found.error > 0).all())
+        ('happy', True)
+
+    Source:
+        Zhao, Shan 2024, arXiv:2402.00794, section 3. Departs from it in three ways. Words are replaced by random ones,
+        not by the guesses of a second model. There is no stopping rule, which needs ranks in the vocabulary; without it
+        no update of the importance depends on earlier ones, and updates are averaged, not added, which leaves the order
+        before the softmax unchanged. Scores are the fall of the score itself, not the log-odds of the fall of the
+        probability; `score="probability"` comes close to these.
     """
 
     samples: int = 300
@@ -48,7 +63,11 @@ class Reagent:
         check_sampling(self.samples, 2 * self.parts, self.tolerance)
 
     def attribute(self, question: Question) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"]]:
-        """Signed scores and their standard errors."""
+        """Score every unit for every target.
+
+        Returns:
+            Signed scores, and their standard errors.
+        """
         generator = torch.Generator().manual_seed(self.seed)
         piece = max(1, NUMBERS // (self.parts * question.x.numel()))
 

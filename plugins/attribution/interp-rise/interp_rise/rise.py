@@ -13,24 +13,39 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Rise:
-    """The mean score of the masks that keep a unit, less the mean score of those that remove it.
+    """RISE: the mean score of the random masks that keep a unit, less the mean score of those that remove it.
 
-    A mask keeps each unit with probability 1/2. Each is drawn together with its complement, so that every unit is kept
-    in exactly half of the masks and what is common to all units leaves no noise. The difference is the Banzhaf value of
-    the unit: positive where the unit speaks for the target, and the contribution itself where the score is linear.
+    A mask keeps each unit with probability 1/2. Each mask is drawn together with its complement, so that every unit is
+    kept in exactly half of the masks and what all units have in common adds no noise. The difference of the means is
+    the Banzhaf value of the unit.
+
+    Scores are in the unit of the score space; positive ones speak for the target, negative ones against it; they add up
+    to score(intact) - score(emptied) only where the score is additive. The cost is `samples` rows of the model.
 
     Args:
-        samples: how many masks; a mask and its complement are one draw. When all 2^u fit, each is taken once and the
-            answer is exact.
-        difference: False for the paper's own map, the mean score of the masks that keep the unit alone. All units then
-            stand near the mean score of all masks, half of each unit's difference above or below it: the order is the
-            same, and the sign is lost.
-        tolerance: stop once no standard error is above it, in units of the score; None for all samples.
-        seed: of the draws.
+        samples: number of masks, at least 4; a mask and its complement are one draw. When all 2^u masks fit, each is
+            evaluated once and the result is exact.
+        difference: False for the map of the paper, the mean score of the masks that keep the unit. All scores then lie
+            close to the mean score of all masks, above or below it by half of the difference: the order is the same,
+            and the sign is lost.
+        tolerance: stop once no standard error is above it, in the unit of the score; positive. None takes all samples.
+        seed: random seed of the masks.
 
-    Source: Petsiuk, Das, Saenko 2018, arXiv:1806.07421, equation 6. Departs from it in the difference; in that masks
-        are not upsampled, since units have no neighbours to blend into; and in the complements, with which dividing by
-        the expected and by the true number of masks that keep a unit are the same.
+    Raises:
+        InputError: `samples` is below 4, or `tolerance` is not positive.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> (found,) = interp.attribute(model, "happy not sad", by="rise", targets="class 0")
+        >>> found.scores, found.exact
+        (tensor([[ 3.,  0., -2.]]), True)
+
+    Source:
+        Petsiuk, Das, Saenko 2018, arXiv:1806.07421, equation 6. Departs from it in the difference; in that masks are
+        not upsampled, since units have no neighbours to blend into; and in the complements, with which it makes no
+        difference whether one divides by the expected or the actual number of masks that keep a unit.
     """
 
     samples: int = 512
@@ -42,7 +57,11 @@ class Rise:
         check_sampling(self.samples, 4, self.tolerance)
 
     def attribute(self, question: Question) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"]]:
-        """The scores of the units and their standard errors, which are zero when all masks were taken."""
+        """Score every unit for every target.
+
+        Returns:
+            The scores, and their standard errors, which are 0 when all masks were evaluated.
+        """
         u = len(question.units)
         if every_mask_fits(question, self.samples):
             half = (torch.arange(2 ** (u - 1))[:, None] >> torch.arange(u)) % 2 == 1  # the others are their complements

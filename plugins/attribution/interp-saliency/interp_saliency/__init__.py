@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="saliency",
         kind="attribution",
         target="interp_saliency.saliency:Saliency",
-        summary="how steep the score is at each unit, without a sign",
+        summary="absolute gradient of the score at each unit",
         source="Simonyan, Vedaldi, Zisserman 2014, arXiv:1312.6034",
         needs=frozenset({"gradients"}),
         claims=frozenset({"nonnegative", "pointwise"}),

@@ -11,15 +11,29 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Saliency:
-    """The sizes of the gradient's coordinates, added up over the width of each feature.
+    """Saliency: the absolute gradient of the score at the input, summed over the width of each feature.
 
-    Never negative: a unit for the target and one against it look alike. A unit of several tokens has the sum of theirs.
+    Scores are at least 0, in the unit of the score for an embedding that moves by 1 in each coordinate, and do not add
+    up: a unit that speaks for the target and one that speaks against it look alike. A unit of several tokens has the
+    sum of their scores. The cost is one row of the model, and one backward pass for each target.
 
-    Source: Simonyan, Vedaldi, Zisserman 2014, arXiv:1312.6034, section 3. Departs from it in that sizes are added up,
-        where the paper takes the largest of three colours.
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import tiny_classifier
+        >>> (found,) = interp.attribute(tiny_classifier(), "so happy today", by="saliency")
+        >>> found.words, bool((found.scores > 0).all())
+        (['so', 'happy', 'today'], True)
+
+    Source:
+        Simonyan, Vedaldi, Zisserman 2014, arXiv:1312.6034, section 3. Departs from it in that absolute values are
+        summed over the width, where the paper takes the largest of three colour channels.
     """
 
     def attribute(self, question: Question) -> Float[Tensor, "k u"]:
-        """One row of the model, and one backward for each target."""
+        """Score every unit for every target, in one row of the model and one backward pass for each target.
+
+        Returns:
+            Scores of at least 0.
+        """
         (slope,) = question.gradients(question.x[None])  # (k, f, d)
         return question.pool(slope.abs().sum(dim=-1))

@@ -18,30 +18,44 @@ from interp_shapley_gp.process import Process, chosen
 
 @dataclass(frozen=True)
 class ShapleyGP:
-    """Shapley values: what a unit adds to the units before it, averaged over all orders of the units.
+    """Shapley values from a Gaussian process over subsets of the units, which are chosen before the model is run.
 
-    Half the score of a subset less that of its complement is taken as a Gaussian process in which what three units do
-    together, beyond what each does, counts as much smaller than what units do alone, what five do as smaller again.
-    Given what was seen, it says the Shapley values and how far each is from certain. The subsets are those that make
-    all of them most certain, each given the ones before it. That does not depend on the scores, so they are chosen
-    before the model is asked, and are the same for all texts with as many units. The scores always add up to
-    score(intact) - score(emptied).
+    Half of the difference between the score of a subset and that of its complement is modelled as a Gaussian process,
+    in which interactions of three units have a much smaller prior variance than single units, those of five a smaller
+    one again. Its posterior gives the Shapley values (what a unit adds to the units before it, averaged over all
+    orders) and their uncertainty. Subsets are chosen one after the other, each so as to reduce that uncertainty most.
+    The choice does not depend on the scores, so that it is made in advance and is the same for all texts with as many
+    units.
 
-    The standard error is the standard deviation of the process, in units that what was seen fits. It holds as far as
-    the assumption does, unlike that of Kernel SHAP, which assumes nothing; where three words do as much together as
-    one alone, it is too small.
+    Scores are in the unit of the score space; positive ones speak for the target, negative ones against it. They always
+    add up to score(intact) - score(emptied). The standard error is the posterior standard deviation, scaled to fit the
+    scores that were seen. Unlike that of Kernel SHAP it is only as good as the prior: where three words do as much
+    together as one alone, it is too small. The cost is at most `samples` rows of the model.
 
     Args:
-        samples: how many variants, the intact and the empty text included; at least 4. When all 2^u fit, the answer is
-            exact, its error 0, and the seed does not matter. With fewer than 2 u the errors are large.
-        tolerance: stop when no standard error is above it, in units of the score; None for all samples.
-        seed: of the draws: which of subsets that tell as much are taken, and, with more than 12 units, of which 2,048
-            subsets they are chosen. After the first 1,024 pairs the others are drawn.
+        samples: maximum number of variants, at least 4, the intact and the empty text included. When all 2^u subsets
+            fit, the result is exact, its error is 0 and the seed has no effect. With fewer than 2 u variants the errors
+            are large.
+        tolerance: stop once no standard error is above it, in the unit of the score; positive. None takes all samples.
+        seed: random seed: of the choice among equally informative subsets, with more than 12 units of the 2,048 subsets
+            they are chosen from, and of all pairs after the first 1,024.
 
-    Source: Shapley values as integrals of a Gaussian process, and the subsets chosen in turn, after Huszar, Duvenaud
-        2012, arXiv:1204.1664 (Bayesian quadrature); Gaussian processes after Rasmussen, Williams 2006, chapter 2; pairs
-        from Covert, Lee 2021, arXiv:2012.01536. The kernel (variances of 10,000, 1, 0.05 … for the orders 1, 3, 5 …)
-        was chosen here, on sentences of 8 to 10 words.
+    Raises:
+        InputError: `samples` is below 4, or `tolerance` is not positive.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> (found,) = interp.attribute(model, "happy not sad", by="shapley-gp", targets="class 0")
+        >>> found.top(count=1), found.exact
+        ([('happy', 3.0)], True)
+
+    Source:
+        Integrals of a Gaussian process from subsets chosen in turn: Huszar, Duvenaud 2012, arXiv:1204.1664 (Bayesian
+        quadrature). Gaussian processes: Rasmussen, Williams 2006, chapter 2. Pairs: Covert, Lee 2021, arXiv:2012.01536.
+        The kernel (variances of 10,000, 1, 0.05 … for interactions of 1, 3, 5 … units) was chosen for this package, on
+        sentences of 8 to 10 words.
     """
 
     samples: int = 128
@@ -52,7 +66,11 @@ class ShapleyGP:
         check_sampling(self.samples, 4, self.tolerance)
 
     def attribute(self, question: Question) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"]]:
-        """Signed scores and their standard errors. A unit that matters to no target takes no part."""
+        """Score every unit for every target. A unit that is applicable to no target takes no part.
+
+        Returns:
+            Signed scores, and their standard errors.
+        """
         able = question.applicable.any(dim=0)
         u = int(able.sum())
         most = min((self.samples - 2) // 2, count_all(u))

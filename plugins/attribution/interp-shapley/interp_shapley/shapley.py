@@ -14,21 +14,37 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Shapley:
-    """What a unit adds to the units before it, averaged over all orders of the units.
+    """Shapley values: what a unit adds to the units before it, averaged over all orders of the units.
 
-    When all 2^u subsets fit into `samples` each is taken once, and the answer is exact with an error of 0. Otherwise
-    orders are drawn, each together with its reverse, in which every unit meets the others on the other side. The scores
-    always add up to score(intact) - score(emptied), since those of each order do.
+    When all 2^u subsets fit into `samples`, each is evaluated once, and the result is exact with an error of 0.
+    Otherwise orders are drawn, each together with its reverse, in which each pair of units stands the other way round.
+
+    Scores are in the unit of the score space; positive ones speak for the target, negative ones against it. They always
+    add up to score(intact) - score(emptied), since those of each order do. Standard errors are those of the means of
+    pairs. The cost is about `samples` rows of the model.
 
     Args:
-        samples: how many variants, the intact and the empty text included; an order and its reverse take 2 (u - 1). At
-            least two such pairs are drawn, however few samples, since a single one does not tell its error.
-        tolerance: stop when no standard error is above it, in units of the score; None for all samples.
-        seed: of the orders.
+        samples: number of variants, at least 2, the intact and the empty text included; an order and its reverse take 2
+            (u - 1) of them. At least two such pairs are drawn, whatever `samples`, since a single pair does not tell
+            its error.
+        tolerance: stop once no standard error is above it, in the unit of the score; positive. None takes all samples.
+        seed: random seed of the orders.
 
-    Source: Shapley 1953, A value for n-person games, equation 12; sampling: Castro, Gómez, Tejada 2009, Polynomial
-        calculation of the Shapley value based on sampling, section 3; reverses: Mitchell et al. 2022,
-        arXiv:2104.12199, section 3.3. Departs from them in that errors are those of the means of pairs.
+    Raises:
+        InputError: `samples` is below 2, or `tolerance` is not positive.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> (found,) = interp.attribute(model, "happy not sad", by="shapley", targets="class 0")
+        >>> found.top(count=1), found.exact
+        ([('happy', 3.0)], True)
+
+    Source:
+        Shapley 1953, A value for n-person games, equation 12. Sampling: Castro, Gómez, Tejada 2009, Polynomial
+        calculation of the Shapley value based on sampling, section 3. Reverses: Mitchell et al. 2022, arXiv:2104.12199,
+        section 3.3. Departs from them in that errors are those of the means of pairs.
     """
 
     samples: int = 512
@@ -39,7 +55,11 @@ class Shapley:
         check_sampling(self.samples, 2, self.tolerance)
 
     def attribute(self, question: Question) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"]]:
-        """Signed scores and their standard errors. A unit that matters to no target takes no part."""
+        """Score every unit for every target. A unit that is applicable to no target takes no part.
+
+        Returns:
+            Signed scores, and their standard errors.
+        """
         able = question.applicable.any(dim=0)
         answer = torch.zeros(2, *question.applicable.shape, dtype=torch.float64)
         u = int(able.sum())

@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="smooth-grad",
         kind="attribution",
         target="interp_smooth_grad.smooth_grad:SmoothGrad",
-        summary="gradients averaged over noise, times the distance from the baseline",
+        summary="mean gradient under noise, times the difference from the baseline",
         source="Smilkov, Thorat, Kim, Viégas, Wattenberg 2017, arXiv:1706.03825",
         needs=frozenset({"gradients"}),
         claims=frozenset({"seeded", "signed"}),

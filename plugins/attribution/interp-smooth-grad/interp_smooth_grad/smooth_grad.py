@@ -14,23 +14,38 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class SmoothGrad:
-    """The mean gradient under noise, times (input - baseline), added up over the width of each feature.
+    """SmoothGrad times input: the mean gradient under Gaussian noise, times (input - baseline), summed over the width.
 
-    Signs are kept: the sum over the width comes after the mean. Noise comes in opposite pairs, so that what the
-    gradient follows linearly cancels; errors are those of the means of pairs. A linear score is explained exactly
-    whatever the noise.
+    Noise is drawn in pairs of opposite sign, so that what is linear in the gradient cancels. A linear score is
+    explained exactly, whatever the noise.
+
+    Scores are in the unit of the score; positive ones speak for the target, negative ones against it; they need not add
+    up. Standard errors are those of the means of pairs. The cost is one forward and backward row for each sample and
+    target.
 
     Args:
-        samples: how many noisy inputs, at least 4; taken in pairs, so that of an odd number one is left out.
-        noise: standard deviation of the noise in units of `question.spread`, the standard deviation of a coordinate
-            over the model's embeddings. All features get it, also those that are in no unit.
-        tolerance: stop once no standard error is above it, in units of the score; None for all samples.
-        seed: of the noise.
+        samples: number of noisy inputs, at least 4. They are taken in pairs; of an odd number one is left out.
+        noise: standard deviation of the noise as a share of `question.spread`, the standard deviation of a coordinate
+            of the model's embeddings; positive. It is added to all features, those that belong to no unit included.
+        tolerance: stop once no standard error is above it, in the unit of the score; positive. None takes all samples.
+        seed: random seed of the noise.
 
-    Source: Smilkov et al. 2017, arXiv:1706.03825. Departs from it in the pairs; in the measure of noise (the
-        paper takes 10 to 20 % of the input's range; a text in small BERTs ranges over 7 to 8 spreads); and in that the
-        mean gradient is always multiplied by (input - baseline). Its plain sum over the width is zero in every model
-        that takes the mean from its embeddings, as layer normalisation does.
+    Raises:
+        InputError: `samples` is below 4, or `noise` or `tolerance` is not positive.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> (found,) = interp.attribute(model, "happy not sad", by="smooth-grad", targets="class 0")
+        >>> found.scores
+        tensor([[ 3.,  0., -2.]])
+
+    Source:
+        Smilkov et al. 2017, arXiv:1706.03825. Departs from it in the pairs; in the unit of the noise (the paper takes
+        10 to 20 % of the input's range; a text in small BERTs ranges over 7 to 8 spreads); and in that the mean
+        gradient is always multiplied by (input - baseline). Its plain sum over the width is zero in every model that
+        subtracts the mean from its embeddings, as layer normalisation does.
     """
 
     samples: int = 64
@@ -44,7 +59,11 @@ class SmoothGrad:
             raise InputError(f"noise is {self.noise}; a positive share was expected. Without any use input-x-gradient.")
 
     def attribute(self, question: Question) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"]]:
-        """Signed scores and their standard errors."""
+        """Score every unit for every target.
+
+        Returns:
+            Signed scores, and their standard errors.
+        """
         generator = torch.Generator().manual_seed(self.seed)
         shift = question.x - question.baseline  # (f, d)
 

@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="sobol",
         kind="attribution",
         target="interp_sobol.sobol:Sobol",
-        summary="the share of the score's variance over random masks that a unit has a part in",
+        summary="share of the score's variance over random masks that is due to a unit",
         source="Fel, Cadène, Chalvidal, Cord, Vigouroux, Serre 2021, arXiv:2111.04138",
         claims=frozenset({"seeded", "nonnegative", "exact-when-small"}),
     )

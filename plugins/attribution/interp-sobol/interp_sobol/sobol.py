@@ -1,4 +1,4 @@
-"""Sobol indices: the share of the score's variance over random masks that a unit has a part in."""
+"""Sobol indices: share of the score's variance over random masks that is due to a unit."""
 
 from __future__ import annotations
 
@@ -20,25 +20,42 @@ MANY = 10_000  # draws from which on Student's t is the normal distribution
 
 @dataclass(frozen=True)
 class Sobol:
-    """The share of the variance of the score over random masks that is due to a unit, from 0 to 1 and without a sign.
+    """Sobol indices: the share of the variance of the score over random masks that is due to each unit.
 
-    Each unit is kept with probability 1/2. The total index of a unit is the share of the variance that is left when all
-    other units are known: its own and that of every interaction it takes part in, so that the indices of all units add
-    up to 1 or more. The first-order index is the share that is gone when the unit alone is known. Both are the square
-    of half the unit's contribution over the variance where the score is linear, and zero where it is constant.
+    Each mask keeps each unit with probability 1/2. The total index of a unit is the share of the variance that remains
+    when all other units are known: its own and that of every interaction it takes part in. The first-order index is the
+    share that disappears when the unit alone is known.
+
+    Indices are shares from 0 to 1, without a sign: they say what matters, not in which direction. Total indices add up
+    to 1 or more, first-order indices to 1 or less. Where the score is additive both are a quarter of the squared
+    contribution of the unit over the variance; where it is constant they are 0. Estimates of the total index are never
+    negative. The cost is (u + 1) rows of the model for each mask, for u units.
 
     Args:
-        samples: how many masks; around each, every unit is changed once, which costs as many variants again as there
-            are units. When the 2^u masks that there are cost no more, each is taken once and the answer is exact.
+        samples: number of masks, at least 2; around each, every unit is changed once. When all 2^u masks cost no more
+            rows, each is evaluated once and the result is exact.
         order: `"total"` or `"first"`.
-        tolerance: stop once no standard error is above it, as a share of the variance; None for all samples.
-        seed: of the draws.
+        tolerance: stop once no standard error is above it, as a share of the variance; positive. None takes all
+            samples.
+        seed: random seed of the masks.
 
-    Source: Fel et al. 2021, arXiv:2111.04138, section 3, with Jansen's estimator of the total index (Jansen 1999,
-        Computer Physics Communications 117). Departs from it in that units are removed or not, in place of fading; in
-        that the unit is always changed, since drawn anew a Boolean one would be what it was in half of the draws; and
-        in independent masks in place of a Sobol sequence, of which few dozen Boolean masks repeat the column of one
-        unit for another and have no honest error.
+    Raises:
+        InputError: `samples` is below 2, `order` is unknown, or `tolerance` is not positive.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> (found,) = interp.attribute(model, "happy not sad", by="sobol", targets="class 0")
+        >>> found.scores  # 3² and 2², each over 3² + 2²
+        tensor([[0.6923, 0.0000, 0.3077]])
+
+    Source:
+        Fel et al. 2021, arXiv:2111.04138, section 3, with Jansen's estimator of the total index (Jansen 1999, Computer
+        Physics Communications 117). Departs from it in that units are removed or not, in place of fading; in that the
+        unit is always changed, since a Boolean that is drawn anew stays the same half of the time; and in independent
+        masks in place of a Sobol sequence: in a few dozen Boolean masks of such a sequence units have equal columns,
+        and there is no valid error.
     """
 
     samples: int = 64
@@ -52,7 +69,11 @@ class Sobol:
             raise InputError(unknown("order", self.order, EFFECTS))
 
     def attribute(self, question: Question) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"]]:
-        """The indices and their standard errors, which are zero when all masks were taken."""
+        """Score every unit for every target.
+
+        Returns:
+            The indices, and their standard errors, which are 0 when all masks were evaluated.
+        """
         u = len(question.units)
         if every_mask_fits(question, self.samples * (u + 1)):
             keep = (torch.arange(2**u)[:, None] >> torch.arange(u)) % 2 == 1

@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="square-grad",
         kind="attribution",
         target="interp_square_grad.square_grad:SquareGrad",
-        summary="the mean square of the gradient under noise",
+        summary="mean squared gradient under noise",
         source="Hooker, Erhan, Kindermans, Kim 2019, arXiv:1806.10758",
         needs=frozenset({"gradients"}),
         claims=frozenset({"nonnegative", "seeded"}),

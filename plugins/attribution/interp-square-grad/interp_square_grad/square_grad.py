@@ -1,4 +1,4 @@
-"""SquareGrad: the mean square of the gradient under noise."""
+"""SquareGrad: mean squared gradient under noise."""
 
 from __future__ import annotations
 
@@ -14,21 +14,35 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class SquareGrad:
-    """The mean square of the gradient under noise, added up over the width of each feature.
+    """SquareGrad: the mean squared gradient under Gaussian noise, summed over the width of each feature.
 
-    Never negative: a unit for the target and one against it look alike. In units of the score squared, for an embedding
-    that moves by a length of 1. Noise comes in opposite pairs; errors are those of the means of pairs.
+    Scores are at least 0, in the unit of the score squared for an embedding that moves by a length of 1, and do not add
+    up: a unit that speaks for the target and one that speaks against it look alike. Noise is drawn in pairs of opposite
+    sign; standard errors are those of the means of pairs. The cost is one forward and backward row for each sample and
+    target.
 
     Args:
-        samples: how many noisy inputs, at least 4; taken in pairs, so that of an odd number one is left out.
-        noise: standard deviation of the noise in units of `question.spread`, the standard deviation of a coordinate
-            over the model's embeddings. All features get it, also those that are in no unit. With much noise a few
-            large squares make up the mean and errors of few samples are too small: at 1 take 256 samples or more.
-        tolerance: stop once no standard error is above it, in the units of the answer; None for all samples.
-        seed: of the noise.
+        samples: number of noisy inputs, at least 4. They are taken in pairs; of an odd number one is left out.
+        noise: standard deviation of the noise as a share of `question.spread`, the standard deviation of a coordinate
+            of the model's embeddings; positive. It is added to all features, those that belong to no unit included.
+            With much noise the mean is dominated by a few large squares, and the errors of few samples are too small:
+            with 1 take at least 256 samples.
+        tolerance: stop once no standard error is above it, in the unit of the scores; positive. None takes all samples.
+        seed: random seed of the noise.
 
-    Source: Hooker et al. 2019, arXiv:1806.10758, section 4.1 (SmoothGrad-Squared). Departs from it in the pairs, and in
-        the measure of noise, which is not relative to the range of the input.
+    Raises:
+        InputError: `samples` is below 4, or `noise` or `tolerance` is not positive.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import tiny_classifier
+        >>> (found,) = interp.attribute(tiny_classifier(), "so happy today", by="square-grad")
+        >>> bool((found.scores > 0).all()), bool((found.error > 0).all())
+        (True, True)
+
+    Source:
+        Hooker et al. 2019, arXiv:1806.10758, section 4.1 (SmoothGrad-Squared). Departs from it in the pairs, and in the
+        unit of the noise, which is not relative to the range of the input.
     """
 
     samples: int = 64
@@ -42,7 +56,11 @@ class SquareGrad:
             raise InputError(f"noise is {self.noise}; a positive share was expected. Without any use saliency.")
 
     def attribute(self, question: Question) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"]]:
-        """Scores of at least zero and their standard errors."""
+        """Score every unit for every target.
+
+        Returns:
+            Scores of at least 0, and their standard errors.
+        """
         generator = torch.Generator().manual_seed(self.seed)
 
         def draw(pairs: int) -> Float[Tensor, "n k u"]:

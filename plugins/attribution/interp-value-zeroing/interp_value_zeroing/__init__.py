@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="value-zeroing",
         kind="attribution",
         target="interp_value_zeroing.value_zeroing:ValueZeroing",
-        summary="how much tokens change when the values of another are zero, rolled out",
+        summary="how far the state that is read moves when the values of a token are zero",
         source="Mohebbi, Zuidema, Chrupała, Alishahi 2023, arXiv:2301.12971",
         needs=frozenset({"internals"}),
         claims=frozenset({"nonnegative"}),

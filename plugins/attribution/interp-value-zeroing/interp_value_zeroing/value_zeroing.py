@@ -14,33 +14,48 @@ from torch.nn.functional import normalize, one_hot
 
 @dataclass(frozen=True)
 class ValueZeroing:
-    """The share that each token has in the place where the score is read, by how that place changes without it.
+    """Value zeroing: how far the state that the score is read from moves when the value vectors of a token are zero.
 
-    In each layer, and for each token, the value vectors of that token are set to zero in all heads, and all else is
-    left as it is; the cosine distance of a token's output to what it was says how much it took from there. Unlike
-    attention weights these distances see what is read, and how it passes the rest of the block: residuals, norms and
-    the layers after attention. As shares they are at least zero and add up to 1 over all tokens, those in no unit
-    included. The head is not looked at: all classes of a classifier get the same scores; tokens that are generated
-    differ, since each is read at another place.
+    In each layer, and for each token, the value vectors of that token are set to zero in all heads, with all else left
+    as it is. The cosine distance between the output of a token before and after says how much it took from there.
+    Unlike attention weights, these distances reflect the value vectors and the rest of the block: residual connections,
+    norms and the MLP. They are normalised to shares for each token of each layer.
 
-    All layers are done in one pass, of as many rows as the text has tokens: behind each block its intact output goes
-    on in place of the changed one.
+    Scores are shares without a unit and at least 0. They add up to 1 over all tokens, those that belong to no unit
+    included. The head does not enter: all classes of a classifier get the same scores. The tokens of a continuation
+    have different scores, since each is read at its own position.
+
+    The cost is one row of the model for each token and one for the intact text, whatever the number of layers and
+    targets: behind each block its intact output replaces the changed one, so that all layers are measured in one pass.
+    The model needs one stack whose attention is computed by transformers.
 
     Args:
-        rollout: multiply the shares over the layers, from the words up to the place where the score is read, in place
-            of the mean over layers of the shares in that place. It tells a token from what it has taken in below,
-            and blurs: where it was measured, insertion and deletion were better without it.
+        rollout: multiply the shares over the layers, down to the position at which the score is read, in place of the
+            mean over layers of the shares at that position. It follows what tokens have taken in at lower layers, but
+            blurs the result: where this was measured, insertion and deletion were better without it.
 
-    Source: Mohebbi, Zuidema, Chrupała, Alishahi 2023, arXiv:2301.12971, section 3: the shares in each layer, and their
-        rollout, without an identity, since a token's own value is among those that are zeroed. The mean over layers is
-        ours. Departs from the paper in that the output is always that of the block itself: of models with a norm
-        behind the last block, the one before it.
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import tiny_classifier
+        >>> (found,) = interp.attribute(tiny_classifier(), "so happy today", by="value-zeroing")
+        >>> found.scores.shape, bool((found.scores >= 0).all())
+        (torch.Size([1, 3]), True)
+
+    Source:
+        Mohebbi, Zuidema, Chrupała, Alishahi 2023, arXiv:2301.12971, section 3: the shares of each layer, and their
+        rollout, without an identity, since the token's own value is among those that are zeroed. The mean over layers
+        is not in the paper. Departs from it also in that the output is always that of the block itself: in models with
+        a norm after the last block, the state before that norm.
     """
 
     rollout: bool = False
 
     def attribute(self, question: Question) -> Float[Tensor, "k u"]:
-        """One row a token and one for the intact text, whatever the number of layers and targets."""
+        """Score every unit for every target: one row for each token and one for the intact text.
+
+        Returns:
+            Shares of at least 0.
+        """
         internals = question.internals
         assert internals is not None
         layers, share = mixings(internals), internals.read_at  # (k, t)

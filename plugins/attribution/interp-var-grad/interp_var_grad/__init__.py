@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="var-grad",
         kind="attribution",
         target="interp_var_grad.var_grad:VarGrad",
-        summary="how much the gradient varies under noise",
+        summary="variance of the gradient under noise",
         source="Adebayo, Gilmer, Goodfellow, Kim 2018, arXiv:1810.03307",
         needs=frozenset({"gradients"}),
         claims=frozenset({"nonnegative", "seeded"}),

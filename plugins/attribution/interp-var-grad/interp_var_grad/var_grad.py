@@ -1,4 +1,4 @@
-"""VarGrad: how much the gradient varies under noise."""
+"""VarGrad: variance of the gradient under noise."""
 
 from __future__ import annotations
 
@@ -15,22 +15,36 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class VarGrad:
-    """The variance of the gradient under noise, added up over the width of each feature.
+    """VarGrad: the variance of the gradient under Gaussian noise, summed over the width of each feature.
 
-    Never negative, and zero where the score is linear: it is large for units whose effect depends on what exactly they
-    and the others are. In units of the score squared, for an embedding that moves by a length of 1.
+    Scores are at least 0, in the unit of the score squared for an embedding that moves by a length of 1, and do not add
+    up. They are 0 where the score is linear and large for units whose effect depends on their exact value and on the
+    other units. Gradients are not kept in memory, however many samples. The cost is one forward and backward row for
+    each sample and target.
 
     Args:
-        samples: how many noisy inputs, at least 4; taken in twos, so that of an odd number one is left out.
-        noise: standard deviation of the noise in units of `question.spread`, the standard deviation of a coordinate
-            over the model's embeddings. All features get it, also those that are in no unit. With much noise a few
-            large squares make up the mean and errors of few samples are too small: at 1 take 256 samples or more.
-        tolerance: stop once no standard error is above it, in the units of the answer; None for all samples.
-        seed: of the noise.
+        samples: number of noisy inputs, at least 4; of an odd number one is left out.
+        noise: standard deviation of the noise as a share of `question.spread`, the standard deviation of a coordinate
+            of the model's embeddings; positive. It is added to all features, those that belong to no unit included.
+            With much noise the variance is dominated by a few large squares, and the errors of few samples are too
+            small: with 1 take at least 256 samples.
+        tolerance: stop once no standard error is above it, in the unit of the scores; positive. None takes all samples.
+        seed: random seed of the noise.
 
-    Source: Adebayo et al. 2018, arXiv:1810.03307; equation: Hooker et al. 2019, arXiv:1806.10758, section 4.1. Departs
-        from them in that the sum of squares is divided by samples - 1, which makes it unbiased, and in the measure of
-        noise, which is not relative to the range of the input. Increments as of Welford 1962, Technometrics 4(3).
+    Raises:
+        InputError: `samples` is below 4, or `noise` or `tolerance` is not positive.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import tiny_classifier
+        >>> (found,) = interp.attribute(tiny_classifier(), "so happy today", by="var-grad")
+        >>> bool((found.scores > 0).all()), bool((found.error > 0).all())
+        (True, True)
+
+    Source:
+        Adebayo et al. 2018, arXiv:1810.03307; equation: Hooker et al. 2019, arXiv:1806.10758, section 4.1. Departs from
+        them in that the sum of squares is divided by samples - 1, which makes it unbiased, and in the unit of the
+        noise, which is not relative to the range of the input. Increments as in Welford 1962, Technometrics 4(3).
     """
 
     samples: int = 64
@@ -44,7 +58,11 @@ class VarGrad:
             raise InputError(f"noise is {self.noise}; a positive share was expected. Without any nothing varies.")
 
     def attribute(self, question: Question) -> tuple[Float[Tensor, "k u"], Float[Tensor, "k u"]]:
-        """Scores of at least zero and their standard errors."""
+        """Score every unit for every target.
+
+        Returns:
+            Scores of at least 0, and their standard errors.
+        """
         generator = torch.Generator().manual_seed(self.seed)
         tally = Tally()
 

@@ -84,36 +84,54 @@ class ArchetypalNetwork(Network):
 
 @dataclass(frozen=True)
 class ArchetypalSAE(KSparseAutoencoder):
-    """Learns concepts that are mixtures of rows of the data, such that each row is close to a sum of k of them.
+    """Archetypal sparse autoencoder (RA-SAE): top-k codes, and directions that are mixtures of rows of the data.
 
-    A concept cannot leave the convex hull of the points by more than `relaxation`, so that it resembles data and comes
-    out nearly the same with another seed. A code of 1 adds a whole archetype, so codes of different concepts are in
-    different units. Directions start at the geometric median of the rows.
+    Each direction is a convex combination of up to `points` rows plus a deviation of length `relaxation` at most. It
+    cannot leave the convex hull of these rows by more than that, so it resembles data and comes out nearly the same
+    with another seed. Directions start at the geometric median of the rows.
+
+    Codes are at least 0, and at most k of a row are positive. A code of 1 adds a whole archetype, so codes of different
+    concepts are in different units. Training reads the rows in batches and holds a sample of them.
 
     Args:
-        concepts: number of directions, at least 1.
-        steps: number of training batches, at least 1; the activations are passed over as often as that takes.
+        concepts: number of concepts, at least 1.
+        steps: number of training batches, at least 1; the rows are passed over as often as that takes.
         batch_size: rows of a batch, at least 1.
-        learning_rate: Adam's, above 0, for rows scaled so that a typical coordinate is 1; 0.3 / sqrt(width) if None.
+        learning_rate: learning rate of Adam, above 0, for rows scaled so that a typical coordinate is 1; None for 0.3 /
+            sqrt(width).
         warmup: share of the steps, 0 to 1, over which the learning rate rises linearly from 0.
         decay: share of the steps, 0 to 1, over which the learning rate falls linearly to 0 at the end; `warmup` and
             `decay` together are at most 1.
-        aux_coefficient: weight of the auxiliary loss, by which dead concepts learn to explain what the others miss; at
-            least 0, which leaves them dead.
-        patience: steps without an active row after which a concept counts as dead, at least 1.
-        seed: of the initial directions and of the order of the rows.
-        device: where to train, such as `cuda`; the space is always on the CPU.
-        dtype: of matrix products during training, `float32` or `bfloat16`; weights and the space are float32.
-        checkpoint: folder that keeps the state of the training; if it holds one, the training is resumed from there,
-            with the same bits as if it had never stopped. None keeps no state.
-        save_every: steps between checkpoints, at least 1.
-        k: how many concepts a row holds at most, 1 to `concepts`; the square root of `concepts`, rounded, if None.
+        aux_coefficient: weight of the auxiliary loss by which dead concepts learn what the others leave over; at least
+            0, which leaves them dead.
+        patience: number of steps without an active row after which a concept counts as dead, at least 1.
+        seed: random seed of the initial directions and of the order of the rows.
+        device: device to train on, such as `"cuda"`; the space is always on the CPU.
+        dtype: number format of matrix products during training, `"float32"` or `"bfloat16"`; weights and the space are
+            float32.
+        checkpoint: folder that keeps the state of the training. If it holds one, training resumes from there and gives
+            the same bits as if it had never stopped. None keeps no state.
+        save_every: number of steps between checkpoints, at least 1.
+        k: maximum number of active concepts in a row, 1 to `concepts`; None for the square root of `concepts`, rounded.
         points: number of rows that are mixed, at least 1, drawn with a probability that grows with their distance from
             the median; raised to `concepts` if that is more, and limited by the number of rows.
-        relaxation: greatest distance of a concept from its mixture, in units of the mean row's length; at least 0.
+        relaxation: largest distance of a direction from its mixture, in units of the mean length of a row; at least 0.
 
-    Source: Fel et al. 2025, arXiv:2502.12892, equation 5 (A-SAE, and RA-SAE with a relaxation). Departs from it in that
-    points are drawn rows, not centres of clusters, and in that weights are a softmax, not clipped and rescaled.
+    Raises:
+        InputError: a parameter is out of its range.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import dictionary_world
+        >>> activations, _ = dictionary_world()
+        >>> space = interp.fit_concepts(activations, by="archetypal-sae", concepts=5, k=1, steps=100)
+        >>> codes = space.encode(activations.matrix())
+        >>> codes.shape, bool((codes >= 0).all()), space.history["explained variance"][-1] > 0.8
+        (torch.Size([800, 5]), True, True)
+
+    Source:
+        Fel et al. 2025, arXiv:2502.12892, equation 5 (A-SAE, and RA-SAE with a relaxation). Departs from it in that
+        points are drawn rows, not centres of clusters, and in that weights are a softmax, not clipped and rescaled.
     """
 
     TURN: ClassVar[float] = 0.3  # weights of points start from 0 and 6, and have further to go than directions

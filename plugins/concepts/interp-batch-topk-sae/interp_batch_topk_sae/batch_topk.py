@@ -55,33 +55,51 @@ class BatchTopKNetwork(Network):
 
 @dataclass(frozen=True)
 class BatchTopKSAE(KSparseAutoencoder):
-    """Learns directions of length 1 such that each row is close to a sum of k of them on average, with positive codes.
+    """Batch top-k sparse autoencoder: of all codes of a batch the largest are kept, k for each row on average.
 
-    Rows that need more concepts get them from rows that need fewer. Once trained, a row is encoded by itself: a concept
-    is active where it reads more than a threshold, the mean of the smallest codes that the last hundred batches kept.
+    Directions have length 1. Rows that need more concepts get them from rows that need fewer. Once trained, each row is
+    encoded by itself: a concept is active where its pre-activation is above one threshold, the mean of the smallest
+    codes that the last hundred batches kept.
+
+    Codes are at least 0, in the units of the activations, and are not shrunk by any penalty.
 
     Args:
-        concepts: number of directions, at least 1.
-        steps: number of training batches, at least 1; the activations are passed over as often as that takes.
+        concepts: number of concepts, at least 1.
+        steps: number of training batches, at least 1; the rows are passed over as often as that takes.
         batch_size: rows of a batch, at least 1.
-        learning_rate: Adam's, above 0, for rows scaled so that a typical coordinate is 1; 0.1 / sqrt(width) if None.
+        learning_rate: learning rate of Adam, above 0, for rows scaled so that a typical coordinate is 1; None for 0.1 /
+            sqrt(width).
         warmup: share of the steps, 0 to 1, over which the learning rate rises linearly from 0.
         decay: share of the steps, 0 to 1, over which the learning rate falls linearly to 0 at the end; `warmup` and
             `decay` together are at most 1.
-        aux_coefficient: weight of the auxiliary loss, by which dead concepts learn to explain what the others miss; at
-            least 0, which leaves them dead.
-        patience: steps without an active row after which a concept counts as dead, at least 1.
-        seed: of the initial directions and of the order of the rows.
-        device: where to train, such as `cuda`; the space is always on the CPU.
-        dtype: of matrix products during training, `float32` or `bfloat16`; weights and the space are float32.
-        checkpoint: folder that keeps the state of the training; if it holds one, the training is resumed from there,
-            with the same bits as if it had never stopped. None keeps no state.
-        save_every: steps between checkpoints, at least 1.
-        k: how many concepts a row holds on average, 1 to `concepts`; half the square root of `concepts`, rounded, if
-            None.
+        aux_coefficient: weight of the auxiliary loss by which dead concepts learn what the others leave over; at least
+            0, which leaves them dead.
+        patience: number of steps without an active row after which a concept counts as dead, at least 1.
+        seed: random seed of the initial directions and of the order of the rows.
+        device: device to train on, such as `"cuda"`; the space is always on the CPU.
+        dtype: number format of matrix products during training, `"float32"` or `"bfloat16"`; weights and the space are
+            float32.
+        checkpoint: folder that keeps the state of the training. If it holds one, training resumes from there and gives
+            the same bits as if it had never stopped. None keeps no state.
+        save_every: number of steps between checkpoints, at least 1.
+        k: mean number of active concepts in a row, 1 to `concepts`; None for half the square root of `concepts`,
+            rounded.
 
-    Source: Bussmann, Leask, Nanda 2024, arXiv:2412.06410, section 3; the threshold is equation 5 with the mean over the
-    last hundred batches, not over the data. Negative codes among the largest are set to 0.
+    Raises:
+        InputError: a parameter is out of its range.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import dictionary_world
+        >>> activations, _ = dictionary_world()
+        >>> space = interp.fit_concepts(activations, by="batch-topk-sae", concepts=5, k=1, steps=100)
+        >>> codes = space.encode(activations.matrix())
+        >>> codes.shape, bool((codes >= 0).all()), space.history["explained variance"][-1] > 0.8
+        (torch.Size([800, 5]), True, True)
+
+    Source:
+        Bussmann, Leask, Nanda 2024, arXiv:2412.06410, section 3. The threshold is equation 5 with the mean over the
+        last hundred batches, not over the data. Negative codes among the largest are set to 0.
     """
 
     @property

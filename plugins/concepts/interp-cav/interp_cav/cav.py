@@ -18,27 +18,41 @@ AGAINST = ("rest", "random")
 
 @dataclass(frozen=True)
 class CAV:
-    """For each class the unit normal of a linear classifier between rows that have it and rows that do not.
+    """Concept activation vectors (CAV): the unit normal of a linear classifier for each class.
 
-    A code is the distance of a row from the separating plane, in units of the activations, above 0 on the side of the
-    concept. The dictionary holds the unit normals, along which `tcav` asks how an answer changes. Directions of
-    different classes are not orthogonal: their codes overlap, and decoding is no reconstruction.
+    A code is the distance of a row from the separating plane, in the units of the activations, positive on the side of
+    the class. The dictionary holds the unit normals; `tcav` asks how an answer changes along them. Directions of
+    different classes are not orthogonal, so their codes overlap, and decoding is no reconstruction.
 
     All rows are in memory at once, in float64.
 
     Args:
-        against: what the rows of a class are told from: "rest", all rows without it, or "random", as many of these as
-            rows have the class, drawn at random.
-        kind: of classifier: "logistic", "ridge" or "svm", as in `linear-probe`.
-        ridge: penalty on squared weights, against losses summed over rows, of rows centred and divided by
-            one number, so that a typical row has length 1.
-        steps: of the solver, at most; a class that was stopped is named in the notes.
-        tolerance: of the solver.
-        seed: of the random rows.
+        against: which rows a class is told from: `"rest"`, all rows without it, or `"random"`, as many of these, drawn
+            at random, as rows have the class.
+        kind: classifier: `"logistic"`, `"ridge"` or `"svm"`, as in `linear-probe`.
+        ridge: penalty on squared weights, against losses summed over rows; positive. For the classifier rows are
+            centred and divided by one number, so that a typical row has length 1.
+        steps: maximum number of steps of the solver, at least 1; a class that was stopped is named in the notes.
+        tolerance: tolerance of the solver; positive.
+        seed: random seed of the rows drawn by `against="random"`, and of the solver of `"svm"`.
 
-    Source: Kim et al. 2018, arXiv:1711.11279, section 3.2. Random rows are drawn among those without the concept, the
-    paper's from any; rows are scaled by one number for the classifier, and the normal is that in the activations as
-    they are.
+    Raises:
+        InputError: `against` or `kind` is unknown, or another parameter is out of its range.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.activations import of_rows
+        >>> rows = torch.tensor([[2.0, 0.1], [2.1, -0.1], [0.0, 1.1], [0.1, 0.9]])
+        >>> activations = of_rows(rows, labels=torch.tensor([0, 0, 1, 1]), class_names=("joy", "anger"))
+        >>> space = interp.fit_concepts(activations, by="cav")
+        >>> space.names, space.encode(rows)[:, 0] > 0
+        (['joy', 'anger'], tensor([ True,  True, False, False]))
+
+    Source:
+        Kim et al. 2018, arXiv:1711.11279, section 3.2. Random rows are drawn among those without the concept, in the
+        paper from any. Rows are scaled by one number for the classifier, and the normal is that in the unscaled
+        activations.
     """
 
     against: str = "rest"
@@ -54,10 +68,13 @@ class CAV:
             raise InputError(unknown("against", self.against, AGAINST))
 
     def fit(self, activations: Activations) -> AffineSpace:
-        """Learn a vector for each class, in the order of the classes, which give their names.
+        """Learn a vector for each class, in the order of the classes, whose names the concepts take.
+
+        Returns:
+            The space, with a concept for each class.
 
         Raises:
-            InputError: no classes, a class that all rows have, or rows that are all equal.
+            InputError: there are no classes, all rows have one class, or nothing tells the rows of a class from others.
         """
         data, classifier = labelled(activations), self._classifier()
         generator = torch.Generator().manual_seed(self.seed)

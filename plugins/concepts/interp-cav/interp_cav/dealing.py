@@ -36,14 +36,17 @@ class Vectors(NamedTuple):
 
 @dataclass(frozen=True)
 class Dealing:
-    """How texts are dealt to vectors.
+    """How texts are divided among vectors.
 
     Args:
-        parts: into how many groups the texts of a concept are dealt, for a vector each, beside as many groups of texts
-            without it; fewer where there are fewer texts, which a note says. More parts make the test sharper and their
-            vectors less so.
-        samples: how many vectors of random texts.
-        seed: of both.
+        parts: number of groups that the texts of a concept are divided into, with a vector for each, besides as many
+            groups of texts without it; at least 2. Fewer where there are fewer texts, which a note says. More parts
+            make the test sharper and the vectors less so.
+        samples: number of vectors learnt from random texts, at least 2.
+        seed: random seed of both.
+
+    Raises:
+        InputError: `parts` or `samples` is below 2.
     """
 
     parts: int = 20

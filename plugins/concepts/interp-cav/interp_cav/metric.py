@@ -16,21 +16,32 @@ from interp_cav.tcav import LEVEL, tcav
 
 @dataclass(frozen=True)
 class SensitiveShare:
-    """The share of all pairs of a class of the model and a concept in which the class is sensitive to the concept.
+    """TCAV as a metric: the share of pairs of a class of the model and a concept in which the class is sensitive to it.
 
-    A pair counts where its TCAV score differs from those of vectors that the same method learns from random labels
-    (p < 0.05, two-sided, corrected for all pairs). Neither direction is better: some classes should not be sensitive to
-    a concept. The notes hold the table of scores; `interp_cav.tcav.tcav` gives it with all that it was made from.
+    The TCAV score of a pair is the share of the inputs of the class whose logit rises along the concept. A pair counts
+    as sensitive where its score differs from those of vectors that the same method learns from random labels (two-sided
+    t-test, p < 0.05 after Holm's correction for all pairs).
 
-    The method that learnt the space is asked again for each vector, on a part of the labelled texts; it must need
-    labels.
+    The value is a share from 0 to 1. Neither end is better: some classes should not be sensitive to a concept. The
+    notes hold the table of TCAV scores; `interp_cav.tcav.tcav` returns it with all it was made from. The cost is one
+    fit of the method that learnt the space for each vector, on part of the labelled texts, and the gradients of all
+    classes at each input. The method must need labels.
 
     Args:
-        parts: into how many groups the texts of a concept are dealt, for a vector each.
-        samples: how many vectors of random texts.
-        seed: of both.
+        parts: number of groups that the texts of a concept are divided into, with a vector for each; at least 2.
+        samples: number of vectors learnt from random texts; at least 2.
+        seed: random seed of both.
 
-    Source: Kim et al. 2018, arXiv:1711.11279, section 3.4; see `interp_cav.tcav.tcav` for how this departs from it.
+    Raises:
+        InputError: `parts` or `samples` is below 2.
+
+    Examples:
+        >>> from interp_cav.metric import SensitiveShare
+        >>> SensitiveShare(parts=10).definition
+        'share of pairs of class and concept whose TCAV score differs from random ones (p < 0.05 after Holm)'
+
+    Source:
+        Kim et al. 2018, arXiv:1711.11279, section 3.4; `interp_cav.tcav.tcav` says how this departs from it.
     """
 
     higher_is_better: ClassVar[bool | None] = None
@@ -46,7 +57,10 @@ class SensitiveShare:
         self._dealing()
 
     def measure(self, space: ConceptSpace, activations: Activations, method: Any, split: SplitModel) -> Score:
-        """One number for all pairs.
+        """Measure the share of sensitive pairs.
+
+        Returns:
+            One number for all pairs, with the table of TCAV scores in its notes.
 
         Raises:
             InputError: too few texts with or without any concept, or a model without classes.

@@ -24,7 +24,8 @@ def two_sided(one: Float[Tensor, "*b r"], other: Float[Tensor, "*b s"]) -> Float
 def holm(p: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
     """The p-values of all tests together: below 0.05, nothing is found where nothing is in 95 of 100 such families.
 
-    Source: Holm 1979, Scandinavian Journal of Statistics 6(2):65-70.
+    Source:
+        Holm 1979, Scandinavian Journal of Statistics 6(2):65-70.
     """
     order = p.flatten().argsort()
     left = torch.arange(p.numel(), 0, -1, dtype=p.dtype)

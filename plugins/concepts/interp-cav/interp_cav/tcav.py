@@ -28,16 +28,18 @@ UNREAD = (
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TCAV(Value):
-    """How sensitive each class is to each concept.
+    """TCAV scores: how sensitive each class of a model is to each concept; made by `tcav`.
 
     Attributes:
-        scores: (k, c) the share of the inputs of a class whose logit rises along the concept; the mean over the
-            concept's vectors. 0.5 for a concept that means nothing to the class.
-        p: (k, c) two-sided, for the mean being that of random vectors; corrected for all pairs by Holm's method.
-        each: (k, c, r) the share for each of r vectors of a concept, learnt from texts of their own.
+        scores: (k, c) the share of the inputs of a class whose logit rises along the concept, from 0 to 1; the mean
+            over the vectors of the concept. 0.5 for a concept that means nothing to the class.
+        p: (k, c) two-sided p-values for the mean being that of random vectors, corrected for all pairs by Holm's
+            method.
+        each: (k, c, r) the share for each of r vectors of a concept, learnt from different texts.
         random: (k, c, s) the share for each of s vectors that were learnt in the same way from random texts.
         classes: the k classes of the model that were given to some input.
         concepts: the c concepts.
+        made_by: how it was made.
         notes: what a reader should know.
     """
 
@@ -51,12 +53,12 @@ class TCAV(Value):
     notes: tuple[str, ...] = ()
 
     def one_line(self) -> str:
-        """What was compared, in less than a line."""
+        """What was compared, in less than one line."""
         stars = int((self.p < LEVEL).sum())
         return f"{len(self.classes)} classes, {counted(len(self.concepts), 'concept')}, {stars} pairs with p < {LEVEL}"
 
     def summary(self) -> str:
-        """A line a class; scores that differ from random ones (p < 0.05) have a star."""
+        """One line for each class; scores that differ from random ones (p < 0.05) have a star."""
         lines = []
         for name, scores, p in zip(self.classes, self.scores.tolist(), self.p.tolist(), strict=True):
             told = [f"{c} {s:.2f}{'*' * (q < LEVEL)}" for c, s, q in zip(self.concepts, scores, p, strict=True)]
@@ -101,26 +103,32 @@ def tcav(
     inputs: Activations | None = None,
     dealing: Dealing = Dealing(),  # noqa: B008 - frozen
 ) -> TCAV:
-    """Whether the classes of a model are sensitive to concepts, beside vectors learnt from random texts.
+    """TCAV: whether the classes of a model are sensitive to concepts, compared with vectors learnt from random texts.
 
-    A vector is learnt several times, each time from other texts, with and without the concept, and so are vectors of
-    random texts. The scores of both are compared by a two-sided t-test. Since no text is used twice for a concept, a
-    concept of random labels is found to matter as rarely as the test says, which is not so where all vectors of a
-    concept share its texts.
+    A vector is learnt several times for each concept, each time from other texts with and without it, and so are
+    vectors of random texts. The TCAV score of a vector is the share of the inputs of a class whose logit rises along
+    it; the scores of both are compared by a two-sided t-test. No text is used twice for a concept, so a concept of
+    random labels is found to matter as rarely as the test says, which does not hold where all vectors of a concept
+    share its texts.
 
     Args:
         split: the model, split where the activations were read.
         activations: texts with the concepts as labels, from which vectors are learnt.
-        method: learns a vector from labels: `CAV()`, by default, or any other method of concepts that needs labels.
+        method: learns a vector from labels: `CAV()`, by default, or any other method of kind `concepts` that needs
+            labels.
         inputs: the texts at which the model is asked, with their rows at the same layer; by default the activations.
             Each counts for the class that the model gives it. Those without predictions cost one more pass each.
-        dealing: how texts are dealt to vectors.
+        dealing: how texts are divided among vectors.
+
+    Returns:
+        The scores of all pairs of a class and a concept, with p-values corrected for all pairs.
 
     Raises:
         InputError: too few texts with or without any concept, activations of another layer, or a model without classes.
 
-    Source: Kim et al. 2018, arXiv:1711.11279, equation 2 and section 3.4. The paper's vectors of one concept share the
-    texts of the concept, and its inputs of a class are those labelled so.
+    Source:
+        Kim et al. 2018, arXiv:1711.11279, equation 2 and section 3.4. In the paper the vectors of one concept share its
+        texts, and the inputs of a class are those labelled so.
     """
     asked, learner = activations if inputs is None else inputs, CAV() if method is None else method
     cost = Cost()

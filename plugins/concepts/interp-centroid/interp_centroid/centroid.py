@@ -20,25 +20,40 @@ SMALLEST = 1e-10  # of the largest variance: a covariance with less than this in
 
 @dataclass(frozen=True)
 class Centroid:
-    """For each class the mean of the rows that have it: a code says how near a row is, and higher is nearer.
+    """Nearest centroid: how near a row is to the mean of the rows of each class; higher codes are nearer.
 
-    - "cosine": the cosine of row and centre, both seen from the mean of all rows; -1 to 1.
-    - "squared-l2": by how much nearer the row is to the centre than to the mean of all rows, in squared distances:
-      ‖x - μ‖² - ‖x - μ_class‖². The part that all classes share cancels, so codes are affine in the row, and the
-      greatest code is the nearest centre.
-    - "mahalanobis": the same with distances (x - μ)ᵀ Σ⁻¹ (x - μ), where Σ is the covariance within classes, one for all
-      of them. The greatest code is the decision of linear discriminant analysis with equal priors.
+    With μ the mean of all rows, the code of a row x is, by `distance`:
 
-    Rows are read in batches: once for the centres, once more for Σ, of which only (d, d) numbers are held.
+    - `"cosine"`: the cosine between x - μ and the class mean less μ, from -1 to 1.
+    - `"squared-l2"`: ‖x - μ‖² - ‖x - μ_class‖², by how much nearer the row is to the class mean than to μ, in squared
+      units of the activations. Codes are affine in the row, and the largest names the nearest class mean.
+    - `"mahalanobis"`: the same with squared distances (x - μ)ᵀ Σ⁻¹ (x - μ), where Σ is the covariance within classes,
+      pooled over all. The largest code is the decision of linear discriminant analysis with equal priors.
+
+    Rows are read in batches: once for the class means, and once more for Σ, which takes d² numbers.
 
     Args:
-        distance: one of the three.
-        shrinkage: of "mahalanobis" the share of Σ that is replaced by its mean variance in all directions alike:
-            (1 - shrinkage) Σ + shrinkage · tr(Σ) / d · I. At 0 a Σ that cannot be inverted is refused.
+        distance: `"cosine"`, `"squared-l2"` or `"mahalanobis"`.
+        shrinkage: for `"mahalanobis"`, the share of Σ, from 0 to 1, that is replaced by its mean variance in all
+            directions: (1 - shrinkage) Σ + shrinkage · tr(Σ) / d · I. With 0 a singular Σ is refused.
 
-    Source: nearest centroid as in Tibshirani et al. 2002, PNAS 99(10), without shrunken centroids; linear discriminant
-    analysis, Fisher 1936. A row with several classes counts towards Σ once for each of them, a row with none not at
-    all.
+    Raises:
+        InputError: `distance` is unknown, or `shrinkage` is outside [0, 1].
+
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.activations import of_rows
+        >>> rows = torch.tensor([[2.0, 0.1], [2.1, -0.1], [0.0, 1.1], [0.1, 0.9]])
+        >>> activations = of_rows(rows, labels=torch.tensor([0, 0, 1, 1]), class_names=("joy", "anger"))
+        >>> space = interp.fit_concepts(activations, by="centroid")
+        >>> space.names, space.encode(rows).argmax(1)
+        (['joy', 'anger'], tensor([0, 0, 1, 1]))
+
+    Source:
+        Nearest centroids: Tibshirani et al. 2002, PNAS 99(10), without shrunken centroids. Linear discriminant
+        analysis: Fisher 1936, Annals of Eugenics 7(2). A row of several classes counts towards Σ once for each of them,
+        a row of none not at all.
     """
 
     distance: str = "cosine"
@@ -51,15 +66,15 @@ class Centroid:
             raise InputError(f"shrinkage {self.shrinkage} is outside [0, 1]: it is a share of the covariance.")
 
     def fit(self, activations: Activations) -> ConceptSpace:
-        """Learn the centre of each class, in the order of the classes, which give their names.
+        """Learn the mean of each class, in the order of the classes, whose names the concepts take.
 
         Returns:
-            A concept's direction leads from the mean of all rows to the centre. It is as long as raises its code by
-            one, and for "cosine" as rows are away from the mean (root mean square).
+            The space. The direction of a concept leads from the mean of all rows to that of the class. Its length
+            raises the code by 1; for `"cosine"` it is the root mean square distance of the rows from their mean.
 
         Raises:
-            InputError: no classes, a class that all rows have, or one whose mean is that of the other rows; rows
-                that do not vary within classes, for "mahalanobis".
+            InputError: there are no classes, all rows have one class, the mean of a class is that of the other rows,
+                or, for `"mahalanobis"`, rows do not vary within classes.
         """
         means = class_means(activations)
         away = means.inside - means.overall

@@ -10,14 +10,14 @@ from torch.nn.functional import normalize
 
 
 class CosineSpace(ConceptSpace):
-    """Codes are cosines, -1 to 1, between a row and each concept, both seen from the mean row; 0 at the mean row.
+    """Cosines, from -1 to 1, between a row and each concept, both taken from the mean row; 0 at the mean row.
 
-    A cosine does not say how far a row is from the mean, so that decoding takes every row to be at the distance that
-    the directions are long.
+    A cosine does not say how far a row is from the mean, so decoding places every row at the distance given by the
+    length of the directions.
 
     Args:
-        dictionary: (c, d), what one unit of each concept adds.
-        mean: (d), where rows are seen from.
+        dictionary: (c, d) what one unit of each concept adds.
+        mean: (d) the row that rows and concepts are taken from.
     """
 
     mean: Tensor

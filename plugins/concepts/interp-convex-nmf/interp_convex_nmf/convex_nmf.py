@@ -21,26 +21,42 @@ INERTIA = 1e-2  # of a combination, beside a gram matrix with a diagonal of ones
 
 @dataclass(frozen=True)
 class ConvexNMF:
-    """Learns directions that are non-negative sums of rows, and whose non-negative sums come close to all rows.
+    """Convex NMF: activations as non-negative sums of directions that are themselves non-negative sums of rows.
 
-    A direction lies inside the cone of the data, so that it stays close to something that occurs; semi-NMF's may lie
-    outside of it, and fit more closely. The rows that directions are sums of are drawn without replacement; where there
-    are no more than `rows`, all of them, which is convex NMF as published. The codes are those of semi-NMF: the exact
-    solution for each row by itself. All rows are read in batches, in memory or from disk, once for each step; memory
-    does not grow with their number.
+    It minimises ‖X - Z D‖² over codes Z ≥ 0 and directions D = W R with W ≥ 0, where R holds rows of X. A direction
+    lies inside the cone of the data, so that it stays close to something that occurs; directions of semi-NMF may lie
+    outside of it and fit more closely. R is drawn without replacement; where there are at most `rows` rows it is X, as
+    published.
+
+    Codes are at least 0, in the units of the activations: the exact non-negative least squares solution for each row by
+    itself, as in semi-NMF. Directions have length 1. All rows are read in batches, once for each step; memory does not
+    grow with their number.
 
     Args:
-        concepts: how many directions.
-        rows: how many rows the directions are combined from, at most.
-        steps: how many times codes and directions are improved, at most.
-        tolerance: stops when a step lowers the squared error by less than this share of the sum of all squares.
-        seed: of the rows that are drawn and of the cluster centres to start from.
-        device: where to compute; the space is always on the CPU.
+        concepts: number of directions, at least 1.
+        rows: maximum number of rows that directions are combined from; at least `concepts`.
+        steps: maximum number of updates of codes and directions, at least 1.
+        tolerance: stop when a step lowers the squared error by less than this share of the sum of all squares; at least
+            0.
+        seed: random seed of the rows that are drawn and of the cluster centres to start from.
+        device: device to compute on; the space is always on the CPU.
 
-    Source: Ding, Li, Jordan 2010, IEEE TPAMI 32(1), section 3.2: X ≈ X W Gᵀ with W and G non-negative. Departs from
-    it in that codes, and one direction's combination after the other, are the exact solution for all else in place of
-    multiplicative updates (neither ever raises the error), in that directions are scaled to length 1, and in the drawn
-    rows.
+    Raises:
+        InputError: a parameter is out of its range.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import dictionary_world
+        >>> activations, _ = dictionary_world()
+        >>> space = interp.fit_concepts(activations, by="convex-nmf", concepts=5)
+        >>> space.dictionary.shape, bool((space.encode(activations.matrix()) >= 0).all())
+        (torch.Size([5, 12]), True)
+
+    Source:
+        Ding, Li, Jordan 2010, IEEE TPAMI 32(1), section 3.2: X ≈ X W Gᵀ with W and G non-negative. Departs from it in
+        that codes, and the combination of one direction after the other, are exact solutions given all else in place of
+        multiplicative updates (neither ever raises the error), in that directions are scaled to length 1, and in the
+        drawn rows.
     """
 
     concepts: int = 20
@@ -57,7 +73,10 @@ class ConvexNMF:
             raise InputError(f"{self.concepts} concepts are to be combined from {self.rows} rows; allow more rows.")
 
     def fit(self, activations: Activations) -> AdditiveSpace:
-        """Learn the directions; the `loss` in the space's history never rises.
+        """Learn the directions.
+
+        Returns:
+            The space. Its history holds `loss`, the squared error as a share of the sum of squares, which never rises.
 
         Raises:
             InputError: all activations are zero, or all rows that were drawn are.
@@ -102,8 +121,9 @@ class Combinations:
     def improved(self, sums: Sums, _dictionary: Float[Tensor, "c d"]) -> Float[Tensor, "c d"]:
         """Each combination in turn at its best for what the others are, held a little to where it was.
 
-        Source: minimises ‖X - Z A R‖² + M_jj ρ ‖a_j - old‖² in a_j >= 0, where M = ZᵀZ; the second term keeps the first
-        from rising whatever its size.
+        Source:
+            Minimises ‖X - Z A R‖² + M_jj ρ ‖a_j - old‖² in a_j >= 0, where M = ZᵀZ; the second term keeps the first
+            from rising whatever its size.
         """
         pull = sums.cross @ self.rows.T  # (c, m)
         weights = self.weights.clone()

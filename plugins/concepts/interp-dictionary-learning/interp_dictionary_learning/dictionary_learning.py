@@ -22,16 +22,16 @@ ROWS = 8192  # encoded at a time
 
 
 class LassoSpace(ConceptSpace):
-    """A row is the mean plus its codes times the dictionary, with few codes that are not zero, of either sign.
+    """Sparse codes of either sign: a row is the mean plus its codes times the dictionary, and few codes are not zero.
 
-    The codes of a row x are the exact solution of the lasso for it alone: the z that minimises
-    ½ ‖x - mean - z D‖² + penalty Σ|z|, so a row is never further from its reconstruction than from the mean. They are
-    in the units of the activations, and smaller than least squares would have them: the penalty shrinks them.
+    The codes of a row x are the exact lasso solution for it alone: the z that minimises ½ ‖x - mean - z D‖² + penalty
+    Σ|z|. A row is therefore never further from its reconstruction than from the mean. Codes are in the units of the
+    activations, and smaller than those of least squares, since the penalty shrinks them.
 
     Args:
-        dictionary: (c, d), rows of length 1 at most.
-        mean: (d).
-        penalty: above 0, in the units of the activations.
+        dictionary: (c, d) rows of length 1 at most.
+        mean: (d) the mean row.
+        penalty: weight of the absolute codes, above 0, in the units of the activations.
     """
 
     mean: Tensor
@@ -59,24 +59,40 @@ class LassoSpace(ConceptSpace):
 
 @dataclass(frozen=True)
 class DictionaryLearning:
-    """Learns a dictionary in which the rows, less their mean, have sparse codes; see `LassoSpace`.
+    """Dictionary learning: activations as the mean plus sparse sums of directions, with codes of either sign.
 
-    There may be more concepts than dimensions. Each direction is turned so that the sum of the cubes of its products
-    with the rows less their mean is positive. Rows are read in batches, and as many as the steps ask for; memory is for
-    a batch, and a few matrices (d, d) and (c, c).
+    It minimises the mean over rows x of ½ ‖x - mean - z D‖² + penalty Σ|z|, over directions of length 1 at most and
+    codes z that solve the lasso exactly (see `LassoSpace`). There may be more concepts than dimensions. Each direction
+    is oriented so that the third moment of its products with the centred rows is positive.
+
+    Codes are signed, in the units of the activations, and smaller than those of least squares, since the penalty
+    shrinks them. Rows are read in batches, `steps` times `batch_size` of them; memory holds a batch and a few matrices
+    (d, d) and (c, c).
 
     Args:
-        concepts: how many directions.
-        penalty: of the sizes of the codes, as a share of the root mean square distance of a row from the mean: a row of
-            that length has no code but zero where no direction points its way by more than this cosine.
-        steps: how many batches the dictionary is improved by.
-        batch_size: rows of each, in a new random order whenever all have been seen.
-        seed: of the order of the rows, and of what takes the place of directions that are not used.
+        concepts: number of directions, at least 1.
+        penalty: weight of the absolute codes, positive, as a share of the root mean square distance of a row from the
+            mean: a row at that distance has only zero codes if no direction has a larger absolute cosine with it.
+        steps: number of batches the dictionary is improved by, at least 1.
+        batch_size: rows of a batch, at least 1; they come in a new random order once all have been seen.
+        seed: random seed of the order of the rows, and of what replaces directions that are not used.
 
-    Source: Mairal et al. 2009, ICML, algorithms 1 and 2; agrees with scikit-learn's MiniBatchDictionaryLearning on the
-    same batches. Departs from it in that the mean is taken off, in that rows are taken in units of their spread so that
-    the unit does not matter, and in that codes solve the lasso exactly (scikit-learn's draw from NumPy's global random
-    state).
+    Raises:
+        InputError: a parameter is out of its range.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import dictionary_world
+        >>> activations, _ = dictionary_world()
+        >>> space = interp.fit_concepts(activations, by="dictionary-learning", concepts=5, steps=50)
+        >>> space.dictionary.shape, bool((space.encode(activations.matrix()) == 0).any())
+        (torch.Size([5, 12]), True)
+
+    Source:
+        Mairal et al. 2009, ICML, algorithms 1 and 2; agrees with scikit-learn's MiniBatchDictionaryLearning on the same
+        batches. Departs from it in that the mean is subtracted; in that rows are scaled by their spread, so that the
+        unit does not matter; and in that codes solve the lasso exactly (those of scikit-learn draw from NumPy's global
+        random state).
     """
 
     concepts: int = 20
@@ -91,6 +107,9 @@ class DictionaryLearning:
 
     def fit(self, activations: Activations) -> LassoSpace:
         """Learn the dictionary.
+
+        Returns:
+            The space, whose codes solve the lasso.
 
         Raises:
             InputError: all rows are equal.

@@ -29,9 +29,11 @@ def lasso(gram: Float[Tensor, "c c"], target: Float[Tensor, "n c"], penalty: flo
     Raises:
         ModelError: no solution was found within 15,000 sweeps.
 
-    Source: Friedman et al. 2010, J. Stat. Software 33(1), section 2.1 (coordinate descent); Lee et al. 2006, NIPS,
-    algorithm 1 (the way to the solution for given signs); Tibshirani 2013, arXiv:1206.0313, equation 2 (the conditions
-    that are held against each solution). A ridge of 1e-9 makes the answer unique. Rows share no information.
+    Source:
+        Friedman et al. 2010, J. Stat. Software 33(1), section 2.1 (coordinate descent); Lee et al. 2006, NIPS,
+        algorithm 1 (the way to the solution for given signs); Tibshirani 2013, arXiv:1206.0313, equation 2 (the
+        conditions that are held against each solution). A ridge of 1e-9 makes the answer unique. Rows share no
+        information.
     """
     system = gram + RIDGE * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     return _solved(system, target, _signs(system.detach(), target.detach(), penalty), penalty)

@@ -21,8 +21,9 @@ def learnt(
 
     A batch with fewer rows than the first, as the last of an epoch may be, counts for as much as its rows.
 
-    Source: Mairal et al. 2009, ICML, algorithm 1, with the weights of section 3.4.3 for batches; starts from the
-    singular vectors of the first batch times their singular values, as scikit-learn does.
+    Source:
+        Mairal et al. 2009, ICML, algorithm 1, with the weights of section 3.4.3 for batches; starts from the singular
+        vectors of the first batch times their singular values, as scikit-learn does.
     """
     rows = 0
     for x in batches:
@@ -53,7 +54,8 @@ def improved(
 
     A direction that is not used becomes a row of x with a little noise.
 
-    Source: Mairal et al. 2009, ICML, algorithm 2.
+    Source:
+        Mairal et al. 2009, ICML, algorithm 2.
     """
     better = dictionary.clone()
     for j in range(len(better)):

@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="gated-sae",
         kind="concepts",
         target="interp_gated_sae.gated:GatedSAE",
-        summary="sparse autoencoder that gates concepts apart from how active they are",
+        summary="sparse autoencoder with gates that decide which concepts are active",
         source="Rajamanoharan et al. 2024, arXiv:2404.16014",
         claims=frozenset({"decodes", "nonnegative", "recovers", "seeded"}),
     )

@@ -56,34 +56,50 @@ class GatedNetwork(Network):
 
 @dataclass(frozen=True)
 class GatedSAE(PenalisedAutoencoder):
-    """Learns directions of length 1, each with a gate, such that each row is close to a sum of few of them.
+    """Gated sparse autoencoder: gates decide which concepts are active, apart from how active they are.
 
-    The penalty is on the pre-activations of the gates, not on the codes, so that it does not shrink them.
+    Directions have length 1. The L1 penalty is on the pre-activations of the gates, not on the codes, so that it does
+    not shrink them. Codes are at least 0, in the units of the activations.
 
     Args:
-        concepts: number of directions, at least 1.
-        steps: number of training batches, at least 1; the activations are passed over as often as that takes.
+        concepts: number of concepts, at least 1.
+        steps: number of training batches, at least 1; the rows are passed over as often as that takes.
         batch_size: rows of a batch, at least 1.
-        learning_rate: Adam's, above 0, for rows scaled so that a typical coordinate is 1; 0.1 / sqrt(width) if None.
+        learning_rate: learning rate of Adam, above 0, for rows scaled so that a typical coordinate is 1; None for 0.1 /
+            sqrt(width).
         warmup: share of the steps, 0 to 1, over which the learning rate rises linearly from 0.
         decay: share of the steps, 0 to 1, over which the learning rate falls linearly to 0 at the end; `warmup` and
             `decay` together are at most 1.
-        aux_coefficient: weight of the auxiliary loss, by which dead concepts learn to explain what the others miss; at
-            least 0, which leaves them dead.
-        patience: steps without an active row after which a concept counts as dead, at least 1.
-        seed: of the initial directions and of the order of the rows.
-        device: where to train, such as `cuda`; the space is always on the CPU.
-        dtype: of matrix products during training, `float32` or `bfloat16`; weights and the space are float32.
-        checkpoint: folder that keeps the state of the training; if it holds one, the training is resumed from there,
-            with the same bits as if it had never stopped. None keeps no state.
-        save_every: steps between checkpoints, at least 1.
-        penalty: weight of the L1 penalty on gates, above 0: the cost of a pre-activation as large as the mean row is
-            long, where a mean row that nothing explains costs 1.
+        aux_coefficient: weight of the auxiliary loss by which dead concepts learn what the others leave over; at least
+            0, which leaves them dead.
+        patience: number of steps without an active row after which a concept counts as dead, at least 1.
+        seed: random seed of the initial directions and of the order of the rows.
+        device: device to train on, such as `"cuda"`; the space is always on the CPU.
+        dtype: number format of matrix products during training, `"float32"` or `"bfloat16"`; weights and the space are
+            float32.
+        checkpoint: folder that keeps the state of the training. If it holds one, training resumes from there and gives
+            the same bits as if it had never stopped. None keeps no state.
+        save_every: number of steps between checkpoints, at least 1.
+        penalty: weight of the L1 penalty on gates, above 0. It is the cost of a pre-activation as large as the mean
+            length of a row, where the squared error of a mean row that nothing explains costs 1.
         penalty_warmup: share of the steps, 0 to 1, over which the penalty rises linearly from 0.
 
-    Source: Rajamanoharan et al. 2024, arXiv:2404.16014, equations 6 to 8, with weights tied as there. The learnt space
-    has a threshold in place of each gate, which is equivalent (their section 3.2). Departs from it in the auxiliary
-    loss of Gao et al. 2024 for dead concepts.
+    Raises:
+        InputError: a parameter is out of its range.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import dictionary_world
+        >>> activations, _ = dictionary_world()
+        >>> space = interp.fit_concepts(activations, by="gated-sae", concepts=5, steps=100)
+        >>> codes = space.encode(activations.matrix())
+        >>> codes.shape, bool((codes >= 0).all()), space.history["explained variance"][-1] > 0.8
+        (torch.Size([800, 5]), True, True)
+
+    Source:
+        Rajamanoharan et al. 2024, arXiv:2404.16014, equations 6 to 8, with weights tied as there. The learnt space has
+        a threshold in place of each gate, which is equivalent (section 3.2 of the paper). Departs from it in the
+        auxiliary loss of Gao et al. 2024 for dead concepts.
     """
 
     penalty: float = 0.3

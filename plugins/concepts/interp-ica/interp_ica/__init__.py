@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="ica",
         kind="concepts",
         target="interp_ica.ica:ICA",
-        summary="directions whose activities are statistically independent",
+        summary="directions whose codes are statistically independent",
         source="Hyvärinen, Oja 2000, Neural Networks 13(4-5):411-430",
         claims=frozenset({"seeded", "decodes", "recovers"}),
     )

@@ -17,21 +17,37 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class ICA:
-    """Learns directions whose activities are as independent, so as far from a normal distribution, as can be.
+    """Independent component analysis (ICA): directions whose codes are as statistically independent as possible.
 
-    A row is the mean plus its codes times the dictionary (the mixing matrix). Codes are signed, of mean 0 and variance
-    1 where the space was learnt. Each component is turned so that its codes are skewed to the positive side, so that
-    "active" means positive; components come in the order of the variance they give to the activations, greatest first.
-    Memory is a matrix (rows, concepts) and a few copies of it in float32; the activations are read in batches.
+    A row is the mean plus its codes times the dictionary (the mixing matrix). FastICA finds the codes that are furthest
+    from a normal distribution.
+
+    Codes are signed, of mean 0 and variance 1 over the rows that were learnt from. Each component is oriented so that
+    its codes are skewed to the positive side; components are ordered by the variance they contribute to the
+    activations, largest first. The activations are read in batches; memory holds a matrix (rows, concepts) in float32
+    and a few copies of it.
 
     Args:
-        concepts: how many components; at most the rank of the activations less their mean.
-        steps: how many iterations of FastICA, at most. One that was stopped says so in the notes of its space.
-        tolerance: stops when no direction turns by more than this between iterations (1 - |cosine|).
-        seed: of the directions to start from.
+        concepts: number of components, at least 1; at most the rank of the centred activations.
+        steps: maximum number of iterations of FastICA, at least 1. A run that was stopped says so in the notes.
+        tolerance: stop when no direction turns by more than this between iterations (1 - |cosine|); positive.
+        seed: random seed of the directions to start from.
 
-    Source: Hyvärinen, Oja 2000, Neural Networks 13(4-5), section 6 (symmetric FastICA, log cosh), as in scikit-learn.
-    Whitening is by the eigenvectors of the covariance in float64, summed over batches; iterations are in float32.
+    Raises:
+        InputError: a parameter is out of its range.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import dictionary_world
+        >>> activations, _ = dictionary_world()
+        >>> space = interp.fit_concepts(activations, by="ica", concepts=5)
+        >>> codes = space.encode(activations.matrix())
+        >>> codes.shape, bool((codes.var(0) - 1).abs().max() < 0.01)
+        (torch.Size([800, 5]), True)
+
+    Source:
+        Hyvärinen, Oja 2000, Neural Networks 13(4-5), section 6 (symmetric FastICA, log cosh), as in scikit-learn.
+        Whitening is by the eigenvectors of the covariance in float64, summed over batches; iterations are in float32.
     """
 
     concepts: int = 20
@@ -46,8 +62,11 @@ class ICA:
     def fit(self, activations: Activations) -> AffineSpace:
         """Learn the components.
 
+        Returns:
+            The space; a note says if FastICA was stopped before it converged.
+
         Raises:
-            InputError: more components than the activations have independent directions.
+            InputError: there are more components than directions in which the activations vary.
         """
         mean, covariance = moments(activations)
         kept = directions(covariance, self.concepts, "ica", activations)

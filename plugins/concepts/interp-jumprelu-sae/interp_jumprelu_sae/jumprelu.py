@@ -26,7 +26,8 @@ def heaviside(
 ) -> Float[Tensor, "b c"]:
     """1 where the pre-activation is above the threshold, else 0; the gradient in the threshold is an estimate.
 
-    Source: Rajamanoharan et al. 2024, equation 12, with a rectangular kernel.
+    Source:
+        Rajamanoharan et al. 2024, equation 12, with a rectangular kernel.
     """
     near = ((pre_activations - threshold).abs() < bandwidth / 2).to(threshold) / bandwidth
     return (pre_activations > threshold).to(threshold) - near * (threshold - threshold.detach())
@@ -37,7 +38,8 @@ def jumprelu(
 ) -> Float[Tensor, "b c"]:
     """The pre-activation where it is above the threshold, else 0; the gradient in the threshold is an estimate.
 
-    Source: Rajamanoharan et al. 2024, equation 11, with a rectangular kernel.
+    Source:
+        Rajamanoharan et al. 2024, equation 11, with a rectangular kernel.
     """
     near = ((pre_activations - threshold).abs() < bandwidth / 2).to(threshold) / bandwidth
     kept = pre_activations * (pre_activations > threshold)
@@ -66,34 +68,53 @@ class JumpReLUNetwork(Network):
 
 @dataclass(frozen=True)
 class JumpReLUSAE(PenalisedAutoencoder):
-    """Learns directions of length 1, each with a threshold, such that each row is close to a sum of few of them.
+    """JumpReLU sparse autoencoder: a learnt threshold for each concept, and a penalty on the number of active concepts.
 
-    The penalty counts active concepts instead of adding up their codes, so that it does not shrink them.
+    Directions have length 1. A code is the pre-activation where that is above the threshold of the concept, else 0. The
+    L0 penalty counts active concepts in place of summing their codes, so that it does not shrink them. Codes are at
+    least 0, in the units of the activations.
 
     Args:
-        concepts: number of directions, at least 1.
-        steps: number of training batches, at least 1; the activations are passed over as often as that takes.
+        concepts: number of concepts, at least 1.
+        steps: number of training batches, at least 1; the rows are passed over as often as that takes.
         batch_size: rows of a batch, at least 1.
-        learning_rate: Adam's, above 0, for rows scaled so that a typical coordinate is 1; 0.03 / sqrt(width) if None.
+        learning_rate: learning rate of Adam, above 0, for rows scaled so that a typical coordinate is 1; None for 0.03
+            / sqrt(width).
         warmup: share of the steps, 0 to 1, over which the learning rate rises linearly from 0.
         decay: share of the steps, 0 to 1, over which the learning rate falls linearly to 0 at the end; `warmup` and
             `decay` together are at most 1.
-        aux_coefficient: weight of the auxiliary loss, by which dead concepts learn to explain what the others miss; at
-            least 0, which leaves them dead.
-        patience: steps without an active row after which a concept counts as dead, at least 1.
-        seed: of the initial directions and of the order of the rows.
-        device: where to train, such as `cuda`; the space is always on the CPU.
-        dtype: of matrix products during training, `float32` or `bfloat16`; weights and the space are float32.
-        checkpoint: folder that keeps the state of the training; if it holds one, the training is resumed from there,
-            with the same bits as if it had never stopped. None keeps no state.
-        save_every: steps between checkpoints, at least 1.
-        penalty: cost of one active concept, above 0, where a mean row that nothing explains costs 1.
+        aux_coefficient: weight of the auxiliary loss by which dead concepts learn what the others leave over; at least
+            0, which leaves them dead.
+        patience: number of steps without an active row after which a concept counts as dead, at least 1.
+        seed: random seed of the initial directions and of the order of the rows.
+        device: device to train on, such as `"cuda"`; the space is always on the CPU.
+        dtype: number format of matrix products during training, `"float32"` or `"bfloat16"`; weights and the space are
+            float32.
+        checkpoint: folder that keeps the state of the training. If it holds one, training resumes from there and gives
+            the same bits as if it had never stopped. None keeps no state.
+        save_every: number of steps between checkpoints, at least 1.
+        penalty: cost of one active concept, above 0, where the squared error of a mean row that nothing explains costs
+            1.
         penalty_warmup: share of the steps, 0 to 1, over which the penalty rises linearly from 0.
-        bandwidth: above 0; thresholds learn from pre-activations within half of it, in units in which a typical
-            coordinate of a row is 1. As wide as thresholds are high at first if None: there a row lights one concept.
+        bandwidth: width around a threshold, above 0, within which pre-activations teach it, in units in which a typical
+            coordinate of a row is 1. None takes the initial height of the thresholds, at which a row activates one
+            concept.
 
-    Source: Rajamanoharan et al. 2024, arXiv:2407.14435, equations 9 to 12. Departs from it in the bandwidth and the
-    initial threshold, for fewer and smaller batches, and in the auxiliary loss of Gao et al. 2024 for dead concepts.
+    Raises:
+        InputError: a parameter is out of its range.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import dictionary_world
+        >>> activations, _ = dictionary_world()
+        >>> space = interp.fit_concepts(activations, by="jumprelu-sae", concepts=5, steps=100)
+        >>> codes = space.encode(activations.matrix())
+        >>> codes.shape, bool((codes >= 0).all()), space.history["explained variance"][-1] > 0.8
+        (torch.Size([800, 5]), True, True)
+
+    Source:
+        Rajamanoharan et al. 2024, arXiv:2407.14435, equations 9 to 12. Departs from it in the bandwidth and the initial
+        threshold, which suit fewer and smaller batches, and in the auxiliary loss of Gao et al. 2024 for dead concepts.
     """
 
     TURN: ClassVar[float] = 0.03  # at a greater one thresholds rise before rare concepts are learnt, which then die

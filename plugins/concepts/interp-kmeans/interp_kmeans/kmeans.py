@@ -23,16 +23,16 @@ SAME = 1e-12  # of the mean square of the rows: a spread that is rounding
 
 
 class KMeansSpace(ConceptSpace):
-    """Centres of clusters. The code of a concept is 1 / (1 + (distance to its centre / scale)²): a share from 0 to 1.
+    """Centres of clusters, with similarities as codes: 1 / (1 + (distance to the centre / scale)²).
 
-    It is 1 at the centre and 1/2 at `scale` from it, and falls with the distance to this centre alone, so the top
-    inputs of a concept are the rows nearest to its centre, and the largest code of a row is that of its cluster. It
-    never reaches zero, so that its slope never vanishes away from a centre. A row is decoded as the mean of the
-    centres, weighted by exp(-4 distance² / scale²), where the distances are those that the codes stand for; codes that
-    are all zero stand for the plain mean of the centres.
+    Codes are above 0 and up to 1. A code is 1 at the centre and 1/2 at the distance `scale`, and depends on the
+    distance to this centre alone. So the top inputs of a concept are the rows nearest to its centre, and the largest
+    code of a row is that of its cluster. Codes never reach zero, so that their gradients never vanish away from a
+    centre. A row is decoded as the mean of the centres, weighted by exp(-4 distance² / scale²) with the distances that
+    the codes stand for; codes that are all zero stand for the plain mean of the centres.
 
     Args:
-        dictionary: (c, d), the centres.
+        dictionary: (c, d) the centres.
         scale: the root mean square distance of the rows that were learnt from to the nearest centre.
     """
 
@@ -41,7 +41,7 @@ class KMeansSpace(ConceptSpace):
         self.scale = scale
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
-        """How near each row is to each centre, in (0, 1]."""
+        """The similarity of each row to each centre, above 0 and up to 1."""
         parts = [1 / (1 + distances(part, self.dictionary) / self.scale**2) for part in values.split(ROWS)]
         return torch.cat(parts).to(values.dtype)
 
@@ -56,25 +56,43 @@ class KMeansSpace(ConceptSpace):
 
 @dataclass(frozen=True)
 class KMeans:
-    """Finds centres such that the squared distances of the rows to the nearest one are small.
+    """K-means: centres of clusters with the smallest squared distances of the rows to the nearest centre.
 
-    Codes are similarities to the centres, see `KMeansSpace`. Many rows do not fit into one run: the centres are then
-    learnt from `rows` of them and go on to learn from all, in shuffled batches.
+    The code of a concept is the similarity 1 / (1 + (distance to its centre / scale)²), with `scale` the root mean
+    square distance of a row from the nearest centre: 1 at the centre, 1/2 at the scale, never 0 (see `KMeansSpace`).
+    The largest code of a row names its cluster. Activations that do not fit into `rows` are first clustered in a
+    sample; the centres then learn from all rows, in shuffled batches.
 
     Args:
-        concepts: how many clusters.
-        starts: how many first centres are tried; the run with the least squared distance is kept. One alone often ends
-            with two centres in one cluster and one for two.
-        steps: how many iterations, at most. A run that was stopped says so in the notes of its space.
-        tolerance: stops when the centres move by less than this share of the variance (squared, of a dimension).
-        rows: how many rows are held at a time; where there are more, a sample of so many starts.
-        epochs: how often all of them are gone through, where there are more.
-        seed: of the first centres, the sample and the order of the batches.
+        concepts: number of clusters, at least 1.
+        starts: number of initialisations that are tried, at least 1; the run with the smallest squared distance is
+            kept. A single one often ends with two centres in one cluster and one for two.
+        steps: maximum number of iterations, at least 1. A run that was stopped says so in the notes.
+        tolerance: stop when the centres move, in squared distance, by less than this share of the mean variance of a
+            dimension; at least 0.
+        rows: maximum number of rows held at a time, at least `concepts`; where there are more, a sample of this size is
+            clustered first.
+        epochs: number of passes over all rows where there are more than `rows`; at least 1.
+        seed: random seed of the initial centres, the sample and the order of the batches.
 
-    Source: Lloyd 1982, IEEE TIT 28(2), started by k-means++ (Arthur, Vassilvitskii 2007), continued by mini-batches
-    (Sculley 2010, WWW), all three as in scikit-learn, in float64; no cluster is moved at random once there are centres.
-    The similarity is the kernel of Student's t distribution with one degree of freedom (van der Maaten, Hinton 2008,
-    JMLR 9, equation 4), with a scale.
+    Raises:
+        InputError: a parameter is out of its range.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.activations import of_rows
+        >>> rows = torch.tensor([[2.0, 0.1], [2.1, -0.1], [0.0, 1.1], [0.1, 0.9]])
+        >>> space = interp.fit_concepts(of_rows(rows), by="kmeans", concepts=2)
+        >>> first, second, third, fourth = space.encode(rows).argmax(1).tolist()
+        >>> first == second, second == third, third == fourth
+        (True, False, True)
+
+    Source:
+        Lloyd 1982, IEEE TIT 28(2), started by k-means++ (Arthur, Vassilvitskii 2007), continued by mini-batches
+        (Sculley 2010, WWW), all as in scikit-learn, in float64; no centre is reassigned at random once all are placed.
+        The similarity is the kernel of Student's t distribution with one degree of freedom (van der Maaten, Hinton
+        2008, JMLR 9, equation 4), with a scale.
     """
 
     concepts: int = 20
@@ -96,8 +114,11 @@ class KMeans:
     def fit(self, activations: Activations) -> KMeansSpace:
         """Learn the centres.
 
+        Returns:
+            The space. Notes say if the iterations were stopped, or if fewer clusters were found than asked for.
+
         Raises:
-            InputError: every row is at a centre, so that there is no distance to measure nearness by.
+            InputError: every row is at a centre, so that there is no distance to scale similarities by.
         """
         generator = torch.Generator().manual_seed(self.seed)
         whole = len(activations) <= self.rows

@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="linear-probe",
         kind="concepts",
         target="interp_linear_probe.linear_probe:LinearProbe",
-        summary="a linear classifier for each class, scored on texts held out",
+        summary="a linear classifier for each class, scored on held-out texts",
         source="Alain, Bengio 2016, arXiv:1610.01644; Haufe et al. 2014, NeuroImage 87:96-110 (directions)",
         needs=frozenset({"labels"}),
         claims=frozenset({"seeded", "decodes", "recovers"}),

@@ -47,8 +47,9 @@ class Classifier:
         tolerance: of the solver.
         seed: of the order in which "svm" goes through rows.
 
-    Source: scikit-learn's LogisticRegression(C=1/ridge), RidgeClassifier(alpha=ridge) and LinearSVC(C=1/ridge).
-    LinearSVC also penalises the bias.
+    Source:
+        scikit-learn's LogisticRegression(C=1/ridge), RidgeClassifier(alpha=ridge) and LinearSVC(C=1/ridge). LinearSVC
+        also penalises the bias.
     """
 
     kind: str = "logistic"

@@ -21,38 +21,54 @@ SMALLEST = 1e-6  # of the largest codes: what differs by less differs by roundin
 
 @dataclass(frozen=True)
 class LinearProbe:
-    """For each class a linear classifier of the rows that have it against all others.
+    """Linear probes: for each class a linear classifier of the rows that have it against all others.
 
-    A code is the classifier's decision on the row as it is: a logit for "logistic", above 0 where the class is the more
-    likely answer. The dictionary holds what the activations do when a decision rises by one and the others stay (the
-    pattern), not the weights, which also cancel what disturbs. Decoded codes are the best linear reconstruction that
-    the decisions allow.
+    A code is the decision of the classifier on the row: for `"logistic"` a logit, positive where the class is the more
+    likely answer. The dictionary holds the pattern of each probe, not its weights: what the activations do when its
+    decision rises by 1 and the others stay (weights also cancel what disturbs the decision). Decoding is the best
+    linear reconstruction of a row from its decisions.
 
-    Where labels are not independent, neither are decisions: of classes that exclude each other one cannot rise while
-    the others stay. What the labels leave open is then shared, so that patterns are as short as reconstructing with
-    them allows: of two such classes one direction and its opposite, half of which each concept holds, since adding it
-    raises its own decision by a half and lowers the other's by as much.
+    Where labels depend on each other, so do decisions: of classes that exclude each other one cannot rise while the
+    others stay. The patterns are then the shortest that reconstruct rows from decisions. For two such classes they are
+    one direction and its opposite, each with half of the distance, since adding a concept raises its own decision by a
+    half and lowers the other by as much.
 
-    `notes` say for each class how well it is told on texts that were held out; rows of one text are never on both
-    sides. `history` has the same fold by fold, as "auroc: joy" and "balanced accuracy: joy", and as "threshold", for
-    each class in order, the decision above which the balanced accuracy on held-out texts is greatest (0, the
-    classifier's own, where nothing could be held out). Intervals are of the mean over folds (Student's t, five folds or
-    more); folds share the rows they learn from, so they are somewhat too narrow.
+    The notes say how well each class is told on held-out texts; rows of one text are never on both sides. `history`
+    holds the same for each fold, as `auroc: joy` and `balanced accuracy: joy`, and as `threshold`, for each class in
+    order, the decision with the highest balanced accuracy on held-out texts (0, the classifier's own, where nothing
+    could be held out). Intervals are those of the mean over folds (Student's t, five folds or more). Since folds share
+    most of the rows they learn from, they are somewhat too narrow.
 
     All rows are in memory at once, in float64.
 
     Args:
-        kind: of classifier, "logistic", "ridge" (least squares of ±1) or "svm" (squared hinge loss).
-        ridge: penalty on squared weights, against losses summed over rows, of rows centred and divided by
-            one number, so that a typical row has length 1.
-        folds: how often a part of the texts is held out; 0 for no scores, which is `folds` times quicker.
-        steps: of the solver, at most; a class that was stopped is named in the notes. "ridge" is solved directly.
-        tolerance: of the solver.
-        seed: of the folds, and of the order in which "svm" goes through rows.
+        kind: classifier: `"logistic"`, `"ridge"` (least squares of ±1) or `"svm"` (squared hinge loss).
+        ridge: penalty on squared weights, against losses summed over rows; positive. For the classifier rows are
+            centred and divided by one number, so that a typical row has length 1.
+        folds: number of folds of the cross-validation by texts, at least 2; 0 for no scores, which is about `folds`
+            times quicker.
+        steps: maximum number of steps of the solver, at least 1; a class that was stopped is named in the notes.
+            `"ridge"` is solved directly.
+        tolerance: tolerance of the solver; positive.
+        seed: random seed of the folds, and of the order in which `"svm"` goes through rows.
 
-    Source: Alain, Bengio 2016, arXiv:1610.01644, with scikit-learn's LogisticRegression(C=1/ridge), RidgeClassifier and
-    LinearSVC(C=1/ridge), one class against the rest, on rows scaled by one number, which is folded into the weights.
-    Patterns: Haufe et al. 2014, NeuroImage 87, equation 6, with as many independent decisions as labels.
+    Raises:
+        InputError: `kind` is unknown, or another parameter is out of its range.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.activations import of_rows
+        >>> rows = torch.tensor([[2.0, 0.1], [2.1, -0.1], [0.0, 1.1], [0.1, 0.9]])
+        >>> activations = of_rows(rows, labels=torch.tensor([0, 0, 1, 1]), class_names=("joy", "anger"))
+        >>> space = interp.fit_concepts(activations, by="linear-probe")
+        >>> space.encode(rows)[:, 0] > 0, space.history["auroc: joy"]
+        (tensor([ True,  True, False, False]), [1.0, 1.0])
+
+    Source:
+        Alain, Bengio 2016, arXiv:1610.01644, with scikit-learn's LogisticRegression(C=1/ridge), RidgeClassifier and
+        LinearSVC(C=1/ridge), one class against the rest, on rows scaled by one number, which is folded into the
+        weights. Patterns: Haufe et al. 2014, NeuroImage 87, equation 6, with as many independent decisions as labels.
     """
 
     kind: str = "logistic"
@@ -68,10 +84,13 @@ class LinearProbe:
             raise InputError(f"folds is {self.folds}; at least 2 are needed, or 0 for no scores.")
 
     def fit(self, activations: Activations) -> AffineSpace:
-        """Learn a probe for each class, in the order of the classes, which give their names.
+        """Learn a probe for each class, in the order of the classes, whose names the concepts take.
+
+        Returns:
+            The space, with held-out scores in its notes and history.
 
         Raises:
-            InputError: no classes, a class that all rows have, or rows that are all equal.
+            InputError: there are no classes, all rows have one class, or all rows are equal.
         """
         data, classifier = labelled(activations), self._classifier()
         lines = classifier.fit_each(data.x, data.member)

@@ -40,12 +40,13 @@ class MatchingPursuitSpace(ConceptSpace):
     concept fits best.
 
     Args:
-        dictionary: (c, d), directions of length 1.
-        mean: (d), subtracted before encoding and added back after.
-        k: greedy steps of each row, and so the most codes that it has; 1 or more.
-        active: what `k` is called in files of release 0.1.
+        dictionary: (c, d) directions of length 1.
+        mean: (d) subtracted before encoding and added back after.
+        k: number of greedy steps for each row, hence the maximum number of its codes; at least 1.
+        active: the name of `k` in files of release 0.1.
 
-    Source: Mallat, Zhang 1993, IEEE Transactions on Signal Processing 41(12), with positive codes.
+    Source:
+        Mallat, Zhang 1993, IEEE Transactions on Signal Processing 41(12), with positive codes.
     """
 
     mean: Tensor
@@ -96,33 +97,50 @@ class MatchingPursuitNetwork(Network):
 
 @dataclass(frozen=True)
 class MatchingPursuitSAE(KSparseAutoencoder):
-    """Learns directions of length 1 that reconstruct rows when they are taken one after another.
+    """Matching pursuit sparse autoencoder: concepts are taken from a row one after the other, each from the residual.
 
-    It reconstructs better than other sparse autoencoders with as many concepts per row, since each step knows the
-    residual of those before; it may also spend meaningless directions on what superposition leaves over. Encoding
-    takes `k` passes over the dictionary.
+    Directions have length 1. Each of k greedy steps adds the concept that explains most of what is left. It
+    reconstructs better than other sparse autoencoders with as many concepts in a row, since each step knows the
+    residual of the steps before; some directions may be meaningless and explain only what superposition leaves over.
+    Encoding takes k passes over the dictionary.
+
+    Codes are at least 0, in the units of the activations.
 
     Args:
-        concepts: number of directions, at least 1.
-        steps: number of training batches, at least 1; the activations are passed over as often as that takes.
+        concepts: number of concepts, at least 1.
+        steps: number of training batches, at least 1; the rows are passed over as often as that takes.
         batch_size: rows of a batch, at least 1.
-        learning_rate: Adam's, above 0, for rows scaled so that a typical coordinate is 1; 0.1 / sqrt(width) if None.
+        learning_rate: learning rate of Adam, above 0, for rows scaled so that a typical coordinate is 1; None for 0.1 /
+            sqrt(width).
         warmup: share of the steps, 0 to 1, over which the learning rate rises linearly from 0.
         decay: share of the steps, 0 to 1, over which the learning rate falls linearly to 0 at the end; `warmup` and
             `decay` together are at most 1.
-        aux_coefficient: weight of the auxiliary loss, by which dead concepts learn to explain what the others miss; at
-            least 0, which leaves them dead.
-        patience: steps without an active row after which a concept counts as dead, at least 1.
-        seed: of the initial directions and of the order of the rows.
-        device: where to train, such as `cuda`; the space is always on the CPU.
-        dtype: of matrix products during training, `float32` or `bfloat16`; weights and the space are float32.
-        checkpoint: folder that keeps the state of the training; if it holds one, the training is resumed from there,
-            with the same bits as if it had never stopped. None keeps no state.
-        save_every: steps between checkpoints, at least 1.
-        k: greedy steps of each row, 1 to `concepts`; the square root of `concepts`, rounded, if None.
+        aux_coefficient: weight of the auxiliary loss by which dead concepts learn what the others leave over; at least
+            0, which leaves them dead.
+        patience: number of steps without an active row after which a concept counts as dead, at least 1.
+        seed: random seed of the initial directions and of the order of the rows.
+        device: device to train on, such as `"cuda"`; the space is always on the CPU.
+        dtype: number format of matrix products during training, `"float32"` or `"bfloat16"`; weights and the space are
+            float32.
+        checkpoint: folder that keeps the state of the training. If it holds one, training resumes from there and gives
+            the same bits as if it had never stopped. None keeps no state.
+        save_every: number of steps between checkpoints, at least 1.
+        k: number of greedy steps for each row, 1 to `concepts`; None for the square root of `concepts`, rounded.
 
-    Source: Costa et al. 2025, arXiv:2506.03093, section 3, with the auxiliary loss of Gao et al. 2024 for dead
-    concepts.
+    Raises:
+        InputError: a parameter is out of its range.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import dictionary_world
+        >>> activations, _ = dictionary_world()
+        >>> space = interp.fit_concepts(activations, by="matching-pursuit-sae", concepts=5, k=1, steps=100)
+        >>> codes = space.encode(activations.matrix())
+        >>> codes.shape, bool((codes >= 0).all()), space.history["explained variance"][-1] > 0.8
+        (torch.Size([800, 5]), True, True)
+
+    Source:
+        Costa et al. 2025, arXiv:2506.03093, section 3, with the auxiliary loss of Gao et al. 2024 for dead concepts.
     """
 
     def network(self, sample: Float[Tensor, "m d"], generator: torch.Generator) -> Network:

@@ -15,23 +15,39 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class NMF:
-    """Learns a non-negative dictionary whose non-negative sums come close to the activations, in squared distance.
+    """Non-negative matrix factorisation (NMF): activations as non-negative sums of non-negative directions.
 
-    Nothing can cancel out, neither within a direction nor between two, so that directions become parts of the rows:
-    NMF is more restrictive than semi-NMF, which allows negative entries. Its codes are those of semi-NMF: the exact
-    solution for each row by itself. Rows are read in batches, in memory or from disk, once for each step; memory does
-    not grow with their number.
+    It minimises ‖X - Z D‖² over codes Z ≥ 0 and directions D ≥ 0 of length 1. Nothing can cancel out, neither within a
+    direction nor between two, so that directions become parts of the rows. NMF is more restrictive than semi-NMF, whose
+    directions may have negative entries.
+
+    Codes are at least 0, in the units of the activations: the exact non-negative least squares solution for each row by
+    itself. Rows are read in batches, in memory or from disk, once for each step; memory does not grow with their
+    number.
 
     Args:
-        concepts: how many directions.
-        steps: how many times codes and dictionary are improved, at most.
-        tolerance: stops when a step lowers the squared error by less than this share of the sum of all squares.
-        seed: of the cluster centres to start from.
-        device: where to compute; the space is always on the CPU.
+        concepts: number of directions, at least 1.
+        steps: maximum number of updates of codes and dictionary, at least 1.
+        tolerance: stop when a step lowers the squared error by less than this share of the sum of all squares; at least
+            0.
+        seed: random seed of the cluster centres to start from.
+        device: device to compute on; the space is always on the CPU.
 
-    Source: Lee, Seung 1999, Nature 401, the squared error. Departs from it in that codes and dictionary are in turn the
-    exact solution for the other (Kim, Park 2011, SIAM J. Sci. Comput. 33(6)) in place of multiplicative updates, and in
-    that it starts from clusters of directions. Neither ever raises the error.
+    Raises:
+        InputError: a parameter is out of its range.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import dictionary_world
+        >>> activations, _ = dictionary_world(nonnegative=True)
+        >>> space = interp.fit_concepts(activations, by="nmf", concepts=5)
+        >>> bool((space.dictionary >= 0).all()), bool((space.encode(activations.matrix()) >= 0).all())
+        (True, True)
+
+    Source:
+        Lee, Seung 1999, Nature 401, the squared error. Departs from it in that codes and dictionary are in turn the
+        exact solution given the other (Kim, Park 2011, SIAM J. Sci. Comput. 33(6)) in place of multiplicative updates,
+        and in that it starts from clusters of directions. Neither ever raises the error.
     """
 
     concepts: int = 20
@@ -45,7 +61,10 @@ class NMF:
             raise InputError(f"{self}: at least 1 concept, 1 step and a tolerance of at least 0 are needed.")
 
     def fit(self, activations: Activations) -> AdditiveSpace:
-        """Learn the dictionary; the `loss` in its history never rises.
+        """Learn the dictionary.
+
+        Returns:
+            The space. Its history holds `loss`, the squared error as a share of the sum of squares, which never rises.
 
         Raises:
             InputError: all activations are zero.

@@ -11,20 +11,34 @@ from interp_core.errors import InputError
 
 @dataclass(frozen=True)
 class PCA:
-    """Finds orthogonal directions through the mean in which the activations vary most, greatest first.
+    """Principal component analysis (PCA): the orthogonal directions of largest variance, largest first.
 
-    The codes of a row are its coordinates along them, signed, in the units of the activations; no other directions of
-    that number give less squared error. Each is turned so that the sum of the cubes of its codes over the rows it was
-    learnt from is positive. The `history` of the space holds `explained variance`: the share of the total variance
-    along each direction. Any number of rows is read twice, in batches; memory is a few matrices (d, d) of float64
-    (130 MB each for d = 4,096), time is n d² + d³, so that up to some 8,000 dimensions are practical.
+    Directions are eigenvectors of the covariance of the rows. The codes of a row are its coordinates along them from
+    the mean, signed, in the units of the activations; no other directions of that number have a smaller squared error.
+    Each direction is oriented so that the third moment of its codes over the rows is positive. The history of the space
+    holds `explained variance`, the share of the total variance along each direction.
+
+    Rows are read twice, in batches. Memory is a few matrices (d, d) in float64 (130 MB each for d = 4,096), and time is
+    n d² + d³, which is practical up to about 8,000 dimensions.
 
     Args:
-        concepts: how many directions; at most the rank of the activations less their mean.
+        concepts: number of directions, at least 1; at most the rank of the centred activations.
         whiten: scale the codes to variance 1 (divided by n - 1); reconstructions stay the same.
 
-    Source: Pearson 1901; Jolliffe 2002, by the eigenvectors of the covariance in float64. Agrees with scikit-learn's
-    full PCA up to signs, which there make the largest entry of a direction positive.
+    Raises:
+        InputError: `concepts` is below 1.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import dictionary_world
+        >>> activations, _ = dictionary_world()
+        >>> space = interp.fit_concepts(activations, by="pca", concepts=5)
+        >>> space.dictionary.shape, sum(space.history["explained variance"]) > 0.99
+        (torch.Size([5, 12]), True)
+
+    Source:
+        Pearson 1901; Jolliffe 2002, by the eigenvectors of the covariance in float64. Agrees with scikit-learn's full
+        PCA up to signs, which there make the largest entry of a direction positive.
     """
 
     concepts: int = 20
@@ -37,8 +51,11 @@ class PCA:
     def fit(self, activations: Activations) -> AffineSpace:
         """Learn the directions.
 
+        Returns:
+            The space, with the explained variance in its history.
+
         Raises:
-            InputError: more concepts than directions in which the activations vary.
+            InputError: there are more concepts than directions in which the activations vary.
         """
         mean, covariance = moments(activations)
         kept = directions(covariance, self.concepts, "pca", activations)

@@ -44,8 +44,10 @@ def read(weights: dict[str, Tensor], config: dict[str, Any]) -> PretrainedSpace:
     Raises:
         InputError: a class that is not supported, or tensors that do not fit it.
 
-    Source: dictionary_learning 0.1.0, `load_dictionary`, `encode` and `decode` with their defaults; as there, the
-    directions of an `AutoEncoder` are brought to length 1, and batch top-k keeps what is above the learnt threshold.
+    Source:
+        dictionary_learning 0.1.0, `load_dictionary`, `encode` and `decode` with their defaults; as there, the
+        directions of an `AutoEncoder` are brought to length 1, and batch top-k keeps what is above the learnt
+        threshold.
     """
     trainer = config.get("trainer")
     trainer = trainer if isinstance(trainer, dict) else {}

@@ -25,8 +25,9 @@ def read(weights: dict[str, Tensor], place: str) -> PretrainedSpace:
     Raises:
         InputError: a transcoder, an autoencoder of embeddings, or tensors that do not fit.
 
-    Source: Lieberum et al. 2024, arXiv:2408.05147, equations 1 to 3, and its tutorial: nothing is taken off before
-    reading, and the weights are in the units of the model's activations.
+    Source:
+        Lieberum et al. 2024, arXiv:2408.05147, equations 1 to 3, and its tutorial: nothing is taken off before reading,
+        and the weights are in the units of the model's activations.
     """
     refused = REFUSED.search(place)
     if refused:

@@ -26,9 +26,10 @@ def read(weights: dict[str, Tensor], config: dict[str, Any], place: str) -> Pret
     Raises:
         InputError: a transcoder or crosscoder, another architecture, or tensors that do not fit.
 
-    Source: the layout is that of the repositories `google/gemma-scope-2-*`, as SAELens 6.54 reads it; equations as in
-    Lieberum et al. 2024, arXiv:2408.05147: nothing is taken off before reading, and weights are in the units of the
-    model's activations.
+    Source:
+        The layout is that of the repositories `google/gemma-scope-2-*`, as SAELens 6.54 reads it; equations as in
+        Lieberum et al. 2024, arXiv:2408.05147: nothing is taken off before reading, and weights are in the units of the
+        model's activations.
     """
     reads, writes = config.get("hf_hook_point_in"), config.get("hf_hook_point_out")
     named = ELSEWHERE.search(place)

@@ -21,24 +21,40 @@ BLOCK = re.compile(r"(?:^|[^a-z])(?:blocks?|layers?|h)[._ ](\d+)")
 
 @dataclass(frozen=True)
 class PretrainedSAE:
-    """Loads a sparse autoencoder that was trained elsewhere; nothing is learnt from the activations.
+    """Pretrained sparse autoencoder: loads one that was trained elsewhere; nothing is learnt from the activations.
 
-    Its notes say what it was trained on. It is of use only for the model and layer it was trained on: the width is
-    checked, and where the number of the block differs the notes say so.
+    Codes are those of the library it comes from. It is of use only for the model and layer it was trained on: the width
+    is checked, and a note says where the number of the block differs. Notes also say what it was trained on. Weights
+    are read from safetensors and npz files, never from a pickle.
 
     Args:
-        path: a folder, a file of weights, or a hub id.
-        subfolder: of the folder or repository, as many hold an autoencoder for each layer.
-        format: `saelens` (sae_weights.safetensors, cfg.json), `dictionary-learning` (ae.safetensors, config.json),
-            `sparsify` (sae.safetensors, cfg.json), `gemma-scope` (params.npz), `gemma-scope-2` (params.safetensors,
-            config.json), or `auto`, which goes by what files are there.
-        revision: of the repository on the hub: a branch, tag or commit.
-        scale: what activations are multiplied by before they are read; for autoencoders of SAELens that say
-            `expected_average_only_in`, whose files do not hold it, and for no others.
+        path: a folder, a file of weights, or the id of a repository on the hub.
+        subfolder: subfolder of the folder or repository, many of which hold an autoencoder for each layer.
+        format: file layout: `"saelens"` (sae_weights.safetensors, cfg.json), `"dictionary-learning"` (ae.safetensors,
+            config.json), `"sparsify"` (sae.safetensors, cfg.json), `"gemma-scope"` (params.npz), `"gemma-scope-2"`
+            (params.safetensors, config.json), or `"auto"`, which goes by the files that are there.
+        revision: branch, tag or commit of the repository on the hub; None for its default branch.
+        scale: positive number that activations are multiplied by before they are read. Needed by autoencoders of
+            SAELens that say `expected_average_only_in`, whose files do not hold it, and refused by all others.
 
-    Source: Bricken et al. 2023, transformer-circuits.pub/2023/monosemantic-features; each format computes as the
-    library it comes from, see `saelens.read`, `dictionary_learning.read`, `sparsify.read`, `gemma_scope.read` and
-    `gemma_scope_2.read`.
+    Raises:
+        InputError: `format` is unknown, or `scale` is not a positive number.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.activations import of_rows
+        >>> from interp_pretrained_sae.pretrained_sae import PretrainedSAE
+        >>> method = PretrainedSAE(**PretrainedSAE.CHECKED_WITH)  # an example with random weights
+        >>> width = method.load().width
+        >>> space = interp.fit_concepts(of_rows(torch.ones(2, width)), by=method)
+        >>> space.width == width
+        True
+
+    Source:
+        Bricken et al. 2023, transformer-circuits.pub/2023/monosemantic-features. Each format computes as the library it
+        comes from, see `saelens.read`, `dictionary_learning.read`, `sparsify.read`, `gemma_scope.read` and
+        `gemma_scope_2.read`.
     """
 
     CHECKED_WITH: ClassVar[dict[str, str]] = {"path": str(Path(__file__).parent / "example")}
@@ -57,10 +73,13 @@ class PretrainedSAE:
             raise InputError(f"scale is {self.scale}; a positive number is needed.")
 
     def fit(self, activations: Activations) -> PretrainedSpace:
-        """The autoencoder, if it fits the activations.
+        """Load the autoencoder, if it fits the activations.
+
+        Returns:
+            The space, with a note where it was trained at another block.
 
         Raises:
-            InputError: no path, nothing there that can be read, or an autoencoder of another width.
+            InputError: there is no path, nothing there can be read, or the autoencoder has another width.
         """
         space = self.load()
         if space.width != activations.width:
@@ -74,10 +93,14 @@ class PretrainedSAE:
         return space
 
     def load(self) -> PretrainedSpace:
-        """The autoencoder; its `layer` is the name of where it was trained.
+        """Load the autoencoder, without activations to check it against.
+
+        Returns:
+            The space; its `layer` is the name of the layer it was trained at.
 
         Raises:
-            InputError: no path, or nothing there that can be read.
+            InputError: there is no path, nothing there can be read, or `scale` was given for a format other than
+                SAELens.
         """
         form, folder = files.locate(self.path, self.subfolder, self.format, self.revision)
         weights = files.weights_in(folder / files.FORMATS[form][0])
@@ -113,13 +136,21 @@ def load_sae(
     revision: str | None = None,
     scale: float | None = None,
 ) -> PretrainedSpace:
-    """A sparse autoencoder that was trained elsewhere, without activations; see `PretrainedSAE` for the arguments.
+    """Load a sparse autoencoder that was trained elsewhere, without activations.
+
+    Args:
+        path: a folder, a file of weights, or the id of a repository on the hub.
+        subfolder: subfolder of the folder or repository.
+        format: file layout, or `"auto"`; see `PretrainedSAE`.
+        revision: branch, tag or commit of the repository on the hub; None for its default branch.
+        scale: positive number that activations are multiplied by before they are read, for some autoencoders of
+            SAELens.
 
     Returns:
-        The space: float32, on the CPU, with its provenance; its `layer` is the name of where it was trained.
+        The space: float32, on the CPU, with its provenance; its `layer` is the name of the layer it was trained at.
 
     Raises:
-        InputError: nothing there that can be read.
+        InputError: there is nothing that can be read.
     """
     method, cost = PretrainedSAE(str(path), subfolder, format, revision, scale), Cost()
     with cost.timed():

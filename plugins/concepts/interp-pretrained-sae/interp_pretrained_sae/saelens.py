@@ -41,8 +41,9 @@ def read(weights: dict[str, Tensor], config: dict[str, Any], scale: float | None
         InputError: an architecture or setting that is not supported, tensors that do not fit, or a `scale` that is
             missing or one too many.
 
-    Source: SAELens 6.54, `sae_lens/saes/*.py` (`encode`, `decode`, `fold_activation_norm_scaling_factor`) and
-    `handle_pre_6_0_config` for the older layouts.
+    Source:
+        SAELens 6.54, `sae_lens/saes/*.py` (`encode`, `decode`, `fold_activation_norm_scaling_factor`) and
+        `handle_pre_6_0_config` for the older layouts.
     """
     architecture, k = _architecture(config)
     normalised = _normalised(config, scale)

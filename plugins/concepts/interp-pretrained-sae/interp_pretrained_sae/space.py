@@ -62,8 +62,9 @@ class PretrainedSpace(ConceptSpace):
         threshold: (l), a code up to this is 0; 0 by default, which is a ReLU, and a negative one is taken as 0.
         reading: see `Reading`, or its fields as a dict.
 
-    Source: Rajamanoharan et al. 2024, arXiv:2407.14435, equation 5 and appendix on gated autoencoders; Gao et al. 2024,
-    arXiv:2406.04093, equation 3; Zhu et al. 2025, arXiv:2510.00404 (signed top-k).
+    Source:
+        Rajamanoharan et al. 2024, arXiv:2407.14435, equation 5 and appendix on gated autoencoders; Gao et al. 2024,
+        arXiv:2406.04093, equation 3; Zhu et al. 2025, arXiv:2510.00404 (signed top-k).
     """
 
     encoder: Tensor

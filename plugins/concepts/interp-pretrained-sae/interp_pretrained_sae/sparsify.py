@@ -31,8 +31,9 @@ def read(weights: dict[str, Tensor], config: dict[str, Any], folder: str) -> Pre
     Raises:
         InputError: not an autoencoder of one place, a setting that is not supported, or tensors that do not fit.
 
-    Source: EleutherAI/sparsify, `sparse_coder.py` and `fused_encoder.py` of 2025: the offset is taken off, and of what
-    is read above 0 the k largest are kept, or the largest of each of k groups.
+    Source:
+        EleutherAI/sparsify, `sparse_coder.py` and `fused_encoder.py` of 2025: the offset is taken off, and of what is
+        read above 0 the k largest are kept, or the largest of each of k groups.
     """
     for setting, why in REFUSED.items():
         if config.get(setting) or (setting == "skip_connection" and "W_skip" in weights):

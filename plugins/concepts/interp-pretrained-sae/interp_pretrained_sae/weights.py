@@ -70,7 +70,8 @@ def of_gate(
         magnitude: bias of the code.
         gate: bias of the gate.
 
-    Source: Rajamanoharan et al. 2024, arXiv:2404.16014, section 3.2 (weights tied).
+    Source:
+        Rajamanoharan et al. 2024, arXiv:2404.16014, section 3.2 (weights tied).
     """
     more = gain.exp()
     return encoder * more[:, None], magnitude, magnitude - more * gate

@@ -34,11 +34,11 @@ class Autoencoder(TrainingConfig):
         return Network(self.concepts, sample.shape[1], generator)
 
     def fit(self, activations: Activations) -> ConceptSpace:
-        """Learns the dictionary, batch by batch.
+        """Learn the dictionary, batch by batch.
 
         Returns:
-            The space. Its `history` holds, for about a hundred steps, the loss, the mean squared error, the share of
-            variance explained, the active concepts of a row (l0) and the share of dead concepts.
+            The space. Its history holds, for about a hundred steps, `loss`, the mean squared error (`mse`), the
+            `explained variance`, the mean number of active concepts in a row (`l0`) and the share of `dead` concepts.
 
         Raises:
             InputError: all rows are equal, or the checkpoint is of another training.
@@ -48,14 +48,14 @@ class Autoencoder(TrainingConfig):
 
 @dataclass(frozen=True)
 class PenalisedAutoencoder(Autoencoder):
-    """An autoencoder whose codes are few because they cost something; a variant's network overrides `penalty`.
+    """A sparse autoencoder whose codes are kept few by a penalty; the network of a variant overrides `penalty`.
 
     Args:
         penalty: weight of `Network.penalty` in the loss, above 0.
         penalty_warmup: share of the steps, 0 to 1, over which the weight rises linearly from 0.
 
     Raises:
-        InputError: a value is out of its range.
+        InputError: a parameter is out of its range.
     """
 
     penalty: float = 0.1
@@ -75,13 +75,13 @@ class PenalisedAutoencoder(Autoencoder):
 
 @dataclass(frozen=True)
 class KSparseAutoencoder(Autoencoder):
-    """An autoencoder that is told how many concepts a row holds; a variant passes `k_in_use` to its network.
+    """A sparse autoencoder with a given number of concepts in a row; a variant passes `k_in_use` to its network.
 
     Args:
-        k: how many concepts a row holds, 1 to `concepts`; the square root of `concepts`, rounded, if None.
+        k: number of concepts in a row, 1 to `concepts`; None for the square root of `concepts`, rounded.
 
     Raises:
-        InputError: a value is out of its range.
+        InputError: a parameter is out of its range.
     """
 
     k: int | None = None

@@ -19,25 +19,27 @@ class TrainingConfig:
     and `resample_at`. It derives from `Autoencoder`, which adds the network and `fit`.
 
     Args:
-        concepts: number of directions, at least 1.
-        steps: number of training batches, at least 1; the activations are passed over as often as that takes.
+        concepts: number of concepts, at least 1.
+        steps: number of training batches, at least 1; the rows are passed over as often as that takes.
         batch_size: rows of a batch, at least 1.
-        learning_rate: Adam's, above 0, for rows scaled so that a typical coordinate is 1; 0.1 / sqrt(width) if None.
+        learning_rate: learning rate of Adam, above 0, for rows scaled so that a typical coordinate is 1; None for 0.1 /
+            sqrt(width).
         warmup: share of the steps, 0 to 1, over which the learning rate rises linearly from 0.
         decay: share of the steps, 0 to 1, over which the learning rate falls linearly to 0 at the end; `warmup` and
             `decay` together are at most 1.
-        aux_coefficient: weight of the auxiliary loss, by which dead concepts learn to explain what the others miss; at
-            least 0, which leaves them dead.
-        patience: steps without an active row after which a concept counts as dead, at least 1.
-        seed: of the initial directions and of the order of the rows.
-        device: where to train, such as `cuda`; the space is always on the CPU.
-        dtype: of matrix products during training, `float32` or `bfloat16`; weights and the space are float32.
-        checkpoint: folder that keeps the state of the training; if it holds one, the training is resumed from there,
-            with the same bits as if it had never stopped. None keeps no state.
-        save_every: steps between checkpoints, at least 1.
+        aux_coefficient: weight of the auxiliary loss by which dead concepts learn what the others leave over; at least
+            0, which leaves them dead.
+        patience: number of steps without an active row after which a concept counts as dead, at least 1.
+        seed: random seed of the initial directions and of the order of the rows.
+        device: device to train on, such as `"cuda"`; the space is always on the CPU.
+        dtype: number format of matrix products during training, `"float32"` or `"bfloat16"`; weights and the space are
+            float32.
+        checkpoint: folder that keeps the state of the training. If it holds one, training resumes from there and gives
+            the same bits as if it had never stopped. None keeps no state.
+        save_every: number of steps between checkpoints, at least 1.
 
     Raises:
-        InputError: a value is out of its range.
+        InputError: a parameter is out of its range.
     """
 
     RENAMED: ClassVar[Mapping[str, str]] = {

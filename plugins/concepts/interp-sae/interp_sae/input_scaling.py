@@ -60,7 +60,8 @@ def input_scaling_of(sample: Float[Tensor, "m d"], layer: str) -> InputScaling:
 def geometric_median(rows: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
     """The point with the smallest sum of distances to the rows.
 
-    Source: Weiszfeld 1937, stopped after 100 iterations; Bricken et al. 2023 initialise the decoder's bias with it.
+    Source:
+        Weiszfeld 1937, stopped after 100 iterations; Bricken et al. 2023 initialise the decoder's bias with it.
     """
     point = rows.mean(0)
     least = TOLERANCE * _mean_distance(rows)

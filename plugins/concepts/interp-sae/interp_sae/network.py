@@ -121,8 +121,9 @@ class Network(nn.Module):
     ) -> Float[Tensor, ""]:
         """The share of the residual that dead concepts leave unexplained: 1 if they explain nothing of it.
 
-        Source: Gao et al. 2024, arXiv:2406.04093, appendix A.2 (AuxK), with width / 2 codes. What dead concepts read is
-        not clipped at 0: through a ReLU that is never open they would have no gradient.
+        Source:
+            Gao et al. 2024, arXiv:2406.04093, appendix A.2 (AuxK), with width / 2 codes. What dead concepts read is not
+            clipped at 0: through a ReLU that is never open they would have no gradient.
         """
         residual = (rows - output.reconstruction).detach()
         of_dead = output.pre_activations[:, dead]

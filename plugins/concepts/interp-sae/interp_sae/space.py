@@ -17,26 +17,25 @@ CODES = 2**22  # computed at a time; about four float64 numbers are held for eac
 class SAESpace(ConceptSpace):
     """A trained sparse autoencoder, in the units of the activations.
 
-    A code is `(x - mean) @ encoder.T + bias` where that is above its threshold, else 0; a reconstruction is
-    `codes @ dictionary + mean`. Both are differentiable.
-
-    Codes are computed in float64: a code jumps at its threshold, so that rounding could switch a concept on or off
-    depending on which rows are encoded together.
+    A code is `(x - mean) @ encoder.T + bias` where that is above its threshold, else 0; a reconstruction is `codes @
+    dictionary + mean`. Both are differentiable. Codes are computed in float64: a code jumps at its threshold, so that
+    rounding could switch a concept on or off depending on which rows are encoded together.
 
     A variant whose trained network is of this form builds one (`Network.space_of` does); a variant that encodes in
-    another way, as matching pursuit does, writes a `ConceptSpace` of its own.
+    another way, as matching pursuit does, has its own `ConceptSpace`.
 
     Args:
-        dictionary: (c, d), what one unit of each concept adds.
-        encoder: (c, d), the direction along which each concept is read.
-        bias: (c), added to what is read, in units of codes.
-        mean: (d), subtracted before reading and added back after.
-        threshold: (c), or one number for all concepts, at least 0 (negative values are taken as 0); 0 is a ReLU.
-        k: codes of a row that are kept, the largest; 1 or more, or None for all of them.
-        active: what `k` is called in files of release 0.1.
+        dictionary: (c, d) what one unit of each concept adds.
+        encoder: (c, d) the direction along which each concept is read.
+        bias: (c) added to what is read, in units of codes.
+        mean: (d) subtracted before reading and added back after.
+        threshold: (c) or one number for all concepts, at least 0 (negative values are taken as 0); 0 is a ReLU.
+        k: number of codes of a row that are kept, the largest, at least 1; None for all of them.
+        active: the name of `k` in files of release 0.1.
 
-    Source: Rajamanoharan et al. 2024, arXiv:2407.14435, equation 5 (JumpReLU), of which ReLU, gated and batch top-k
-    autoencoders are special cases once they are trained; Gao et al. 2024, arXiv:2406.04093, equation 3 (top-k).
+    Source:
+        Rajamanoharan et al. 2024, arXiv:2407.14435, equation 5 (JumpReLU), of which ReLU, gated and batch top-k
+        autoencoders are special cases once they are trained; Gao et al. 2024, arXiv:2406.04093, equation 3 (top-k).
     """
 
     encoder: Tensor

@@ -30,9 +30,10 @@ def nnls(
     Raises:
         ModelError: no solution was found within 10,000 exchanges.
 
-    Source: Kim, Park 2011, SIAM J. Sci. Comput. 33(6), block principal pivoting, with a ridge of 1e-9 so that the
-    answer is unique. Rows share no information: a row gets the same answer whatever its neighbours are. Departs from
-    it in that coordinate descent guesses which codes are positive, so that few exchanges are left to make.
+    Source:
+        Kim, Park 2011, SIAM J. Sci. Comput. 33(6), block principal pivoting, with a ridge of 1e-9 so that the answer is
+        unique. Rows share no information: a row gets the same answer whatever its neighbours are. Departs from it in
+        that coordinate descent guesses which codes are positive, so that few exchanges are left to make.
     """
     squares = LeastSquares(gram + RIDGE * torch.eye(len(gram), dtype=gram.dtype, device=gram.device))
     parts = target.split(max(1, squares.entries // len(gram)))

@@ -15,8 +15,9 @@ ROUNDS = 20
 def centres(x: Float[Tensor, "n d"], concepts: int, generator: torch.Generator) -> Float[Tensor, "c d"]:
     """Directions (rows of length 1) around which the rows gather; a row counts by its length. In float32: a start.
 
-    Source: Dhillon, Modha 2001, Machine Learning 42 (spherical k-means), seeded as in Arthur, Vassilvitskii 2007
-    (k-means++), each time taking the best of 2 + log(concepts) draws.
+    Source:
+        Dhillon, Modha 2001, Machine Learning 42 (spherical k-means), seeded as in Arthur, Vassilvitskii 2007
+        (k-means++), each time taking the best of 2 + log(concepts) draws.
     """
     rows = normalize(x, dim=1).float()
     weight = x.norm(dim=1)

@@ -13,10 +13,11 @@ ROWS = 8192  # encoded at a time
 
 
 class AdditiveSpace(ConceptSpace):
-    """Concepts that are only ever added: a row is its codes (>= 0) times the dictionary (rows of length 1).
+    """Concepts that are only added: a row is its codes, at least 0, times a dictionary of rows of length 1.
 
     The codes of a row are the exact solution of non-negative least squares for it alone. They are in the units of the
-    activations: a code of 2 adds a step of length 2 along its direction, so codes of all concepts can be compared.
+    activations: a code of 2 adds a step of length 2 along its direction, so that the codes of all concepts can be
+    compared.
     """
 
     def encode(self, values: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:

@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="sparse-pca",
         kind="concepts",
         target="interp_sparse_pca.sparse_pca:SparsePCA",
-        summary="directions of variation that touch few dimensions",
+        summary="directions of large variance that have few dimensions each",
         source="Jenatton, Obozinski, Bach 2010, arXiv:0909.1440; Mairal et al. 2009, ICML",
         claims=frozenset({"decodes"}),
     )

@@ -17,28 +17,42 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class SparsePCA:
-    """Finds directions through the mean that explain much of the variance with few dimensions each.
+    """Sparse principal component analysis: directions of large variance that have few dimensions each.
 
-    A direction is a row of length 1, most of its entries exactly zero; directions need not be orthogonal. The codes of
-    a row are its ridge regression on them, signed, in the units of the activations. Each direction is turned so that
-    the sum of the cubes of its codes over the rows it was learnt from is positive. The squared error depends on the
-    rows through their covariance alone, so any number of them is read twice, in batches; memory is a few matrices
-    (d, d) of float64. The `history` of the space holds `objective` after each step.
+    Directions have length 1, most of their entries are exactly zero, and they need not be orthogonal. The codes of a
+    row are its ridge regression on them from the mean, signed, in the units of the activations. Each direction is
+    oriented so that the third moment of its codes over the rows is positive. The history of the space holds `objective`
+    after each step.
+
+    The squared error depends on the rows through their covariance alone. Rows are read twice, in batches, and memory is
+    a few matrices (d, d) in float64.
 
     Args:
-        concepts: how many directions; at most the rank of the activations less their mean.
-        penalty: of the sizes of the loadings, above 0: what a code of variance 1 adds to a dimension is zero where it
-            would be less than this share of the standard deviation of a dimension (root mean square of all of them).
-        ridge: of the codes, on directions of length 1.
-        steps: how many times loadings and codes are improved, at most. A run that was stopped says so in the notes.
-        tolerance: stops when a step lowers the objective by less than this share.
-        seed: of the directions that take the place of one that is never used.
+        concepts: number of directions, at least 1; at most the rank of the centred activations.
+        penalty: weight of the absolute loadings, above 0: what a code of variance 1 adds to a dimension is zero if it
+            would be below this share of the standard deviation of a dimension (root mean square over all of them).
+        ridge: penalty on squared codes, above 0, for directions of length 1.
+        steps: maximum number of updates of loadings and codes, at least 1. A run that was stopped says so in the notes.
+        tolerance: stop when a step lowers the objective by less than this share; at least 0.
+        seed: random seed of the directions that replace one that is never used.
 
-    Source: the problem of scikit-learn's SparsePCA (Mairal et al. 2009; Jenatton et al. 2010): with unit u_k,
-    ½ ‖X - U V‖² + a Σ|V|, improved in turns for V and U as there. Departs from it in that X is replaced by a root R of
-    its scatter matrix, RᵀR = XᵀX, which changes neither V nor the objective, as X = Q R with orthonormal columns of Q;
-    and in that X is divided by √(trace(XᵀX) / d) and a = penalty, so that neither the unit nor the number of rows
-    matters. In these units the results agree.
+    Raises:
+        InputError: a parameter is out of its range.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import dictionary_world
+        >>> activations, _ = dictionary_world(nonnegative=True)
+        >>> space = interp.fit_concepts(activations, by="sparse-pca", concepts=5)
+        >>> space.dictionary.shape, bool((space.dictionary == 0).any())
+        (torch.Size([5, 12]), True)
+
+    Source:
+        The problem of scikit-learn's SparsePCA (Mairal et al. 2009; Jenatton et al. 2010): with u_k of length 1, ½ ‖X -
+        U V‖² + a Σ|V|, improved in turns for V and U as there. Departs from it in that X is replaced by a root R of its
+        scatter matrix, RᵀR = XᵀX, which changes neither V nor the objective, as X = Q R with orthonormal columns of Q;
+        and in that X is divided by √(trace(XᵀX) / d) and a = penalty, so that neither the unit nor the number of rows
+        matters. In these units the results agree.
     """
 
     concepts: int = 20
@@ -58,8 +72,11 @@ class SparsePCA:
     def fit(self, activations: Activations) -> AffineSpace:
         """Learn the directions.
 
+        Returns:
+            The space; notes say if the updates were stopped, or if directions are zero.
+
         Raises:
-            InputError: more concepts than directions in which the activations vary.
+            InputError: there are more concepts than directions in which the activations vary.
         """
         mean, covariance = moments(activations)
         variances, axes = directions(covariance, self.concepts, "sparse-pca", activations)

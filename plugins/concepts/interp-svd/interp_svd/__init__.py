@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="svd",
         kind="concepts",
         target="interp_svd.svd:SVD",
-        summary="the directions that hold most of the activations, measured from the origin",
+        summary="orthogonal directions through the origin that hold most of the activations",
         source="Eckart, Young 1936, Psychometrika 1(3):211-218",
         claims=frozenset({"decodes", "recovers"}),
     )

@@ -11,19 +11,31 @@ from interp_core.errors import InputError
 
 @dataclass(frozen=True)
 class SVD:
-    """Finds orthogonal directions through the origin that hold most of the squares of the activations, greatest first.
+    """Truncated singular value decomposition (SVD): orthogonal directions through the origin, by singular value.
 
-    The codes of a row are its coordinates along them, signed, in the units of the activations; no matrix of that rank
-    is nearer to the activations. The first direction is mostly that of the mean; use PCA where the mean is of no
-    interest. Each is turned so that the sum of the cubes of its codes over the rows it was learnt from is positive. The
-    `history` of the space holds `singular values`. Any number of rows is read twice, in batches; memory is a few
-    matrices (d, d) of float64.
+    The codes of a row are its coordinates along the right singular vectors, signed, in the units of the activations; no
+    matrix of that rank is nearer to the activations. The first direction is mostly that of the mean; use PCA where the
+    mean is of no interest. Each direction is oriented so that the third moment of its codes over the rows is positive.
+    The history of the space holds `singular values`, largest first.
+
+    Rows are read twice, in batches, and memory is a few matrices (d, d) in float64.
 
     Args:
-        concepts: how many directions; at most the rank of the activations.
+        concepts: number of directions, at least 1; at most the rank of the activations.
 
-    Source: Eckart, Young 1936, by the eigenvectors of XᵀX in float64. Agrees with scikit-learn's TruncatedSVD up to
-    signs.
+    Raises:
+        InputError: `concepts` is below 1.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import dictionary_world
+        >>> activations, _ = dictionary_world()
+        >>> space = interp.fit_concepts(activations, by="svd", concepts=5)
+        >>> space.dictionary.shape, len(space.history["singular values"])
+        (torch.Size([5, 12]), 5)
+
+    Source:
+        Eckart, Young 1936, by the eigenvectors of XᵀX in float64. Agrees with scikit-learn's TruncatedSVD up to signs.
     """
 
     concepts: int = 20
@@ -35,8 +47,11 @@ class SVD:
     def fit(self, activations: Activations) -> AffineSpace:
         """Learn the directions.
 
+        Returns:
+            The space, with the singular values in its history.
+
         Raises:
-            InputError: more concepts than directions that the activations have.
+            InputError: there are more concepts than the rank of the activations.
         """
         origin, squares = moments(activations, centred=False)
         kept = directions(squares, self.concepts, "svd", activations, "the origin")

@@ -26,42 +26,56 @@ REFUSED = "refused by the content filter"  # what clients say
 
 @dataclass(frozen=True)
 class LLMLabels:
-    """Shows a language model where each concept is active, and takes its answer as the label.
+    """LLM labels: a language model names each concept after being shown where it is active.
 
-    Every concept gets an entry with its examples, also if a call fails or an answer cannot be used: then the label is
-    None and the note says why. How many were labelled, failed, malformed or without a pattern stands in the notes of
-    the result. A concept that is positive nowhere is not asked about.
+    Every concept has an entry with its examples, also where a call fails or an answer cannot be used: the label is then
+    None and the note says why. The notes of the result count the concepts that were labelled, failed, malformed or
+    without a pattern. A concept that is never positive is not asked about. The cost is one call of the language model
+    for each concept, on up to `examples` + `contrast` excerpts, and one encoding of the activations.
 
     Args:
         llm: the name of a method of kind `llm`, or an object with `generate(messages) -> str`; its `generate_each` or
             `generate_all` is used if it has one. The excerpts are sent to it.
-        sampling: `"top"` shows where the concept is strongest; `"quantile"` as many examples from each of `bins` equal
-            stretches of the ranking of the rows where it is positive, which also shows where it is weak; `"random"`
-            any of these rows. The last two draw from at most 2,048 rows, each with the same chance.
-        examples: how many different ones are shown at most.
-        contrast: how many random rows are shown besides on which the concept is not active.
-        context: units shown on either side, within the text; 0 for none. For units smaller than the text.
+        sampling: which rows are shown. `"top"` shows those where the concept is strongest; `"quantile"` as many from
+            each of `bins` equal parts of the ranking of the rows where it is positive, hence also rows where it is
+            weak; `"random"` any of these rows. The last two draw from at most 2,048 rows with equal probability.
+        examples: maximum number of different excerpts shown, at least 1.
+        contrast: number of random rows shown as well on which the concept is not active; 0 for none.
+        context: number of units shown on either side, within the text; 0 for none. For units smaller than the text.
         strengths: show how strong the concept is in each excerpt.
-        rationale: ask for a reason and a confidence too, as JSON, with a schema where the client takes one. The
-            confidence is what the model says of itself, and no measurement.
-        bins: stretches of the ranking, for `"quantile"`.
-        seed: of the draws.
-        max_words: longest label that is asked for. One of more than 15 characters a word is malformed.
-        top: how many different units go into `words`, of those shown, strongest first.
-        cache: folder in which answers are kept, so that a run that dies, or in which calls fail, asks only for the rest
-            when it is repeated; None for none.
+        rationale: ask also for a reason and a confidence, as JSON, with a schema where the client takes one. The
+            confidence is the model's own statement, not a measurement.
+        bins: number of parts of the ranking for `"quantile"`, at least 1.
+        seed: random seed of the draws, at least 0.
+        max_words: longest label that is asked for, in words, at least 1. A label of more than 15 characters a word is
+            malformed.
+        top: maximum number of different units in `words`, of those shown, strongest first.
+        cache: folder in which answers are kept, so that a run that was interrupted, or in which calls failed, asks only
+            for the rest when it is repeated; None for none.
         instructions: the system message, a Jinja template of `words` (the longest label), `strengths`, `contrast` and
-            `rationale`; `{words}` will do too. NONE is the answer for no pattern.
+            `rationale`; `{words}` works too. The answer for no pattern is NONE.
         excerpts: the message with the excerpts, a Jinja template of `active` and `contrast`, lists of items with `text`
-            and `strength`, and of what `instructions` may use. Templates run in a sandbox.
+            and `strength`, and of all that `instructions` may use. Templates run in a sandbox.
 
     Raises:
-        InputError: a value of another type, a number out of range, an unknown sampling, or a template that is not
+        InputError: a value has another type, a number is out of range, `sampling` is unknown, or a template is not
             valid.
 
-    Source: Bills et al. 2023, "Language models can explain neurons in language models", step 1; contrasting excerpts as
-    in Paulo et al. 2024, arXiv:2410.13928. Departs from both in that the units are those of the activations, and that a
-    label is asked for in place of a sentence. Nothing is simulated: the metrics of labels score them.
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import topic_world
+        >>> class Scripted:  # any object with `generate`
+        ...     def generate(self, messages):
+        ...         return "cold weather" if "cold" in messages[-1]["content"] else "something else"
+        >>> activations, space = topic_world(texts=30)
+        >>> found = interp.interpret(space, activations, by="llm-labels", llm=Scripted())
+        >>> found.labels
+        {0: 'cold weather', 1: 'something else', 2: 'something else'}
+
+    Source:
+        Bills et al. 2023, "Language models can explain neurons in language models", step 1; excerpts for contrast as in
+        Paulo et al. 2024, arXiv:2410.13928. Departs from both in that the units are those of the activations, and that
+        a label is asked for in place of a sentence. Nothing is simulated: the metrics of labels score them.
     """
 
     llm: Any = "openai"
@@ -93,19 +107,21 @@ class LLMLabels:
             template_of(source)
 
     def ready(self) -> None:
-        """Called before anything is computed.
+        """Check, before anything is computed, that the language model can be asked.
 
         Raises:
-            InputError: the language model cannot be asked at all, such as for want of a key, unless answers in the
-                cache may do without it.
+            InputError: it cannot be asked at all, such as for lack of a key, unless answers in the cache may suffice.
         """
         check_ready(self.llm, cache=self.cache)
 
     def interpret(self, space: ConceptSpace, activations: Activations) -> Interpretation:
-        """One label a concept.
+        """Label every concept of the space.
+
+        Returns:
+            One label for each concept, or None with a note; with the cost of the calls.
 
         Raises:
-            InputError: the language model cannot be asked at all, such as for want of a key.
+            InputError: the language model cannot be asked at all, such as for lack of a key.
         """
         choice = Choice(self.sampling, self.examples, self.contrast, self.context, self.bins, self.seed)
         chosen = choice.of(space, activations)

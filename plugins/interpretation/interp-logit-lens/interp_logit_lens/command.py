@@ -24,8 +24,8 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def lens(path: str, text: str, layers: tuple[str, ...], plain: bool, **options: Any) -> None:
     """Show what a model would answer to TEXT if it stopped at each of its blocks.
 
-    MODEL is a folder or hub id. At each token stands what is likeliest there by the states of a block, the last block
-    on top; beside it how far the block is from the model's own distribution, in nats.
+    MODEL is a folder or hub id. For each token the table shows the likeliest answer at each block, the last block on
+    top, and how far the block is from the model's own distribution, in nats.
     """
     check_destinations(folder=options["folder"], table=options["table"])
     import re

@@ -32,28 +32,28 @@ SHOWN_TOKENS, WIDEST = 6, 12  # columns of the table of a summary, and character
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Lens(Value):
-    """What a model would answer at each of t tokens if it stopped at each of l layers. Made by `interp.logit_lens`.
+    """What a model would answer at each of t tokens if it stopped at each of l layers; made by `interp.logit_lens`.
 
     Attributes:
         layers: the l layers, lowest first: `"embeddings"`, and paths of blocks.
         text: the text.
-        tokens: the t tokens at which the model answers; of a generator with the token that comes next, of a masked
-            model with what belongs there. `"(text)"` alone for a classifier.
+        tokens: the t tokens at which the model answers: a generator with the token that comes next, a masked model with
+            the token that belongs there. `"(text)"` alone for a classifier.
         words: what the numbers in `answers` and `top_ids` stand for: tokens of the vocabulary, tags or classes.
-        answers: (t) what the model itself answers: the likeliest.
-        answer_probabilities: (t) the probability that it gives its answer.
-        top_ids: (l, t, k) the k likeliest at each layer, likeliest first.
+        answers: (t) the model's own answer, the likeliest.
+        answer_probabilities: (t) the probability of the model's own answer.
+        top_ids: (l, t, k) the k likeliest answers at each layer, likeliest first.
         top_probabilities: (l, t, k) their probabilities.
-        rank: (l, t) the rank of the model's answer at each layer; 1 is first.
-        probability: (l, t) the probability of the model's answer at each layer.
-        divergence: (l, t) the Kullback-Leibler divergence of the model's distribution from that of the layer, in nats:
-            the sum of p · ln(p / q) for p of the model and q of the layer, so 0 where the layer says what the model
-            says.
-        entropy: (l, t) of the distribution of the layer, in nats.
+        rank: (l, t) the rank of the model's own answer at each layer; 1 is first.
+        probability: (l, t) the probability of the model's own answer at each layer.
+        divergence: (l, t) the Kullback-Leibler divergence of the model's distribution p from that of the layer q, in
+            nats: the sum of p · ln(p / q), 0 where the two agree.
+        entropy: (l, t) the entropy of the distribution of the layer, in nats.
         made_by: how it was made.
         notes: what a reader should know.
 
     Examples:
+        >>> import interp_core as interp
         >>> from interp_core.testing import tiny_generator
         >>> seen = interp.logit_lens(tiny_generator(), "i feel so", top=2, progress=False)
         >>> seen.tokens, [word for word, probability in seen.top(-1, "so")]
@@ -76,11 +76,11 @@ class Lens(Value):
     notes: tuple[str, ...] = ()
 
     def top(self, layer: int | str, token: int | str) -> list[tuple[str, float]]:
-        """What is likeliest at a layer and token, with probabilities, likeliest first.
+        """The likeliest answers at a layer and token, with probabilities, likeliest first.
 
         Args:
-            layer: its place among `layers`, negative from the end, or its name.
-            token: its place among `tokens`, or the token.
+            layer: its position in `layers`, negative from the end, or its name.
+            token: its position in `tokens`, or the token.
 
         Raises:
             InputError: there is no such layer or token.

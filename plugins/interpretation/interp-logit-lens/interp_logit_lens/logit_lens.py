@@ -56,39 +56,40 @@ def logit_lens(
     lens: Translators | None = None,
     progress: bool = True,
 ) -> Lens:
-    """What a model would answer at each token if it stopped at each of its blocks.
+    """Logit lens: what a model would answer at each token if it stopped at each of its blocks.
 
-    The states of a layer are injected in place of what the last block gives, and the rest of the model runs on them:
-    final norm, transform, unembedding, capping. The last block's row is the model's own answer. A model that writes or
-    fills in text answers with tokens of its vocabulary, a tagger with tags, a classifier with classes, once for the
-    whole text.
+    The states of a layer are injected in place of the output of the last block, and the rest of the model runs on them:
+    final norm, head transform, unembedding, capping of logits. The row of the last block is the model's own answer. A
+    model that writes or fills in text answers with tokens of its vocabulary, a tagger with tags, a classifier with
+    classes, once for the whole text.
+
+    The cost is one pass over the text, and one pass of the head for each layer. At most 2^24 logits are held at once.
 
     Args:
         model: the model.
         text: a string, a pair of strings or a chat, as in `attribute`; cut to what the model takes.
-        layers: `"all"` for what enters the first block, called `"embeddings"`, and every block; or a list of numbers
-            of blocks (negative from the end), their paths and `"embeddings"`. Of an encoder-decoder model these are
-            the blocks of the decoder.
-        continuation: what a generator is read as going on with; for an encoder-decoder model the target, without which
-            there is one token, with which the decoder starts.
-        top: how many of the likeliest tokens, tags or classes are kept.
-        lens: translators for the states, such as `interp.fit_tuned_lens` gives; None for the states as they are.
+        layers: `"all"` for the input of the first block, called `"embeddings"`, and the output of every block; or a
+            list of numbers of blocks (negative from the end), their paths and `"embeddings"`. For an encoder-decoder
+            model these are the blocks of the decoder.
+        continuation: a continuation that a generator reads after the text. For an encoder-decoder model it is the
+            target text; without it there is only the token with which the decoder starts.
+        top: number of the likeliest tokens, tags or classes that are kept, at least 1.
+        lens: translators of the states, such as those of `interp.fit_tuned_lens`; None for the states as they are.
         progress: show a progress bar in terminals and notebooks.
 
     Returns:
-        For each layer and token what is likeliest, and how far that is from the model's own answer.
+        For each layer and token the likeliest answers, and their divergence from the model's own.
 
     Raises:
-        InputError: the text is empty or is none, a layer does not exist or is named twice, `top` is below 1, or the
+        InputError: the text is empty or no text, a layer does not exist or is named twice, `top` is below 1, or the
             lens is for another model.
         LayerError: the blocks were not found, run several times without being told apart, or differ in width.
-        UnsupportedError: the head does not choose one of several, or the embeddings were asked for and cannot be told.
+        UnsupportedError: the head does not choose one of several answers, or the embeddings were asked for and cannot
+            be told.
         ModelError: states or logits are NaN.
 
-    Source: nostalgebraist 2020, interpreting GPT: the logit lens, LessWrong; with the whole of what follows the last
-    block in place of the final norm and the unembedding.
-
     Examples:
+        >>> import interp_core as interp
         >>> from interp_core.testing import tiny_generator
         >>> model = tiny_generator()
         >>> seen = interp.logit_lens(model, "i feel so", progress=False)
@@ -96,6 +97,10 @@ def logit_lens(
         ('embeddings', 'transformer.h.0', 'transformer.h.1')
         >>> seen.rank[-1].tolist(), float(seen.divergence[-1].max()) < 1e-6
         ([1, 1, 1, 1, 1], True)
+
+    Source:
+        nostalgebraist 2020, interpreting GPT: the logit lens, LessWrong; with all that follows the last block in place
+        of the final norm and the unembedding alone.
     """
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
         raise InputError(f"top is {top!r}; a whole number from 1 was expected.")

@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="token-change",
         kind="interpretation",
         target="interp_token_change.token_change:TokenChange",
-        summary="the tokens that get more or less probable when a concept is ablated or added",
+        summary="the tokens whose probability changes when a concept is ablated or added",
         source="definition",
         needs=frozenset({"model"}),
     )

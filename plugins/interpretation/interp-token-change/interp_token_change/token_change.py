@@ -30,37 +30,51 @@ Change = Callable[[], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class TokenChange:
-    """Shows the tokens whose log-probability changes where a concept is ablated, or added, while the model runs.
+    """Token change: the tokens whose log-probability changes when a concept is ablated, or added, while the model runs.
 
-    A concept is changed by `intervene`, at the tokens that it chooses for the space: all of them, for a space of `last`
-    or `cls` rows only those. In each text the prediction is read at the tokens of the unit where the concept is most
-    active: of a causal model, which sees the text up to there, the next token, of a masked one the token itself. The
-    change is averaged over the tokens of the unit and then over texts, one unit from each. A token is shown only if its
-    mean change is more than 2 standard errors from 0, which one of twenty is where nothing changes; with fewer than
-    five texts more are.
+    A concept is changed by `intervene`, at the tokens it chooses for the space: all of them, or, for a space of `last`
+    or `cls` rows, only those. In each text the prediction is read at the tokens of the unit where the concept is most
+    active: for a causal model, which sees the text up to there, the next token; for a masked model the token itself.
+    The change is averaged over the tokens of the unit and then over texts, one unit from each. A token is shown only if
+    its mean change is more than 2 standard errors from 0; where nothing changes this is true of about one token in
+    twenty, and of more with fewer than five texts.
 
-    The words are the tokens that the concept speaks for (less probable without it, or more probable with more of it),
-    the strongest first, then those that it speaks against, the former above 0 and the latter below. A strength is what
-    the presence of the concept adds to the log-probability, in nats: with it less without it, for `"ablate"` as for
-    `"add"`, and for a negative `strength` as for a positive one. The label is made of the first. The examples are the
-    units at which the predictions were read.
+    The strength of a token is what the presence of the concept adds to its log-probability, in nats: with the concept
+    less without it, for `"ablate"` as for `"add"`, and for a negative `strength` as for a positive one. The words are
+    the tokens that the concept speaks for, with positive strengths, strongest first, then those that it speaks against,
+    with negative ones. The label is made of the first words. The examples are the units at which predictions were read.
 
-    For each concept the model runs twice on at most `texts` texts.
+    The cost is two passes over at most `texts` texts for each concept. Only causal and masked language models with one
+    stack are supported.
 
     Args:
         change: `"ablate"` sets the code to 0; `"add"` adds to it.
-        strength: how many times the largest code of the corpus is added; negative to take away. For `"add"`.
-        texts: texts for each concept, at most.
-        sampling: `"top"` takes the texts where the concept is strongest, of those where it is above 0; `"random"` draws
-            texts, the same for all concepts, wherever the concept is not active as well.
-        top: tokens that are shown for and against, at most so many of each.
-        special: also show special and unused tokens.
-        seed: of the draw of texts.
+        strength: for `"add"`, the multiple of the largest code of the corpus that is added; finite and not 0, negative
+            to subtract.
+        texts: maximum number of texts for each concept, at least 2.
+        sampling: `"top"` takes the texts where the concept is strongest, of those where it is positive; `"random"`
+            draws texts, the same for all concepts, also where the concept is not active.
+        top: maximum number of tokens shown for, and against, a concept; at least 1.
+        special: show special and unused tokens too.
+        seed: random seed of the draw of texts, at least 0.
 
     Raises:
         InputError: a number is out of range.
 
-    Source: definition.
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import tiny_generator
+        >>> model = tiny_generator()
+        >>> split = model.split(0)
+        >>> texts = ["so happy today", "the old cat was sad", "warm rain and a cold night", "i never feel calm"]
+        >>> rows = split.activations(texts)
+        >>> space = interp.fit_concepts(rows, by="neurons")
+        >>> found = interp.interpret(space, rows, by="token-change", model=split, concepts=[0], texts=4, top=3)
+        >>> len(found), len(found[0].words) <= 6
+        (1, True)
+
+    Source:
+        By definition.
     """
 
     change: Literal["ablate", "add"] = "ablate"
@@ -81,7 +95,10 @@ class TokenChange:
             raise InputError(f"strength is {self.strength}; a finite number other than 0 was expected.")
 
     def interpret(self, space: ConceptSpace, activations: Activations, split: SplitModel) -> Interpretation:
-        """The tokens that each concept of the space speaks for and against.
+        """Find the tokens that each concept of the space speaks for and against.
+
+        Returns:
+            Words with strengths in nats, a label, and the units that predictions were read at, for each concept.
 
         Raises:
             UnsupportedError: the model predicts no tokens of a vocabulary, or has an encoder and a decoder.

@@ -31,45 +31,55 @@ Word = tuple[str, float]
 
 @dataclass(frozen=True)
 class TopInputs:
-    """Shows each concept's most active units, and the words that speak for it.
+    """Top inputs: the units of the corpus where each concept is most active, and the words that raise it.
 
-    Examples are the units with the largest activations above zero; a unit text that comes twice in one text is shown
-    once. Words with `source="units"` are the distinct unit texts in the order of their largest activation, without the
-    punctuation at their ends: "great," and "great" are one word, and a mark alone is none. Where rows are tokens, marks
-    count. With `source="unique-words"` they are words of the corpus, strongest first, only those of positive strength:
+    Examples are the units with the largest positive codes; a unit that occurs twice in one text is shown once. With
+    `source="units"` the words are the distinct units in the order of their largest code, without the punctuation at
+    their ends: "great," and "great" are one word, and a punctuation mark alone is none, unless rows are tokens. With
+    `source="unique-words"` they are the words of the corpus with positive strength, strongest first:
 
-    - where rows are words (granularity `"word"` or `"token"`), the strength is the mean activation over the word's
-      occurrences, less the mean of all rows, less two standard errors: neither one lucky occurrence nor a great number
-      of them makes a word lead;
-    - where rows are whole texts or parts of them, it is how much more active the concept is in rows that hold the word
-    than in the others, in standard errors: a word that is everywhere makes no difference and leads nowhere. A note says
-    so when even the strongest word is no stronger than the strongest of 19 random orders of the rows, as is the case
-    for at least 19 of 20 concepts that have nothing to do with the words.
+    - Where rows are words (granularity `"word"` or `"token"`), the strength is the mean code over the occurrences of
+      the word, less the mean over all rows, less two standard errors, in the units of the codes. Neither one lucky
+      occurrence nor a large number of them puts a word first.
+    - Where rows are whole texts or parts of them, the strength is how much more active the concept is in rows that hold
+      the word than in the others, in standard errors. A word that occurs everywhere makes no difference. A note says so
+      where the strongest word is no stronger than the strongest of 19 random orders of the rows, which holds for at
+      least 19 of 20 concepts that have nothing to do with the words.
 
-    Concepts of spaces with signed codes, such as those of PCA, ICA and SVD, have an opposite pole, where their codes
-    are most negative: `bottom` shows it. Codes that are never negative have none, since where they are smallest the
-    concept is merely inactive; a note says so.
+    Spaces with signed codes, such as those of PCA, ICA and SVD, have an opposite pole, where codes are most negative;
+    `bottom` shows it. Codes that are never negative have none, since where they are smallest the concept is merely
+    inactive; a note says so.
 
-    interpreto feeds each word alone to the model. That asks what the model makes of a word out of context; for it, give
-    `split.activations(words, granularity="cls")` as the activations, with `source="units"`, or interpret by
-    `"top-vocabulary"` for all tokens.
+    The activations are encoded once, in batches, and no model is run. interpreto gives each word alone to the model,
+    which tests the word out of context; for that use `split.activations(words, granularity="cls")` as the activations,
+    with `source="units"`, or `"top-vocabulary"` for all tokens.
 
     Args:
         source: `"units"`, `"unique-words"`, or `"auto"`: units where rows are words or tokens, unique words where they
             are longer pieces of text.
-        top: examples and words for each concept, at most.
-        bottom: units with the most negative codes that are shown as well, the most negative last, at most; after the
-            examples and, with `source="units"`, after the words. The label is made of the positive ones.
-        min_count: how often a word occurs in the corpus at least; for `"unique-words"`.
-        lemmatize: count the forms of one word together; its most frequent form is shown. For `"unique-words"`.
-        ngram: count sequences of up to so many words too, such as "not bad". For `"unique-words"`.
-        language: of the lemmas, a two-letter code that simplemma knows.
+        top: maximum number of examples and of words for each concept, at least 1.
+        bottom: maximum number of units with the most negative codes that are shown as well, the most negative last,
+            after the examples and, with `source="units"`, after the words; 0 for none. The label is made of the
+            positive ones.
+        min_count: minimum number of occurrences of a word in the corpus, at least 1; for `"unique-words"`.
+        lemmatize: count the forms of one word together and show its most frequent form; for `"unique-words"`.
+        ngram: count sequences of up to so many words too, such as "not bad"; at least 1. For `"unique-words"`.
+        language: language of the lemmas, a two-letter code that simplemma knows.
 
     Raises:
-        InputError: a parameter has another type, is out of range, or `source` is unknown.
+        InputError: a parameter has another type or is out of range, or `source` is unknown.
 
-    Source: definition. The difference in standard errors is the two-sample z statistic with the variance of all rows;
-    the note is a permutation test of its maximum (Westfall and Young 1993, "Resampling-Based Multiple Testing").
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import topic_world
+        >>> activations, space = topic_world(texts=30)
+        >>> found = interp.interpret(space, activations, by="top-inputs", top=3)
+        >>> found.labels[0], found[0].examples[0].text
+        ('today, rain, sun', 'i feel very rain and today')
+
+    Source:
+        By definition. The difference in standard errors is the two-sample z statistic with the variance of all rows;
+        the note is a permutation test of its maximum (Westfall and Young 1993, "Resampling-Based Multiple Testing").
     """
 
     source: str = "auto"
@@ -91,7 +101,10 @@ class TopInputs:
             )
 
     def interpret(self, space: ConceptSpace, activations: Activations) -> Interpretation:
-        """Examples and words for every concept of the space.
+        """Find the examples and words of every concept of the space.
+
+        Returns:
+            Examples, words and a label for each concept, with notes.
 
         Raises:
             InputError: no word occurs often enough, there are no lemmas for the language, or a code is not a finite

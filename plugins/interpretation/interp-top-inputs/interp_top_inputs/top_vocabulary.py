@@ -32,28 +32,39 @@ FIRST = (
 
 @dataclass(frozen=True)
 class TopVocabulary:
-    """Shows the tokens that activate each concept most, when the model reads each as a text of its own.
+    """Top vocabulary: the tokens that activate each concept most when the model reads each as a text of its own.
 
     Every entry of the tokenizer is entered by its id, between the special tokens that the tokenizer adds to a text, so
-    that pieces of words are read as they are. Its row is made as the rows of the activations: for `"cls"` from the
+    that pieces of words are read as they are. Its row is made like those of the activations: for `"cls"` from the
     position that the classifier reads, for `"last"` from the last token, for other granularities from the entry.
-    Special and unused entries are left out, and those that are parts of a character.
+    Special and unused entries are left out, as are those that are parts of a character.
 
-    The words are the entries with the largest codes above zero, then, if `bottom` asks for them, those with the most
-    negative ones, the most negative last, with blanks written as ␣. Of entries that differ in the blanks around them
-    the strongest is shown. The label is made of the first. No examples are given: the corpus is not read, and tells the
-    layer and the granularity alone.
+    The words are the entries with the largest positive codes, then, with `bottom`, those with the most negative codes,
+    the most negative last; blanks are written as ␣. Of entries that differ only in the blanks around them the strongest
+    is shown. The label is made of the first words. There are no examples: the activations only tell layer and
+    granularity. What a model makes of a token alone is not what it makes of it in context, which `"top-inputs"` shows.
 
-    What a model makes of a token alone is not what it makes of it in context, which `"top-inputs"` shows.
+    The cost is one pass up to the layer for each entry of the vocabulary.
 
     Args:
-        top: tokens with the largest codes, at most.
-        bottom: tokens with the most negative codes, at most; for spaces with signed codes.
+        top: maximum number of tokens with the largest codes, at least 1.
+        bottom: maximum number of tokens with the most negative codes, for spaces with signed codes; 0 for none.
 
     Raises:
         InputError: a parameter has another type or is out of range.
 
-    Source: definition; the vocabulary as the inputs is that of interpreto's `TopKInputs`.
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import tiny_generator
+        >>> split = tiny_generator().split(0)
+        >>> rows = split.activations(["so happy today", "the old cat was sad"])
+        >>> space = interp.fit_concepts(rows, by="neurons")
+        >>> found = interp.interpret(space, rows, by="top-vocabulary", model=split, concepts=[0], top=3)
+        >>> len(found[0].words) <= 3
+        True
+
+    Source:
+        By definition; the vocabulary as inputs is that of interpreto's `TopKInputs`.
     """
 
     top: int = 10
@@ -65,7 +76,10 @@ class TopVocabulary:
             raise InputError(f"top={self.top} must be at least 1, bottom={self.bottom} at least 0.")
 
     def interpret(self, space: ConceptSpace, activations: Activations, split: SplitModel) -> Interpretation:
-        """The strongest tokens of every concept of the space. Runs the model up to its layer once on each token.
+        """Find the strongest tokens of every concept of the space. Runs the model up to its layer once on each token.
+
+        Returns:
+            Words and a label for each concept.
 
         Raises:
             InputError: a code is not a finite number.

@@ -41,21 +41,22 @@ def fit_tuned_lens(
     seed: int = 0,
     progress: bool = True,
 ) -> TunedLens:
-    """Learn an affine translator for each layer of a model, for `logit_lens(model, text, lens=…)`.
+    """Learn a tuned lens: an affine translator for each layer of a model, for `logit_lens(model, text, lens=…)`.
 
-    Each translator begins as the identity and is improved so that the distribution that the head gives for the
-    translated states comes near the model's own: by the mean Kullback-Leibler divergence over all tokens. The model is
-    only called; nothing of it changes.
+    Each translator starts as the identity and is trained so that the distribution that the head gives for the
+    translated states comes close to the model's own, by the mean Kullback-Leibler divergence over all tokens. The model
+    is only called; nothing in it changes. The cost is one pass over `batch_size` texts for each step, and the head
+    forward and backward for each layer; memory holds a matrix (d, d) for each layer.
 
     Args:
         model: a generator with one stack, a masked model, or a tagger.
-        texts: at least two, like those that the lens is for; cut to what the model takes.
-        steps: how many times the translators are improved; 0 leaves the logit lens.
-        learning_rate: of Adam, for matrices and biases; it falls linearly to 0.
-        batch_size: texts of a step, each with all of its tokens.
-        share_held_out: the share of the texts, at least one, that is not learnt from, on which the divergence before
-            and after is measured.
-        seed: of the order of the texts; the global random state is not used.
+        texts: at least two texts, like those that the lens is for; cut to what the model takes.
+        steps: number of training steps, at least 0; 0 leaves the logit lens.
+        learning_rate: learning rate of Adam, above 0, for matrices and biases; it falls linearly to 0.
+        batch_size: number of texts in a step, at least 1, each with all its tokens.
+        share_held_out: share of the texts, above 0 and below 1, that is held out to measure the divergence before and
+            after; at least one text.
+        seed: random seed of the order of the texts, at least 0; the global random state is not used.
         progress: show a progress bar in terminals and notebooks.
 
     Returns:
@@ -68,11 +69,8 @@ def fit_tuned_lens(
             it, or it has one block and no embeddings to translate.
         ModelError: the divergence became NaN or infinite.
 
-    Source: Belrose et al. 2023, arXiv:2303.08112, section 3; with Adam in place of stochastic gradient descent with
-    Nesterov momentum and clipped gradients, whole texts in place of chunks of 2,048 tokens, and all that follows the
-    last block in place of the final norm and the unembedding.
-
     Examples:
+        >>> import interp_core as interp
         >>> from interp_core.testing import tiny_generator
         >>> texts = ["i feel so happy today", "the old dog was never calm", "so sad and so tired"]
         >>> tuned = interp.fit_tuned_lens(tiny_generator(), texts, steps=20, progress=False)
@@ -80,6 +78,11 @@ def fit_tuned_lens(
         ('embeddings', 'transformer.h.0')
         >>> bool((tuned.after < tuned.before).all())
         True
+
+    Source:
+        Belrose et al. 2023, arXiv:2303.08112, section 3; with Adam in place of stochastic gradient descent with
+        Nesterov momentum and clipped gradients, whole texts in place of chunks of 2,048 tokens, and all that follows
+        the last block in place of the final norm and the unembedding.
     """
     settings = _checked(
         steps=steps, learning_rate=learning_rate, batch_size=batch_size, share_held_out=share_held_out, seed=seed

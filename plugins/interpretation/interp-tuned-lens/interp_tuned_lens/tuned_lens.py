@@ -21,29 +21,33 @@ TENSORS = ("matrices", "biases", "before", "after")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TunedLens(Value):
-    """Affine translators from the states of l layers to those of the last block. Made by `interp.fit_tuned_lens`.
+    """Tuned lens: affine translators from the states of l layers to those of the last block.
 
-    A state h of a layer is read as h + matrix · h + bias. So where all numbers are 0, it is read as it is, as by the
-    logit lens.
+    Made by `interp.fit_tuned_lens`. A state h of a layer is read as h + matrix · h + bias. With all numbers 0 it is
+    read as it is, as by the logit lens.
 
     Attributes:
         layers: the l layers, lowest first: `"embeddings"`, and the paths of all blocks but the last, whose states need
             no translation.
-        matrices: (l, d, d), how the translation of each layer differs from the identity.
-        biases: (l, d).
-        before: (l) the mean divergence from the model's own distribution on texts that were held out, in nats, of the
-            states as they are.
-        after: (l) the same of the states translated.
-        history: numbers logged while it was learnt, by name: `"step"`, and `"divergence"`, the mean over the layers
-            on the texts of that step.
+        matrices: (l, d, d) how the translation of each layer differs from the identity.
+        biases: (l, d) the constant that each translation adds.
+        before: (l) the mean divergence from the model's own distribution on held-out texts, in nats, of the states as
+            they are.
+        after: (l) the same for the translated states.
+        history: numbers logged in training, by name: `"step"`, and `"divergence"`, the mean over layers on the texts of
+            that step, in nats.
         made_by: how it was made.
         notes: what a reader should know.
 
     Examples:
+        >>> import torch
         >>> from interp_tuned_lens.tuned_lens import TunedLens
         >>> lens = TunedLens(("embeddings",), torch.eye(2)[None], torch.ones(1, 2), torch.ones(1), torch.zeros(1))
         >>> lens.translated("embeddings", torch.tensor([[1.0, 2.0]]))
         tensor([[3., 5.]])
+
+    Source:
+        Belrose et al. 2023, arXiv:2303.08112, section 3.
     """
 
     layers: tuple[str, ...]
@@ -61,17 +65,17 @@ class TunedLens(Value):
         return int(self.biases.shape[1])
 
     def translated(self, layer: str, states: Float[Tensor, "t d"]) -> Float[Tensor, "t d"]:
-        """The states of a layer as the last block would give them.
+        """Translate the states of a layer to those of the last block.
 
         Args:
             layer: one of `layers`.
-            states: (t, d).
+            states: (t, d) states of that layer.
 
         Returns:
             The states (t, d), in the number format and on the device of those given.
 
         Raises:
-            InputError: the lens has no such layer, or the states are of another width.
+            InputError: the lens has no such layer, or the states have another width.
         """
         place = place_of(layer, self.layers, "layer", "this tuned lens")
         if states.shape[-1] != self.width:

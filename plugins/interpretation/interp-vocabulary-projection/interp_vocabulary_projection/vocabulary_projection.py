@@ -24,38 +24,55 @@ TINY = 1e-300  # in place of a length of 0
 
 @dataclass(frozen=True)
 class VocabularyProjection:
-    """Shows the tokens whose logits the direction of a concept raises and lowers.
+    """Vocabulary projection: the tokens whose logits the direction of a concept raises and lowers.
 
     The direction is what one unit of the code adds to a state: the row of the dictionary, or the slope of `decode` at
-    the mean code of up to 1,024 rows. It is taken through all that follows the last block as the derivative of the
-    logits along it, at the mean of the states of the corpus there. So the final norm, its gain and the unembedding
-    count as they are, whatever the model has: for LayerNorm and `W` the change is `W (g * (d - mean(d) - x (x·d) / n))
-    / s`, where `x` is the mean state standardised, `s` its standard deviation and `n` the width, and likewise for
-    RMSNorm without the mean, and for the layers that masked language models have in front of the unembedding. The mean
-    over the tokens that are shown is subtracted, since a constant changes no probability.
+    the mean code of up to 1,024 rows. It is passed through everything that follows the last block, as the derivative of
+    the logits along it, at the mean state of the corpus there. The final norm, its gain and the unembedding thus count
+    as they are in any model. For LayerNorm with gain g and unembedding W the change is `W (g * (d - mean(d) - x (x·d) /
+    n)) / s`, where `x` is the mean state standardised, `s` its standard deviation and `n` the width; for RMSNorm the
+    same without the mean; the layers that masked language models have before the unembedding are treated alike. The
+    mean over the tokens that are shown is subtracted, since a constant changes no probability.
 
     Concepts of a lower layer are shown by their direct path, as if they were added to the output of the last block:
-    what the blocks between make of them is not seen, and `token-change` measures it. Concepts of a layer above the last
-    block, such as the final norm, enter there.
+    what the blocks in between do with them is not seen, and `token-change` measures it. Concepts of a layer above the
+    last block, such as the final norm, enter there.
 
-    The words are the raised tokens, the strongest first, then the lowered ones with their negative changes, in logits
-    for each unit of the code. The label is made of the first raised tokens. The score is how many standard deviations
-    of the vocabulary the first stands out. A note says so where random directions of the same length do as much: of 40,
-    one or more raise a token by as many logits, and one or more by as many standard deviations.
+    The words are the raised tokens, strongest first, then the lowered ones with negative changes, in logits for each
+    unit of the code. The label is made of the first raised tokens. The score is how many standard deviations of the
+    vocabulary the first token stands out. A note says where random directions of the same length do as much: at least
+    one of 40 raises a token by as many logits, and at least one by as many standard deviations.
+
+    The cost is one pass over each of `texts` texts, and one of the head for each concept and random direction. Only
+    causal and masked language models with one stack are supported.
 
     Args:
-        top: tokens that are shown as raised and as lowered, at most so many of each.
-        texts: texts of the corpus, evenly spaced, whose states the mean is of, at most.
-        samples: random directions for the note; 0 for none.
-        special: also show special and unused tokens.
-        seed: of the random directions and of the rows for the mean code.
+        top: maximum number of tokens shown as raised, and as lowered; at least 1.
+        texts: maximum number of texts, evenly spaced in the corpus, whose mean state is taken; at least 1.
+        samples: number of random directions for the note; 0 for none.
+        special: show special and unused tokens too.
+        seed: random seed of the random directions and of the rows for the mean code, at least 0.
 
     Raises:
         InputError: a number is out of range.
 
-    Source: Geva et al. 2022, arXiv:2203.14680, section 3, for the projection of a direction; nostalgebraist 2020,
-    "interpreting GPT: the logit lens", for the head at other layers. Departs from them by the derivative at the mean
-    state, in place of leaving the final norm out or applying it to a direction as if that were a state.
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.concepts import AffineSpace
+        >>> from interp_core.testing import tiny_generator
+        >>> model = tiny_generator()
+        >>> split = model.split(-1)
+        >>> rows = split.activations(["so happy today", "the old cat was sad"])
+        >>> happy, sad = model.model.lm_head.weight.detach()[model.tokenizer.convert_tokens_to_ids(["happy", "sad"])]
+        >>> space = AffineSpace((happy - sad)[None], (happy - sad)[None])
+        >>> found = interp.interpret(space, rows, by="vocabulary-projection", model=split, top=3)
+        >>> found[0].words[0][0], "sad" in [word for word, change in found[0].words if change < 0]
+        ('happy', True)
+
+    Source:
+        Geva et al. 2022, arXiv:2203.14680, section 3, for the projection of a direction; nostalgebraist 2020,
+        "interpreting GPT: the logit lens", for the head at other layers. Departs from them in the derivative at the
+        mean state, where they leave the final norm out or apply it to a direction as if that were a state.
     """
 
     top: int = 10
@@ -72,13 +89,16 @@ class VocabularyProjection:
             )
 
     def interpret(self, space: ConceptSpace, activations: Activations, split: SplitModel) -> Interpretation:
-        """Raised and lowered tokens of every concept of the space.
+        """Find the raised and lowered tokens of every concept of the space.
 
         Runs the model once on each of `texts` texts, and its head once for each concept and each random direction.
 
+        Returns:
+            Words with changes in logits, a label and a score for each concept.
+
         Raises:
             UnsupportedError: the model predicts no tokens of a vocabulary, or has an encoder and a decoder.
-            InputError: the states of the concepts are of another width than those of the last block, or a direction is
+            InputError: the states of the concepts have another width than those of the last block, or a direction is
                 not finite.
         """
         head = OutputHead.of(split)

@@ -27,46 +27,63 @@ NAMED = 3  # absorbing concepts that a note names
 
 @dataclass(frozen=True)
 class Absorption:
-    """How often the concepts of a label are silent where another concept holds the label's direction; mean over labels.
+    """Absorption: how often the concepts of a label are silent where another concept holds its direction.
 
-    Where one feature comes with a more special one ("starts with s", "snake"), a sparse dictionary saves a concept by
-    putting both into one: the general concept seems to mean its label and fails on arbitrary exceptions. Labels are the
-    general features. A label whose concepts are active in all of its rows has rate 0, one that others always stand in
-    for has 1.
+    Where one feature implies a more general one ("snake" starts with s), a sparse dictionary saves a concept by putting
+    both into one: the general concept seems to mean its label and fails on arbitrary exceptions. Labels are the general
+    features.
 
-    Texts are dealt to two halves. On one half are learnt, for each label, a linear probe on whole rows, whose weights
-    are its direction, and its main concepts: the concept whose mean code rises most with the label, and the next ones
-    as long as each lets the F1 of a probe on their codes rise by more than `gain` (the label is then split between
-    several, which is no absorption). Of the rows of the other half that have the label and that the probe tells
-    rightly, those are absorbed in which no main concept is active while another one, whose direction has at least the
-    `cosine` with the probe, adds to its decision by `margin` more than any other. Then the other way round; the rate is
-    of the rows of both halves. A concept with codes of either sign counts as active on the side that rises with the
-    label.
+    Texts are divided into two halves. On one half two things are learnt for each label: a linear probe on whole rows,
+    whose weights are the direction of the label, and its main concepts. The first main concept is the one whose mean
+    code rises most with the label; more are added as long as each raises the F1 of a probe on their codes by more than
+    `gain` (the label is then split between several concepts, which is no absorption). Of the rows of the other half
+    that have the label and that the probe gets right, those count as absorbed in which no main concept is active while
+    another concept, whose direction has at least the cosine `cosine` with the probe, adds more to its decision than any
+    other by `margin`. Then the halves change places; the rate is that of the rows of both. A concept with signed codes
+    counts as active on the side that rises with the label.
 
-    Read it beside `k-sparse-probing`: concepts that tell a label badly, such as random directions, have little to be
-    absorbed. The notes give the F1 of main concepts, and how often they are silent. `interval` is over labels
-    (Student's t, five or more). Rows are read in batches and encoded three times; probes hold the rows that they learn
-    from in memory.
+    The value is the mean rate over labels, from 0 to 1: 0 where main concepts are active in all rows of their label, 1
+    where other concepts always stand in for them. Lower is better. Read it beside `k-sparse-probing`: concepts that
+    tell a label badly, such as random directions, have little to be absorbed. The notes give the F1 of the main
+    concepts and how often they are silent. `interval` is over labels (Student's t, five or more). Rows are read in
+    batches and encoded three times; probes hold the rows they learn from in memory.
 
     Args:
-        threshold: above this a code counts as active, in units of the codes. 0 suits codes that a method makes zero
-            where there is nothing.
-        k: the most main concepts a label may have.
-        gain: by how much the F1 must rise, from 0 to 1, for another main concept.
-        cosine: of an absorbing concept with the probe, at least.
-        margin: by how much more an absorbing concept adds to the probe's decision than any other concept, and than
-            nothing; 1 is how far the mean rows with and without the label are apart.
-        ridge: of the probes, the penalty on squared weights against losses summed over rows, as for `k-sparse-probing`.
-        rows: the most rows of a half that a probe learns from, half of them with the label; drawn if there are more.
-        seed: of the halves and of the draw.
+        threshold: code above which a concept counts as active, in units of the codes; at least 0. 0 suits methods whose
+            codes are zero where the concept is absent.
+        k: maximum number of main concepts of a label, at least 1.
+        gain: rise of the F1, from 0 to 1, that another main concept must exceed.
+        cosine: minimum cosine, from -1 to 1, of an absorbing concept with the probe.
+        margin: by how much an absorbing concept must add more to the decision of the probe than any other concept, and
+            than nothing; above 0. 1 is the distance between the mean rows with and without the label.
+        ridge: penalty of the probes on squared weights, against losses summed over rows, as for `k-sparse-probing`;
+            positive.
+        rows: maximum number of rows of a half that a probe learns from, half of them with the label, at least 2; drawn
+            if there are more.
+        seed: random seed of the halves and of the rows drawn.
 
     Raises:
-        InputError: a parameter out of its range.
+        InputError: a parameter is out of its range.
 
-    Source: Chanin et al. 2024, arXiv:2409.14507 (gain .03, cosine .025), with the contribution to a probe's decision in
-    place of the effect of ablation on the model, as in SAEBench, Karvonen et al. 2025, arXiv:2503.09532. Departs from
-    the paper in that the margin (there 1.0 of the model's logit) is in distances of mean rows, so that it depends on
-    neither the ridge nor the size of rows, and in that each half is scored by what the other has taught.
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.activations import of_rows
+        >>> from interp_core.concepts import AffineSpace
+        >>> kind = torch.arange(1000) % 20  # half of the rows are animals, and one animal in ten is a cat
+        >>> rows = torch.stack([kind < 10, kind == 0, kind > 14], dim=1).float()  # animal, cat, something else
+        >>> activations = of_rows(rows, labels=rows[:, :1] > 0, class_names=("animal",))
+        >>> holds = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])  # cats hold animals' direction
+        >>> space = AffineSpace(holds, torch.linalg.inv(holds).T)
+        >>> round(interp.measure(space, activations, by="absorption", gain=0.1).value, 3)
+        0.1
+
+    Source:
+        Chanin et al. 2024, arXiv:2409.14507 (gain .03, cosine .025), with the contribution to the decision of a probe
+        in place of the effect of ablation on the model, as in SAEBench, Karvonen et al. 2025, arXiv:2503.09532. Departs
+        from the paper in that the margin (there 1.0 of the model's logit) is in distances of mean rows, so that it
+        depends on neither the ridge nor the size of rows, and in that each half is scored by what was learnt on the
+        other.
     """
 
     higher_is_better: ClassVar[bool] = False
@@ -99,11 +116,14 @@ class Absorption:
             raise InputError(f"ridge {self.ridge}, rows {self.rows}: a positive ridge and at least 2 rows are needed.")
 
     def measure(self, space: ConceptSpace, activations: Activations) -> Score:
-        """One number for all labels; `values` has one for each label of which the probe tells a row, in order.
+        """Measure the mean rate of absorption.
+
+        Returns:
+            One number for all labels; `values` has one for each label of which the probe gets a row right, in order.
 
         Raises:
-            InputError: there is no label that texts of both halves have and lack, no row with a label is told by its
-                probe, or a row is not finite.
+            InputError: there is no label that texts of both halves have and lack, no probe gets a row with its label
+                right, or a row is not finite.
         """
         dealt = halves(activations, self.seed)
         learnt = learning_rows(dealt, self.rows, self.seed)

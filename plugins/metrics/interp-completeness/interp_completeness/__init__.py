@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="completeness",
         kind="metric",
         target="interp_completeness.completeness:Completeness",
-        summary="how far attributions miss the difference that they should add up to",
+        summary="how far attributions are from adding up to the difference they explain",
         source="Sundararajan, Taly, Yan 2017, arXiv:1703.01365",
         measures="attribution",
     )

@@ -15,14 +15,26 @@ NOTHING = "Removing everything changes nothing, so the miss is given in parts of
 
 @dataclass(frozen=True)
 class Completeness:
-    """How far the sum of the attributions misses f(x) - f(removed), in parts of that difference.
+    """Completeness error: how far the attributions are from adding up to the difference they explain, relative to it.
 
-    |Σφ - (f(x) - f(removed))| / |f(x) - f(removed)|: 0 where the attributions are complete, 1 where all are zero. Of a
-    text in which removing all units that can matter changes nothing, it is |Σφ| / Σ|φ|, or 0 without attributions.
-    Measured in the score space and with the removal that the attributions were made with: in another one nothing says
-    that they should add up.
+    It is |Σφ - (f(x) - f(removed))| / |f(x) - f(removed)|, where f(removed) is the score with every unit removed that
+    is applicable to the target. Where removing them changes nothing, it is |Σφ| / Σ|φ|, or 0 if all attributions are 0,
+    with a note.
 
-    Source: Sundararajan, Taly, Yan 2017, arXiv:1703.01365, proposition 1, as a relative error.
+    The value is at least 0 and has no unit: 0 where attributions are complete, 1 where all are zero. Lower is better.
+    It is measured in the score space and with the removal of the attributions, since they need not add up in any other.
+    The cost is one row of the model for each target.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> found = interp.attribute(model, ["happy not sad", "so happy today"], by="occlusion", targets="class 0")
+        >>> round(interp.measure(found, model, by="completeness", chance=False).value, 3)
+        0.0
+
+    Source:
+        Sundararajan, Taly, Yan 2017, arXiv:1703.01365, proposition 1, as a relative error.
     """
 
     higher_is_better: ClassVar[bool] = False
@@ -30,7 +42,11 @@ class Completeness:
     space: ClassVar[str] = "own"
 
     def measure(self, attribution: Attribution, question: Question) -> Score:
-        """One relative miss a target."""
+        """Measure one relative error for each target.
+
+        Returns:
+            Their mean, with `values` for each target.
+        """
         intact = question.intact().double()
         gap = intact - question.masked(~question.applicable).diagonal().double()
         scores = attribution.scores.double().where(question.applicable, torch.zeros(()).double())

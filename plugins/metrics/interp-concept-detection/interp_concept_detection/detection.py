@@ -23,25 +23,39 @@ CODES = 2**25  # held at a time
 
 @dataclass(frozen=True)
 class ConceptDetection:
-    """How well the one concept that tells a label best tells it on other texts, by the AUROC; the mean over labels.
+    """Concept detection: the AUROC of the single concept that tells a label best, on held-out texts; mean over labels.
 
-    Texts are dealt to two halves. On one half the concept is chosen whose codes rank the rows with the label highest,
-    or lowest; on the other half it is scored. Then the other way round, and the mean of both is taken. 1 where each
-    label has a concept that always tells it, 0.5 at chance, and below where what was chosen holds on no other texts.
+    Texts are divided into two halves. On one half the concept is chosen whose codes rank the rows with the label
+    highest, or lowest; on the other half it is scored. Then the halves change places, and the mean of both is taken.
 
-    Two baselines, learnt and scored on the same halves, stand in the notes: the difference of means, one direction that
-    needs no learning, and a linear probe, about the most that one direction can tell. A space that stays below the
-    first has no concept that is the label.
-
-    Codes are computed some concepts at a time; the baselines have all rows in memory, in float64.
+    The value is from 0 to 1, and higher is better: 1 where each label has a concept that always tells it, 0.5 at
+    chance, less where the choice holds on no other texts. Two baselines, learnt and scored on the same halves, are in
+    the notes: the difference of means, a direction that needs no optimisation, and a linear probe, about the most that
+    one direction can tell. A space below the first has no concept for the label. Codes are computed for a few concepts
+    at a time; the baselines have all rows in memory, in float64.
 
     Args:
-        ridge: of the probe, the penalty on squared weights of standardised dimensions against losses summed over rows
-            (scikit-learn's LogisticRegression(C=1/ridge)).
-        seed: of the halves.
+        ridge: penalty of the probe on squared weights of standardised dimensions, against losses summed over rows
+            (scikit-learn's LogisticRegression(C=1/ridge)); positive.
+        seed: random seed of the halves.
 
-    Source: sparse probing of one neuron, Gurnee et al. 2023, arXiv:2305.01610, section 3, with the AUROC in place of
-    the F1 of a fitted threshold; beside the baselines of AxBench, Wu et al. 2025, arXiv:2501.17148.
+    Raises:
+        InputError: `ridge` is not positive.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.activations import of_rows
+        >>> from interp_core.concepts import AffineSpace
+        >>> rows = torch.tensor([[2.0, 0.1], [2.1, -0.1], [0.0, 1.1], [0.1, 0.9]])
+        >>> activations = of_rows(rows, labels=torch.tensor([0, 0, 1, 1]), class_names=("joy", "anger"))
+        >>> space = AffineSpace(torch.eye(2), torch.eye(2))  # each dimension is a concept
+        >>> interp.measure(space, activations, by="concept-detection", chance=False).value
+        1.0
+
+    Source:
+        Sparse probing of one neuron, Gurnee et al. 2023, arXiv:2305.01610, section 3, with the AUROC in place of the F1
+        of a fitted threshold; baselines of AxBench, Wu et al. 2025, arXiv:2501.17148.
     """
 
     higher_is_better: ClassVar[bool] = True
@@ -59,7 +73,10 @@ class ConceptDetection:
             raise InputError(f"ridge is {self.ridge}; a positive penalty is needed.")
 
     def measure(self, space: ConceptSpace, activations: Activations) -> Score:
-        """One number for all labels; `values` has one for each label, in order.
+        """Measure the AUROC of the best concept of each label.
+
+        Returns:
+            One number for all labels; `values` has one for each label, in order.
 
         Raises:
             InputError: there is no label that texts of both halves have and lack.

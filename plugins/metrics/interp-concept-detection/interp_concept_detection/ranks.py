@@ -11,7 +11,8 @@ def aurocs(values: Float[np.ndarray, "n c"], member: Bool[np.ndarray, "n k"]) ->
     """The share of pairs of a row with the label and one without it in which the first has the greater value; equal
     values count half.
 
-    Source: by the ranks of the values, Mann, Whitney 1947.
+    Source:
+        By the ranks of the values, Mann, Whitney 1947.
     """
     inside = member.sum(axis=0)[:, None]
     ranks = member.T.astype(float) @ rankdata(values, axis=0)

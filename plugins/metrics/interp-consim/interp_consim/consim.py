@@ -32,40 +32,58 @@ FORMS = ("global", "learning", "evaluation")
 
 @dataclass(frozen=True)
 class ConSim:
-    """How often a judge predicts what a classifier answers, having been told of its concepts: the accuracy on texts
-    that it has not seen the answers to.
+    """ConSim: the accuracy with which a judge, told of the concepts of a classifier, predicts its answers to new texts.
 
-    The judge is told which concepts, by their labels, are more active in the texts of each class; it sees some texts
-    with the answers of the model and the concepts that are active there; then it predicts the answers to others.
-    `Score.chance` is the share of the most frequent answer. The notes say what the same judge predicts without any
-    concepts, by how much they help with its interval, and the macro F1. What they add is what the concepts explain: a
-    good judge knows the answers to easy texts without them.
+    The judge is a language model. It is told which concepts, by their labels, are more active in the texts of each
+    class; it sees some texts with the answers of the model and the concepts active there; then it predicts the answers
+    to others.
 
-    No text that is examined was shown to the labeller, or has a say in what concepts have to do with classes. Answers
-    that fail, or name no class, are counted in the notes and left out. Concepts without a label are left out too.
+    The value is a share from 0 to 1, and higher is better. `Score.chance` is the share of the most frequent answer. The
+    notes give the accuracy of the same judge without any concepts, the difference with its interval, and the macro F1.
+    The difference is what the concepts explain, since a good judge knows the answers to easy texts without them. The
+    cost is one call for every `per_prompt` texts, twice with `baseline`.
+
+    No text that is predicted was shown to the labeller, or has a say in which concepts belong to which classes. Answers
+    that fail or name no class are counted in the notes and left out. Concepts without a label are left out too.
 
     Args:
-        llm: the judge: name of a method of kind `llm`, or an object with `generate(messages) -> str`. The texts are
+        llm: the judge: the name of a method of kind `llm`, or an object with `generate(messages) -> str`. The texts are
             sent to it.
-        form: where the judge is told of concepts: `"global"` of those of each class alone, `"learning"` also of those
-            of each text that it learns from, `"evaluation"` also of those of each text that it is examined on, which is
-            how much concepts could say at most.
-        texts: on how many texts it is examined.
-        learning: from how many texts it learns, with their answers, taken from the classes by turns.
-        top: how many concepts are named of a class or a text, strongest first.
-        per_prompt: how many texts are answered in one conversation.
+        form: what the judge is told. `"global"`: the concepts of each class alone; `"learning"`: also those of each
+            text it learns from; `"evaluation"`: also those of each text it predicts, an upper bound of what concepts
+            can say.
+        texts: number of texts whose answers are predicted, at least 1.
+        learning: number of texts it learns from, with their answers, taken from the classes in turn; at least 0.
+        top: number of concepts named for a class or a text, strongest first; at least 1.
+        per_prompt: number of texts answered in one conversation, at least 1.
         anonymous: call classes class 0, class 1 and so on, so that their names say nothing.
-        baseline: whether it is examined without concepts too, which costs as much again.
-        seed: of the draws.
-        cache: folder in which answers are kept, so that a run that dies goes on; None for none.
+        baseline: ask the judge without concepts too, which doubles the cost.
+        seed: random seed of the draws, at least 0.
+        cache: folder in which answers are kept, so that an interrupted run goes on; None for none.
         instructions: the system message; the form of the answer is added to it.
 
     Raises:
-        InputError: a number out of range, or an unknown form.
+        InputError: a number is out of range, or `form` is unknown.
 
-    Source: Poché et al. 2025, arXiv:2501.05855: initial, learning and evaluation phase. Departs from it in that what
-    a concept has to do with a class is by how much more active it is in its texts, on a scale from 0 to 10, since no
-    model is at hand to ask for importance; and that the examined texts are divided into several conversations.
+    Examples:
+        >>> import dataclasses
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_consim.word_guesser import WordGuesser
+        >>> from interp_core.concepts import Interpretation, LabelledConcept
+        >>> from interp_core.testing import topic_world
+        >>> activations, space = topic_world()  # each concept is one of three topics
+        >>> names = ("sky", "home", "mood")
+        >>> activations = dataclasses.replace(activations, predictions=torch.arange(120) % 3, class_names=names)
+        >>> said = ("sun, rain, warm or cold", "cat, dog, tree or house", "happy, glad, calm or good")
+        >>> labels = Interpretation(tuple(LabelledConcept(i, label) for i, label in enumerate(said)))
+        >>> interp.measure(labels, space, activations, by="consim", llm=WordGuesser(), texts=30).value
+        1.0
+
+    Source:
+        Poché et al. 2025, arXiv:2501.05855: initial, learning and evaluation phase. Departs from it in that the weight
+        of a concept for a class is how much more active it is in the texts of the class, on a scale from 0 to 10, since
+        no model is available for importance; and in that the predicted texts are divided into several conversations.
     """
 
     CHECKED_WITH: ClassVar[dict[str, Any]] = {"llm": WordGuesser()}
@@ -94,18 +112,21 @@ class ConSim:
             )
 
     def ready(self) -> None:
-        """Called before anything is computed.
+        """Check, before anything is computed, that the judge can be asked.
 
         Raises:
-            InputError: the judge cannot be asked at all, such as for want of a key.
+            InputError: the judge cannot be asked at all, such as for lack of a key.
         """
         check_ready(self.llm, cache=self.cache)
 
     def measure(self, interpretation: Interpretation, space: ConceptSpace, activations: Activations) -> Score:
-        """One number for the space and its labels; `values` has 1 for a right and 0 for a wrong answer.
+        """Measure the accuracy of the judge.
+
+        Returns:
+            One number for the space and its labels; `values` has 1 for a right and 0 for a wrong answer.
 
         Raises:
-            InputError: the activations do not fit or carry no predictions, fewer than five texts are left to examine,
+            InputError: the activations do not fit or carry no predictions, fewer than five texts are left to predict,
                 or the judge cannot be asked at all.
             UnsupportedError: no concept has a label, or the model gives several classes to a text.
             LLMError: more than half of the texts have no answer.

@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="decision-flip",
         kind="metric",
         target="interp_decision_flip.flips:DecisionFlip",
-        summary="share of inputs that are decided otherwise without their top unit",
+        summary="share of inputs whose decision changes without their top unit",
         source="Chrysostomou, Aletras 2021, arXiv:2105.02657",
         measures="attribution",
     )
@@ -20,7 +20,7 @@ def interp_methods() -> Iterable[Method]:
         name="flip-fraction",
         kind="metric",
         target="interp_decision_flip.flips:FlipFraction",
-        summary="smallest share of the best units whose removal changes the decision",
+        summary="smallest share of the top units whose removal changes the decision",
         source="Serrano, Smith 2019, arXiv:1906.03731",
         measures="attribution",
     )

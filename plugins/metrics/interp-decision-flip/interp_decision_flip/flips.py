@@ -14,14 +14,24 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class DecisionFlip:
-    """The share of inputs that the model decides otherwise when their unit of highest attribution is removed.
+    """Decision flip: the share of inputs whose decision changes when the unit of highest attribution is removed.
 
-    The decision is the class of highest score among all, whether the class is on for a multi-label classifier, or the
-    token of highest score where a token is explained; so a regression has none. Meant for the targets that the model
-    decided for. Of equal attributions the first in the text is removed, and never a unit that comes after what is
-    explained.
+    The decision is the class of highest score, whether a class is on for a multi-label classifier, or the token of
+    highest score where a token is explained; a regression has none. It is meant for targets that the model decided for.
+    Of equal attributions the first in the text is removed, and never a unit that is not applicable.
 
-    Source: Chrysostomou, Aletras 2021, arXiv:2105.02657 (decision flip, most informative token), on units of any
+    The value is a share from 0 to 1, and higher is better. The cost is one row of the model for each target.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> found = interp.attribute(model, ["happy not sad", "so happy today"], by="occlusion", targets="class 0")
+        >>> round(interp.measure(found, model, by="decision-flip", chance=False).value, 3)
+        0.5
+
+    Source:
+        Chrysostomou, Aletras 2021, arXiv:2105.02657 (decision flip, most informative token), on units of any
         granularity; absent units are those of the question.
     """
 
@@ -29,19 +39,33 @@ class DecisionFlip:
     definition: ClassVar[str] = "share of inputs whose decision changes without the unit of highest attribution"
 
     def measure(self, attribution: Attribution, question: Question) -> Score:
-        """1 or 0 for each target."""
+        """Measure whether the decision changes, for each target.
+
+        Returns:
+            The mean over targets, with 1 or 0 for each in `values`.
+        """
         flips = torch.stack([f.any() for f in _flips(attribution, question, most=1)]).float()
         return Score(float(flips.mean()), self.higher_is_better, flips, definition=self.definition)
 
 
 @dataclass(frozen=True)
 class FlipFraction:
-    """The smallest share of the units whose removal, highest attribution first, changes the decision; 1 if none does.
+    """Flip fraction: the smallest share of the units whose removal, highest attribution first, changes the decision.
 
-    Of the units that can matter to the target; see `DecisionFlip`. The decision may change back as more units go: the
-    first change counts.
+    It is a share of the units that are applicable to the target, above 0, and 1 if the decision never changes; lower is
+    better. The decision may change back as more units are removed; the first change counts. `DecisionFlip` says what
+    the decision is. The cost is one row of the model for each unit and target.
 
-    Source: Serrano, Smith 2019, arXiv:1906.03731, where attention weights are set to zero until the decision flips; on
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> found = interp.attribute(model, ["happy not sad", "so happy today"], by="occlusion", targets="class 0")
+        >>> round(interp.measure(found, model, by="flip-fraction", chance=False).value, 3)
+        0.667
+
+    Source:
+        Serrano, Smith 2019, arXiv:1906.03731, where attention weights are set to zero until the decision flips; here on
         units of text, as the fraction of tokens of Chrysostomou, Aletras 2021, arXiv:2105.02657.
     """
 
@@ -51,7 +75,11 @@ class FlipFraction:
     )
 
     def measure(self, attribution: Attribution, question: Question) -> Score:
-        """One share a target, above 0."""
+        """Measure one share for each target.
+
+        Returns:
+            The mean over targets, with `values` for each.
+        """
         shares = torch.ones(len(question.targets))
         for k, flips in enumerate(_flips(attribution, question)):
             if flips.any():

@@ -12,18 +12,23 @@ SOFT = "Zhao, Aletras 2023, arXiv:2305.10496"
 def interp_methods() -> Iterable[Method]:
     """Declare both measures of ERASER, then those that erase in part."""
     for name, target, summary, source in (
-        ("comprehensiveness", "erasure:Comprehensiveness", "how far the score falls without the best units", ERASER),
-        ("sufficiency", "erasure:Sufficiency", "how far the score falls with the best units alone", ERASER),
+        (
+            "comprehensiveness",
+            "erasure:Comprehensiveness",
+            "fall of the score without the units of highest attribution",
+            ERASER,
+        ),
+        ("sufficiency", "erasure:Sufficiency", "fall of the score with only the units of highest attribution", ERASER),
         (
             "soft-comprehensiveness",
             "soft:SoftComprehensiveness",
-            "how far the score falls when units fade the more the better they are",
+            "fall of the score as units are removed in part, by their attributions",
             SOFT,
         ),
         (
             "soft-sufficiency",
             "soft:SoftSufficiency",
-            "how well the score lasts when units fade the less the better they are",
+            "what is kept of the score as units stay in part, by their attributions",
             SOFT,
         ),
     ):

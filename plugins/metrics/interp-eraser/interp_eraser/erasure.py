@@ -52,18 +52,35 @@ class _Erasure:
 
 @dataclass(frozen=True)
 class Comprehensiveness(_Erasure):
-    """How far the score (probability by default) falls without the units of highest attribution, over bins.
+    """Comprehensiveness (ERASER): the fall of the score without the units of highest attribution, averaged over bins.
 
-    1/(|B| + 1) Σ m(x) - m(x without r_b), where r_b are the best b % of the units that can matter to the target. Scores
-    are signed, highest first, equal ones in the order of the text; units that come after what is explained stay.
+    It is 1/(|B| + 1) Σ m(x) - m(x without r_b), where m is the score (the probability by default) and r_b are the best
+    b % of the units that are applicable to the target. Attributions are ranked with their signs, equal ones in the
+    order of the text; units that are not applicable stay.
+
+    For probabilities the value is from -1 to 1. Higher is better. The cost is one row of the model for each bin and
+    target.
 
     Args:
-        bins: B, in percent of the units; the number of units is rounded up, so that no bin is empty in a short text.
-        empty_bin: count the bin of no units, whose fall is 0, as the paper does; False for the plain mean over `bins`,
+        bins: B, percentages of the units above 0 and up to 100. The number of units is rounded up, so that no bin is
+            empty in a short text.
+        empty_bin: count the bin of no units, whose fall is 0, as the paper does; False for the mean over `bins` alone,
             as in the code of the paper.
 
-    Source: DeYoung et al. 2020, arXiv:1911.03429, section 4.2, equations of comprehensiveness and AOPC, on units of any
-        granularity; absent units are those of the question, where the paper takes tokens out.
+    Raises:
+        InputError: `bins` is empty, or holds a number that is not above 0 and up to 100.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> found = interp.attribute(model, ["happy not sad", "so happy today"], by="occlusion", targets="class 0")
+        >>> round(interp.measure(found, model, by="comprehensiveness", chance=False).value, 3)
+        0.402
+
+    Source:
+        DeYoung et al. 2020, arXiv:1911.03429, section 4.2, equations of comprehensiveness and AOPC, on units of any
+        granularity; absent units are those of the question, where the paper deletes tokens.
     """
 
     higher_is_better: ClassVar[bool] = True
@@ -74,23 +91,41 @@ class Comprehensiveness(_Erasure):
         return self._told("without")
 
     def measure(self, attribution: Attribution, question: Question) -> Score:
-        """One fall a target, from -1 to 1 for probabilities."""
+        """Measure one fall for each target.
+
+        Returns:
+            The mean over targets, with `values` for each; from -1 to 1 for probabilities.
+        """
         falls = self._falls(attribution, question, alone=False)
         return Score(float(falls.mean()), self.higher_is_better, falls, definition=self.definition)
 
 
 @dataclass(frozen=True)
 class Sufficiency(_Erasure):
-    """How far the score (probability by default) falls when only the units of highest attribution are left, over bins.
+    """Sufficiency (ERASER): the fall of the score with only the units of highest attribution, averaged over bins.
 
-    1/(|B| + 1) Σ m(x) - m(r_b); low where the best units alone bring the score. See `Comprehensiveness`.
+    It is 1/(|B| + 1) Σ m(x) - m(r_b), with m and r_b as in `Comprehensiveness`; low where the best units alone give the
+    score. For probabilities the value is from -1 to 1. Lower is better. The cost is one row of the model for each bin
+    and target.
 
     Args:
-        bins: B, in percent of the units; the number of units is rounded up.
-        empty_bin: count the bin of no units, m(x) - m(nothing), the same for all attributions; False for the plain mean
-            over `bins`.
+        bins: B, percentages of the units above 0 and up to 100; the number of units is rounded up.
+        empty_bin: count the bin of no units, m(x) - m(nothing), which is the same for all attributions; False for the
+            mean over `bins` alone.
 
-    Source: DeYoung et al. 2020, arXiv:1911.03429, section 4.2; see `Comprehensiveness`.
+    Raises:
+        InputError: `bins` is empty, or holds a number that is not above 0 and up to 100.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> found = interp.attribute(model, ["happy not sad", "so happy today"], by="occlusion", targets="class 0")
+        >>> round(interp.measure(found, model, by="sufficiency", chance=False).value, 3)
+        -0.161
+
+    Source:
+        DeYoung et al. 2020, arXiv:1911.03429, section 4.2; with the departures of `Comprehensiveness`.
     """
 
     higher_is_better: ClassVar[bool] = False
@@ -101,7 +136,11 @@ class Sufficiency(_Erasure):
         return self._told("with nothing but")
 
     def measure(self, attribution: Attribution, question: Question) -> Score:
-        """One fall a target, from -1 to 1 for probabilities."""
+        """Measure one fall for each target.
+
+        Returns:
+            The mean over targets, with `values` for each; from -1 to 1 for probabilities.
+        """
         falls = self._falls(attribution, question, alone=True)
         return Score(float(falls.mean()), self.higher_is_better, falls, definition=self.definition)
 

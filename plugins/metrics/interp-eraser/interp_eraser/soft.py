@@ -55,19 +55,35 @@ class _Fading:
 
 @dataclass(frozen=True)
 class SoftComprehensiveness(_Fading):
-    """The fall of the score as units fade the more the higher their attribution, in parts of the fall without them all.
+    """Soft comprehensiveness: the fall of the score as units are removed in part, in proportion to attributions.
 
-    E max(0, m(x) - m(x')) / max(0, m(x) - m(nothing)): each element of each embedding of x' is that of the absent unit
-    with a chance equal to the importance of its unit: its attribution scaled from lowest to highest onto 0 to 1, or one
-    half where all are equal. 0 with a note where removing everything does not lower the score.
+    It is E max(0, m(x) - m(x')) / max(0, m(x) - m(nothing)), where each element of each embedding of x' is that of the
+    absent unit with a probability equal to the importance of its unit: its attribution scaled linearly from the lowest
+    to the highest onto 0 to 1, or one half where all are equal.
+
+    The value is at least 0, without a unit, and above 1 where some text in between has a lower score than the empty
+    one. Higher is better. It is 0 with a note where removing everything does not lower the score. The cost is `samples`
+    rows of the model for each target.
 
     Args:
-        samples: how many times elements are drawn; all targets and attributions see the same draws.
-        seed: of the draws.
+        samples: number of draws of the elements, at least 1; all targets and attributions see the same draws.
+        seed: random seed of the draws.
 
-    Source: Zhao, Aletras 2023, arXiv:2305.10496, equations 3 and 5. Departs from it in that elements become those of
-        the absent unit, which are zeros as in the paper for removal="zero", and in that tokens of no unit and those
-        after what is explained stay whole.
+    Raises:
+        InputError: `samples` is below 1.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> found = interp.attribute(model, ["happy not sad", "so happy today"], by="occlusion", targets="class 0")
+        >>> interp.measure(found, model, by="soft-comprehensiveness", chance=False).value >= 0
+        True
+
+    Source:
+        Zhao, Aletras 2023, arXiv:2305.10496, equations 3 and 5. Departs from it in that elements become those of the
+        absent unit, which are zeros, as in the paper, for `removal="zero"`, and in that tokens of no unit and units
+        that are not applicable stay whole.
     """
 
     higher_is_better: ClassVar[bool] = True
@@ -77,24 +93,46 @@ class SoftComprehensiveness(_Fading):
     )
 
     def measure(self, attribution: Attribution, question: Question) -> Score:
-        """One ratio a target, at least 0; more than 1 where the worst text is not the empty one."""
+        """Measure one ratio for each target.
+
+        Returns:
+            The mean over targets, with `values` for each; at least 0.
+
+        Raises:
+            UnsupportedError: the removal acts on whole tokens (`"drop"`, `"attention"`), not on embeddings.
+        """
         falls, total = self._falls(attribution, question, retain=False)
         return _score(self, (falls / total).where(total > 0, torch.zeros(())), total)
 
 
 @dataclass(frozen=True)
 class SoftSufficiency(_Fading):
-    """What is left of the score as units fade the less the higher their attribution, in parts of what there is to lose.
+    """Soft sufficiency: what is kept of the score as units stay in part, in proportion to their attributions.
 
-    1 - E max(0, m(x) - m(x')) / max(0, m(x) - m(nothing)), where elements stay with a chance equal to the importance of
-    their unit; the paper's (S(x') - S(nothing)) / (1 - S(nothing)) with S(·) = 1 - max(0, m(x) - m(·)). See
-    `SoftComprehensiveness`.
+    It is 1 - E max(0, m(x) - m(x')) / max(0, m(x) - m(nothing)), where elements of embeddings stay with a probability
+    equal to the importance of their unit (see `SoftComprehensiveness`). This is the paper's (S(x') - S(nothing)) / (1 -
+    S(nothing)) with S(·) = 1 - max(0, m(x) - m(·)).
+
+    The value is at most 1, without a unit, and below 0 where some text in between has a lower score than the empty one.
+    Higher is better. The cost is `samples` rows of the model for each target.
 
     Args:
-        samples: how many times elements are drawn.
-        seed: of the draws.
+        samples: number of draws of the elements, at least 1; all targets and attributions see the same draws.
+        seed: random seed of the draws.
 
-    Source: Zhao, Aletras 2023, arXiv:2305.10496, equations 3 and 4; see `SoftComprehensiveness`.
+    Raises:
+        InputError: `samples` is below 1.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> found = interp.attribute(model, ["happy not sad", "so happy today"], by="occlusion", targets="class 0")
+        >>> interp.measure(found, model, by="soft-sufficiency", chance=False).value <= 1
+        True
+
+    Source:
+        Zhao, Aletras 2023, arXiv:2305.10496, equations 3 and 4; with the departures of `SoftComprehensiveness`.
     """
 
     higher_is_better: ClassVar[bool] = True
@@ -104,7 +142,14 @@ class SoftSufficiency(_Fading):
     )
 
     def measure(self, attribution: Attribution, question: Question) -> Score:
-        """One number a target, at most 1; below 0 where the worst text is not the empty one."""
+        """Measure one number for each target.
+
+        Returns:
+            The mean over targets, with `values` for each; at most 1.
+
+        Raises:
+            UnsupportedError: the removal acts on whole tokens (`"drop"`, `"attention"`), not on embeddings.
+        """
         falls, total = self._falls(attribution, question, retain=True)
         return _score(self, (1 - falls / total).where(total > 0, torch.zeros(())), total)
 

@@ -15,23 +15,39 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Infidelity:
-    """The mean of (the sum of the attributions of the units removed - the fall of the score)², over random removals.
+    """Infidelity: the mean squared error of attributions as predictions of what removing units takes away.
 
-    E (I·φ - (f(x) - f(x - I)))², in squared units of the score: 0 for contributions to a score that is linear in the
-    units. Each unit that can matter to a target is removed with the same chance. Measured in the score space that the
-    attributions were made in, since they speak of no other.
+    It is E (I·φ - (f(x) - f(x - I)))², where I marks the units removed and φ are their attributions. Each unit that is
+    applicable to a target is removed with probability `share`.
+
+    The value is at least 0, in squared units of the score: 0 for contributions to a score that is linear in the units.
+    Lower is better. It is measured in the score space of the attributions, since they say nothing of any other. The
+    cost is at most `samples` rows of the model for each set of applicable units.
 
     Args:
-        samples: how many removals are drawn; where there are no more than that, each counts once by its probability,
-            and the answer is exact. All targets with the same units and all attributions see the same removals.
-        share: the chance with which each unit is removed.
-        scaled: multiply the attributions of each target by the one number that makes its infidelity least, so that only
+        samples: number of removals that are drawn, at least 1. Where there are no more than that, each counts once by
+            its probability, and the result is exact. All targets with the same units and all attributions see the same
+            removals.
+        share: probability with which each unit is removed, above 0 and below 1.
+        scaled: multiply the attributions of each target by the one number that minimises its infidelity, so that only
             their proportions matter; for attributions that are no contributions, such as gradients.
-        seed: of the draws.
+        seed: random seed of the removals.
 
-    Source: Yeh et al. 2019, arXiv:1901.09392, definition 2.1, with the difference to the baseline on a random subset as
-        the perturbation; on whole units, so that I is 1 where a unit is removed and φ is its contribution. `scaled` is
-        the factor of least squares.
+    Raises:
+        InputError: `samples` is below 1, or `share` is not above 0 and below 1.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> found = interp.attribute(model, ["happy not sad", "so happy today"], by="occlusion", targets="class 0")
+        >>> round(interp.measure(found, model, by="infidelity", chance=False).value, 3)
+        0.0
+
+    Source:
+        Yeh et al. 2019, arXiv:1901.09392, definition 2.1, with the difference to the baseline on a random subset as the
+        perturbation; on whole units, so that I is 1 where a unit is removed and φ is its contribution. `scaled` is the
+        least squares factor.
     """
 
     samples: int = 200
@@ -55,7 +71,11 @@ class Infidelity:
         )
 
     def measure(self, attribution: Attribution, question: Question) -> Score:
-        """One mean of squares a target."""
+        """Measure one mean squared error for each target.
+
+        Returns:
+            The mean over targets, with `values` for each.
+        """
         patterns = len(question.applicable.unique(dim=0))
         draws = question.afford(self.samples, patterns)
         pairs = [self._removals(applicable, draws) for applicable in question.applicable]

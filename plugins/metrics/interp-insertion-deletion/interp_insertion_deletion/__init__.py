@@ -14,7 +14,7 @@ def interp_methods() -> Iterable[Method]:
         name="insertion",
         kind="metric",
         target="interp_insertion_deletion.curves:Insertion",
-        summary="area under the score as units are put back, best first",
+        summary="area under the score as units are put back, highest attribution first",
         source=SOURCE,
         measures="attribution",
     )
@@ -22,7 +22,7 @@ def interp_methods() -> Iterable[Method]:
         name="deletion",
         kind="metric",
         target="interp_insertion_deletion.curves:Deletion",
-        summary="area under the score as units are taken out, best first",
+        summary="area under the score as units are removed, highest attribution first",
         source=SOURCE,
         measures="attribution",
     )

@@ -14,35 +14,67 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Insertion:
-    """Area under the score (probability by default) as units come back into the empty text, highest attribution first.
+    """Insertion: the area under the score as units are put back into the empty text, highest attribution first.
 
-    The curve has a point for each number of units from none to all that matter to the target, joined by straight
-    lines; the area is over the share of units, so a constant score has its own value as area.
+    The curve has a point for each number of units, from none to all that are applicable to the target, joined by
+    straight lines. The area is over the share of units, so that a constant score is its own area.
 
-    Source: Petsiuk et al. 2018, arXiv:1806.07421, section 3.2, on units of text. Units that come after what is
-        explained stay.
+    The value is in the unit of the score, the probability by default, hence from 0 to 1. Higher is better. The cost is
+    one row of the model for each unit and target.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> found = interp.attribute(model, ["happy not sad", "so happy today"], by="occlusion", targets="class 0")
+        >>> round(interp.measure(found, model, by="insertion", chance=False).value, 3)
+        0.862
+
+    Source:
+        Petsiuk et al. 2018, arXiv:1806.07421, section 3.2, on units of text. Units that are not applicable stay.
     """
 
     higher_is_better: ClassVar[bool] = True
     definition: ClassVar[str] = "area under the score over the share of units put back, highest attribution first"
 
     def measure(self, attribution: Attribution, question: Question) -> Score:
-        """One area a target."""
+        """Measure one area for each target.
+
+        Returns:
+            The mean over targets, with `values` and the curve for each.
+        """
         return _score(attribution, question, insert=True)
 
 
 @dataclass(frozen=True)
 class Deletion:
-    """Area under the score (probability by default) as units leave the text, highest attribution first.
+    """Deletion: the area under the score as units are removed from the text, highest attribution first.
 
-    Source: Petsiuk et al. 2018, arXiv:1806.07421, section 3.2, on units of text; see `Insertion`.
+    The curve and its area are those of `Insertion`, in the other direction. The value is in the unit of the score, the
+    probability by default, hence from 0 to 1. Lower is better. The cost is one row of the model for each unit and
+    target.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> found = interp.attribute(model, ["happy not sad", "so happy today"], by="occlusion", targets="class 0")
+        >>> round(interp.measure(found, model, by="deletion", chance=False).value, 3)
+        0.379
+
+    Source:
+        Petsiuk et al. 2018, arXiv:1806.07421, section 3.2, on units of text. Units that are not applicable stay.
     """
 
     higher_is_better: ClassVar[bool] = False
     definition: ClassVar[str] = "area under the score over the share of units taken out, highest attribution first"
 
     def measure(self, attribution: Attribution, question: Question) -> Score:
-        """One area a target."""
+        """Measure one area for each target.
+
+        Returns:
+            The mean over targets, with `values` and the curve for each.
+        """
         return _score(attribution, question, insert=False)
 
 

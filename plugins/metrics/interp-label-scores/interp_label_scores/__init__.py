@@ -12,11 +12,36 @@ BILLS = "Bills et al. 2023, Language models can explain neurons in language mode
 def interp_methods() -> Iterable[Method]:
     """Declare the scores of labels."""
     for name, target, summary, source in (
-        ("detection", "detection:Detection", "whether a judge tells by its label which texts have a concept", PAULO),
-        ("fuzzing", "detection:Fuzzing", "whether a judge tells by its label on which unit a concept is active", PAULO),
-        ("simulation", "simulation:Simulation", "correlation of activity and what a judge expects by a label", BILLS),
-        ("intruder", "intruder:Intruder", "whether a judge finds the one example that is not of a concept", PAULO),
-        ("embedding-match", "embedding_match:EmbeddingMatch", "whether a label embeds nearer to its texts", PAULO),
+        (
+            "detection",
+            "detection:Detection",
+            "accuracy of a judge that tells by the label which texts have a concept",
+            PAULO,
+        ),
+        (
+            "fuzzing",
+            "detection:Fuzzing",
+            "accuracy of a judge that tells by the label if a concept is active on a unit",
+            PAULO,
+        ),
+        (
+            "simulation",
+            "simulation:Simulation",
+            "correlation of activity with what a judge expects by the label",
+            BILLS,
+        ),
+        (
+            "intruder",
+            "intruder:Intruder",
+            "how often a judge finds the one example on which a concept is not active",
+            PAULO,
+        ),
+        (
+            "embedding-match",
+            "embedding_match:EmbeddingMatch",
+            "AUROC of the embeddings of labels and texts in telling active ones",
+            PAULO,
+        ),
     ):
         yield Method(
             name=name,

@@ -44,37 +44,52 @@ def verdicts_in(said: Any, count: int) -> list[bool | None] | None:
 
 @dataclass(frozen=True)
 class Detection(JudgedScore):
-    """How well a judge that knows the label alone tells excerpts on which a concept is active from others: the balanced
-    accuracy, mean over concepts. 0.5 for a judge that always says the same.
+    """Detection: the balanced accuracy of a judge that tells by the label on which excerpts a concept is active.
 
-    As many excerpts are active as are not. Where a concept is active, they come in equal parts from stretches of the
-    ranking of its codes; where it is not, no code in the excerpt is above the threshold. None comes from a text that
-    the labeller was shown. `Score.chance` is what the same judge makes of the same excerpts with labels permuted across
-    concepts, which need not be 0.5: where each text has one topic, the label of another topic is worse than none.
+    As many excerpts are active as are not. Where the concept is active, they come in equal parts from `bins` parts of
+    the ranking of its codes; where it is not, no code in the excerpt is above the threshold. None comes from a text
+    that the labeller was shown.
+
+    The value is the mean over concepts, from 0 to 1, and higher is better; 0.5 for a judge that always gives the same
+    answer. `Score.chance` is the value with labels permuted across concepts. It need not be 0.5: where each text has
+    one topic, the label of another topic is worse than none. The cost is one call of the judge for every `per_prompt`
+    excerpts, twice with `permuted`.
 
     Answers that fail or cannot be read are counted in the notes and left out. A concept has no score, and is counted,
-    if it has no label, if fewer than three excerpts of a sort are left for it, or if there is no verdict on more than
-    half of its excerpts. `values` has NaN for it.
+    if it has no label, if fewer than three active or three other excerpts are left for it, or if there is no verdict on
+    more than half of its excerpts; its entry in `values` is NaN.
 
     Args:
-        llm: the judge: name of a method of kind `llm`, or an object with `generate(messages) -> str`. The excerpts are
-            sent to it.
-        examples: how many active excerpts a concept is scored on, and how many others.
-        per_prompt: how many excerpts are judged in one conversation.
-        context: units shown on either side, within the text.
-        bins: stretches of the ranking.
-        seed: of the draws and the permutation.
-        permuted: whether permuted labels are judged too, which costs as much again.
-        cache: folder in which answers are kept, so that a run that dies goes on; None for none.
+        llm: the judge: the name of a method of kind `llm`, or an object with `generate(messages) -> str`. The excerpts
+            are sent to it.
+        examples: number of active excerpts for each concept, and of others; at least 3.
+        per_prompt: number of excerpts judged in one conversation, at least 1.
+        context: number of units shown on either side, within the text; at least 0.
+        bins: number of parts of the ranking, at least 1.
+        seed: random seed of the draws and the permutation.
+        permuted: judge permuted labels too, which doubles the cost.
+        cache: folder in which answers are kept, so that an interrupted run goes on; None for none.
         instructions: the system message; the form of the answer is added to it.
-        threshold: a concept is active above this share of its largest code. 0 for all codes above 0; where codes are
-            dense, so that a concept is above 0 nearly everywhere, 0.2 or so.
+        threshold: share of the largest code of a concept, at least 0 and below 1, above which it is active. 0 for all
+            positive codes; where codes are dense, so that a concept is positive nearly everywhere, 0.2 or so.
 
     Raises:
-        InputError: a value of another type, or a number out of range.
+        InputError: a value has another type, or a number is out of range.
 
-    Source: Paulo et al. 2024, arXiv:2410.13928, detection scoring. Departs from it in that excerpts end with the text
-    or after `context` units, that they are balanced, and that what the labeller was shown is left out by text.
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.concepts import Interpretation, LabelledConcept
+        >>> from interp_core.testing import topic_world
+        >>> from interp_label_scores.word_judge import WordJudge
+        >>> activations, space = topic_world()  # each concept is one of three topics
+        >>> said = ("sun, rain, warm or cold", "cat, dog, tree or house", "happy, glad, calm or good")
+        >>> labels = Interpretation(tuple(LabelledConcept(i, label) for i, label in enumerate(said)))
+        >>> interp.measure(labels, space, activations, by="detection", llm=WordJudge()).value
+        1.0
+
+    Source:
+        Paulo et al. 2024, arXiv:2410.13928, detection scoring. Departs from it in that excerpts end with the text or
+        after `context` units, that they are balanced, and that texts the labeller was shown are left out.
     """
 
     CHECKED_WITH: ClassVar[dict[str, Any]] = {"llm": WordJudge()}
@@ -101,7 +116,10 @@ class Detection(JudgedScore):
         check_settings(self, examples=FEWEST, per_prompt=1)
 
     def measure(self, interpretation: Interpretation, space: ConceptSpace, activations: Activations) -> Score:
-        """One number for all labels; `values` has one for each concept, NaN for one without a score.
+        """Measure the balanced accuracy of the judge for each label.
+
+        Returns:
+            One number for all labels; `values` has one for each concept, NaN for one without a score.
 
         Raises:
             InputError: the activations do not fit, or the judge cannot be asked at all.
@@ -137,21 +155,45 @@ class Detection(JudgedScore):
 
 @dataclass(frozen=True)
 class Fuzzing(Detection):
-    """How well a judge that knows the label alone tells whether the concept is active on the unit that is marked in an
-    excerpt: the balanced accuracy, mean over concepts. 0.5 for a judge that always says the same.
+    """Fuzzing: the balanced accuracy of a judge that tells by the label whether a concept is active on a unit.
 
-    Half of the marks are on units on which the concept is active. The others are on units on which it is not, of texts
-    where it is active elsewhere as long as there are such units, so that it is not enough to recognise the text; the
-    notes say how many these are. All else is as in `Detection`. Where a row is a whole text, or `context` is 0, a mark
-    holds all of its excerpt and the question is that of `Detection` too, which the notes say.
+    One unit of each excerpt is marked. Half of the marks are on units where the concept is active. The others are on
+    units where it is not, in texts where it is active elsewhere as long as there are such units, so that recognising
+    the text is not enough; the notes say how many these are. Where a row is a whole text, or `context` is 0, the mark
+    holds all of the excerpt and the question is that of `Detection`, which the notes say.
+
+    The value is the mean over concepts, from 0 to 1, and higher is better; 0.5 for a judge that always gives the same
+    answer. All else is as in `Detection`.
 
     Args:
+        llm: the judge: the name of a method of kind `llm`, or an object with `generate(messages) -> str`. The excerpts
+            are sent to it.
+        examples: number of active excerpts for each concept, and of others; at least 3.
+        per_prompt: number of excerpts judged in one conversation, at least 1.
+        context: number of units shown on either side, within the text; at least 0.
+        bins: number of parts of the ranking, at least 1.
+        seed: random seed of the draws and the permutation.
+        permuted: judge permuted labels too, which doubles the cost.
+        cache: folder in which answers are kept, so that an interrupted run goes on; None for none.
         instructions: the system message; the form of the answer is added to it.
+        threshold: share of the largest code of a concept, at least 0 and below 1, above which it is active.
 
     Raises:
-        InputError: a value of another type, or a number out of range.
+        InputError: a value has another type, or a number is out of range.
 
-    Source: Paulo et al. 2024, arXiv:2410.13928, fuzzing scoring. Departs from it in that a single unit is marked.
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.concepts import Interpretation, LabelledConcept
+        >>> from interp_core.testing import topic_world
+        >>> from interp_label_scores.word_judge import WordJudge
+        >>> activations, space = topic_world()  # each concept is one of three topics
+        >>> said = ("sun, rain, warm or cold", "cat, dog, tree or house", "happy, glad, calm or good")
+        >>> labels = Interpretation(tuple(LabelledConcept(i, label) for i, label in enumerate(said)))
+        >>> interp.measure(labels, space, activations, by="fuzzing", llm=WordJudge()).value
+        1.0
+
+    Source:
+        Paulo et al. 2024, arXiv:2410.13928, fuzzing scoring. Departs from it in that a single unit is marked.
     """
 
     definition: ClassVar[str] = (

@@ -22,27 +22,43 @@ from interp_label_scores.word_counts import word_counts
 
 @dataclass(frozen=True)
 class EmbeddingMatch:
-    """The probability that a label's embedding is nearer, by the cosine, to an excerpt on which its concept is active
-    than to one on which it is not (AUROC), mean over concepts. 1 if it always is, 0.5 at chance; ties count half.
+    """Embedding match: the AUROC with which the cosine of label and excerpt embeddings tells active excerpts.
 
-    No language model is asked, so it is cheap and exactly repeatable; but it is no better than the embedder. Excerpts
-    are drawn as for `detection`, none from a text that the labeller was shown. `Score.chance` is what labels permuted
-    across concepts get.
+    It is the probability that the embedding of the label is nearer to an excerpt on which its concept is active than to
+    one on which it is not; ties count half. Excerpts are drawn as for `detection`, none from a text that the labeller
+    was shown.
+
+    The value is the mean over concepts, from 0 to 1, and higher is better; 0.5 at chance. `Score.chance` is the value
+    with labels permuted across concepts. No language model is asked, so it is cheap and exactly repeatable, but it is
+    only as good as the embedder. The cost is one embedding of each label and excerpt.
 
     Args:
         embedder: a function from a list of n texts to n vectors (n, d), such as `SentenceTransformer(…).encode`; or a
             `SplitModel`, or a `TextModel` for its last layer, whose states are averaged over the tokens of each text.
-        examples: how many active excerpts a concept is scored on, and how many others.
-        context: units on either side that belong to an excerpt, within the text.
-        bins: stretches of the ranking of the codes of active rows that active excerpts come from.
-        seed: of the draws and the permutation.
-        permuted: whether permuted labels are scored too.
-        threshold: as for `detection`: a concept is active above this share of its largest code.
+            There is no default.
+        examples: number of active excerpts for each concept, and of others; at least 3.
+        context: number of units on either side that belong to an excerpt, within the text; at least 0.
+        bins: number of parts of the ranking of the codes of active rows that active excerpts come from, at least 1.
+        seed: random seed of the draws and the permutation.
+        permuted: score permuted labels too.
+        threshold: share of the largest code of a concept, at least 0 and below 1, above which it is active.
 
     Raises:
-        InputError: a value of another type, or a number out of range.
+        InputError: a value has another type, or a number is out of range.
 
-    Source: Paulo et al. 2024, arXiv:2410.13928, embedding scoring.
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.concepts import Interpretation, LabelledConcept
+        >>> from interp_core.testing import topic_world
+        >>> from interp_label_scores.word_counts import word_counts
+        >>> activations, space = topic_world()  # each concept is one of three topics
+        >>> said = ("sun, rain, warm or cold", "cat, dog, tree or house", "happy, glad, calm or good")
+        >>> labels = Interpretation(tuple(LabelledConcept(i, label) for i, label in enumerate(said)))
+        >>> interp.measure(labels, space, activations, by="embedding-match", embedder=word_counts).value > 0.9
+        True
+
+    Source:
+        Paulo et al. 2024, arXiv:2410.13928, embedding scoring.
     """
 
     CHECKED_WITH: ClassVar[dict[str, Any]] = {"embedder": word_counts}
@@ -64,7 +80,7 @@ class EmbeddingMatch:
         check_settings(self, examples=FEWEST)
 
     def ready(self) -> None:
-        """Called before anything is computed.
+        """Check, before anything is computed, that there is an embedder.
 
         Raises:
             InputError: there is no embedder, or it is not one.
@@ -72,7 +88,10 @@ class EmbeddingMatch:
         _embedding(self.embedder)
 
     def measure(self, interpretation: Interpretation, space: ConceptSpace, activations: Activations) -> Score:
-        """One number for all labels; `values` has one for each concept, NaN for one without a score.
+        """Measure the AUROC of each label.
+
+        Returns:
+            One number for all labels; `values` has one for each concept, NaN for one without a score.
 
         Raises:
             InputError: the activations do not fit, there is no embedder, or it is not one.

@@ -42,33 +42,46 @@ def number_in(said: Any, count: int) -> int | None:
 
 @dataclass(frozen=True)
 class Intruder(JudgedScore):
-    """How often a judge finds the one excerpt of several on which a concept is not active, mean over concepts; chance
-    is one in `options`.
+    """Intruder detection: how often a judge finds the one excerpt of several on which a concept is not active.
 
-    It does not use the label, so that concepts without one are asked about as well: where it is at chance, no label can
-    be right. Excerpts on which the concept is active are drawn as for `detection`, and dealt to trials at random.
+    The label is not used, and concepts without one are asked about as well: where the judge is at chance, no label can
+    be right. Excerpts on which the concept is active are drawn as for `detection` and distributed over the trials at
+    random.
 
-    Answers that fail or cannot be read are counted in the notes and left out; a concept has no score, and is counted,
-    if there are fewer than `options` - 1 active or three other excerpts of it, or no answer in more than half of the
-    trials.
+    The value is the mean over concepts, from 0 to 1, and higher is better; chance is 1 / `options`. Answers that fail
+    or cannot be read are counted in the notes and left out. A concept has no score, and is counted, if it has fewer
+    than `options` - 1 active or three other excerpts, or no answer in more than half of the trials. The cost is one
+    call of the judge for each trial.
 
     Args:
-        llm: the judge: name of a method of kind `llm`, or an object with `generate(messages) -> str`. The excerpts are
-            sent to it.
-        trials: how often it is asked about a concept, with another intruder each time as long as there are others.
-        options: how many excerpts it chooses from.
-        context: units shown on either side, within the text.
-        bins: stretches of the ranking of the codes of active rows that active excerpts come from.
-        seed: of the draws.
-        cache: folder in which answers are kept, so that a run that dies goes on; None for none.
+        llm: the judge: the name of a method of kind `llm`, or an object with `generate(messages) -> str`. The excerpts
+            are sent to it.
+        trials: number of trials for each concept, at least 1, with another intruder each time as long as there are
+            others.
+        options: number of excerpts to choose from, at least 3.
+        context: number of units shown on either side, within the text; at least 0.
+        bins: number of parts of the ranking of the codes of active rows that active excerpts come from, at least 1.
+        seed: random seed of the draws.
+        cache: folder in which answers are kept, so that an interrupted run goes on; None for none.
         instructions: the system message; the form of the answer is added to it.
-        threshold: as for `detection`: a concept is active above this share of its largest code.
+        threshold: share of the largest code of a concept, at least 0 and below 1, above which it is active.
 
     Raises:
-        InputError: a value of another type, or a number out of range.
+        InputError: a value has another type, or a number is out of range.
 
-    Source: Paulo et al. 2024, arXiv:2410.13928, intruder scoring. Departs from it in that the excerpts of a trial are
-    of any strength, where theirs come from one decile.
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.concepts import Interpretation, LabelledConcept
+        >>> from interp_core.testing import topic_world
+        >>> from interp_label_scores.word_judge import WordJudge
+        >>> activations, space = topic_world()  # each concept is one of three topics
+        >>> unlabelled = Interpretation(tuple(LabelledConcept(i, None) for i in range(3)))
+        >>> interp.measure(unlabelled, space, activations, by="intruder", llm=WordJudge()).chance
+        0.2
+
+    Source:
+        Paulo et al. 2024, arXiv:2410.13928, intruder scoring. Departs from it in that the excerpts of a trial are of
+        any strength, where theirs come from one decile.
     """
 
     CHECKED_WITH: ClassVar[dict[str, Any]] = {"llm": WordJudge(), "trials": 40}
@@ -94,7 +107,10 @@ class Intruder(JudgedScore):
         check_settings(self, options=3, trials=1)
 
     def measure(self, interpretation: Interpretation, space: ConceptSpace, activations: Activations) -> Score:
-        """One number for all concepts; `values` has one for each that has a score.
+        """Measure how often the intruder is found for each concept.
+
+        Returns:
+            One number for all concepts; `values` has one for each concept, NaN for one without a score.
 
         Raises:
             InputError: the activations do not fit, or the judge cannot be asked at all.

@@ -37,34 +37,42 @@ def expected_in(said: Any, count: int) -> list[float] | None:
 
 @dataclass(frozen=True)
 class Simulation(JudgedScore):
-    """Pearson's correlation of how active a concept is on the units of excerpts with what a judge expects that knows
-    the label alone, mean over concepts. 1 for a judge that is right up to scale, 0 at chance.
+    """Simulation: the correlation of the activity of a concept with what a judge expects by the label alone.
 
-    Half of the excerpts hold the concept, drawn as for `detection`; the correlation is over the units of all of them
-    together. Codes below 0 count as 0. Where the judge expects the same on every unit, or the codes are all equal, no
-    correlation is defined: the concept has no score, which the notes count. They also count answers that failed, or do
-    not give one number for each unit; these excerpts are left out, and a concept has no score if they are more than
-    half. `Score.chance` is what the same judge makes of labels permuted across concepts.
+    Half of the excerpts hold the concept, drawn as for `detection`; Pearson's correlation is over the units of all
+    excerpts together. Negative codes count as 0.
+
+    The value is the mean over concepts, from -1 to 1, and higher is better: 1 for a judge that is right up to scale, 0
+    at chance. `Score.chance` is the value with labels permuted across concepts. Where the judge expects the same on
+    every unit, or all codes are equal, no correlation is defined: the concept has no score, which the notes count. They
+    also count answers that failed or do not give one number for each unit; these excerpts are left out, and a concept
+    has no score if they are more than half. The cost is one call of the judge for each excerpt, twice with `permuted`.
 
     Args:
-        llm: the judge: name of a method of kind `llm`, or an object with `generate(messages) -> str`. The excerpts are
-            sent to it, one in each conversation.
-        examples: how many active excerpts a concept is scored on, and how many others.
-        context: units shown on either side, within the text.
-        bins: stretches of the ranking of the codes of active rows that active excerpts come from.
-        seed: of the draws and the permutation.
-        permuted: whether permuted labels are judged too, which costs as much again.
-        cache: folder in which answers are kept, so that a run that dies goes on; None for none.
+        llm: the judge: the name of a method of kind `llm`, or an object with `generate(messages) -> str`. The excerpts
+            are sent to it, one in each conversation.
+        examples: number of active excerpts for each concept, and of others; at least 3.
+        context: number of units shown on either side, within the text; at least 0.
+        bins: number of parts of the ranking of the codes of active rows that active excerpts come from, at least 1.
+        seed: random seed of the draws and the permutation.
+        permuted: judge permuted labels too, which doubles the cost.
+        cache: folder in which answers are kept, so that an interrupted run goes on; None for none.
         instructions: the system message; the form of the answer is added to it.
-        threshold: as for `detection`: a concept is active above this share of its largest code. The
+        threshold: share of the largest code of a concept, at least 0 and below 1, above which it is active. The
             correlation is with the codes as they are.
 
     Raises:
-        InputError: a value of another type, or a number out of range.
+        InputError: a value has another type, or a number is out of range.
 
-    Source: Bills et al. 2023, "Language models can explain neurons in language models", step 2 and 3. Departs from it
-    in that the judge names one number for each unit, where theirs took the expectation over the tokens of one; that
-    units are those of the activations; and that what the labeller was shown is left out.
+    Examples:
+        >>> from interp_label_scores.simulation import Simulation
+        >>> Simulation(examples=5).definition
+        'mean over concepts of the correlation of activity on units with what a judge expects by the label'
+
+    Source:
+        Bills et al. 2023, "Language models can explain neurons in language models", steps 2 and 3. Departs from it in
+        that the judge names one number for each unit, where theirs takes the expectation over the tokens of one; that
+        units are those of the activations; and that texts the labeller was shown are left out.
     """
 
     CHECKED_WITH: ClassVar[dict[str, Any]] = {"llm": WordJudge()}
@@ -89,12 +97,15 @@ class Simulation(JudgedScore):
         check_settings(self, examples=FEWEST)
 
     def measure(self, interpretation: Interpretation, space: ConceptSpace, activations: Activations) -> Score:
-        """One number for all labels; `values` has one for each concept, NaN for one without a score.
+        """Measure the correlation for each label.
+
+        Returns:
+            One number for all labels; `values` has one for each concept, NaN for one without a score.
 
         Raises:
             InputError: the activations do not fit, or the judge cannot be asked at all.
             UnsupportedError: there are no labels, or too few excerpts for all of them.
-            LLMError: no concept has a score by what the judge answered.
+            LLMError: the answers of the judge give no concept a score.
         """
         sampling = Sampling(self.examples, self.examples, self.context, self.bins, self.seed, self.threshold)
         cases, without, notes = drawn_cases(sampling, interpretation, space, activations, permuted=self.permuted)

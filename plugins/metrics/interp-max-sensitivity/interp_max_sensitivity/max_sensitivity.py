@@ -17,22 +17,37 @@ NOTHING = "Where all attributions are zero their change is given as it is, in un
 
 @dataclass(frozen=True)
 class MaxSensitivity:
-    """The largest change of the attributions, in parts of their size, over random small moves of the features.
+    """Max-sensitivity: the largest relative change of the attributions under small random moves of the features.
 
-    max ‖φ(x + e) - φ(x)‖ / ‖φ(x)‖ with 2-norms over the units that can matter to the target, e drawn uniformly from the
-    cube of numbers up to the radius: 0 for what does not change, such as the gradient of a linear score, 1 for a change
-    as large as the attributions. The method is asked again at x + e, in the score space and with the removal that the
-    attributions were made with; one that draws at random starts from its own seed each time, so that its draws alone
-    change nothing. A method that ignores the text is never sensitive: read it beside a metric of faithfulness.
+    It is max ‖φ(x + e) - φ(x)‖ / ‖φ(x)‖, with 2-norms over the units that are applicable to the target and the
+    coordinates of e drawn uniformly between -`radius` and `radius`. The method is run again at x + e, in the score
+    space and with the removal of the attributions. A method that draws at random starts from its own seed each time, so
+    that its draws alone change nothing.
+
+    The value is at least 0, without a unit: 0 where nothing changes, as for the gradient of a linear score, 1 for a
+    change as large as the attributions. Lower is better. A method that ignores the text is never sensitive, so read it
+    beside a metric of faithfulness. The cost is that of the attributions, `samples` times.
 
     Args:
-        radius: the most that a coordinate moves, in units of `question.spread`, the standard deviation of a coordinate
-            over the model's embeddings. All features move, also those that are in no unit.
-        samples: how many moves are drawn, the same for all attributions of a text; the largest change grows with their
-            number. Each costs as much as the attribution did. Fewer where `max_rows` has no room for as many.
-        seed: of the moves.
+        radius: largest move of a coordinate, as a share of `question.spread`, the standard deviation of a coordinate of
+            the model's embeddings; positive. All features move, those that belong to no unit included.
+        samples: number of moves, at least 1, the same for all attributions of a text; the largest change grows with it.
+            Fewer where `max_rows` leaves no room.
+        seed: random seed of the moves.
 
-    Source: Yeh et al. 2019, arXiv:1901.09392, max-sensitivity, by random draws. Departs from it in that the change is
+    Raises:
+        InputError: `samples` is below 1, or `radius` is not positive.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> found = interp.attribute(model, ["happy not sad", "so happy today"], by="occlusion", targets="class 0")
+        >>> interp.measure(found, model, by="max-sensitivity", chance=False).value < 0.1
+        True
+
+    Source:
+        Yeh et al. 2019, arXiv:1901.09392, max-sensitivity, by random draws. Departs from it in that the change is
         relative to the size of the attributions, as in captum, so that their unit does not matter.
     """
 
@@ -55,10 +70,13 @@ class MaxSensitivity:
         )
 
     def measure(self, attribution: Attribution, question: Question, method: Any) -> Score:
-        """One largest relative change a target.
+        """Measure the largest relative change for each target.
+
+        Returns:
+            The mean over targets, with `values` for each.
 
         Raises:
-            UnsupportedError: the method reads the words of the text and not the features, which alone can move.
+            UnsupportedError: the removal acts on whole tokens, while only features can move a little.
         """
         given = attribution.scores.where(question.applicable, torch.zeros(()))
         generator = torch.Generator().manual_seed(self.seed)

@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="monotonicity",
         kind="metric",
         target="interp_monotonicity.monotonicity:Monotonicity",
-        summary="whether units that come back in rising order of attribution add ever more",
+        summary="whether units put back in rising order of attribution add ever more",
         source="Luss et al. 2019, arXiv:1905.12698; Arya et al. 2019, arXiv:1909.03012",
         measures="attribution",
     )

@@ -21,20 +21,35 @@ CONSTANT = "The summed attributions, or the falls of the score, do not vary for 
 
 @dataclass(frozen=True)
 class FaithfulnessCorrelation:
-    """Pearson's correlation between the summed attributions of the units removed and the fall of the score.
+    """Faithfulness correlation: the correlation of summed attributions of removed units with the fall of the score.
 
-    Over random sets of one size; from -1 to 1, and 1 for the contributions to an additive score. 0 with a note where
-    the sums or the falls do not vary, as for a constant score or a text of one unit. Measured in the score space that
-    the attributions were made in, since what is additive there is not in another.
+    Pearson's correlation is taken over random sets of units of one size.
+
+    The value is from -1 to 1, and 1 for the contributions to an additive score. Higher is better. It is 0 with a note
+    where the sums or the falls do not vary, as for a constant score or a text of one unit. It is measured in the score
+    space of the attributions, since a score that is additive there is not in another. The cost is at most `samples`
+    rows of the model for each set of applicable units.
 
     Args:
-        samples: how many sets are drawn; where there are no more than that, each is taken once and the answer is exact.
-            All targets with the same units and all attributions see the same sets.
-        share: the size of the sets, in parts of the units that can matter to a target; rounded, at least one unit and
-            at most all but one.
-        seed: of the draws.
+        samples: number of sets that are drawn, at least 2. Where there are no more than that, each is evaluated once
+            and the result is exact. All targets with the same units and all attributions see the same sets.
+        share: size of the sets as a share of the units that are applicable to a target, above 0 and below 1; rounded,
+            at least one unit and at most all but one.
+        seed: random seed of the sets.
 
-    Source: Bhatt, Weller, Moura 2020, arXiv:2005.00631, definition of faithfulness, on units of text; absent units are
+    Raises:
+        InputError: `samples` is below 2, or `share` is not above 0 and below 1.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> found = interp.attribute(model, ["happy not sad", "so happy today"], by="occlusion", targets="class 0")
+        >>> round(interp.measure(found, model, by="faithfulness-correlation", chance=False).value, 3)
+        1.0
+
+    Source:
+        Bhatt, Weller, Moura 2020, arXiv:2005.00631, definition of faithfulness, on units of text; absent units are
         those of the question.
     """
 
@@ -57,7 +72,11 @@ class FaithfulnessCorrelation:
         )
 
     def measure(self, attribution: Attribution, question: Question) -> Score:
-        """One correlation a target."""
+        """Measure one correlation for each target.
+
+        Returns:
+            The mean over targets, with `values` for each.
+        """
         patterns = len(question.applicable.unique(dim=0))
         draws = question.afford(self.samples, patterns)
         removals = [self._removals(applicable, draws) for applicable in question.applicable]

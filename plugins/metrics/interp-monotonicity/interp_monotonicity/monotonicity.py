@@ -24,21 +24,35 @@ FORMS = {
 
 @dataclass(frozen=True)
 class Monotonicity:
-    """Whether units that come back into the empty text, lowest attribution first, add the more the later they come.
+    """Monotonicity: whether units put back into the empty text, lowest attribution first, add more the later they come.
 
-    By default Spearman's correlation between the attribution of a unit and what it adds to the score (the probability,
-    by default) of the units before it: from -1 to 1, and 1 where a score is linear and the attributions are its
-    contributions, whatever their signs; 0 with a note where attributions or steps are all equal. The other forms are 1
-    for every order of a linear score with positive contributions, so they tell little of attributions and are there for
-    comparison with others' numbers.
+    By default it is Spearman's correlation between the attribution of a unit and what the unit adds to the score (the
+    probability by default) of the units before it: from -1 to 1, and 1 where a score is linear and the attributions are
+    its contributions, whatever their signs. It is 0 with a note where attributions or steps are all equal.
+
+    Higher is better. The other forms are 1 for every order of a linear score with positive contributions, so they say
+    little about attributions; they are there for comparison with published numbers. The cost is one row of the model
+    for each unit and target.
 
     Args:
-        form: `"rank"`, that correlation; `"share"`, the share of the units that do not lower the score as they come
+        form: `"rank"`, that correlation; `"share"`, the share of the units that do not lower the score as they are put
             back; `"all"`, 1 if none lowers it and 0 otherwise, as in the sources.
 
-    Source: Luss et al. 2019, arXiv:1905.12698, and Arya et al. 2019, arXiv:1909.03012, for `"all"`; the correlation is
-        of the same steps. Departs from them in that the first unit counts as well, and in that units after what is
-        explained stay.
+    Raises:
+        InputError: `form` is unknown.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> found = interp.attribute(model, ["happy not sad", "so happy today"], by="occlusion", targets="class 0")
+        >>> round(interp.measure(found, model, by="monotonicity", chance=False).value, 3)
+        1.0
+
+    Source:
+        Luss et al. 2019, arXiv:1905.12698, and Arya et al. 2019, arXiv:1909.03012, for `"all"`; the correlation is of
+        the same steps. Departs from them in that the first unit counts as well, and in that units that are not
+        applicable stay.
     """
 
     form: str = "rank"
@@ -54,7 +68,11 @@ class Monotonicity:
         return f"{FORMS[self.form]} as they come back, lowest signed attribution first"
 
     def measure(self, attribution: Attribution, question: Question) -> Score:
-        """One number a target."""
+        """Measure one number for each target.
+
+        Returns:
+            The mean over targets, with `values` for each.
+        """
         pairs = zip(attribution.scores, question.applicable, strict=True)
         orders = [rising(scores, applicable) for scores, applicable in pairs]
         keeps = [on_the_way(order, len(question.units)) for order in orders]

@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="parameter-randomisation",
         kind="metric",
         target="interp_parameter_randomisation.parameter_randomisation:ParameterRandomisation",
-        summary="how alike attributions stay when the weights of the model are drawn anew",
+        summary="how similar attributions stay when the model's weights are drawn anew",
         source="Adebayo et al. 2018, arXiv:1810.03292",
         needs=frozenset({"method", "model"}),
         measures="attribution",

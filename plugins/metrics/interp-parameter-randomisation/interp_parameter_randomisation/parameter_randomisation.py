@@ -19,25 +19,41 @@ LIMIT = 0.5
 
 @dataclass(frozen=True)
 class ParameterRandomisation:
-    """How alike the attributions stay when the weights of the model are drawn anew: a test of the method.
+    """Parameter randomisation test: how similar the attributions stay when the weights of the model are drawn anew.
 
-    Spearman's correlation, over the units that can matter, between the attributions and those that the method gives on
-    the same model with new weights: 1 where they ignore what was learnt, as any order by place or length does; about 0
-    where nothing is kept. With all layers drawn anew a method passes when the whole interval over texts lies below 0.5.
-    Neither more nor less than 0 is better, so nothing is ranked by it; and passing is no praise, since random answers
-    pass as well. Equal scores share a rank; where all are equal on both models the correlation is 1, on one of them 0.
+    It is Spearman's correlation, over the units that are applicable, between the attributions and those of the same
+    method on a copy of the model with random weights. Equal scores share a rank; where all are equal on both models the
+    correlation is 1, where on one of them 0. The given model is not changed.
+
+    The value is from -1 to 1: 1 where attributions ignore what was learnt, as any order by position or length does,
+    about 0 where nothing is kept. With all layers drawn anew a method passes when the whole interval over texts lies
+    below 0.5. Neither direction from 0 is better, so nothing is ranked by it; and passing is no praise, since random
+    attributions pass as well. The cost is that of the attributions once more, and a second copy of the model in memory.
 
     Args:
-        share: of the layers, from the top, that are drawn anew; a layer is a module with weights of its own. Shares
-            that grow to 1 make the cascade of the paper: the same seed draws the same weights for the top layers.
-        absolute: compare sizes. With signs, a new head alone turns all of them around in half of the draws, so that the
-            mean over draws is 0 whatever the method keeps.
-        seed: of the weights. The interval is over texts, all on one model with new weights.
+        share: share of the layers, from the top, that are drawn anew, above 0 and up to 1; a layer is a module with
+            weights of its own. Shares that grow to 1 make the cascade of the paper: the same seed draws the same
+            weights for the top layers.
+        absolute: compare absolute values. With signs, a new head alone reverses all of them in half of the draws, so
+            that the mean over draws is 0 whatever the method keeps.
+        seed: random seed of the weights. The interval is over texts, all on one model with new weights.
 
-    Source: Adebayo et al. 2018, arXiv:1810.03292, the test with randomised parameters, cascading. Departs from it in
-        that weights are normal numbers with the mean and standard deviation of those that they replace; the paper takes
-        those of an initialiser, which a trained model does not carry with it. Where weights are tied, the copy has two
-        of its own, each drawn when it is its turn.
+    Raises:
+        InputError: `share` is not above 0 and up to 1.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> found = interp.attribute(model, ["happy not sad", "so happy today"], by="occlusion", targets="class 0")
+        >>> interp.measure(found, model, by="parameter-randomisation", chance=False).value < 0.5
+        True
+
+    Source:
+        Adebayo et al. 2018, arXiv:1810.03292, the test with randomised parameters, cascading. Departs from it in that
+        weights are normal numbers with the mean and standard deviation of those they replace; the paper takes those of
+        an initialiser, which a trained model does not carry with it. Tied weights become two sets in the copy, each
+        drawn in its turn.
     """
 
     share: float = 1.0
@@ -61,10 +77,13 @@ class ParameterRandomisation:
         )
 
     def measure(self, attribution: Attribution, question: Question, method: Any, again: ModelAccess) -> Score:
-        """One correlation for each target that two units or more can matter to.
+        """Measure one correlation for each target to which at least two units are applicable.
+
+        Returns:
+            The mean over these targets, with `values` for each.
 
         Raises:
-            UnsupportedError: there is no such target, or weights that cannot be drawn.
+            UnsupportedError: there is no such target, or there are weights that cannot be drawn.
         """
         pairs = question.applicable.sum(1) > 1
         if not pairs.any():

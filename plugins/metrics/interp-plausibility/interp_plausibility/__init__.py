@@ -9,9 +9,13 @@ from interp_core.plugin import Method, hookimpl
 def interp_methods() -> Iterable[Method]:
     """Declare the three measures of ERASER."""
     for name, target, summary in (
-        ("plausibility-auprc", "AveragePrecision", "how well the order of units finds those that people marked"),
-        ("plausibility-token-f1", "TokenF1", "how well the best units agree with those that people marked"),
-        ("plausibility-iou-f1", "IouF1", "how well runs of the best units match the pieces that people marked"),
+        (
+            "plausibility-auprc",
+            "AveragePrecision",
+            "average precision of attributions in finding the units that people marked",
+        ),
+        ("plausibility-token-f1", "TokenF1", "F1 of the top units against those that people marked"),
+        ("plausibility-iou-f1", "IouF1", "F1 of runs of the top units against runs that people marked"),
     ):
         yield Method(
             name=name,

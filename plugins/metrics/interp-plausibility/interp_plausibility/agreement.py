@@ -21,28 +21,43 @@ Agreement = Callable[[Float[Tensor, " a"], Bool[Tensor, " a"]], float]
 
 @dataclass(frozen=True)
 class AveragePrecision:
-    """How well the order of the units finds those that people marked: average precision, from above 0 to 1.
+    """Plausibility AUPRC: the average precision of the attributions in finding the units that people marked.
 
-    Σ (R_n - R_{n-1}) P_n, with recall and precision of the units down to each attribution, highest first with its sign;
-    equal attributions come in together. A unit is marked when more than half of its characters are. Only units that can
-    matter to the target count; without a marked one among them the target is left out. Explain the class that people
-    gave reasons for, which need not be the one that the model predicts. Agreement with people is not faithfulness to
-    the model.
+    It is Σ (R_n - R_{n-1}) P_n, with recall and precision of the units down to each attribution, highest first with its
+    sign; equal attributions enter together. A unit is marked when more than half of its characters are. Only units that
+    are applicable to the target count; a target with no marked unit among them is left out.
 
-    Source: DeYoung et al. 2020, arXiv:1911.03429, section 4.1, area under the curve of precision over recall. Without
-        straight lines between the points of the curve, which promise too much (Davis, Goadrich 2006).
+    The value is above 0 and up to 1, and higher is better. Explain the class that people gave reasons for, which need
+    not be the one the model predicts. Agreement with people is not faithfulness to the model. No row of the model is
+    needed.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> found = interp.attribute(model, ["happy not sad"], by="occlusion", targets="class 0")
+        >>> rationales = [[(0, 5)]]  # "happy" is marked
+        >>> interp.measure(found, model, rationales, by="plausibility-auprc").value
+        1.0
+
+    Source:
+        DeYoung et al. 2020, arXiv:1911.03429, section 4.1, area under the curve of precision over recall. Points of the
+        curve are not joined by straight lines, which are too optimistic (Davis, Goadrich 2006).
     """
 
     higher_is_better: ClassVar[bool] = True
     definition: ClassVar[str] = "average precision of the signed attributions in finding the units that people marked"
 
     def measure(self, attribution: Attribution, question: Question, rationale: Any) -> Score:
-        """One average precision for each target that a marked unit can matter to.
+        """Measure one average precision for each target to which a marked unit is applicable.
 
         Args:
-            attribution: of one text.
-            question: about it.
-            rationale: what people marked in it: a list of characters [start, stop).
+            attribution: the attribution of one text.
+            question: the question it answers.
+            rationale: what people marked in the text: a list of character spans [start, stop).
+
+        Returns:
+            The mean over these targets, with `values` for each.
         """
         return _score(self, attribution, question, rationale, average_precision)
 
@@ -72,15 +87,29 @@ class _Chosen:
 
 @dataclass(frozen=True)
 class TokenF1(_Chosen):
-    """How well the best units agree with those that people marked, from 0 to 1.
+    """Plausibility token F1: the F1 of the units of highest attribution against those that people marked.
 
-    2 |best and marked| / (|best| + |marked|) of one text; which units are marked and count, see `AveragePrecision`.
+    It is 2 |best and marked| / (|best| + |marked|) for each text; `AveragePrecision` says which units are marked and
+    count. The value is from 0 to 1, and higher is better. No row of the model is needed.
 
     Args:
-        share: of the units that are the best, rounded up, such as the share that people mark on average; None for as
-            many as they marked in this text, so that precision, recall and F1 are one.
+        share: share of the units that are the best, above 0 and up to 1, rounded up, such as the share that people mark
+            on average; None for as many as they marked in this text, so that precision, recall and F1 are equal.
 
-    Source: DeYoung et al. 2020, arXiv:1911.03429, section 4.1, token F1, as the mean over texts; on units of any
+    Raises:
+        InputError: `share` is not above 0 and up to 1.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> found = interp.attribute(model, ["happy not sad"], by="occlusion", targets="class 0")
+        >>> rationales = [[(0, 5)]]  # "happy" is marked
+        >>> interp.measure(found, model, rationales, by="plausibility-token-f1").value
+        1.0
+
+    Source:
+        DeYoung et al. 2020, arXiv:1911.03429, section 4.1, token F1, as the mean over texts; on units of any
         granularity.
     """
 
@@ -92,23 +121,41 @@ class TokenF1(_Chosen):
         return f"F1 of the {self._best} against those that people marked"
 
     def measure(self, attribution: Attribution, question: Question, rationale: Any) -> Score:
-        """One F1 for each target that a marked unit can matter to; see `AveragePrecision.measure`."""
+        """Measure one F1 for each target to which a marked unit is applicable; see `AveragePrecision.measure`.
+
+        Returns:
+            The mean over these targets, with `values` for each.
+        """
         return _score(self, attribution, question, rationale, lambda s, m: token_f1(self.chosen(s, m), m))
 
 
 @dataclass(frozen=True)
 class IouF1(_Chosen):
-    """How well runs of the best units match the pieces that people marked, from 0 to 1.
+    """Plausibility IOU F1: the F1 of runs of the units of highest attribution against runs of marked units.
 
-    The F1 of the runs of best units, of which one is a hit when with some run of marked units it shares enough of all
-    units that are in one of the two. Marked pieces that touch are one run.
+    A run of the best units is a hit when its intersection over union with some run of marked units, counted in units,
+    is at least `overlap`. Marked pieces that touch are one run. The value is from 0 to 1, and higher is better. No row
+    of the model is needed.
 
     Args:
-        share: of the units that are the best, rounded up; None for as many as people marked in this text.
-        overlap: how much of the units that are in one of two runs must be in both, at least, for a hit; from 0.5, so
-            that no run hits twice.
+        share: share of the units that are the best, above 0 and up to 1, rounded up; None for as many as people marked
+            in this text.
+        overlap: least intersection over union of a hit, from 0.5 to 1; from 0.5 on no run hits twice.
 
-    Source: DeYoung et al. 2020, arXiv:1911.03429, section 4.1, partial matches at intersection over union of 0.5. F1 is
+    Raises:
+        InputError: `share` is not above 0 and up to 1, or `overlap` is not from 0.5 to 1.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> found = interp.attribute(model, ["happy not sad"], by="occlusion", targets="class 0")
+        >>> rationales = [[(0, 5)]]  # "happy" is marked
+        >>> interp.measure(found, model, rationales, by="plausibility-iou-f1").value
+        1.0
+
+    Source:
+        DeYoung et al. 2020, arXiv:1911.03429, section 4.1, partial matches at an intersection over union of 0.5. F1 is
         taken for each text and then the mean, where the code of the paper takes the F1 of mean precision and recall.
     """
 
@@ -129,7 +176,11 @@ class IouF1(_Chosen):
         )
 
     def measure(self, attribution: Attribution, question: Question, rationale: Any) -> Score:
-        """One F1 for each target that a marked unit can matter to; see `AveragePrecision.measure`."""
+        """Measure one F1 for each target to which a marked unit is applicable; see `AveragePrecision.measure`.
+
+        Returns:
+            The mean over these targets, with `values` for each.
+        """
         return _score(self, attribution, question, rationale, lambda s, m: iou_f1(self.chosen(s, m), m, self.overlap))
 
 

@@ -21,42 +21,72 @@ Moments = tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]
 
 @dataclass(frozen=True)
 class FrechetDistance:
-    """‖μ₁-μ₂‖² + Tr(Σ₁ + Σ₂ - 2(Σ₁Σ₂)^½) between activations and reconstructions, in squared units of the activations.
+    """Fréchet distance between activations and reconstructions, each taken as a normal distribution.
 
-    The squared 2-Wasserstein distance of normal distributions with their means and covariances (divided by n): 0 when
-    both agree, even if the rows are exchanged among each other.
+    It is ‖μ₁-μ₂‖² + Tr(Σ₁ + Σ₂ - 2(Σ₁Σ₂)^½) for the means and covariances (divided by n) of the two, their squared
+    2-Wasserstein distance. The value is at least 0, in squared units of the activations: 0 when both moments agree,
+    even if reconstructions are exchanged between rows. Lower is better. It takes a few matrices (d, d) in float64.
 
-    Source: Dowson, Landau 1982, J. Multivariate Analysis 12(3), equation 4; computed in float64 by symmetric
-    eigenvectors. Many take "FID" for this distance on features of an image network; interpreto's FID is
-    `Wasserstein1D`.
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.activations import of_rows
+        >>> from interp_core.concepts import AffineSpace
+        >>> activations = of_rows(torch.tensor([[2.0, 0.0], [1.0, 3.0]]))
+        >>> space = AffineSpace(torch.eye(2), torch.eye(2))  # each dimension is a concept
+        >>> interp.measure(space, activations, by="frechet-distance", chance=False).value
+        0.0
+
+    Source:
+        Dowson, Landau 1982, J. Multivariate Analysis 12(3), equation 4; computed in float64 by symmetric
+        eigendecomposition. "FID" usually means this distance on features of an image network; the FID of interpreto is
+        `Wasserstein1D`.
     """
 
     higher_is_better: ClassVar[bool] = False
     definition: ClassVar[str] = "|m1-m2|^2 + Tr(S1 + S2 - 2 (S1 S2)^(1/2)), means and covariances over rows"
 
     def measure(self, space: ConceptSpace, activations: Activations) -> Score:
-        """One number for all rows."""
+        """Measure the distance over all rows.
+
+        Returns:
+            One number for all rows.
+        """
         reconstructed = partial(_reconstructed, space, activations)
         return Score(_frechet(moments(activations.batches), moments(reconstructed)), self.higher_is_better)
 
 
 @dataclass(frozen=True)
 class Wasserstein1D:
-    """The Wasserstein distance between activations and reconstructions of each dimension, on average over dimensions.
+    """Wasserstein-1 distance between activations and reconstructions in each dimension, averaged over dimensions.
 
-    For one dimension it is the mean distance between the sorted values, in units of the activations. It sees neither
-    which row is which nor how dimensions go together.
+    In one dimension it is the mean distance between the sorted values. The value is at least 0, in the units of the
+    activations, and lower is better. It sees neither which row is which nor how dimensions depend on each other. With
+    many rows a few dimensions are sorted at a time, and the rows are read and reconstructed again for each part.
 
-    Of many rows some dimensions are sorted at a time, and the rows are read and reconstructed again for each.
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.activations import of_rows
+        >>> from interp_core.concepts import AffineSpace
+        >>> activations = of_rows(torch.tensor([[2.0, 0.0], [1.0, 3.0]]))
+        >>> space = AffineSpace(torch.eye(2), torch.eye(2))  # each dimension is a concept
+        >>> interp.measure(space, activations, by="wasserstein-1d", chance=False).value
+        0.0
 
-    Source: Fel et al. 2023, arXiv:2306.07304, as interpreto computes it, where it is called FID.
+    Source:
+        Fel et al. 2023, arXiv:2306.07304, as interpreto computes it, where it is called FID.
     """
 
     higher_is_better: ClassVar[bool] = False
     definition: ClassVar[str] = "mean over dimensions of the 1-D Wasserstein distance (interpreto calls it FID)"
 
     def measure(self, space: ConceptSpace, activations: Activations) -> Score:
-        """One number for all rows."""
+        """Measure the mean distance over dimensions.
+
+        Returns:
+            One number for all rows.
+        """
         columns = torch.arange(activations.width).split(max(1, HELD // (2 * len(activations))))
         gaps = [wasserstein(*_columns(space, activations, own)) * len(own) for own in columns]
         return Score(sum(gaps) / activations.width, self.higher_is_better)
@@ -64,9 +94,23 @@ class Wasserstein1D:
 
 @dataclass(frozen=True)
 class FID(Wasserstein1D):
-    """`Wasserstein1D` under the name that interpreto gives it; no Fréchet distance, for that see `FrechetDistance`.
+    """FID as interpreto computes it: `Wasserstein1D` under that name, and no Fréchet distance.
 
-    Source: Fel et al. 2023, arXiv:2306.07304, as interpreto computes it.
+    It is kept so that numbers can be compared with interpreto's; for the Fréchet distance see `FrechetDistance`. In the
+    units of the activations; lower is better.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.activations import of_rows
+        >>> from interp_core.concepts import AffineSpace
+        >>> activations = of_rows(torch.tensor([[2.0, 0.0], [1.0, 3.0]]))
+        >>> space = AffineSpace(torch.eye(2), torch.eye(2))  # each dimension is a concept
+        >>> interp.measure(space, activations, by="fid", chance=False).value
+        0.0
+
+    Source:
+        Fel et al. 2023, arXiv:2306.07304, as interpreto computes it.
     """
 
 

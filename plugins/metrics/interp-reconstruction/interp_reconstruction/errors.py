@@ -15,34 +15,69 @@ from interp_core.metrics import Score
 
 @dataclass(frozen=True)
 class MSE:
-    """The mean of (x - x̂)² over all rows and dimensions; in squared units of the activations, 0 for a perfect space.
+    """Mean squared error (MSE) of the reconstruction, over all rows and dimensions.
 
-    Source: definition. interpreto's MSE is a Euclidean norm, neither squared nor a mean of squares.
+    It is the mean of (x - x̂)², in squared units of the activations: 0 for a perfect space. Lower is better. The
+    activations are read once, in batches.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.activations import of_rows
+        >>> from interp_core.concepts import AffineSpace
+        >>> activations = of_rows(torch.tensor([[2.0, 0.0], [1.0, 3.0]]))
+        >>> space = AffineSpace(torch.eye(2), torch.eye(2))  # each dimension is a concept
+        >>> interp.measure(space, activations, by="mse", chance=False).value
+        0.0
+
+    Source:
+        By definition. The MSE of interpreto is a Euclidean norm, neither squared nor a mean of squares.
     """
 
     higher_is_better: ClassVar[bool] = False
     definition: ClassVar[str] = "mean over rows and dimensions of the squared difference to the reconstruction"
 
     def measure(self, space: ConceptSpace, activations: Activations) -> Score:
-        """One number for all rows."""
+        """Measure the error of all rows.
+
+        Returns:
+            One number for all rows.
+        """
         count = len(activations) * activations.width
         return Score(squared_error(space, activations) / count, self.higher_is_better)
 
 
 @dataclass(frozen=True)
 class ExplainedVariance:
-    """1 - Σ‖x - x̂‖² / Σ‖x - μ‖², where μ is the mean of all rows: 1 for a perfect space, 0 for one that says μ.
+    """Explained variance (R²): the share of the variance of the rows that the reconstruction gives back.
 
-    It can be below 0, and does not change when the activations are scaled.
+    It is 1 - Σ‖x - x̂‖² / Σ‖x - μ‖², where μ is the mean of all rows: 1 for a perfect space, 0 for one that always
+    gives μ, negative for one that does worse. Higher is better. It does not change when the activations are scaled. The
+    activations are read in batches.
 
-    Source: definition; one ratio of sums over all dimensions, not a mean of ratios, so small dimensions weigh little.
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.activations import of_rows
+        >>> from interp_core.concepts import AffineSpace
+        >>> activations = of_rows(torch.tensor([[2.0, 0.0], [1.0, 3.0]]))
+        >>> space = AffineSpace(torch.eye(2), torch.eye(2))  # each dimension is a concept
+        >>> interp.measure(space, activations, by="explained-variance", chance=False).value
+        1.0
+
+    Source:
+        By definition; one ratio of sums over all dimensions, not a mean of ratios, so that small dimensions count for
+        little.
     """
 
     higher_is_better: ClassVar[bool] = True
     definition: ClassVar[str] = "1 - sum of squared errors / sum of squared distances to the mean of all rows"
 
     def measure(self, space: ConceptSpace, activations: Activations) -> Score:
-        """One number for all rows.
+        """Measure the explained variance of all rows.
+
+        Returns:
+            One number for all rows.
 
         Raises:
             InputError: all rows are equal, so that there is no variance to explain.

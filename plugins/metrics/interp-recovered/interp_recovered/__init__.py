@@ -12,13 +12,13 @@ def interp_methods() -> Iterable[Method]:
         (
             "loss-recovered",
             "LossRecovered",
-            "share of the loss that ablation costs which the concepts save",
+            "share of the loss caused by zeros that reconstructions save",
             "Bricken et al. 2023, Transformer Circuits, Towards Monosemanticity",
         ),
         (
             "logit-recovered",
             "LogitRecovered",
-            "share of what ablation changes in the logits which the concepts save",
+            "how close reconstructions keep the logits, compared with zeros",
             "definition",
         ),
         (

@@ -26,21 +26,41 @@ RIGHT = (
 
 @dataclass(frozen=True)
 class LossRecovered:
-    """(CE_ablated - CE_space) / (CE_ablated - CE_model): how much of the loss that zeros in place of the rows cost is
-    saved by their reconstructions.
+    """Loss recovered: the share of the loss caused by zeros in place of the activations that reconstructions save.
 
-    1 for reconstructions that lose nothing, 0 for zeros, below 0 for what is worse than zeros. Losses are means over
-    texts, in nats; of a generator first over the tokens of a text. The interval is over texts (bootstrap).
+    It is (CE_zeros - CE_space) / (CE_zeros - CE_model), with mean cross-entropies over texts, in nats; for a generator
+    first over the tokens of a text. The right answer is the label of a text if the activations carry labels, else the
+    class the model gives; for a generator the next token.
 
-    Source: Bricken et al. 2023, Towards Monosemanticity; here the rows of the activations are exchanged and special
-    tokens are not.
+    The value has no unit: 1 for reconstructions that lose nothing, 0 for zeros, negative for what is worse than zeros.
+    Higher is better. The interval is over texts (bootstrap). The cost is three passes over each text: intact,
+    reconstructed and with zeros.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.concepts import AffineSpace
+        >>> from interp_core.testing import tiny_classifier
+        >>> split = tiny_classifier().split(-1)
+        >>> texts = ["i feel so happy today", "the old dog was never calm", "sad rain", "glad", "warm sun", "cat"]
+        >>> activations = split.activations(texts, granularity="cls")
+        >>> identity = AffineSpace(torch.eye(16), torch.eye(16))  # loses nothing
+        >>> round(interp.measure(identity, activations, split, by="loss-recovered", chance=False).value, 3)
+        1.0
+
+    Source:
+        Bricken et al. 2023, Towards Monosemanticity; here the rows of the activations are replaced, and special tokens
+        are not.
     """
 
     higher_is_better: ClassVar[bool] = True
     definition: ClassVar[str] = f"(CE of zeros - CE of reconstructions) / (CE of zeros - CE of the model); {RIGHT}"
 
     def measure(self, space: ConceptSpace, activations: Activations, split: SplitModel) -> Score:
-        """One number for all texts.
+        """Measure the share of the loss that is recovered.
+
+        Returns:
+            One number for all texts, with an interval for five texts or more.
 
         Raises:
             InputError: zeros cost nothing, so that there is nothing to recover.
@@ -56,20 +76,40 @@ class LossRecovered:
 
 @dataclass(frozen=True)
 class LogitRecovered:
-    """1 - Σ(l - l_space)² / Σ(l - l_ablated)² over all logits of all texts, each less the mean of its row.
+    """Logit recovered: how close reconstructions keep the logits, compared with zeros in place of the activations.
 
-    1 for reconstructions that change no logit, 0 for zeros. A shift of all logits, which changes no probability, counts
-    for nothing; of a multi-label head it does, and no mean is taken off. Unlike the loss it sees answers that were
-    wrong and stay wrong.
+    It is 1 - Σ(l - l_space)² / Σ(l - l_zeros)² over all logits of all texts, each less the mean of its row. A shift of
+    all logits, which changes no probability, thus counts for nothing; for a multi-label head it does count, and no mean
+    is subtracted.
 
-    Source: definition.
+    The value has no unit: 1 for reconstructions that change no logit, 0 for zeros, negative for what is worse. Higher
+    is better. Unlike the loss it sees changes of answers that were wrong and stay wrong. The cost is three passes over
+    each text.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.concepts import AffineSpace
+        >>> from interp_core.testing import tiny_classifier
+        >>> split = tiny_classifier().split(-1)
+        >>> texts = ["i feel so happy today", "the old dog was never calm", "sad rain", "glad", "warm sun", "cat"]
+        >>> activations = split.activations(texts, granularity="cls")
+        >>> identity = AffineSpace(torch.eye(16), torch.eye(16))  # loses nothing
+        >>> round(interp.measure(identity, activations, split, by="logit-recovered", chance=False).value, 3)
+        1.0
+
+    Source:
+        By definition.
     """
 
     higher_is_better: ClassVar[bool] = True
     definition: ClassVar[str] = "1 - squared change of the logits by reconstructions / by zeros, shifts left out"
 
     def measure(self, space: ConceptSpace, activations: Activations, split: SplitModel) -> Score:
-        """One number for all texts.
+        """Measure the share of the change of the logits that is recovered.
+
+        Returns:
+            One number for all texts, with an interval for five texts or more.
 
         Raises:
             InputError: zeros change nothing.
@@ -82,20 +122,40 @@ class LogitRecovered:
 
 @dataclass(frozen=True)
 class ConceptCompleteness:
-    """(accuracy with concepts alone - chance) / (accuracy of the model - chance), chance being the share of the most
-    frequent class.
+    """Concept completeness: the accuracy that a model keeps with concepts alone, between chance and its own.
 
-    1 where concepts alone answer as well as the model, 0 where they answer as well as a guess. Without labels the
-    model's own answers are right, and its accuracy is 1. Of a generator each next token counts.
+    It is (accuracy with reconstructions - chance) / (accuracy of the model - chance), where chance is the share of the
+    most frequent class. Without labels the model's own answers are right, and its accuracy is 1. For a generator each
+    next token counts.
 
-    Source: Yeh et al. 2020, equation 1; here the reconstruction of the space enters the model, not a learnt map.
+    The value has no unit: 1 where concepts alone answer as well as the model, 0 where they answer as well as a guess,
+    negative below that. Higher is better. The cost is three passes over each text.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.concepts import AffineSpace
+        >>> from interp_core.testing import tiny_classifier
+        >>> split = tiny_classifier().split(-1)
+        >>> texts = ["i feel so happy today", "the old dog was never calm", "sad rain", "glad", "warm sun", "cat"]
+        >>> activations = split.activations(texts, granularity="cls")
+        >>> identity = AffineSpace(torch.eye(16), torch.eye(16))  # loses nothing
+        >>> round(interp.measure(identity, activations, split, by="concept-completeness", chance=False).value, 3)
+        1.0
+
+    Source:
+        Yeh et al. 2020, arXiv:1910.07969, equation 1; here the reconstruction of the space enters the model, not a
+        learnt map.
     """
 
     higher_is_better: ClassVar[bool] = True
     definition: ClassVar[str] = f"(accuracy with reconstructions - chance) / (accuracy of the model - chance); {RIGHT}"
 
     def measure(self, space: ConceptSpace, activations: Activations, split: SplitModel) -> Score:
-        """One number for all texts.
+        """Measure the share of the accuracy that is kept.
+
+        Returns:
+            One number for all texts, with an interval for five texts or more.
 
         Raises:
             InputError: the model is no better than chance.

@@ -12,7 +12,7 @@ def interp_methods() -> Iterable[Method]:
         name="log-probability-drop",
         kind="metric",
         target="interp_source_metrics.log_probability_drop:LogProbabilityDrop",
-        summary="how far the log-probability falls without the best units",
+        summary="fall of the log-probability without the units of highest attribution",
         source="Cohen-Wang et al. 2024, arXiv:2409.00729",
         measures="attribution",
     )
@@ -20,7 +20,7 @@ def interp_methods() -> Iterable[Method]:
         name="linear-datamodelling-score",
         kind="metric",
         target="interp_source_metrics.linear_datamodelling:LinearDatamodellingScore",
-        summary="rank correlation of scores foretold for random halves with those of the model",
+        summary="rank correlation of summed attributions with scores of random halves",
         source="Park et al. 2023, arXiv:2303.14186; Cohen-Wang et al. 2024, arXiv:2409.00729",
         measures="attribution",
     )

@@ -18,17 +18,32 @@ APART = 7_368_787  # keeps these draws apart from those of a method with the sam
 
 @dataclass(frozen=True)
 class LinearDatamodellingScore:
-    """Spearman correlation between the model's scores of random halves of the units and the sums of their attributions.
+    """Linear datamodelling score (LDS): rank correlation of summed attributions with scores of random halves.
 
-    Each unit is kept with probability 1/2, in draws that no method has seen. 1 where scores add up; a target whose
-    attributions or scores are all equal has 0, which a note says. Ranks are the same in all score spaces that rise with
-    one another, such as log-odds and log-probability.
+    Each unit is kept with probability 1/2, in draws that no method has seen; Spearman's correlation compares the score
+    of the model on the units kept with the sum of their attributions.
+
+    The value is from -1 to 1, and higher is better: 1 where scores add up; 0 with a note where the attributions or the
+    scores of a target are all equal. Ranks are the same in all score spaces that rise with one another, such as
+    log-odds and log-probability. The cost is `samples` rows of the model.
 
     Args:
-        samples: the number of random halves. When all 2^u subsets fit, each is taken once.
-        seed: of the draws.
+        samples: number of random halves, at least 4. When all 2^u subsets fit, each is evaluated once.
+        seed: random seed of the halves.
 
-    Source: Park et al. 2023, arXiv:2303.14186 (TRAK), definition 2.4, of sources as in Cohen-Wang et al. 2024,
+    Raises:
+        InputError: `samples` is below 4.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> found = interp.attribute(model, ["happy not sad", "so happy today"], by="occlusion", targets="class 0")
+        >>> round(interp.measure(found, model, by="linear-datamodelling-score", chance=False).value, 3)
+        1.0
+
+    Source:
+        Park et al. 2023, arXiv:2303.14186 (TRAK), definition 2.4, for sources as in Cohen-Wang et al. 2024,
         arXiv:2409.00729, section 4.
     """
 
@@ -43,7 +58,11 @@ class LinearDatamodellingScore:
         check_sampling(self.samples, 4, None)
 
     def measure(self, attribution: Attribution, question: Question) -> Score:
-        """One correlation a target."""
+        """Measure one correlation for each target.
+
+        Returns:
+            The mean over targets, with `values` for each.
+        """
         keep = self._halves(question)
         foretold = keep.double() @ attribution.scores.double().T  # (p, k)
         found = question.masked(keep).double()

@@ -17,14 +17,27 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LogProbabilityDrop:
-    """log p(target) less log p(target) without the units of highest attribution, in nats.
+    """Top-k log-probability drop: log p(target) less log p(target) without the k units of highest attribution.
 
-    The mean over how many are removed; `curves` of the score has the drop for each number, in order.
+    The value is in nats, the mean over the numbers k in `top`; `curves` of the score has the drop for each. Higher is
+    better. The cost is one row of the model for each number and target.
 
     Args:
-        top: how many of the best units are removed. A text with fewer units loses all of them.
+        top: numbers of the best units that are removed, each at least 1. A text with fewer units loses all of them.
 
-    Source: Cohen-Wang et al. 2024, arXiv:2409.00729, section 4, the top-k log-probability drop, with k = 1, 3, 5.
+    Raises:
+        InputError: `top` is empty, holds a number below 1, or has another type.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import planted_model
+        >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
+        >>> found = interp.attribute(model, ["happy not sad", "so happy today"], by="occlusion", targets="class 0")
+        >>> round(interp.measure(found, model, by="log-probability-drop", chance=False).value, 3)
+        0.892
+
+    Source:
+        Cohen-Wang et al. 2024, arXiv:2409.00729, section 4, the top-k log-probability drop, with k = 1, 3, 5.
     """
 
     top: Sequence[int] = (1, 3, 5)
@@ -45,7 +58,11 @@ class LogProbabilityDrop:
         return f"fall of the log-probability without the {numbers} units of highest attribution, mean over the numbers"
 
     def measure(self, attribution: Attribution, question: Question) -> Score:
-        """One drop a target."""
+        """Measure one drop for each target.
+
+        Returns:
+            The mean over targets, with `values` and `curves` for each.
+        """
         u = len(question.units)
         keep = torch.ones(len(question.targets), len(self.top), u, dtype=torch.bool)
         for k, scores in enumerate(attribution.scores):

@@ -48,37 +48,51 @@ class Probed(NamedTuple):
 
 @dataclass(frozen=True)
 class KSparseProbing:
-    """How well a logistic regression on k concepts tells each label on other texts: mean balanced accuracy.
+    """k-sparse probing: the balanced accuracy of a logistic regression on k concepts, on held-out texts.
 
-    Texts are dealt to two halves. On one half the k concepts are chosen whose mean codes differ most, in size, between
-    rows with the label and rows without, and a logistic regression on their codes is fitted; on the other half it is
-    scored. Then the other way round, and the mean of both is taken. 1 where k concepts always tell each label, 0.5 at
-    chance. Rows of a text have its labels and are in one half; each label is told from all others.
+    Texts are divided into two halves. On one half the k concepts are chosen whose mean codes differ most, in absolute
+    value, between rows with the label and rows without, and a logistic regression on their codes is fitted; on the
+    other half it is scored. Then the halves change places, and the mean of both is taken. Rows of a text have its
+    labels and are in one half; each label is told from all others. In the regression the rows with the label have,
+    together, the same weight as those without, so that a rare label is told too.
 
-    In the regression rows with the label weigh, together, as much as those without, as they would in a balanced sample;
-    so a rare label is told, too. F1 and accuracy in the notes are those of the same regression. Beside them stand other
-    numbers of concepts (1, 2 and 5), as many raw dimensions chosen and fitted alike, and a probe on whole rows: a space
-    below the raw dimensions is no better a basis for the label than the model's own.
-
-    `interval` is over labels (Student's t, five or more). Rows are read in batches and encoded twice; probes hold the
-    rows that they learn from in memory, and the codes of chosen concepts are held for all rows.
+    The value is the mean over labels, from 0 to 1, and higher is better: 1 where k concepts always tell each label, 0.5
+    at chance. The notes give F1 and accuracy of the same regression, other numbers of concepts (1, 2 and 5), as many
+    raw dimensions chosen and fitted alike, and a probe on whole rows. A space below the raw dimensions is no better a
+    basis for the label than the model's own. `interval` is over labels (Student's t, five or more). Rows are read in
+    batches and encoded twice; probes hold the rows they learn from in memory, and the codes of chosen concepts are held
+    for all rows.
 
     Args:
-        k: how many concepts a probe has, 1 to the number of concepts.
+        k: number of concepts of a probe, from 1 to the number of concepts.
         whiten: divide differences of means by the standard deviation of a code in the half, so that the choice does not
-            depend on the units of codes. False is as published; then the concepts, and raw dimensions, with the
-            largest values are preferred.
-        ridge: penalty on squared weights against losses summed over rows (LogisticRegression(C=1/ridge)). Chosen
-            codes are divided by their standard deviation; whole rows by one number, so that a typical row has length 1.
-        rows: the most rows of a half that a probe learns from, half of them with the label; drawn if there are more.
-        seed: of the halves and of the draw.
+            depend on the units of codes. False, as published, prefers the concepts and raw dimensions with the largest
+            values.
+        ridge: penalty on squared weights, against losses summed over rows (LogisticRegression(C=1/ridge)); positive.
+            Chosen codes are divided by their standard deviation; whole rows by one number, so that a typical row has
+            length 1.
+        rows: maximum number of rows of a half that a probe learns from, half of them with the label, at least 2; drawn
+            if there are more.
+        seed: random seed of the halves and of the rows drawn.
 
     Raises:
-        InputError: k below 1, a ridge that is not above 0, or fewer than 2 rows.
+        InputError: `k` is below 1, `ridge` is not positive, or `rows` is below 2.
 
-    Source: Gurnee et al. 2023, arXiv:2305.01610, section 3 (choice by difference of means), and the sparse probing of
-    SAEBench, Karvonen et al. 2025, arXiv:2503.09532. Departs from SAEBench in that classes are weighted where it draws
-    balanced samples, that both halves are scored, and that codes are not averaged over the tokens of a text.
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.activations import of_rows
+        >>> from interp_core.concepts import AffineSpace
+        >>> rows = torch.tensor([[2.0, 0.1], [2.1, -0.1], [0.0, 1.1], [0.1, 0.9]])
+        >>> activations = of_rows(rows, labels=torch.tensor([0, 0, 1, 1]), class_names=("joy", "anger"))
+        >>> space = AffineSpace(torch.eye(2), torch.eye(2))  # each dimension is a concept
+        >>> interp.measure(space, activations, by="k-sparse-probing", chance=False).value
+        1.0
+
+    Source:
+        Gurnee et al. 2023, arXiv:2305.01610, section 3 (choice by difference of means), and the sparse probing of
+        SAEBench, Karvonen et al. 2025, arXiv:2503.09532. Departs from SAEBench in that classes are weighted where it
+        draws balanced samples, that both halves are scored, and that codes are not averaged over the tokens of a text.
     """
 
     higher_is_better: ClassVar[bool] = True
@@ -102,7 +116,10 @@ class KSparseProbing:
             )
 
     def measure(self, space: ConceptSpace, activations: Activations) -> Score:
-        """One number for all labels; `values` has one for each label, in order.
+        """Measure the balanced accuracy of each label.
+
+        Returns:
+            One number for all labels; `values` has one for each label, in order.
 
         Raises:
             InputError: there are fewer than k concepts, no label that texts of both halves have and lack, or a row that

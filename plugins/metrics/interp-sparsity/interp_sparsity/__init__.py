@@ -20,7 +20,7 @@ def interp_methods() -> Iterable[Method]:
             "Poché et al., interpreto",
         ),
         ("l0", "L0", "how many concepts are active in a row, on average", DEFINITION),
-        ("dead-concepts", "DeadConcepts", "share of the concepts that no row holds", DEFINITION),
+        ("dead-concepts", "DeadConcepts", "share of the concepts that are active in no row", DEFINITION),
     ):
         yield Method(
             name=name,

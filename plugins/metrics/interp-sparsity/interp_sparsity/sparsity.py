@@ -16,15 +16,31 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Sparsity:
-    """The share of all codes that are not zero: 0 to 1, few concepts a row make it small.
+    """Sparsity: the share of all codes (rows times concepts) that are not zero.
 
-    Lower is better among spaces that reconstruct equally well; codes that are all zero have the best value, so read it
-    beside the explained variance. A dense space, such as ICA's, has 1.
+    The value is from 0 to 1; it is small where a row has few concepts, and a dense space, such as that of ICA, has 1.
+    Lower is better among spaces that reconstruct equally well. Codes that are all zero have the best value, so read it
+    beside the explained variance. The activations are encoded twice, in batches.
 
     Args:
-        threshold: a code is not zero when its size is above this share of the largest of all codes.
+        threshold: share of the largest of all absolute codes, at least 0 and below 1; a code is not zero when its
+            absolute value is above it.
 
-    Source: definition.
+    Raises:
+        InputError: `threshold` is outside [0, 1).
+
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.activations import of_rows
+        >>> from interp_core.concepts import AffineSpace
+        >>> activations = of_rows(torch.tensor([[2.0, 0.0], [1.0, 3.0]]))
+        >>> space = AffineSpace(torch.eye(2), torch.eye(2))  # each dimension is a concept
+        >>> interp.measure(space, activations, by="sparsity", chance=False).value
+        0.75
+
+    Source:
+        By definition.
     """
 
     higher_is_better: ClassVar[bool] = False
@@ -36,21 +52,39 @@ class Sparsity:
         _check(self.threshold)
 
     def measure(self, space: ConceptSpace, activations: Activations) -> Score:
-        """One number for all rows."""
+        """Measure the share of non-zero codes.
+
+        Returns:
+            One number for all rows.
+        """
         return Score(float(active_share(space, activations, self.threshold).mean()), self.higher_is_better)
 
 
 @dataclass(frozen=True)
 class SparsityRatio:
-    """The share of the codes that are not zero, divided once more by the number of concepts.
+    """Sparsity ratio of interpreto: the share of non-zero codes, divided once more by the number of concepts.
 
-    The number that interpreto calls sparsity ratio: with every code active it is 1 / concepts, so that spaces of
-    different sizes cannot be compared by it. It is here for comparison with that library; see `Sparsity` and `L0`.
+    With every code active it is 1 / concepts, so that spaces of different sizes cannot be compared by it. It is there
+    for comparison with that library; see `Sparsity` and `L0`. Lower is better.
 
     Args:
-        threshold: as for `Sparsity`. interpreto's is 0 and absolute.
+        threshold: as for `Sparsity`. That of interpreto is 0 and absolute.
 
-    Source: interpreto 0.5.2, SparsityRatio, of which this is an independent definition.
+    Raises:
+        InputError: `threshold` is outside [0, 1).
+
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.activations import of_rows
+        >>> from interp_core.concepts import AffineSpace
+        >>> activations = of_rows(torch.tensor([[2.0, 0.0], [1.0, 3.0]]))
+        >>> space = AffineSpace(torch.eye(2), torch.eye(2))  # each dimension is a concept
+        >>> interp.measure(space, activations, by="sparsity-ratio", chance=False).value
+        0.375
+
+    Source:
+        interpreto 0.5.2, SparsityRatio, of which this is an independent implementation.
     """
 
     higher_is_better: ClassVar[bool] = False
@@ -62,21 +96,40 @@ class SparsityRatio:
         _check(self.threshold)
 
     def measure(self, space: ConceptSpace, activations: Activations) -> Score:
-        """One number for all rows."""
+        """Measure the share of non-zero codes over the number of concepts.
+
+        Returns:
+            One number for all rows.
+        """
         share = float(active_share(space, activations, self.threshold).mean())
         return Score(share / space.concepts, self.higher_is_better)
 
 
 @dataclass(frozen=True)
 class L0:
-    """How many codes of a row are not zero, on average over rows: 0 to the number of concepts.
+    """L0: the mean number of non-zero codes of a row.
 
-    Neither direction is better by itself: it is the budget at which reconstructions are to be compared.
+    The value is from 0 to the number of concepts. Neither direction is better by itself: it is the budget at which
+    reconstructions are to be compared.
 
     Args:
         threshold: as for `Sparsity`.
 
-    Source: definition.
+    Raises:
+        InputError: `threshold` is outside [0, 1).
+
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.activations import of_rows
+        >>> from interp_core.concepts import AffineSpace
+        >>> activations = of_rows(torch.tensor([[2.0, 0.0], [1.0, 3.0]]))
+        >>> space = AffineSpace(torch.eye(2), torch.eye(2))  # each dimension is a concept
+        >>> interp.measure(space, activations, by="l0", chance=False).value
+        1.5
+
+    Source:
+        By definition.
     """
 
     higher_is_better: ClassVar[bool | None] = None
@@ -88,20 +141,39 @@ class L0:
         _check(self.threshold)
 
     def measure(self, space: ConceptSpace, activations: Activations) -> Score:
-        """One number for all rows."""
+        """Measure the mean number of non-zero codes.
+
+        Returns:
+            One number for all rows.
+        """
         return Score(float(active_share(space, activations, self.threshold).sum()), self.higher_is_better)
 
 
 @dataclass(frozen=True)
 class DeadConcepts:
-    """The share of the concepts that are active in no row: 0 to 1.
+    """Dead concepts: the share of the concepts that are active in no row.
 
-    On few rows a rare concept looks dead; measure on as many as the space was learnt from.
+    The value is from 0 to 1, and lower is better. With few rows a rare concept looks dead, so measure on as many rows
+    as the space was learnt from.
 
     Args:
-        threshold: as for `Sparsity`; a concept is dead when all of its codes are zero.
+        threshold: as for `Sparsity`; a concept is dead when all its codes are zero.
 
-    Source: definition.
+    Raises:
+        InputError: `threshold` is outside [0, 1).
+
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.activations import of_rows
+        >>> from interp_core.concepts import AffineSpace
+        >>> activations = of_rows(torch.tensor([[2.0, 0.0], [1.0, 3.0]]))
+        >>> space = AffineSpace(torch.eye(2), torch.eye(2))  # each dimension is a concept
+        >>> interp.measure(space, activations, by="dead-concepts", chance=False).value
+        0.0
+
+    Source:
+        By definition.
     """
 
     higher_is_better: ClassVar[bool] = False
@@ -113,7 +185,11 @@ class DeadConcepts:
         _check(self.threshold)
 
     def measure(self, space: ConceptSpace, activations: Activations) -> Score:
-        """One number for all rows."""
+        """Measure the share of dead concepts.
+
+        Returns:
+            One number for all rows.
+        """
         dead = active_share(space, activations, self.threshold) == 0
         return Score(float(dead.double().mean()), self.higher_is_better)
 

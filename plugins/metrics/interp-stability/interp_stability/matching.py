@@ -17,7 +17,8 @@ def cosines(one: Float[Tensor, "a d"], other: Float[Tensor, "b d"]) -> Float[Ten
 def matched(gain: Float[Tensor, "a b"]) -> tuple[Int[Tensor, " m"], Int[Tensor, " m"]]:
     """The pairing one to one of the greatest total gain: its rows and its columns, as many as the smaller side has.
 
-    Source: Kuhn 1955, Naval Research Logistics Quarterly 2 (the Hungarian method), as in scipy.
+    Source:
+        Kuhn 1955, Naval Research Logistics Quarterly 2 (the Hungarian method), as in scipy.
     """
     rows, columns = linear_sum_assignment(gain.numpy(), maximize=True)
     return torch.from_numpy(rows), torch.from_numpy(columns)

@@ -19,25 +19,39 @@ from interp_stability.matching import cosines, matched
 
 @dataclass(frozen=True)
 class Stability:
-    """The cosine of each concept with its match in a space learnt again, on average over concepts and runs.
+    """Stability: the mean cosine of each concept with its match in spaces that the same method learns again.
 
-    1 when the same directions are found each time, in whatever order; near 0 when none is. Concepts of two spaces are
-    matched one to one so that the sum of cosines is greatest; where one space has more concepts, those without a match
-    count as 0. It takes as long as learning the space, as many times as there are runs. A method that always finds the
-    same is not right for that.
+    Concepts of two spaces are matched one to one so that the sum of cosines is largest; where one space has more
+    concepts, those without a match count as 0.
+
+    The value is at most 1, and higher is better: 1 when the same directions are found each time, in whatever order,
+    near 0 when none is. A method that always finds the same is not right for that, so read it beside a metric of fit.
+    The cost is that of learning the space, `runs` times.
 
     Args:
-        runs: how often it is learnt again. Each run has a seed of its own: the method's, plus 1, 2, …
-        halves: whether each run learns from a random half of the texts, not from all. A method without a seed finds
-            the same on the same rows, so that halves alone tell anything.
-        signed: whether directions that point opposite ways are different. `"auto"`: they are when no code is negative;
-            else their signs are arbitrary, as with PCA and ICA, and the absolute value of a cosine counts. What stands
-            beside the space is measured as the space is: see `like`.
-        seed: of the halves.
+        runs: how often the space is learnt again, at least 1. Each run has its own seed: the method's, plus 1, 2, …
+        halves: learn each run from a random half of the texts, not from all. A method without a seed learns the same
+            from the same rows, so that only `halves=True` says anything.
+        signed: whether opposite directions are different. `"auto"`: they are where no code is negative; otherwise signs
+            are arbitrary, as with PCA and ICA, and the absolute value of a cosine counts. The chance level follows the
+            same rule as the space: see `like`.
+        seed: random seed of the halves.
 
-    Source: the stability of Fel et al. 2023, arXiv:2306.07304, with cosines as in Fel et al. 2025, arXiv:2502.12892.
-    Departs from them in that runs are held against the space that is measured, not against one another, and in the
-    signs.
+    Raises:
+        InputError: `runs` is below 1, or `signed` is unknown.
+
+    Examples:
+        >>> import interp_core as interp
+        >>> from interp_core.testing import dictionary_world
+        >>> activations, _ = dictionary_world()
+        >>> space = interp.fit_concepts(activations, by="pca", concepts=5)
+        >>> interp.measure(space, activations, by="stability", halves=True, chance=False).value > 0.9
+        True
+
+    Source:
+        The stability of Fel et al. 2023, arXiv:2306.07304, with cosines as in Fel et al. 2025, arXiv:2502.12892.
+        Departs from them in that runs are compared with the space that is measured, not with each other, and in the
+        signs.
     """
 
     higher_is_better: ClassVar[bool] = True
@@ -56,16 +70,19 @@ class Stability:
             raise InputError(f"signed {self.signed!r} is unknown; it is True, False or 'auto'.")
 
     def like(self, space: ConceptSpace, activations: Activations) -> Stability:
-        """The same metric with `signed` decided by this space, so that its floor is measured by the same rule."""
+        """The same metric with `signed` decided by this space, so that the chance level follows the same rule."""
         if self.signed != "auto":
             return self
         return dataclasses.replace(self, signed=_never_negative(space, activations))
 
     def measure(self, space: ConceptSpace, activations: Activations, method: Any) -> Score:
-        """One number for each run, and their mean.
+        """Measure one mean cosine for each run.
+
+        Returns:
+            The mean over runs, with `values` for each.
 
         Raises:
-            InputError: halves of fewer than two texts.
+            InputError: `halves` of fewer than two texts.
         """
         signed = bool(self.like(space, activations).signed)
         generator = torch.Generator().manual_seed(self.seed)

@@ -19,16 +19,27 @@ CONCEPTS = 1024  # compared with all others at a time
 
 @dataclass(frozen=True)
 class Uniqueness:
-    """1 - the largest |cosine| of a direction with another, on average over directions.
+    """Uniqueness: 1 less the largest |cosine| of a direction with another, averaged over directions.
 
-    1 when all are at right angles to one another, 0 when each has a double. Neither is better by itself: random
-    directions are distinct without meaning anything, and concepts that mean something may be related. More directions
-    than dimensions cannot all be distinct. It looks at the dictionary alone; the activations do not matter.
+    The value is 1 when all directions are orthogonal, 0 when each has a double. Neither is better by itself: random
+    directions are distinct without meaning anything, and meaningful concepts may be related. More directions than
+    dimensions cannot all be orthogonal. Only the dictionary is read; the activations do not matter.
 
     Args:
-        absolute: whether a direction counts as a double of its opposite.
+        absolute: count the opposite of a direction as its double; False takes cosines with their signs.
 
-    Source: definition. SynthSAEBench calls something else uniqueness: see `planted-uniqueness`.
+    Examples:
+        >>> import interp_core as interp
+        >>> import torch
+        >>> from interp_core.activations import of_rows
+        >>> from interp_core.concepts import AffineSpace
+        >>> directions = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])  # two doubles
+        >>> score = interp.measure(AffineSpace(directions, directions), of_rows(torch.eye(3)), by="uniqueness")
+        >>> round(score.value, 3)
+        0.333
+
+    Source:
+        By definition. SynthSAEBench calls something else uniqueness: see `planted-uniqueness`.
     """
 
     higher_is_better: ClassVar[bool | None] = None
@@ -38,10 +49,13 @@ class Uniqueness:
     absolute: bool = True
 
     def measure(self, space: ConceptSpace, activations: Activations) -> Score:
-        """One number for all directions.
+        """Measure the mean over directions.
+
+        Returns:
+            One number for all directions.
 
         Raises:
-            InputError: there is one concept only.
+            InputError: there is only one concept.
         """
         if space.concepts < 2:
             raise InputError("the space has one concept; there is no other to be distinct from.")

@@ -28,25 +28,25 @@ def grounded(attribution: Any, *, level: float = 0.05) -> Grounding | list[Groun
 
     A source is a unit that speaks for the target and passes two tests, corrected for the number of units (Holm):
 
-    - *The draw of a method that samples.* Its score must be above 0 by more than its standard error explains, under the
-      normal distribution. Scores of exact methods pass.
-    - *The other units.* Any text that is removed changes a score a little. The sizes of such changes are taken to be
-      exponentially distributed, with either sign equally likely, and their mean is estimated by the median of the other
-      units, so that sources beside it, if they are fewer than half, do not matter. The score must be larger than the
-      largest of so many changes would be by chance. What the estimate itself may be off by is counted in: among few
-      units, a source must stand out more.
+    - *The draws of a method that samples.* The score must be above 0 by more than its standard error explains, under
+      the normal distribution. Scores of exact methods pass.
+    - *The other units.* Removing any text changes a score a little. The sizes of such changes are taken to be
+      exponentially distributed, with either sign equally likely. Their mean is estimated from the median of the other
+      units, so that other sources have no influence if they are fewer than half. The score must be larger than the
+      largest of so many changes would be by chance. The error of the estimate is taken into account: among few units, a
+      source must stand out more.
 
-    The second test is needed because leaving one out and exact Shapley values have no error at all, and with ever more
-    samples every unit is above or below 0 for certain. The exponential has heavier tails than the normal distribution,
-    so it errs on the side of no source where changes are normal. It does not hold where changes have heavier tails yet,
-    and it finds no sources where half of the units or more are some. A single unit can be compared with nothing and is
-    never a source. Random orders of the units, which metrics are compared with, are no help here: among few units even
-    the best of them is no rarer than one in the number of units.
+    The second test is needed because leave-one-out scores and exact Shapley values have no error at all, and with ever
+    more samples every unit is above or below 0 for certain. The exponential distribution has heavier tails than the
+    normal, so that the test errs on the side of no source where changes are normal. It does not hold where the tails of
+    changes are heavier still, and it finds no sources where they are half of the units or more. A single unit can be
+    compared with nothing and is never a source. Random orders of the units, which metrics are compared with, do not
+    help here: among few units even the best of them is no rarer than one in the number of units.
 
     Args:
         attribution: the attribution of one text by a method that claims `signed`, or a list of them. Units of a
             continuation are no sources.
-        level: how often a target without sources may be given one by chance, above 0 and below 1.
+        level: probability with which a target without sources may be given one, above 0 and below 1.
 
     Returns:
         The sources of each target with their intervals; for a list, a list.
@@ -55,14 +55,16 @@ def grounded(attribution: Any, *, level: float = 0.05) -> Grounding | list[Groun
         InputError: `attribution` holds something else, or the level is not between 0 and 1.
         UnsupportedError: the scores do not tell what speaks for a target.
 
-    Source: Holm 1979, Scandinavian Journal of Statistics 6(2).
-
     Examples:
+        >>> import interp_core as interp
         >>> from interp_core.testing import planted_model
         >>> model = planted_model({"happy": (3.0, -1.0)})
         >>> (why,) = interp.attribute(model, "the old cat was so happy", by="lime", samples=40, progress=False)
         >>> [source.text for source in interp.grounded(why).sources[0]]
         ['happy']
+
+    Source:
+        Holm 1979, Scandinavian Journal of Statistics 6(2).
     """
     if not isinstance(level, Real) or not 0 < level < 1:
         raise InputError(f"level is {level!r}; a number between 0 and 1 was expected, such as 0.05.")

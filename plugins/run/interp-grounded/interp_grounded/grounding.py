@@ -37,18 +37,19 @@ class Source:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Grounding(Value):
-    """The sources of each target of an attribution.
+    """The sources of each target of an attribution, made by `interp.grounded`.
 
     Attributes:
         text: the text with its answer.
         targets: what is explained, such as the sentences of the answer.
-        sources: of each target, highest score first; empty where there is no source beyond chance.
-        level: how often a target without sources is given one by chance.
-        score_space: the unit of the scores.
+        sources: the sources of each target, highest score first; empty where there is no source beyond chance.
+        level: probability with which a target without sources is given one.
+        score_space: the score space, hence the unit of the scores.
         made_by: the provenance of the attribution.
         notes: what a reader should know.
 
     Examples:
+        >>> import interp_core as interp
         >>> from interp_core.testing import planted_model
         >>> model = planted_model({"happy": (3.0, -1.0), "sad": (-2.0, 2.0)})
         >>> (why,) = interp.attribute(model, "the cat was so happy", by="occlusion", targets=[0, 1], progress=False)
@@ -70,7 +71,7 @@ class Grounding(Value):
     notes: tuple[str, ...] = ()
 
     def one_line(self) -> str:
-        """For how many targets there are sources."""
+        """The number of targets with sources."""
         some = sum(bool(own) for own in self.sources)
         return f"sources for {some} of {counted(len(self.targets), 'target')}, by {self.made_by.brief}"
 

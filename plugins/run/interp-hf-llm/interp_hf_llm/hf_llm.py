@@ -25,27 +25,38 @@ Row = tuple[int, list[int]]  # the place of a conversation, and its tokens
 
 @dataclass(frozen=True)
 class HFLLM:
-    """Asks a chat model on this machine, many conversations in one batch.
+    """A local Hugging Face chat model as a language model to ask, with many conversations in one batch.
 
     The model is loaded when it is first asked, and the last one stays loaded. Conversations of similar length share a
-    batch; shorter ones are padded on the left. What its authors say about sampling is not followed: a temperature of 0
-    takes the likeliest token each time, and another one draws from all tokens. An answer depends on its conversation
-    and the seed alone, up to the rounding of batches, which number formats below float32 show.
+    batch; shorter ones are padded on the left. The generation configuration of the model is not used: a temperature of
+    0 takes the likeliest token each time, any other draws from all tokens. An answer depends only on its conversation
+    and the seed, up to the rounding of batches, which shows in number formats below float32.
 
     Args:
-        model: the folder of the model, or its id on the Hugging Face hub.
-        max_new_tokens: longest answer, thoughts included. With the conversation it must fit into what the model reads.
-        temperature: 0 for the likeliest tokens; above, what logits are divided by before a token is drawn.
-        batch_size: conversations in one batch. One that does not fit into the memory of a GPU is halved.
-        seed: of the draws.
-        dtype: number format of the weights, such as `"float32"`; `"auto"` for that of the files.
-        device: where it computes; None for the GPU, if there is one.
+        model: folder of the model, or its id on the Hugging Face hub.
+        max_new_tokens: maximum number of tokens of an answer, thoughts included, at least 1. With the conversation it
+            must fit into the context of the model.
+        temperature: 0 for the likeliest tokens; otherwise the positive number that logits are divided by before a token
+            is drawn.
+        batch_size: number of conversations in one batch, at least 1. A batch that does not fit into the memory of a GPU
+            is halved.
+        seed: random seed of the draws.
+        dtype: number format of the weights: `"float32"`, `"float16"`, `"bfloat16"` or `"float64"`; `"auto"` for that of
+            the files.
+        device: device to compute on; None for the GPU, if there is one.
         template: further arguments of the chat template, such as `{"enable_thinking": False}`.
 
     Raises:
-        InputError: a value of another type, a number out of range, or an unknown number format.
+        InputError: a value has another type, a number is out of range, or the number format is unknown.
 
-    Source: the definition of greedy decoding; draws by the Gumbel-max trick, which takes no global random state.
+    Examples:
+        >>> from interp_hf_llm.hf_llm import HFLLM
+        >>> llm = HFLLM(**HFLLM.CHECKED_WITH, max_new_tokens=4)  # a toy model that knows five topics
+        >>> str(llm.generate([{"role": "user", "content": "apple, pear, plum"}]))
+        'fruit'
+
+    Source:
+        Greedy decoding by definition; draws by the Gumbel-max trick (Gumbel 1954), which uses no global random state.
     """
 
     model: str = ""
@@ -70,7 +81,7 @@ class HFLLM:
             raise InputError(f"dtype {self.dtype!r} is unknown; it is 'auto', 'float32', 'bfloat16' or 'float16'.")
 
     def ready(self) -> None:
-        """Called before anything is asked that no cache knows.
+        """Check, before anything is asked that no cache knows, that the model can be asked.
 
         Raises:
             InputError: no model is named, its tokenizer cannot be loaded, or it has no chat template.
@@ -96,8 +107,11 @@ class HFLLM:
         Args:
             messages: `{"role": "system" | "user" | "assistant", "content": …}`, in order.
 
+        Returns:
+            The text, with the number of its tokens.
+
         Raises:
-            LLMError: there is none, such as to a conversation that is too long.
+            LLMError: there is no answer, such as to a conversation that is too long.
             InputError: the model cannot be loaded, or has no chat template.
         """
         ((_, answer),) = self.generate_each([messages])
@@ -106,10 +120,13 @@ class HFLLM:
         return answer
 
     def generate_all(self, conversations: Sequence[Messages]) -> list[str | LLMError]:
-        """The answers to several conversations, in their order; an error stands where there is none.
+        """The answers to several conversations, in their order, with an error in the place of a missing one.
 
         Args:
             conversations: the conversations.
+
+        Returns:
+            An answer or an error for each conversation.
 
         Raises:
             InputError: the model cannot be loaded, or has no chat template.
@@ -118,13 +135,13 @@ class HFLLM:
         return [answers[place] for place in range(len(conversations))]
 
     def generate_each(self, conversations: Sequence[Messages]) -> Generator[tuple[int, Answer | LLMError], None, None]:
-        """The answers to several conversations, batch by batch, each with the place of its conversation.
+        """The answers to several conversations, batch by batch, each with the number of its conversation.
 
         Args:
             conversations: the conversations.
 
         Yields:
-            A place, and the answer or the error in its place.
+            The number of a conversation, and its answer or error.
 
         Raises:
             InputError: the model cannot be loaded, or has no chat template.

@@ -20,7 +20,8 @@ class GumbelNoise(LogitsProcessor):
         temperature: above 0.
         seeds: one a row.
 
-    Source: the Gumbel-max trick: argmax of log-probabilities with independent Gumbel noise is a draw.
+    Source:
+        The Gumbel-max trick: argmax of log-probabilities with independent Gumbel noise is a draw.
     """
 
     def __init__(self, temperature: float, seeds: Sequence[int]) -> None:

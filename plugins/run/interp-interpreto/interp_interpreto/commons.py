@@ -10,7 +10,7 @@ from interp_core.errors import InputError, InterpWarning, UnsupportedError
 
 
 class Granularity(Enum):
-    """The units of an attribution.
+    """The granularities of attributions, under the names of interpreto.
 
     Examples:
         >>> from interp_interpreto.commons import Granularity
@@ -27,7 +27,7 @@ class Granularity(Enum):
 
 
 class ActivationGranularity(Enum):
-    """The rows of activations.
+    """The granularities of activations, under the names of interpreto.
 
     Examples:
         >>> from interp_interpreto.commons import ActivationGranularity

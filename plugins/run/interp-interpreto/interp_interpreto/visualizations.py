@@ -23,12 +23,13 @@ def plot_attributions(
     Args:
         attribution_output: what an explainer returned, or one of these.
         classes_names: the names of the classes, as a list or by number.
-        save_path: also write a whole page there.
+        save_path: file that a whole page is written to as well.
 
     Returns:
         The plot, which notebooks display.
 
     Examples:
+        >>> import torch
         >>> from interp_core.testing import tiny_classifier
         >>> from interp_interpreto import Occlusion, plot_attributions
         >>> tiny = tiny_classifier()
@@ -58,10 +59,10 @@ def plot_concepts(
         concepts_labels: a dict or list of the words or label of each concept; a dict from class to one of these where
             each class has concepts of its own.
         classes_names: the names of the classes, as a list or by number.
-        sample: not offered; see the error.
+        sample: not offered; the error says what to do.
         concepts_activations: not offered.
-        top_k: concepts shown for each class at first.
-        save_path: also write a whole page there.
+        top_k: number of concepts shown for each class at first.
+        save_path: file that a whole page is written to as well.
 
     Returns:
         The plot, which notebooks display.
@@ -71,6 +72,7 @@ def plot_concepts(
         UnsupportedError: the concepts of the words of one text are asked for.
 
     Examples:
+        >>> import torch
         >>> from interp_interpreto import plot_concepts
         >>> plot = plot_concepts(
         ...     classes_names=["calm", "sad"],
@@ -90,13 +92,13 @@ def plot_concepts(
 
 
 class AttributionVisualization:
-    """The plot of `plot_attributions` as an object, as the first generation has it.
+    """The plot of `plot_attributions` as an object, as in the first generation of interpreto.
 
     Args:
         attribution_output: what an explainer returned, or one of these.
         class_names: the names of the classes, as a list or by number.
         classes_names: the same.
-        save_path: also write a whole page there.
+        save_path: file that a whole page is written to as well.
 
     Examples:
         >>> from interp_core.testing import tiny_classifier

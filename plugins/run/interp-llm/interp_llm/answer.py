@@ -6,14 +6,13 @@ from interp_core.errors import LLMError
 
 
 class Answer(str):
-    """The text of an answer, with what is known about it.
+    """The text of an answer, with what is known about it; made as `Answer(text, prompt_tokens=…)`.
 
-    Args:
-        text: what was said.
+    Attributes:
         prompt_tokens: tokens of the conversation, as the model counts them; None where it does not say.
         answer_tokens: tokens of the answer, thoughts included; None where it does not say.
         finish_reason: why the model stopped, in its own words, such as `"stop"` or `"length"`; empty if unknown.
-        cached: whether it was on disk already.
+        cached: whether the answer was on disk already.
 
     Examples:
         >>> from interp_llm.answer import Answer

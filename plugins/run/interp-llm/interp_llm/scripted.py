@@ -25,19 +25,20 @@ Script = Mapping[str, Any] | Sequence[Any] | Callable[[Messages], Any]
 
 @dataclass(frozen=True)
 class Scripted:
-    """Answers from a script; without one, a dry run that answers nothing and keeps what it was asked.
+    """A script in place of a language model; without one, a dry run that answers nothing and records what it was asked.
 
     In a dry run each conversation fails with an error that says so, which no cache keeps. Afterwards `asked` holds what
-    would have been sent, and `usage()` what that would cost; the results of the run say the same. Only what does not
-    depend on answers is seen: labels that there are not are not scored either.
+    would have been sent, and `usage()` what that would cost; the results of the run say the same. Conversations that
+    depend on earlier answers do not take place: labels that do not exist are not scored either.
 
     Args:
-        answers: a mapping from the last message of a conversation to its answer, the answers in the order in which they
-            are asked for, or a function of the conversation. An answer that is an exception is a failed call. None for
-            a dry run.
-        prices: what a million tokens of conversations and of answers cost; None if no price is wanted.
-        answer_tokens: tokens that an answer is estimated at, in a dry run.
-        asked: not given, but kept here: the conversations so far.
+        answers: a mapping from the last message of a conversation to its answer, a sequence of the answers in the order
+            in which they are asked for, or a function of the conversation. An answer that is an exception is a failed
+            call. None for a dry run.
+        prices: the price of a million tokens of conversations, and of answers, each at least 0; None if no price is
+            wanted.
+        answer_tokens: estimated tokens of an answer in a dry run, at least 0.
+        asked: not given, but recorded here: the conversations so far, in order.
 
     Raises:
         InputError: `answers` is none of these, or a price or a number of tokens is not a number of at least 0.
@@ -52,7 +53,8 @@ class Scripted:
         >>> print(dry.asked[0][0]["content"])
         Name what apple and pear have in common.
 
-    Source: the definition; tokens are estimated as four for each message and one for every four bytes of UTF-8.
+    Source:
+        By definition; tokens are estimated as four for each message and one for every four bytes of UTF-8.
     """
 
     answers: Script | None = None
@@ -73,9 +75,11 @@ class Scripted:
             raise InputError(f"answer_tokens is {self.answer_tokens}; it must be at least 0.")
 
     def identity(self) -> dict[str, Any] | None:
-        """What its answers depend on: the script, or the name of a function of a module.
+        """What the answers depend on: the script, or the name of a function of a module.
 
-        None for other functions, such as a lambda or one with arguments bound to it: no name tells two of them apart.
+        Returns:
+            JSON values; None for other functions, such as a lambda or one with arguments bound to it, since no name
+            tells two of them apart.
         """
         if callable(self.answers):
             name = _name_of(self.answers)
@@ -84,7 +88,7 @@ class Scripted:
         return {"client": "scripted", "answers": json.loads(json.dumps(script, default=repr))}
 
     def usage(self) -> Usage:
-        """What all that was asked so far would take, as estimated."""
+        """The estimated cost of all that was asked so far."""
         prompt = sum(map(_tokens, self.asked))
         answer = self.answer_tokens * len(self.asked)
         price = price_of(self.prices, prompt, answer)
@@ -97,6 +101,9 @@ class Scripted:
 
         Args:
             messages: `{"role": "system" | "user" | "assistant", "content": …}`, in order.
+
+        Returns:
+            The answer of the script, with the number of its tokens.
 
         Raises:
             LLMError: this is a dry run, or the script has no answer.

@@ -54,12 +54,12 @@ class Context:
 
     @property
     def question(self) -> str:
-        """What is asked; as the message of a chat it renders to the end of the prompt."""
+        """The question; as the message of a chat it renders to the end of the prompt."""
         return f"what does the box of {self.name} hold ?"
 
     @property
     def prompt(self) -> str:
-        """The sentences and the question, a line each. The model answers with the next token."""
+        """The sentences and the question, one line each. The model answers with the next token."""
         return "".join(f"{line}\n" for line in (*self.sentences, self.question))
 
     @property
@@ -98,7 +98,7 @@ class Context:
         return replace(self, facts=tuple((name, other if name == self.name else held) for name, held in self.facts))
 
     def name_swap(self) -> Context:
-        """The same context with a question for another name: that of the sentence half the context further on.
+        """The same context with a question for another name: that of the sentence half the context later.
 
         Returns:
             A context of the same number of tokens, which differ in one: the name in the question.
@@ -111,21 +111,22 @@ class Context:
 def lookup_contexts(
     count: int, *, sentences: tuple[int, int] = (6, 32), copies: int = 1, seed: int = 0
 ) -> list[Context]:
-    """Contexts that the model of this package never saw: none of their pairs of name and object was trained on.
+    """Contexts for the lookup model that it was not trained on: all their pairs of name and object were held out.
 
     Args:
-        count: how many.
-        sentences: the fewest and the most sentences of a context, both included; at most 32, the most of training.
-        copies: how often the sentence that holds the answer stands in the context, at random places. With 0 no
-            sentence has the name that is asked for, and the answer is `"nothing"`.
-        seed: another seed gives other contexts.
+        count: number of contexts, at least 0.
+        sentences: the minimum and maximum number of sentences of a context, both included; from 2 to 32, the maximum of
+            training.
+        copies: number of copies, at random positions, of the sentence that holds the answer. With 0 no sentence has the
+            name that is asked for, and the answer is `"nothing"`.
+        seed: random seed; another seed gives other contexts.
 
     Returns:
         The contexts. Within one, names differ but for the copies, and so do objects.
 
     Raises:
-        InputError: `sentences` is no range between 2 and 32, or leaves no sentence beside the copies; or a number is no
-            whole number, or below 0.
+        InputError: `sentences` is no range between 2 and 32, or leaves no sentence besides the copies; or a number is
+            no whole number, or below 0.
 
     Examples:
         >>> import interp_core as interp

@@ -10,7 +10,7 @@ MODEL = Path(__file__).parent / "lookup"
 
 
 def lookup_model() -> interp.TextModel:
-    """The small model that looks up who holds what, see `lookup_contexts`.
+    """The lookup model: a small trained LLaMA that looks up who holds what in a context (see `lookup_contexts`).
 
     Returns:
         A `LlamaForCausalLM` of 3 blocks, each with 2 heads of width 32, and its tokenizer; each call loads it anew.

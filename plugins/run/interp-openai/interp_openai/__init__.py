@@ -12,6 +12,6 @@ def interp_methods() -> Iterable[Method]:
         name="openai",
         kind="llm",
         target="interp_openai.client:OpenAI",
-        summary="OpenAI, or any server that speaks its chat completions",
+        summary="OpenAI, or any server with the same chat completions",
         source="OpenAI API reference, chat completions",
     )

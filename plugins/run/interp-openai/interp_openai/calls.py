@@ -135,8 +135,8 @@ def explained(error: Exception, server: Server, expected: str = "chat completion
 
     Examples:
         >>> from interp_openai.calls import Server, explained
-        >>> explained(ValueError("half a line"), Server("my server", "my-model", "MY_KEY", 5.0, 1))
-        'my server sent something that is no {expected} (ValueError: half a line); check base_url, most end in /v1.'
+        >>> explained(ValueError("half a line"), Server("server", "my-model", "MY_KEY", 5.0, 1))
+        'server sent something that is no chat completion (ValueError: half a line); check base_url, most end in /v1.'
     """
     if isinstance(error, openai.APIStatusError):
         if _filtered(error):

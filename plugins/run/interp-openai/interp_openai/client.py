@@ -22,39 +22,46 @@ Messages = list[dict[str, str]]
 
 @dataclass(frozen=True)
 class OpenAI:
-    """Asks a chat model, several requests at once.
+    """A chat model of OpenAI, Azure or a compatible server, asked several requests at once.
 
-    Keys are read from the environment when a call is made. They are kept nowhere, and are taken out of whatever a
-    server says. Timeouts, lost connections and answers 408, 409, 429 and 5xx are tried again with growing pauses, or
-    after the pause the server asks for, if that is not above two minutes.
+    Keys are read from the environment when a call is made. They are stored nowhere, and are removed from all that a
+    server says. Timeouts, lost connections and the status codes 408, 409, 429 and 5xx are retried with growing pauses,
+    or after the pause that the server asks for, if that is at most two minutes.
 
     Args:
-        model: its name at the server; on Azure, the name of the deployment.
+        model: name of the model at the server; on Azure, the name of the deployment.
         base_url: a compatible server, such as `http://localhost:8000/v1`; None for OpenAI itself (or what the official
             client finds in OPENAI_BASE_URL). A query, such as `?api-version=preview`, is sent with every request.
         key_from: name of the environment variable that holds the key. A server at `base_url` may do without; if the
             variable is set, the key is sent there.
-        timeout: seconds for one try.
-        retries: further tries after the first.
-        parallel: requests at once.
+        timeout: seconds for one try, positive.
+        retries: further tries after the first, at least 0.
+        parallel: number of requests at once, at least 1.
         temperature: 0 for the likeliest answer; None leaves it to the server.
-        max_tokens: longest answer, sent as `max_tokens`, which compatible servers know; None leaves it to the server.
-        max_completion_tokens: longest answer, thoughts included, sent under this name in place of `max_tokens`.
-            Reasoning models of OpenAI want it, and `temperature=None`.
+        max_tokens: maximum number of tokens of an answer, at least 1, sent as `max_tokens`, which compatible servers
+            know; None leaves it to the server.
+        max_completion_tokens: maximum number of tokens of an answer, thoughts included, sent under this name in place
+            of `max_tokens`. Reasoning models of OpenAI need it, and `temperature=None`.
         reasoning_effort: how long a reasoning model may think, such as `"low"`.
-        seed: of the server's draws, where it takes one.
-        api_version: of Azure's older interface, with `base_url="https://….openai.azure.com"`. Its newer one, at
+        seed: random seed of the server's draws, where it takes one.
+        api_version: version of Azure's older interface, with `base_url="https://….openai.azure.com"`. Its newer one, at
             `https://….openai.azure.com/openai/v1`, needs none.
         headers_from: headers whose values are secrets: their names, each with the environment variable that holds it.
-        extra_headers: further headers. Their values stand in no result.
-        extra_body: further parameters of a request, by name. They stand in results, so they must hold no secret.
-        prices: what a million tokens sent, and a million received, cost; None if no price is wanted.
+        extra_headers: further headers. Their values appear in no result.
+        extra_body: further parameters of a request, by name. They appear in results, so they must hold no secret.
+        prices: the price of a million tokens sent, and of a million received; None if no price is wanted.
 
     Raises:
-        InputError: a value of another type; a number out of range; a `key_from` or a value of `headers_from` that is no
-            name of a variable; a `base_url` that is no web address, or has a password or a key in it.
+        InputError: a value has another type; a number is out of range; `key_from` or a value of `headers_from` is no
+            name of a variable; `base_url` is no web address, or has a password or a key in it.
 
-    Source: OpenAI API reference, "Create chat completion", through the official client.
+    Examples:
+        >>> from interp_openai.client import OpenAI
+        >>> OpenAI(model="my-model", base_url="http://localhost:8000/v1").identity()["server"]
+        'http://localhost:8000/v1'
+
+    Source:
+        OpenAI API reference, "Create chat completion", through the official client.
     """
 
     model: str = "gpt-4.1-nano"
@@ -91,7 +98,7 @@ class OpenAI:
             )
 
     def ready(self) -> None:
-        """Called before anything is asked that no cache knows.
+        """Check, before anything is asked that no cache knows, that there is a key.
 
         Raises:
             InputError: OpenAI itself is asked and there is no key, or a variable of `headers_from` is empty.
@@ -100,7 +107,10 @@ class OpenAI:
         self._secret_headers()
 
     def key(self) -> str:
-        """The key that calls are made with; a subclass may have it from elsewhere than the environment.
+        """The key that calls are made with; a subclass may take it from elsewhere than the environment.
+
+        Returns:
+            The key; empty where the server needs none.
 
         Raises:
             InputError: OpenAI itself is asked and there is no key.
@@ -113,7 +123,7 @@ class OpenAI:
         return key
 
     def identity(self) -> dict[str, Any]:
-        """What its answers depend on, without any secret, and of headers the names alone."""
+        """What the answers depend on, without any secret; of headers only the names."""
         return {
             "client": "openai",
             "model": self.model,
@@ -128,7 +138,10 @@ class OpenAI:
 
         Args:
             messages: `{"role": "system" | "user" | "assistant", "content": …}`, in order.
-            schema: a JSON schema of the answer, for servers that keep to one.
+            schema: a JSON schema of the answer, for servers that support one.
+
+        Returns:
+            The text, with the number of its tokens.
 
         Raises:
             LLMError: the call failed, or what came back is no answer.
@@ -142,11 +155,14 @@ class OpenAI:
     def generate_all(
         self, conversations: Sequence[Messages], *, schema: dict[str, Any] | None = None
     ) -> list[str | LLMError]:
-        """The answers to several conversations, in their order; the error of a failed call stands in its place.
+        """The answers to several conversations, in their order, with an error in the place of a failed call.
 
         Args:
             conversations: the conversations.
-            schema: a JSON schema of the answers, for servers that keep to one.
+            schema: a JSON schema of the answers, for servers that support one.
+
+        Returns:
+            An answer or an error for each conversation.
 
         Raises:
             InputError: OpenAI itself is asked and there is no key, or a variable of `headers_from` is empty.
@@ -157,14 +173,14 @@ class OpenAI:
     def generate_each(
         self, conversations: Sequence[Messages], *, schema: dict[str, Any] | None = None
     ) -> Generator[tuple[int, Answer | LLMError], None, None]:
-        """The answers to several conversations as they come, each with the place of its conversation.
+        """The answers to several conversations as they arrive, each with the number of its conversation.
 
         Args:
             conversations: the conversations.
             schema: a JSON schema of the answers. A server that refuses it is asked without.
 
         Yields:
-            A place, and the answer or the error of a failed call.
+            The number of a conversation, and its answer or the error of a failed call.
 
         Raises:
             InputError: OpenAI itself is asked and there is no key, or a variable of `headers_from` is empty.
@@ -174,15 +190,15 @@ class OpenAI:
     def call_each(
         self, call_of: Callable[[openai.OpenAI, Server], Callable[[Any], Answer | LLMError]], asked: Sequence[Any]
     ) -> Generator[tuple[int, Answer | LLMError], None, None]:
-        """What calls of any endpoint give, `parallel` at a time, each with the place of what it asks.
+        """The results of calls to any endpoint, `parallel` at a time, each with the number of what it asks.
 
         Args:
-            call_of: makes, of the official client and what messages may name, the function that makes one call. It runs
-                on several threads, and returns an error rather than raising it.
+            call_of: makes, from the official client and what messages may name, the function that makes one call. The
+                function runs on several threads, and returns an error rather than raising it.
             asked: what is asked.
 
         Yields:
-            A place, and what the function returns.
+            The number of what is asked, and what the function returns.
 
         Raises:
             InputError: OpenAI itself is asked and there is no key, or a variable of `headers_from` is empty.

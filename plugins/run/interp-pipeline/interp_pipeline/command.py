@@ -43,7 +43,7 @@ def run(file: Path, folder: Path | None, html: Path | None, quiet: bool) -> None
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def reproduce(folder: Path) -> None:
-    """Run again what a run has kept in FOLDER, from nothing, and compare; nothing in FOLDER is changed."""
+    """Repeat from scratch the run whose results are in FOLDER, and compare; nothing in FOLDER is changed."""
     from interp_pipeline.reproduction import reproduce as again
 
     different = 0

@@ -67,12 +67,12 @@ class Run(Mapping[str, Any]):
 class Pipeline:
     """Named steps as data: a model, texts, and what is done with them.
 
-    The result of each step is kept under a key of all that it depends on: the step's options, the method with its
-    parameters and release, the model's weights, the texts with their labels, and the steps that it builds on. A step
-    whose key is known is not computed again, so that a run that was killed goes on where it stopped, and a changed step
-    is computed again with those that build on it, and no others.
+    The result of each step is kept under a key of all that it depends on: the options of the step, the method with its
+    parameters and release, the weights of the model, the texts with their labels, and the steps it builds on. A step
+    whose key is known is not computed again. An interrupted run thus goes on where it stopped, and a changed step is
+    computed again together with those that build on it, and no others.
 
-    Paths are relative to the file of the pipeline. Labels that are the model's classes go to attributions and
+    Paths are relative to the file of the pipeline. Labels that are classes of the model are given to attributions and
     activations; labels of other classes to activations alone.
 
     Args:
@@ -84,7 +84,13 @@ class Pipeline:
 
     Raises:
         InputError: an entry is unknown or missing, or a method is not installed or refuses a parameter; the message
-            says where it stands.
+            says where.
+
+    Examples:
+        >>> from interp_pipeline.pipeline import Pipeline
+        >>> pipeline = Pipeline({"steps": {"why": {"do": "attribute", "by": "occlusion"}}})
+        >>> [step.name for step in pipeline.steps]
+        ['why']
     """
 
     def __init__(self, source: Mapping[str, Any] | str | Path) -> None:
@@ -113,19 +119,19 @@ class Pipeline:
         """Run the steps.
 
         Args:
-            folder: where results are kept, and found again.
+            folder: folder where results are kept, and found again.
             model: the model, in place of the one that the document names.
             texts: the texts, in place of those of the document.
             labels: the true class of each text, in place of those of the document.
             progress: show progress bars in terminals and notebooks.
-            told: called with a line for each step when it is done.
+            told: called with one line for each step when it is done.
 
         Returns:
-            The result of each step. `run.json` in the folder says how to repeat the run.
+            The result of each step, by name. `run.json` in the folder says how to repeat the run.
 
         Raises:
-            InputError: there is no model or there are no texts, or a step fails for what it was given.
-            InterpError: as the verbs raise them; the message says which step it was.
+            InputError: there is no model or there are no texts, or a step cannot use what it was given.
+            InterpError: as raised by the verbs; the message says which step it was.
         """
         work = _Work(self, Kept(Path(folder)), model, texts, labels, progress)
         results: dict[str, Any] = {}

@@ -12,6 +12,6 @@ def interp_methods() -> Iterable[Method]:
         name="processes",
         kind="executor",
         target="interp_processes.executor:Processes",
-        summary="works on shards in processes of this machine, and survives their deaths",
+        summary="works on shards in processes of this machine; replaces those that are killed",
         source="definition",
     )

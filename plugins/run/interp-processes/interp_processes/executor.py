@@ -21,23 +21,28 @@ from interp_processes.worker import ProcessWorker
 
 @dataclass(frozen=True)
 class Processes:
-    """Several processes of this machine, each with its copy of the work, and so of the model.
+    """Executor that works on shards in several processes of this machine, each with its copy of the work and the model.
 
-    Each is started anew (`spawn`), takes over the settings of torch that decide numbers, and ends with the call. One
-    that is killed, such as for want of memory, costs its shard only: another one is started, and the shard worked on
-    again.
+    Each process is started anew (`spawn`), takes over the settings of torch that affect numbers, and ends with the
+    call. A process that is killed, such as for lack of memory, costs its shard only: another one is started, and the
+    shard is worked on again.
 
     Args:
-        workers: processes; None for one for every `threads` of the CPU cores this process may use.
-        threads: threads of torch in each process. Numbers are the same to the bit as those of one process with as many.
-        retries: how often a shard is worked on again whose process was killed.
+        workers: number of processes, at least 1; None for one for every `threads` CPU cores that this process may use.
+        threads: threads of torch in each process, at least 1. Results are equal to the bit to those of one process with
+            as many.
+        retries: how often a shard whose process was killed is worked on again, at least 0.
 
-    Source: definition.
+    Raises:
+        InputError: a number is out of range.
 
     Examples:
         >>> from interp_processes.executor import Processes
         >>> list(Processes(workers=2).map(len, [(1, 2), (3,), ()]))
         [2, 1, 0]
+
+    Source:
+        By definition.
     """
 
     workers: int | None = None
@@ -49,19 +54,19 @@ class Processes:
         check_counts(self.workers, self.threads, self.retries)
 
     def map(self, work: Callable[[Any], Any], shards: Iterable[Any]) -> Iterator[Any]:
-        """The results of the work, in the order of the shards.
+        """Work on the shards, and give the results in their order.
 
         Args:
             work: what is done with each shard. It is pickled once, and sent once to each process.
-            shards: the shards, small values; at most two a process are drawn ahead of the results.
+            shards: the shards, small values; at most two for each process are drawn ahead of the results.
 
         Returns:
             An iterator of results. When it is closed, or raises, the processes end.
 
         Raises:
             InputError: the work, a shard or a result cannot be sent to another process.
-            ModelError: a shard lost its process more than `retries` times in a row, or a process could not begin.
-            Exception: what the work raised, after the results of the shards before.
+            ModelError: a shard lost its process more than `retries` times in a row, or a process could not start.
+            Exception: what the work raised, after the results of the earlier shards.
         """
         _check_that_processes_can_be_started()
         worker = partial(ProcessWorker, to_send(work, "the work"), self.threads, settings())

@@ -12,6 +12,6 @@ def interp_methods() -> Iterable[Method]:
         name="ray",
         kind="executor",
         target="interp_ray.executor:Ray",
-        summary="works on shards in actors of a Ray cluster, and survives their deaths",
+        summary="works on shards in actors of a Ray cluster; replaces those that die",
         source="Moritz et al., Ray: A Distributed Framework for Emerging AI Applications, OSDI 2018",
     )

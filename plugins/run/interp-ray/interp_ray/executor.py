@@ -18,29 +18,33 @@ from interp_ray.cluster import cluster, import_quietly
 
 @dataclass(frozen=True)
 class Ray:
-    """Actors of a Ray cluster, each with its copy of the work, and so of the model.
+    """Executor that works on shards in actors of a Ray cluster, each with its copy of the work and the model.
 
     The cluster is the one that is connected to; else that of the environment variable `RAY_ADDRESS`; else a local one,
-    which ends with the call. What its machines need (packages, files, variables) is said in your own
-    `ray.init(runtime_env=...)`. An actor that ends, such as for want of memory or with its machine, costs its shard
-    only: another one is started, and the shard worked on again.
+    which ends with the call. State what its machines need (packages, files, variables) in your own
+    `ray.init(runtime_env=...)`. An actor that ends, such as for lack of memory or with its machine, costs its shard
+    only: another one is started, and the shard is worked on again.
 
     Args:
-        workers: actors; None for as many as the cluster has room for when the run begins. Where it has no room yet,
-            they are started as it grows, or as others leave.
-        cpus: CPUs that each actor keeps for itself; may be a part of one.
-        gpus: GPUs that each actor keeps for itself; may be a part of one.
-        threads: threads of torch in each actor. Numbers are the same to the bit as those of one process with as many,
-            on machines of one kind.
-        retries: how often a shard is worked on again whose actor ended.
+        workers: number of actors, at least 1; None for as many as the cluster has room for when the run begins. Where
+            there is no room yet, they are started as the cluster grows, or as others leave.
+        cpus: CPUs reserved for each actor, at least 0; may be a fraction.
+        gpus: GPUs reserved for each actor, at least 0; may be a fraction. `cpus` or `gpus` must be above 0.
+        threads: threads of torch in each actor, at least 1. Results are equal to the bit to those of one process with
+            as many, on machines of one kind.
+        retries: how often a shard whose actor ended is worked on again, at least 0.
 
-    Source: Moritz et al., Ray: A Distributed Framework for Emerging AI Applications, OSDI 2018. Departs from it in that
-    actors are started again here and not by Ray, so that a shard can go to any other meanwhile.
+    Raises:
+        InputError: a number is out of range.
 
     Examples:
         >>> from interp_ray.executor import Ray
         >>> list(Ray(workers=2).map(len, [(1, 2), (3,), ()]))
         [2, 1, 0]
+
+    Source:
+        Moritz et al., Ray: A Distributed Framework for Emerging AI Applications, OSDI 2018. Departs from it in that
+        actors are restarted here and not by Ray, so that a shard can go to any other meanwhile.
     """
 
     workers: int | None = None
@@ -58,20 +62,21 @@ class Ray:
             )
 
     def map(self, work: Callable[[Any], Any], shards: Iterable[Any]) -> Iterator[Any]:
-        """The results of the work, in the order of the shards.
+        """Work on the shards, and give the results in their order.
 
         Args:
             work: what is done with each shard. It is pickled once, and read once by each actor.
-            shards: the shards, small values; at most two an actor are drawn ahead of the results.
+            shards: the shards, small values; at most two for each actor are drawn ahead of the results.
 
         Yields:
-            One result a shard. When the iterator is closed, or raises, the actors end, and the cluster if it was
-            started here.
+            One result for each shard. When the iterator is closed, or raises, the actors end, and so does a cluster
+            that was started here.
 
         Raises:
-            InputError: the work, a shard or a result cannot be sent; no machine of the cluster has room for an actor.
+            InputError: the work, a shard or a result cannot be sent, or no machine of the cluster has room for an
+                actor.
             ModelError: a shard lost its actor more than `retries` times in a row.
-            Exception: what the work raised, after the results of the shards before.
+            Exception: what the work raised, after the results of the earlier shards.
         """
         import_quietly()
         message = to_send(work, "the work")

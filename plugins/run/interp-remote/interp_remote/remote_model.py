@@ -25,25 +25,25 @@ class ServedError(UnsupportedError, AttributeError):
 
 
 class RemoteModel:
-    """A model behind a server of OpenAI's completions, asked through the log-probabilities of prompts.
+    """A model behind a server of OpenAI's completions, queried through the log-probabilities of prompts.
 
-    `attribute` and `measure` take it as they take a `TextModel`, with methods and metrics that remove units: occlusion,
+    `attribute` and `measure` take it in place of a `TextModel`, with methods and metrics that remove units: occlusion,
     LIME, Kernel SHAP, Shapley values, Sobol indices, RISE, insertion and deletion. A unit is removed by leaving out its
-    characters (`removal="drop"`). The server must answer `echo` with `logprobs`, as vLLM and
-    FastChat do; before the first answer counts, it is tried whether these are right.
+    characters (`removal="drop"`). The server must answer `echo` with `logprobs`, as vLLM and FastChat do; a first trial
+    checks that these are right.
 
     Args:
-        base_url: where the server is, such as `http://localhost:8000/v1`.
-        model: the name of the model at the server.
+        base_url: address of the server, such as `http://localhost:8000/v1`.
+        model: name of the model at the server.
         tokenizer: the tokenizer of the model, for its chat template; needed only where prompts are chats.
         cache: folder that keeps all answers, made if it is missing; a run that repeats a prompt asks nothing. None
             keeps none.
-        parallel: requests at once.
-        max_tokens: the most tokens, sent and received, that all answers to this object may take; None for no limit. A
-            server does not say what tries without an answer took, which are not counted; `retries` limits them.
-        max_cost: the most that they may cost, in the currency of `prices`; None for no limit.
-        prices: what a million tokens sent, and a million received, cost.
-        key_from: name of the environment variable that holds the key, if the server wants one. The key itself is kept
+        parallel: number of requests at once.
+        max_tokens: maximum number of tokens, sent and received, of all answers to this object; None for no limit. Tries
+            without an answer are not counted, since a server does not say what they took; `retries` limits them.
+        max_cost: maximum cost of all answers, in the currency of `prices`; None for no limit.
+        prices: the price of a million tokens sent, and of a million received.
+        key_from: name of the environment variable that holds the key, if the server needs one. The key itself is stored
             nowhere.
         headers_from: headers whose values are secrets: their names, each with the environment variable that holds it.
         extra_body: further parameters of each request, by name, such as `{"add_special_tokens": False}` for vLLM.
@@ -58,8 +58,9 @@ class RemoteModel:
         tokenizer: as given.
         cache: as given.
         completions: the client.
-        tried: whether the server has shown that it says of tokens in a prompt what it says where it writes them.
-        tokens_per_batch: the most tokens of texts that are prepared together.
+        tried: whether the trial has shown that the server gives the same log-probability for a token in a prompt as
+            where it generates it.
+        tokens_per_batch: maximum number of tokens of texts that are prepared together.
 
     Raises:
         InputError: an argument cannot be used: an address that is none or has a secret in it, a limit that is no
@@ -131,7 +132,7 @@ class RemoteModel:
 
     @property
     def spent(self) -> Usage:
-        """What the server's answers to this object took; neither what the cache knew nor tries without an answer."""
+        """The cost of the server's answers to this object, without answers from the cache or tries without one."""
         return self.completions.meter.spent
 
     def session(self, options: Options) -> Session:

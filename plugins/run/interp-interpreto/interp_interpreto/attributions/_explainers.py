@@ -69,26 +69,27 @@ class SequenceSamplers(Enum):
 
 
 class AttributionExplainer:
-    """Explains texts by one method. Base class of all explainers, which say which method it is.
+    """Explains texts by one attribution method; the base class of all explainers, each of which names its method.
 
     Args:
-        model: a model of transformers. It is only called, where it lies; interpreto adds a token to it.
+        model: a model of transformers. It is only called, on the device where it lies; interpreto adds a token to it.
         tokenizer: its tokenizer, which is not changed either.
-        batch_size: accepted; batches are sized by tokens.
-        granularity: the units.
+        batch_size: accepted, without effect; batches are sized by tokens.
+        granularity: the granularity of the units.
         granularity_aggregation_strategy: `SUM`: scores of units add up. `MEAN` is read as `SUM`, with a warning.
         inference_mode: the score that is explained.
-        device: where the model lies; one that lies elsewhere is not moved but refused.
+        device: the device where the model lies; a model elsewhere is not moved but refused.
         input_x_gradient: for explainers that offer both, whether gradients are multiplied by the input.
-        baseline: for explainers along a path, where it starts: a number or vector; the mask token or the mean
-            embedding by default.
-        **parameters: of the method, under interpreto's names or interp's.
+        baseline: for explainers along a path, where it starts: a number or vector; by default the mask token or the
+            mean embedding.
+        **parameters: parameters of the method, under interpreto's names or interp's.
 
     Raises:
-        InputError: a parameter is unknown or out of range, or the device is another.
+        InputError: a parameter is unknown or out of range, or the model is on another device.
         UnsupportedError: a parameter has no counterpart.
 
     Examples:
+        >>> import torch
         >>> from interp_core.testing import tiny_classifier
         >>> from interp_interpreto import Lime
         >>> tiny = tiny_classifier()
@@ -222,7 +223,10 @@ class AttributionExplainer:
 
 
 class Lime(AttributionExplainer):
-    """LIME, by `interp-lime`. `n_perturbations` is `samples`; `kernel_width` is in units of cosine distance."""
+    """LIME, by `interp-lime`, with the arguments of `AttributionExplainer`.
+
+    `n_perturbations` is `samples`; `kernel_width` is in units of cosine distance.
+    """
 
     method = "lime"
     renamed: ClassVar[Mapping[str, str]] = {"n_perturbations": "samples"}
@@ -234,20 +238,26 @@ class Lime(AttributionExplainer):
 
 
 class KernelShap(AttributionExplainer):
-    """Kernel SHAP, by `interp-kernel-shap`. `n_perturbations` is `samples`."""
+    """Kernel SHAP, by `interp-kernel-shap`, with the arguments of `AttributionExplainer`.
+
+    `n_perturbations` is `samples`.
+    """
 
     method = "kernel-shap"
     renamed: ClassVar[Mapping[str, str]] = {"n_perturbations": "samples"}
 
 
 class Occlusion(AttributionExplainer):
-    """Occlusion, by `interp-occlusion`."""
+    """Occlusion, by `interp-occlusion`, with the arguments of `AttributionExplainer`."""
 
     method = "occlusion"
 
 
 class Sobol(AttributionExplainer):
-    """Sobol indices, first order by default, by `interp-sobol`. `n_token_perturbations` is `samples`."""
+    """Sobol indices, of first order by default, by `interp-sobol`, with the arguments of `AttributionExplainer`.
+
+    `n_token_perturbations` is `samples`, and `sobol_indices_order` is `order`.
+    """
 
     method = "sobol"
     sobol_indices_orders = SobolIndicesOrders
@@ -258,41 +268,59 @@ class Sobol(AttributionExplainer):
 
 
 class Saliency(AttributionExplainer):
-    """Input times gradient, signed, by `interp-input-x-gradient`; by `interp-saliency` if `input_x_gradient=False`."""
+    """Input times gradient, signed, by `interp-input-x-gradient`; with `input_x_gradient=False`, by `interp-saliency`.
+
+    The other arguments are those of `AttributionExplainer`.
+    """
 
     method, plain, gradients = "input-x-gradient", "saliency", True
 
 
 class IntegratedGradients(AttributionExplainer):
-    """Integrated gradients, by `interp-integrated-gradients`. `n_perturbations` is `steps`."""
+    """Integrated gradients, by `interp-integrated-gradients`, with the arguments of `AttributionExplainer`.
+
+    `n_perturbations` is `steps`.
+    """
 
     method, baselines, gradients = "integrated-gradients", True, True
     renamed: ClassVar[Mapping[str, str]] = {"n_perturbations": "steps"}
 
 
 class GradientShap(AttributionExplainer):
-    """GradientSHAP, by `interp-gradient-shap`. `n_perturbations` is `samples`."""
+    """GradientSHAP, by `interp-gradient-shap`, with the arguments of `AttributionExplainer`.
+
+    `n_perturbations` is `samples`.
+    """
 
     method, baselines, gradients = "gradient-shap", True, True
     renamed: ClassVar[Mapping[str, str]] = {"n_perturbations": "samples"}
 
 
 class SmoothGrad(AttributionExplainer):
-    """SmoothGrad times the input, by `interp-smooth-grad`. `n_perturbations` is `samples`."""
+    """SmoothGrad times input, by `interp-smooth-grad`, with the arguments of `AttributionExplainer`.
+
+    `n_perturbations` is `samples`.
+    """
 
     method, gradients = "smooth-grad", True
     renamed: ClassVar[Mapping[str, str]] = {"n_perturbations": "samples"}
 
 
 class SquareGrad(AttributionExplainer):
-    """SquareGrad, of gradients alone, by `interp-square-grad`. `n_perturbations` is `samples`."""
+    """SquareGrad, of gradients alone, by `interp-square-grad`, with the arguments of `AttributionExplainer`.
+
+    `n_perturbations` is `samples`.
+    """
 
     method, plain, gradients = "square-grad", "square-grad", True
     renamed: ClassVar[Mapping[str, str]] = {"n_perturbations": "samples"}
 
 
 class VarGrad(AttributionExplainer):
-    """VarGrad, of gradients alone, by `interp-var-grad`. `n_perturbations` is `samples`."""
+    """VarGrad, of gradients alone, by `interp-var-grad`, with the arguments of `AttributionExplainer`.
+
+    `n_perturbations` is `samples`.
+    """
 
     method, plain, gradients = "var-grad", "var-grad", True
     renamed: ClassVar[Mapping[str, str]] = {"n_perturbations": "samples"}

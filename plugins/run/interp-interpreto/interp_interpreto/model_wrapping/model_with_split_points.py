@@ -78,16 +78,16 @@ def _by_text(activations: Activations) -> list[Tensor]:
 
 
 class ModelWithSplitPoints:
-    """A model that is split at one or more layers.
+    """A model that is split at one or more layers, to read activations there and to go on from them.
 
     Args:
         model_or_repo_id: a model of transformers, which is only called, or the folder or hub id of one to load.
         split_points: a block by number, a module by path, or a list of either.
         tokenizer: the tokenizer; loaded with the model if that is named.
         automodel: the class to load with, such as `AutoModelForSequenceClassification`.
-        batch_size: accepted; batches are sized by tokens.
-        device_map: where to load a model that is named; where one that is given lies.
-        **kwargs: for a model that is named, further options of `from_pretrained`, such as `revision`.
+        batch_size: accepted, without effect; batches are sized by tokens.
+        device_map: device to load a named model on; for a given model, the device where it lies.
+        **kwargs: for a named model, further options of `from_pretrained`, such as `revision`.
 
     Attributes:
         model: the model with its tokenizer.
