@@ -67,6 +67,7 @@ function visit(target) {
   try { history.pushState(null, "", target); } catch { /* a page inside of another has no address */ }
   const given = new URLSearchParams(target.slice(1));
   if (given.has("c")) concepted.of = "";
+  state.search = search.value = ""; // what is searched for may leave out what the link is about
   readAddress(given);
   open(state.tab, true);
 }

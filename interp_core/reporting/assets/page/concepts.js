@@ -12,7 +12,7 @@ function drawConcepts(panel) {
     if (!one) return;
     if (!(concepted.k in one.targets)) concepted.k = 0;
     const rows = conceptOrder(one);
-    if (state.c === null || !(state.c in one.numbers)) state.c = rows[0] ?? null;
+    if (!rows.includes(state.c)) state.c = rows[0] ?? null;
     amount.textContent = `${grouped(rows.length)} of ${counted(one.numbers.length, "concept")}`;
     list.show(rows, state.c);
     draw();

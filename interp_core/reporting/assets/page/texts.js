@@ -105,7 +105,7 @@ function drawStage(stage, side, place, again) {
   const one = text(place), chosen = chosenOf(one), views = one.views.filter((view) => !view.over);
   const redo = (name) => (value) => { state[name] = value; again(); };
   const alike = views.filter((view) => view.cut === views[0]?.cut && targetOf(view, chosen) >= 0);
-  const layouts = [["stacked", "stacked"], ["side", "side by side"], ...(alike.length > 1 ? [["difference", "difference"]] : [])];
+  const layouts = [["stacked", "stacked"], ["beside", "side by side"], ...(alike.length > 1 ? [["difference", "difference"]] : [])];
   if (!layouts.some(([name]) => name === state.layout)) state.layout = "stacked";
   const shown = state.layout === "difference" ? [difference(alike, chosen)] : views;
   put(stage, heading(place, one), one.told && h("p", { class: "ip-fine" }, one.told), answers(one, chosen, again),
