@@ -149,7 +149,7 @@ def _entry(method: Method) -> Iterator[str]:
     yield f"- claims: {', '.join(sorted(method.claims)) or 'nothing'}"
     yield f"- source: {method.source}"
     yield f"- package: `{package_of(method)}`"
-    fields = dataclasses.fields(made)
+    fields = [field for field in dataclasses.fields(made) if field.init]
     if fields:
         said = {
             k: v for one in reversed(made.__mro__) for k, v in _meanings(inspect.cleandoc(one.__doc__ or "")).items()

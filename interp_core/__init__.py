@@ -3,6 +3,7 @@
 Every public name is resolved on first use (PEP 562), so `import interp_core` imports neither torch nor numpy.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader
@@ -121,6 +122,8 @@ _resolve, _dir, _ = lazy_loader.attach(
 
 def __getattr__(name: str) -> Any:
     """The public name, imported on first use; also one that an installed package brings, such as `Pipeline`."""
+    if name == "errors":  # the only module that is meant to be named in full, as in `except interp.errors.InputError`
+        return import_module("interp_core.errors")
     if name in __all__ or name.startswith("__"):
         return _resolve(name)
     from interp_core.plugin import packaged

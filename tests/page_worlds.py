@@ -222,4 +222,35 @@ def everything() -> list[Any]:
     return [*many_classes(), *concepts(), *trust(), *components()]
 
 
+def big_attributions(texts: int) -> list[Attribution]:
+    """Texts of 30 words each by five methods, two of which have standard errors, for six classes."""
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randint(5000, (texts, 30), generator=generator).tolist()
+    scores = torch.randn(texts, 5, 6, 30, generator=generator)
+    targets, intact = tuple(Target(name, k) for k, name in enumerate(CLASSES[:6])), torch.randn(texts, 6)
+    methods = [MadeBy(name) for name in ("lime", "kernel-shap", "occlusion", "integrated-gradients", "saliency")]
+    known: dict[str, Any] = {"answer": "joy", "probability": 0.5}
+    found = []
+    for i, numbers in enumerate(drawn):
+        words = [f"word{number}" for number in numbers]
+        text = " ".join(words)
+        for m, made in enumerate(methods):
+            error = scores[i, m].abs() if m < 2 else None
+            one = Attribution(text, units_of(text), targets, scores[i, m], made, error, intact=intact[i], **known)
+            found.append(one)
+    return found
+
+
+def big_concepts(count: int) -> list[Any]:
+    """Concepts with words, examples and their importance for six classes."""
+    text = "a text of some length, as those of a corpus are, in which a concept is active somewhere in the middle"
+    examples = tuple(Example(text, 20, 30, 3.0 - j) for j in range(5))
+    concepts = tuple(
+        LabelledConcept(i, f"label {i}", tuple((f"word{i + j}", 5.0 - j) for j in range(5)), examples)
+        for i in range(count)
+    )
+    weights = Importance(torch.rand(1, 6, count), CLASSES[:6], tuple(map(str, range(count))), MadeBy("m"))
+    return [weights, Interpretation(concepts, MadeBy("top-inputs"))]
+
+
 KINDS = {f.__name__: f for f in (many_classes, generated, components, concepts, trust, hostile, everything)}

@@ -281,3 +281,9 @@ def test_what_is_no_such_thing_at_all_is_refused_in_words() -> None:
     said = dict(line.split(" -> ", 1) for line in done.stdout.splitlines() if " -> " in line)
     assert list(said) == list(MISTAKES), done.stderr
     assert {line: said[line] for line, message in MISTAKES.items() if message not in said[line]} == {}
+
+
+def test_errors_can_be_caught_by_their_full_name_at_once() -> None:
+
+    code = "import sys, interp_core as interp; interp.errors.InputError; assert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

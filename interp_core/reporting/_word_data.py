@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from interp_core.attribution import Attribution, ComponentText
@@ -34,13 +35,15 @@ def word_tables(attributions: Sequence[Attribution], places: dict[int, int]) -> 
             continue
         table = tables.setdefault(scale_of(one), {})
         names[scale_of(one)] = one.made_by.method, one.directed and names.get(scale_of(one), ("", True))[1]
+        scale, place, names_of_units = scale_of(one), places[id(one)], [plain(unit.text) for unit in one.units]
+        counts = None if one.applicable is None else one.applicable.tolist()
         for k, target in enumerate(one.targets):
             label = visible(target.label)
-            texts.setdefault((scale_of(one), label), set()).add(places[id(one)])
-            words, scores = table.setdefault(label, {}), others(one, k).tolist()
-            for j, unit in enumerate(one.units):
-                if one.applicable is None or bool(one.applicable[k, j]):
-                    words.setdefault(plain(unit.text), []).append((scores[j], places[id(one)]))
+            texts.setdefault((scale, label), set()).add(place)
+            words = table.setdefault(label, {})
+            for j, (word, score) in enumerate(zip(names_of_units, others(one, k).tolist(), strict=True)):
+                if counts is None or counts[k][j]:
+                    words.setdefault(word, []).append((score, place))
     return [
         {"method": names[scale][0], "scale": scale, "directed": names[scale][1], "targets": rows}
         for scale, table in tables.items()
@@ -48,6 +51,7 @@ def word_tables(attributions: Sequence[Attribution], places: dict[int, int]) -> 
     ]
 
 
+@lru_cache(maxsize=100_000)
 def plain(word: str) -> str:
     """A word without blanks and punctuation around it, in lower case; as it is where nothing else is left."""
     return word.strip().strip(".,;:!?\"'()[]{}«»“”‘’…。、！？").casefold() or word.strip()

@@ -54,7 +54,8 @@ def tell(html: str | Path, llm: str | None = None, llm_parameters: dict[str, Any
     texts, model = corpus(), interp.load(MODEL)
     sentences = [PROVERB, *texts.unseen(each=2)]
 
-    attributions = interp.attribute(model, sentences, by="lime", targets="all")
+    truth = [None, *(texts.labels[texts.texts.index(text)] for text in sentences[1:])]  # a proverb has no label
+    attributions = interp.attribute(model, sentences, by="lime", targets="all", labels=truth)
     own = interp.attribute(model, texts.unseen(each=5), by="lime")
     faithful = [interp.measure(own, model, by=name) for name in ("insertion", "deletion")]
 
