@@ -33,7 +33,6 @@ ALONE = {
 }
 # whose `Args:` name what griffe does not find: parameters of `__new__`, and a field that is kept and not given
 UNFOUND = {"interp_core.text.JoinedText", "interp_llm.scripted.Scripted"}
-NOT_YET = ("gallery.md", "read-the-report.md")  # in the navigation as soon as they are written
 FENCE = re.compile(r"^(```.*?^```$)", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^)\s]+)\)")
 
@@ -239,15 +238,8 @@ def navigation(part: Any) -> Any:
     if isinstance(part, dict):
         return {title: navigation(inner) for title, inner in part.items()}
     if isinstance(part, list):
-        there = [inner for inner in part if not is_missing(inner)]
-        return [one for inner in there for one in (shelves() if inner == "packages/" else [navigation(inner)])]
+        return [one for inner in part for one in (shelves() if inner == "packages/" else [navigation(inner)])]
     return part
-
-
-def is_missing(part: Any) -> bool:
-    """Whether an entry of the navigation is a page that is still to be written."""
-    pages = [page for page in part.values() if page in NOT_YET] if isinstance(part, dict) else []
-    return any(not (ROOT / "docs" / page).is_file() for page in pages)
 
 
 def shelves() -> list[dict[str, list[dict[str, str]]]]:

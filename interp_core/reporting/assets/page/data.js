@@ -14,7 +14,8 @@ const bytes = (packed) => Uint8Array.from(atob(packed), (c) => c.charCodeAt(0));
 const floats = (packed) => new Float32Array(bytes(packed).buffer);
 function halves(packed, largest) {
   return Float64Array.from(new Uint16Array(bytes(packed).buffer), (half) => {
-    const power = (half >> 10) & 31, rest = half & 1023;
+    const power = (half >> 10) & 31,
+      rest = half & 1023;
     const size = power ? 2 ** (power - 15) * (1 + rest / 1024) : 2 ** -14 * (rest / 1024);
     return largest * (half >> 15 ? -size : size);
   });
@@ -25,10 +26,16 @@ function text(place) {
   const found = line(1 + place);
   if (!found.ready) {
     for (const view of found.views) {
-      const units = found.cuts[view.cut].units, flat = floats(view.scores);
+      const units = found.cuts[view.cut].units,
+        flat = floats(view.scores);
       const errors = view.error ? halves(view.error, view.errors) : null;
       const rows = (values) => view.targets.map((_, k) => values.subarray(k * units.length, (k + 1) * units.length));
-      Object.assign(view, { units, pieces: found.cuts[view.cut].pieces, values: rows(flat), error: errors && rows(errors) });
+      Object.assign(view, {
+        units,
+        pieces: found.cuts[view.cut].pieces,
+        values: rows(flat),
+        error: errors && rows(errors),
+      });
     }
     found.ready = true;
   }
@@ -37,13 +44,20 @@ function text(place) {
 
 const OFFSETS = [];
 let concepts = 0;
-for (const group of DATA.concepts) { OFFSETS.push(concepts); concepts += group.numbers.length; }
+for (const group of DATA.concepts) {
+  OFFSETS.push(concepts);
+  concepts += group.numbers.length;
+}
 const card = (group, row) => line(1 + DATA.texts.length + OFFSETS[group] + row);
 
-const largestOf = (values, leave = new Set()) => values.reduce(
-  (most, value, unit) => (Number.isFinite(value) && !leave.has(unit) ? Math.max(most, Math.abs(value)) : most), 0);
+const largestOf = (values, leave = new Set()) =>
+  values.reduce(
+    (most, value, unit) => (Number.isFinite(value) && !leave.has(unit) ? Math.max(most, Math.abs(value)) : most),
+    0,
+  );
 const targetOf = (view, choice) => view.targets.indexOf(choice);
-const ownUnits = (view, target) => new Set((view.own[target] ?? []).filter((name) => !name.startsWith("at")).map(Number));
+const ownUnits = (view, target) =>
+  new Set((view.own[target] ?? []).filter((name) => !name.startsWith("at")).map(Number));
 const hasSigns = (view) => view.directed || view.values.some((row) => row.some((value) => value < 0));
 function said(view, target, unit) {
   const value = view.values[target][unit];
@@ -69,10 +83,12 @@ function readAddress(given) {
   if (given.has("g")) state.g = whole("g", DATA.concepts.length) ?? 0;
   const group = DATA.concepts[state.g];
   state.c = group && given.has("c") ? whole("c", group.numbers.length) : null;
-  state.tab = given.get("tab") ?? (given.has("c") ? "concepts" : given.has("w") ? "words" : given.has("t") ? "texts" : state.tab);
+  state.tab =
+    given.get("tab") ?? (given.has("c") ? "concepts" : given.has("w") ? "words" : given.has("t") ? "texts" : state.tab);
 }
 function address() {
-  const held = { texts: ["t", "k"], words: ["k", "w"], concepts: ["g", "c", "k"], components: ["t", "k"] }[state.tab] ?? [];
+  const held =
+    { texts: ["t", "k"], words: ["k", "w"], concepts: ["g", "c", "k"], components: ["t", "k"] }[state.tab] ?? [];
   const parts = [["tab", state.tab]];
   for (const name of held) {
     if (state[name] !== null && state[name] !== undefined) parts.push([name, name === "t" ? state.t + 1 : state[name]]);
@@ -80,5 +96,9 @@ function address() {
   return `#${new URLSearchParams(parts)}`;
 }
 function remember() {
-  try { history.replaceState(null, "", address()); } catch { /* a page inside of another has no address */ }
+  try {
+    history.replaceState(null, "", address());
+  } catch {
+    /* a page inside of another has no address */
+  }
 }

@@ -18,7 +18,8 @@ const put = (element, ...children) => element.replaceChildren(...children.flat(3
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
 // Numbers as in the rest of the library: about three significant digits.
-const MINUS = "\u2212", THIN = "\u202f";
+const MINUS = "\u2212",
+  THIN = "\u202f";
 function number(value) {
   if (typeof value !== "number") return value === null || value === undefined ? "\u2013" : String(value);
   const size = Math.abs(value);
@@ -35,7 +36,13 @@ const grouped = (whole) => String(whole).replace(/\B(?=(\d{3})+(?!\d))/g, THIN);
 const signed = (value) => (value > 0 ? "+" : "") + number(value);
 const percent = (share) => `${Math.round(100 * share)}${THIN}%`;
 const counted = (amount, noun, plural = `${noun}s`) => `${grouped(amount)} ${amount === 1 ? noun : plural}`;
-const cut = (text, most = 60) => (text.length <= most ? text : `${[...text].slice(0, most - 1).join("").trimEnd()}…`);
+const cut = (text, most = 60) =>
+  text.length <= most
+    ? text
+    : `${[...text]
+        .slice(0, most - 1)
+        .join("")
+        .trimEnd()}…`;
 
 // The step of a score on the colour scale.
 const STEPS = 7;
@@ -46,28 +53,53 @@ function step(value, largest, directed) {
 }
 
 const button = (label, pressed, press, more = {}) =>
-  h("button", { type: "button", class: "ip-button", "aria-pressed": String(Boolean(pressed)), onclick: press, ...more }, label);
+  h(
+    "button",
+    { type: "button", class: "ip-button", "aria-pressed": String(Boolean(pressed)), onclick: press, ...more },
+    label,
+  );
 
 function select(label, options, chosen, choose, more = {}) {
-  const box = h("select", { class: "ip-select", "aria-label": label, onchange: () => choose(box.value), ...more },
-    options.map(([value, name]) => h("option", { value, selected: String(value) === String(chosen) }, name)));
+  const box = h(
+    "select",
+    { class: "ip-select", "aria-label": label, onchange: () => choose(box.value), ...more },
+    options.map(([value, name]) => h("option", { value, selected: String(value) === String(chosen) }, name)),
+  );
   return h("label", { class: "ip-field" }, h("span", {}, label), box);
 }
 
-const notes = (lines) => lines?.length
-  ? h("div", { class: "ip-note", role: "note" }, h("strong", {}, "Please note"), h("ul", {}, lines.map((line) => h("li", {}, line))))
-  : null;
+const notes = (lines) =>
+  lines?.length
+    ? h(
+        "div",
+        { class: "ip-note", role: "note" },
+        h("strong", {}, "Please note"),
+        h(
+          "ul",
+          {},
+          lines.map((line) => h("li", {}, line)),
+        ),
+      )
+    : null;
 
 // A list of any length: only the rows in view are in the document.
 class VirtualList {
   constructor(label, height, draw, pick) {
     Object.assign(this, { height, draw, pick, items: [], chosen: -1 });
     this.inner = h("div", { class: "ip-virtual-rows", role: "presentation" });
-    this.box = h("div", {
-      class: "ip-virtual", role: "listbox", tabindex: "0", "aria-label": label,
-      onscroll: () => this.render(), onkeydown: (event) => this.key(event),
-    }, this.inner);
-    this.id = `ip-list-${VirtualList.made = (VirtualList.made ?? 0) + 1}`;
+    this.box = h(
+      "div",
+      {
+        class: "ip-virtual",
+        role: "listbox",
+        tabindex: "0",
+        "aria-label": label,
+        onscroll: () => this.render(),
+        onkeydown: (event) => this.key(event),
+      },
+      this.inner,
+    );
+    this.id = `ip-list-${(VirtualList.made = (VirtualList.made ?? 0) + 1)}`;
     new ResizeObserver(() => this.render()).observe(this.box);
   }
   show(items, chosen) {
@@ -76,11 +108,13 @@ class VirtualList {
   }
   choose(item, still = false) {
     this.chosen = this.items.indexOf(item);
-    const top = this.chosen * this.height, bottom = top + this.height;
+    const top = this.chosen * this.height,
+      bottom = top + this.height;
     this.inner.style.height = `${Math.max(1, this.items.length) * this.height}px`;
     if (this.chosen >= 0 && (top < this.box.scrollTop || bottom > this.box.scrollTop + this.box.clientHeight)) {
       this.box.scrollTop = Math.max(0, top - (still ? this.box.clientHeight / 3 : 0));
-      if (!still && bottom > this.box.scrollTop + this.box.clientHeight) this.box.scrollTop = bottom - this.box.clientHeight;
+      if (!still && bottom > this.box.scrollTop + this.box.clientHeight)
+        this.box.scrollTop = bottom - this.box.clientHeight;
     }
     this.render();
   }
@@ -89,15 +123,29 @@ class VirtualList {
     const last = Math.min(this.items.length, first + Math.ceil((this.box.clientHeight || 600) / this.height) + 8);
     const rows = [];
     for (let place = first; place < last; place++) {
-      rows.push(h("div", {
-        class: "ip-row", role: "option", id: `${this.id}-${place}`, "aria-selected": String(place === this.chosen),
-        "aria-setsize": this.items.length, "aria-posinset": place + 1, "data-item": this.items[place],
-        style: `top:${place * this.height}px;height:${this.height}px`, onclick: () => this.to(place),
-      }, this.draw(this.items[place])));
+      rows.push(
+        h(
+          "div",
+          {
+            class: "ip-row",
+            role: "option",
+            id: `${this.id}-${place}`,
+            "aria-selected": String(place === this.chosen),
+            "aria-setsize": this.items.length,
+            "aria-posinset": place + 1,
+            "data-item": this.items[place],
+            style: `top:${place * this.height}px;height:${this.height}px`,
+            onclick: () => this.to(place),
+          },
+          this.draw(this.items[place]),
+        ),
+      );
     }
     put(this.inner, rows);
-    if (!this.items.length) put(this.inner, h("div", { class: "ip-row ip-fine", role: "option", "aria-selected": "false" }, "nothing fits"));
-    if (this.chosen >= first && this.chosen < last) this.box.setAttribute("aria-activedescendant", `${this.id}-${this.chosen}`);
+    if (!this.items.length)
+      put(this.inner, h("div", { class: "ip-row ip-fine", role: "option", "aria-selected": "false" }, "nothing fits"));
+    if (this.chosen >= first && this.chosen < last)
+      this.box.setAttribute("aria-activedescendant", `${this.id}-${this.chosen}`);
     else this.box.removeAttribute("aria-activedescendant");
   }
   to(place) {
