@@ -67,6 +67,7 @@ def open_page(chrome: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
         chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", settings)
         chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not script})
+        chrome.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
         file = tmp_path / "page.html"
         file.write_text(html, encoding="utf-8")
         chrome.get("about:blank")  # an address alone would not load the page again

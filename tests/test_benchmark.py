@@ -226,3 +226,21 @@ def test_equal_methods_are_told_apart_in_at_most_5_of_100_benchmarks() -> None:
     told = [versus(*(3 + torch.randn(6, 20, generator=g))) for _ in range(100)]
     rate = sum(len(found.ties) < 5 for found in told) / 100
     assert rate <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 100)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """A metric whose curves are as long as scores are positive."""
+
+    higher_is_better: bool = True
+
+    def measure(self, attribution, question):
+        curves = tuple(row[row > 0] for row in attribution.scores)
+        return Score(0.0, True, torch.zeros(len(curves)), curves=curves)
+
+
+def test_random_curves_of_other_steps_are_left_out_and_the_metric_measures() -> None:
+    model = planted_model(WORTH)
+    found = interp.attribute(model, TEXTS, by="occlusion", targets="all", progress=False)
+    score = interp.measure(found, model, by=Changes(), progress=False)
+    assert len(score.curves) == 2 * len(TEXTS) and score.chance_curves == ()

@@ -7,12 +7,15 @@ import re
 import numpy as np
 import pytest
 import torch
+from interp_core.activations import of_rows
 from interp_core.attribution import Attribution
 from interp_core.concepts import Importance, Interpretation, LabelledConcept
 from interp_core.errors import InputError
 from interp_core.metrics import Score
 from interp_core.model import Target
 from interp_core.reporting import ClassConcepts, fragment, plot_attributions, plot_concepts, report
+from interp_core.reporting._bibtex import bibtex_of
+from interp_core.reporting._component_data import grid_of
 from interp_core.results import Cost, MadeBy
 from interp_core.text import Unit
 from pages import lines, plain
@@ -182,7 +185,7 @@ def test_many_concepts_stay_small():
     weights = Importance(torch.rand(2, 3, 2000), ("a", "b", "c"), tuple(map(str, range(2000))), MadeBy("m"))
     found = Interpretation(tuple(LabelledConcept(i, f"label {i}") for i in range(2000)))
     html = report(weights, found).html
-    assert len(html) < 800_000 and "1800 concepts that matter less are not shown" in fragment([weights, found])
+    assert len(html) < 900_000 and "1800 concepts that matter less are not shown" in fragment([weights, found])
     index, *cards = lines(html)
     assert index["concepts"][0]["titles"] == [card["title"] for card in cards] == [f"label {i}" for i in range(2000)]
 
@@ -215,3 +218,30 @@ def test_a_text_that_is_not_there_is_refused(sample) -> None:
         plot_attributions([attribution(), attribution()], sample=sample)
     with pytest.raises(InputError, match="Tensor has no texts"):
         plot_concepts(MEAN, sample=0)
+
+
+def test_runs_of_one_method_with_other_parameters_are_told_apart() -> None:
+    runs = [attribution(made_by=MadeBy("lime", parameters={"samples": n})) for n in (10, 100)]
+    views = lines(report(runs).html)[1]["views"]
+    assert [view["method"] for view in views] == ["lime (samples = 10)", "lime (samples = 100)"]
+
+
+def test_concepts_of_a_text_are_not_guessed_among_corpora_of_one_length() -> None:
+    per_text = torch.tensor([[[1.0, 2.0]], [[3.0, 0.5]]])
+    weights = Importance(per_text, ("1",), ("a", "b"), MadeBy("m"))
+    corpora = [of_rows(torch.eye(2), ["so glad", last]) for last in ("never", "always")]
+    known = lines(report(attribution(), weights, corpora[0]).html)[1]["concepts"]
+    assert known[0]["targets"] == {"1": [[1, 2.0], [0, 1.0]]}
+    assert lines(report(attribution(), weights, *corpora).html)[1]["concepts"] == []
+
+
+def test_components_of_one_name_keep_their_places() -> None:
+    grid = grid_of(["embeddings", "L0.H1", "L0.H0", "L0.MLP", "L10.H0", "L0.H0"])
+    assert grid["rows"] == ["embeddings", "", "layer 0", "layer 10"] or set(grid["rows"]) >= {"layer 0", "layer 10"}
+    assert grid["columns"][:3] == ["H0", "H1", "MLP"] and len({tuple(place) for place in grid["places"]}) == 6
+
+
+def test_references_become_bibtex() -> None:
+    found = bibtex_of(["Smith, Ng 2017; Smith, Lee 2017", "Poché et al. 2025, arXiv:2501.05855", "nobody"])
+    assert re.findall(r"@misc\{(\w+)", found) == ["smith2017", "smith2017b", "poche2025"]
+    assert "author = {Poché and others}" in found and "eprint = {2501.05855}" in found

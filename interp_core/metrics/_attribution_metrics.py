@@ -147,6 +147,7 @@ class AttributionMetricRun:
     def summed(self, scores: Sequence[TextScore], notes: Sequence[str] = ()) -> Score:
         """The mean of the scores of texts, with what random scores get on the same texts."""
         each = [score.values for score in scores]
+        drawn = all(len(score.random_curves) == len(score.curves) for score in scores)
         means = torch.stack([v.mean() for v in each])  # a text counts once, however many targets it has
         better = self.metric.higher_is_better
         beside: dict[str, Any] = {}
@@ -165,7 +166,7 @@ class AttributionMetricRun:
             definition=scores[0].definition,
             notes=tuple(dict.fromkeys((*(note for own in scores for note in own.notes), *notes))),
             curves=tuple(curve for own in scores for curve in own.curves),
-            chance_curves=tuple(curve for own in scores for curve in own.random_curves),
+            chance_curves=tuple(curve for own in scores for curve in own.random_curves) if drawn else (),
         )
 
     def finished(self, score: Score, cost: Cost, texts: int, settings: dict[str, Any]) -> Score:
@@ -202,12 +203,19 @@ class AttributionMetricRun:
             random.append(measured_by(self.metric, other, renewed, *method, *extra))
         means = [_values(one).mean() for one in random]
         drawn_by_chance = torch.stack(means) if means else torch.zeros(0)
-        curves = zip(*(one.curves for one in random), strict=True)
-        by_chance = tuple(torch.stack(drawn).mean(0) for drawn in curves)
+        by_chance = _mean_curves([one.curves for one in random], score.curves)
         return TextScore(_values(score), drawn_by_chance, score.definition, score.notes, score.curves, by_chance)
 
     def _method(self, attribution: Attribution) -> Any:
         return self.method if self.method is not None else made_again(attribution.made_by, "attribution")
+
+
+def _mean_curves(drawn: Sequence[tuple[Tensor, ...]], own: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The mean of the curves that were drawn; none where they are not of the same steps as one's own."""
+    lengths = [len(curve) for curve in own]
+    if not drawn or any([len(curve) for curve in curves] != lengths for curves in drawn):
+        return ()
+    return tuple(torch.stack(same).mean(0) for same in zip(*drawn, strict=True))
 
 
 def metric_options(

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 _PAPER = re.compile(r"(?:[^:;]*: )?(?P<authors>[^:;]+?),? (?P<year>(?:18|19|20)\d\d)\b,? ?(?P<rest>.*)")
-_PLAIN = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "$": r"\$", "{": r"\{", "}": r"\}"}
+_PLAIN = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "&": r"\&",
+    "%": r"\%",
+    "#": r"\#",
+    "_": r"\_",
+    "$": r"\$",
+    "{": r"\{",
+    "}": r"\}",
+}
 
 
 def bibtex_of(references: Sequence[str]) -> str:
@@ -21,17 +33,20 @@ def bibtex_of(references: Sequence[str]) -> str:
     entries: dict[str, str] = {}
     for part in (part.strip() for reference in references for part in reference.split(";")):
         found = _PAPER.fullmatch(part)
-        if found is None or not found["authors"][:1].isupper():
+        if found is None or not any(character.isupper() for character in found["authors"]):
             continue
-        key = _key(found["authors"], found["year"])
-        while key in entries and _where(found["rest"]) not in entries[key]:
-            key += "b"
-        entries[key] = _entry(key, found["authors"], found["year"], found["rest"])
+        first = key = _key(found["authors"], found["year"])
+        for letter in "bcdefghijklmnopqrstuvwxyz":
+            entry = _entry(key, found["authors"], found["year"], found["rest"])
+            if entries.setdefault(key, entry) == entry:
+                break
+            key = first + letter
     return "\n\n".join(entries.values())
 
 
 def _key(authors: str, year: str) -> str:
-    first = re.sub(r"\W", "", re.split(r",| et al\.", authors)[0])
+    plain = unicodedata.normalize("NFKD", re.split(r",| et al\.", authors)[0]).encode("ascii", "ignore").decode()
+    first = re.sub(r"\W", "", plain)
     return f"{first.lower() or 'paper'}{year}"
 
 
@@ -45,7 +60,7 @@ def _where(rest: str) -> str:
     arxiv = re.search(r"arXiv:(\d{4}\.\d{4,5})", rest)
     if arxiv:
         return f"  eprint = {{{arxiv[1]}}},\n  archivePrefix = {{arXiv}}"
-    doi = re.search(r"doi:(\S+)", rest)
+    doi = re.search(r"doi:([^\s,;]+)", rest)
     if doi:
         return f"  doi = {{{doi[1]}}}"
     return f"  howpublished = {{{_escaped(rest)}}}" if rest else ""

@@ -19,11 +19,17 @@ def grid_of(units: Sequence[str]) -> dict[str, Any]:
     Returns:
         `rows` and `columns`, the names of these, and `places`, a pair of indices for each unit.
     """
-    cells = [_cell(name) for name in units]
-    rows = sorted({row for row, _ in cells}, key=_in_order)
-    columns = sorted({column for _, column in cells}, key=lambda name: _column_order(name, units))
-    places = [[rows.index(row), columns.index(column)] for row, column in cells]
-    return {"rows": rows, "columns": columns, "places": places}
+    cells: dict[tuple[str, str], int] = {}
+    for unit, name in enumerate(units):
+        cell = _cell(name)
+        cells[cell if cell not in cells else ("", f"{name} ({unit})")] = unit
+    first = {column: unit for (_, column), unit in reversed(cells.items())}
+    rows = {row: i for i, row in enumerate(sorted({row for row, _ in cells}, key=_in_order))}
+    columns = {name: i for i, name in enumerate(sorted(first, key=lambda name: _column_order(name, first[name])))}
+    places = [[0, 0] for _ in units]
+    for (row, column), unit in cells.items():
+        places[unit] = [rows[row], columns[column]]
+    return {"rows": list(rows), "columns": list(columns), "places": places}
 
 
 def _cell(name: str) -> tuple[str, str]:
@@ -47,10 +53,7 @@ def _in_order(name: str) -> tuple[Any, ...]:
     return ("embeddings" not in name, *((int(p), "") if p.isdigit() else (-1, p) for p in parts))
 
 
-def _column_order(name: str, units: Sequence[str]) -> tuple[Any, ...]:
-    """Heads by number, then MLPs, then what else there is in the order of the units."""
+def _column_order(name: str, first: int) -> tuple[int, int]:
+    """Heads by number, then what else there is in the order of the units, then embeddings."""
     head = re.fullmatch(r"H(\d+)", name)
-    if head:
-        return (0, int(head[1]), 0)
-    first = next((i for i, unit in enumerate(units) if unit == name or unit.endswith((f".{name}", f" @ {name}"))), 0)
-    return (1 if name != "embeddings" else 2, first, 0)
+    return (0, int(head[1])) if head else (2 if name == "embeddings" else 1, first)

@@ -117,8 +117,10 @@ def concepts_of_texts(contents: Contents, texts: Sequence[str]) -> list[list[dic
 
 
 def _rows_of_texts(importance: Importance, contents: Contents) -> Mapping[str, int]:
-    corpus = next((a for a in contents.activations if len(a.texts) == len(importance.per_text)), None)
-    return {} if corpus is None else {text: row for row, text in enumerate(corpus.texts)}
+    corpora = [tuple(a.texts) for a in contents.activations if len(a.texts) == len(importance.per_text)]
+    if len(set(corpora)) != 1:  # of several, which one it is about is not known
+        return {}
+    return {text: row for row, text in enumerate(corpora[0])}
 
 
 def _size(one: Joined) -> int:
@@ -132,6 +134,9 @@ def _rows(
 ) -> Iterator[LabelledConcept]:
     """All concepts, those in words with these."""
     known = with_names({c.concept: c for c in words.concepts} if words else {}, space.names if space else [])
+    if space is None and weights is None:  # those that were put into words are all that is known
+        yield from (known[i] for i in sorted(known))
+        return
     measured = weights.scores.shape[1] if weights else 0
     total = max([space.concepts if space else 0, measured, *(i + 1 for i in (*known, *cards))])
     for i in range(total):
@@ -164,7 +169,7 @@ def _group(
 def _score(weights: Weights | None, target: int, concept: int) -> float | None:
     if weights is None or concept >= weights.scores.shape[1]:
         return None
-    return float(f"{float(weights.scores[target, concept]):.6g}")
+    return float(f"{float(weights.scores[target, concept]):.9g}")
 
 
 def _way(weights: Weights | None, target: int, concept: int) -> str:

@@ -40,7 +40,7 @@ def step(value: float, largest: float, directed: bool) -> str:
 
     Of scores without a direction `s1` to `s7`, whatever their sign.
     """
-    if not largest or not math.isfinite(value):
+    if not largest or not math.isfinite(largest) or not math.isfinite(value):
         return "z"
     level = min(STEPS, round(STEPS * abs(value) / largest))
     hue = "s" if not directed else "p" if value > 0 else "n"

@@ -34,7 +34,7 @@ from markupsafe import Markup
 OPEN_TEXTS = 10
 SHOWN = 10  # attributions of a folder, in a notebook
 STYLES = ("base.css", "words.css", "concepts.css", "tables.css", "benchmark.css", "print.css")
-PARTS = ("dom", "data", "why", "texts", "words", "concepts", "components", "trust", "share", "print", "app")
+PARTS = ("dom", "data", "why", "stage", "texts", "words", "concepts", "components", "trust", "share", "print", "app")
 PLAIN_TEXTS, PLAIN_CONCEPTS = 5, 500  # that can be read without a script
 _calls = itertools.count(1)
 

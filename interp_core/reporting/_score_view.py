@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from interp_core.metrics import Score
 from interp_core.reporting._formatting import number
 
+FEWEST = 5  # inputs of an interval
 MARGIN = 0.08  # share of the width of the small plot, on either side
 
 
@@ -68,11 +69,14 @@ def verdict_of(score: Score) -> tuple[str, str, str]:
     A value is better than random if its whole 95 % interval lies on the better side of the chance level. Without an
     interval the value itself is compared, and the limitation says so.
     """
+    if not math.isfinite(score.value):
+        return "none", "no verdict", "the value is not finite"
     if score.chance is None or score.higher_is_better is None:
         missing = "no direction" if score.chance is not None else "no random answer to compare with"
         return "none", "no verdict", missing
     if score.interval is None and score.values is not None:
-        return "none", "no verdict", "too few texts; five or more are needed"
+        few = len(score.values) < FEWEST
+        return "none", "no verdict", f"too few inputs; {FEWEST} or more are needed" if few else "no interval is known"
     sign = 1.0 if score.higher_is_better else -1.0
     low, high = sorted(sign * v for v in score.interval or (score.value, score.value))
     chance = sign * score.chance

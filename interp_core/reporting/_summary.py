@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+import torch
 from interp_core.metrics import Score
 from interp_core.reporting._benchmark_table import what_of
 from interp_core.reporting._concept_cards import Weights, title_of
@@ -16,6 +17,7 @@ from interp_core.reporting._score_view import verdict_of
 from interp_core.reporting._text_views import best_target, others, texts_of, visible
 
 MOST = 5
+AGAINST = " (against it)"
 EACH = 2
 
 
@@ -98,6 +100,9 @@ def _words(contents: Contents) -> list[Finding]:
         if one.score_space == "entropy":
             label = "the entropy" if label == "“entropy”" else f"the entropy at {label}"
         scores = others(one, target) if directed else others(one, target).abs()
+        if one.units_line:  # what stands in for the text itself is no answer to which component
+            outside = [unit.text.partition(" @ ")[0].endswith("embeddings") for unit in one.units]
+            scores = scores.masked_fill(torch.tensor(outside), 0.0)
         place = int(scores.argmax())
         score = float(scores[place])
         where = f", text {numbers[id(one)]}" if len(held) > 1 else ""
@@ -124,7 +129,7 @@ def _concepts(contents: Contents) -> list[Finding]:
             place = int(weights.scores[k].argmax())
             title = title_of(known.get(place))
             named = f"Concept {place}" + (f" ({shortened(title)})" if title else "")
-            against = " (against it)" if weights.way(k, place) == "against" else ""
+            against = AGAINST if weights.way(k, place) == "against" else ""
             lines.setdefault(named, []).append((float(weights.scores[k, place]), f"“{name}”{against}"))
             addresses.setdefault(named, _address(tab="concepts", g=group, c=place))
     for each in contents.class_concepts if not lines else ():
@@ -138,11 +143,20 @@ def _concepts(contents: Contents) -> list[Finding]:
     strongest = sorted(lines.items(), key=lambda item: -max(score for score, _ in item[1]))
     return [
         Finding(
-            f"{named} matters most to {listed([name for _, name in classes])}.",
+            f"{named} matters most to {_sides([name for _, name in classes])}.",
             addresses.get(named, _address(tab="concepts")),
         )
         for named, classes in strongest
     ]
+
+
+def _sides(names: list[str]) -> str:
+    """Such as `“a” and “b”`, `“a” (against it)`, or `“a”, and against “b”`."""
+    against = [name for name in names if name.endswith(AGAINST)]
+    rest = [name for name in names if name not in against]
+    if not rest or not against:
+        return listed(names)
+    return f"{listed(rest)}, and against {listed([name.removesuffix(AGAINST) for name in against])}"
 
 
 def _score(score: Score) -> str:

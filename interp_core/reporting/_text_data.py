@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import torch
 from interp_core.attribution import Attribution, ComponentText
 from interp_core.model import Target
 from interp_core.reporting._component_data import grid_of
 from interp_core.reporting._formatting import shortened
+from interp_core.reporting._provenance_view import pairs
 from interp_core.reporting._text_segments import Piece, pieces_of, places_of
-from interp_core.reporting._text_views import SPACES, best_target, comparable, effort_of, texts_of, visible
+from interp_core.reporting._text_views import SPACES, best_target, comparable, effort_of, others, texts_of, visible
 from interp_core.text import Encoded
 from torch import Tensor
 
@@ -37,22 +37,45 @@ class TextLines:
     largest: dict[str, float]
 
 
+def run_names(attributions: Sequence[Attribution]) -> dict[int, str]:
+    """The method of each attribution by its `id`, with what tells it from other runs of the method."""
+    runs: dict[str, list[str]] = {}
+    parameters = {id(one): pairs(one.made_by.parameters) for one in attributions}
+    for one in attributions:
+        known = runs.setdefault(one.made_by.method, [])
+        if parameters[id(one)] not in known:
+            known.append(parameters[id(one)])
+    several = {method for method, known in runs.items() if len(known) > 1}
+    return {
+        id(one): " ".join([one.made_by.method, *[f"({parameters[id(one)]})"] * (one.made_by.method in several)])
+        for one in attributions
+    }
+
+
 def text_lines(attributions: Sequence[Attribution], shared: frozenset[str]) -> TextLines:
     """The texts in the order of their first attribution; attributions of the same text are one."""
+    names = run_names(attributions)
     several = texts_of(attributions)
-    lines = [_line(held, shared) for held in several]
+    lines = [_line(held, shared, names) for held in several]
     listed = [_listed(held, line) for held, line in zip(several, lines, strict=True)]
     largest: dict[str, float] = {}
     for one in attributions:
-        size = float(one.scores.abs().max()) if one.scores.numel() else 0.0
-        largest[scale_of(one)] = max(size, largest.get(scale_of(one), 0.0))
+        own = [others(one, k) for k in range(len(one.targets))] if one.prompt_stop >= 0 else [one.scores]
+        size = max((_finite_size(scores) for scores in own), default=0.0)
+        scale = scale_of(one, names[id(one)])
+        largest[scale] = max(size, largest.get(scale, 0.0))
     return TextLines(listed, lines, largest)
 
 
-def scale_of(one: Attribution) -> str:
+def _finite_size(scores: Tensor) -> float:
+    finite = scores[scores.isfinite()]
+    return float(finite.abs().max()) if finite.numel() else 0.0
+
+
+def scale_of(one: Attribution, name: str) -> str:
     """What has scores that can be compared: those of one method in one score space, of components or of words."""
     over = one.encoded.over if isinstance(one.encoded, ComponentText) else ""
-    return " ".join(part for part in (one.made_by.method, one.score_space, over) if part)
+    return " ".join(part for part in (name, one.score_space, over) if part)
 
 
 def packed_floats(values: Tensor) -> str:
@@ -60,18 +83,12 @@ def packed_floats(values: Tensor) -> str:
     return base64.b64encode(values.detach().float().cpu().contiguous().numpy().astype("<f4").tobytes()).decode()
 
 
-def packed_halves(values: Tensor, largest: float) -> str:
-    """Numbers as base64 of float16, as shares of the largest."""
-    shares = (values.detach().double().cpu() / largest).numpy().astype("<f2")
-    return base64.b64encode(np.ascontiguousarray(shares).tobytes()).decode()
-
-
 def _listed(held: Sequence[Attribution], line: dict[str, Any]) -> dict[str, Any]:
     known = next((one for one in held if one.answer is not None), held[0])
     probability = known.probability
     return {
         "text": shortened(known.text, BEGINNING),
-        "whole": known.text if len(known.text) > BEGINNING else "",
+        "whole": known.text if shortened(known.text, BEGINNING) != known.text else "",
         "label": _joined(known.label),
         "answer": _joined(known.answer),
         "probability": min(probability, default=None) if isinstance(probability, tuple) else probability,
@@ -84,20 +101,20 @@ def _listed(held: Sequence[Attribution], line: dict[str, Any]) -> dict[str, Any]
 def _joined(classes: Any) -> str | None:
     if classes is None:
         return None
-    return classes if isinstance(classes, str) else ", ".join(classes) or "none"
+    return ", ".join(map(str, classes)) or "none" if isinstance(classes, tuple) else str(classes)
 
 
-def _line(held: Sequence[Attribution], shared: frozenset[str]) -> dict[str, Any]:
+def _line(held: Sequence[Attribution], shared: frozenset[str], names: dict[int, str]) -> dict[str, Any]:
     targets = list(dict.fromkeys(target for one in held for target in one.targets))
     first = held[0]
     best = targets.index(first.targets[best_target(first)]) if first.targets else 0
     intact: dict[Target, float] = {}
     for one in held:
-        if one.intact is not None:
+        if one.intact is not None and one.score_space == first.score_space:
             intact |= {t: float(v) for t, v in zip(one.targets, one.intact, strict=True) if t not in intact}
     marked = comparable(first)
     cuts: list[Any] = []
-    views = [_view(one, targets, shared, cuts) for one in held]
+    views = [_view(one, names[id(one)], targets, shared, cuts) for one in held]
     return {
         "told": " ".join(next((one.said for one in held if one.said), [])),
         "choices": [
@@ -113,7 +130,9 @@ def _line(held: Sequence[Attribution], shared: frozenset[str]) -> dict[str, Any]
     }
 
 
-def _view(one: Attribution, targets: Sequence[Target], shared: frozenset[str], cuts: list[Any]) -> dict[str, Any]:
+def _view(
+    one: Attribution, name: str, targets: Sequence[Target], shared: frozenset[str], cuts: list[Any]
+) -> dict[str, Any]:
     over = one.encoded.over if isinstance(one.encoded, ComponentText) else ""
     cut = _cut(one)
     if cut not in cuts:
@@ -122,8 +141,8 @@ def _view(one: Attribution, targets: Sequence[Target], shared: frozenset[str], c
     if one.applicable is not None:
         scores[~one.applicable] = torch.nan
     view: dict[str, Any] = {
-        "method": one.made_by.method,
-        "scale": scale_of(one),
+        "method": name,
+        "scale": scale_of(one, name),
         "space": SPACES.get(one.score_space, one.score_space),
         "directed": one.directed,
         "over": over,
@@ -132,13 +151,13 @@ def _view(one: Attribution, targets: Sequence[Target], shared: frozenset[str], c
         "exact": one.exact,
         "cut": cuts.index(cut),
         "targets": [targets.index(target) for target in one.targets],
+        "intact": None if one.intact is None else one.intact.tolist(),
         "own": [places_of(one, target) for target in one.targets],
         "scores": packed_floats(scores),
         "notes": [note for note in one.notes if note not in shared],
     }
     if one.error is not None and not one.exact:
-        most = float(one.error.max())
-        view |= {"error": packed_halves(one.error, most), "errors": most}
+        view["error"] = packed_floats(one.error)
     if over:
         view["grid"] = grid_of([unit.text for unit in one.units])
     return view

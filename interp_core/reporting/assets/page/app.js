@@ -78,7 +78,7 @@ function open(id, again = false) {
     panel.hidden = name !== tab[0];
   });
   drawn.set(tab[0], tab[3](panels.get(tab[0])));
-  if (!again) remember();
+  if (!again) remember(true);
 }
 
 // Search, share and the theme stand in the heading.
@@ -143,16 +143,16 @@ function visit(target) {
   } catch {
     /* a page inside of another has no address */
   }
-  const given = new URLSearchParams(target.slice(1));
-  if (given.has("c")) concepted.of = "";
-  state.search = search.value = ""; // what is searched for may leave out what the link is about
+  arrive(new URLSearchParams(target.slice(1)));
+}
+addEventListener("popstate", () => arrive(new URLSearchParams(location.hash.slice(1))));
+// What is searched and filtered may leave out what an address is about.
+function arrive(given) {
+  state.search = search.value = concepted.of = "";
+  Object.assign(filters, UNFILTERED);
   readAddress(given);
   open(state.tab, true);
 }
-addEventListener("popstate", () => {
-  fromAddress();
-  open(state.tab, true);
-});
 
 const paperBox = h("div", { class: "ip-paper" });
 root.append(paperBox);
@@ -160,6 +160,6 @@ addEventListener("beforeprint", () => put(paperBox, paper()));
 addEventListener("afterprint", () => put(paperBox));
 
 state.tab = TABS[0]?.[0] ?? "";
-fromAddress();
+readAddress(new URLSearchParams(location.hash.slice(1)));
 root.dataset.ready = "";
 requestAnimationFrame(() => setTimeout(() => open(state.tab, true)));

@@ -5,9 +5,10 @@ function drawComponents(panel) {
   const top = h("div", { class: "ip-controls" }),
     stage = h("div", { class: "ip-stage" }),
     side = h("aside", { class: "ip-side", "aria-label": "Strongest components" });
-  if (!withComponents.includes(state.t)) state.t = withComponents[0];
+  if (withComponents.includes(state.t)) state.ct = state.t;
+  if (!withComponents.includes(state.ct)) state.ct = withComponents[0];
   const draw = () => {
-    const one = text(state.t),
+    const one = text(state.ct),
       views = one.views.filter((view) => view.over);
     if (!(component.view in views)) component.view = 0;
     const view = views[component.view];
@@ -21,9 +22,9 @@ function drawComponents(panel) {
         select(
           "text",
           withComponents.map((i) => [i, `${i + 1} ${cut(DATA.texts[i].text, 60)}`]),
-          state.t,
+          state.ct,
           (i) => {
-            state.t = Number(i);
+            state.ct = Number(i);
             remember();
             draw();
           },
@@ -46,8 +47,7 @@ function drawComponents(panel) {
           view.targets.map((choice) => [choice, cut(one.choices[choice].label, 50)]),
           chosen,
           (k) => {
-            state.k = one.choices[k].label;
-            remember();
+            pickChoice(one, Number(k));
             draw();
           },
           { "data-answer": true },
@@ -55,8 +55,8 @@ function drawComponents(panel) {
     );
     put(
       stage,
-      h("h2", { class: "ip-text-title" }, `Text ${state.t + 1}`),
-      h("blockquote", { class: "ip-passage", dir: "auto" }, DATA.texts[state.t].whole || DATA.texts[state.t].text),
+      h("h2", { class: "ip-text-title" }, `Text ${state.ct + 1}`),
+      h("blockquote", { class: "ip-passage", dir: "auto" }, DATA.texts[state.ct].whole || DATA.texts[state.ct].text),
       h("p", { class: "ip-fine" }, view.about),
       h(
         "p",
@@ -73,7 +73,7 @@ function drawComponents(panel) {
   };
   put(panel, top, h("div", { class: "ip-two" }, stage, side));
   draw();
-  return { search: () => {}, table: textTable };
+  return { search: () => {}, table: () => textTable(state.ct) };
 }
 
 function gridTable(view, target, most, side) {
@@ -124,7 +124,7 @@ function gridTable(view, target, most, side) {
 }
 
 function strongestOf(view, target) {
-  const { bars, directed } = barsOf({ ...view, directed: view.directed }, target, null);
+  const { bars, directed } = barsOf(view, target, null);
   return [
     h("h3", {}, "The strongest"),
     waterfall({ bars: bars.filter((each) => !each.rest), directed }, "the answer"),

@@ -1,5 +1,5 @@
 // Concepts: a table of all, and a card.
-const concepted = { sort: "importance", k: 0, find: "" };
+const concepted = { sort: "importance", k: 0, of: "" };
 function drawConcepts(panel) {
   const top = h("div", { class: "ip-controls" }),
     held = h("div", { class: "ip-list" }),
@@ -71,11 +71,10 @@ function drawConcepts(panel) {
                   cut(name, 40),
                   k === concepted.k,
                   (event) => {
-                    concepted.k = k;
+                    toClass(one, k);
                     all("[data-class]", top).forEach((b) =>
                       b.setAttribute("aria-pressed", String(b === event.currentTarget)),
                     );
-                    state.c = null;
                     renew();
                   },
                   { "data-class": k },
@@ -87,8 +86,7 @@ function drawConcepts(panel) {
               one.targets.map((name, k) => [k, name]),
               concepted.k,
               (k) => {
-                concepted.k = Number(k);
-                state.c = null;
+                toClass(one, Number(k));
                 renew();
               },
               { "data-class": true },
@@ -109,11 +107,11 @@ function drawConcepts(panel) {
         select(
           "sort",
           [
-            ["importance", "what matters most"],
+            ["importance", one.measured ? "what matters most" : "in words first"],
             ["number", "number"],
             ["title", "name"],
             ["density", "how often active"],
-          ].filter(([by]) => (by !== "importance" || one.measured) && (by !== "density" || hasDensity())),
+          ].filter(([by]) => by !== "density" || hasDensity()),
           concepted.sort,
           (by) => {
             concepted.sort = by;
@@ -142,17 +140,27 @@ function drawConcepts(panel) {
   return { search: renew, table: conceptTable };
 }
 
+// The class that concepts are sorted by stands in the address.
+function toClass(one, k) {
+  concepted.k = k;
+  state.k = one.targets[k];
+  state.n = 0;
+  state.c = null;
+}
+
 function conceptOrder(one) {
-  const wanted = state.search.toLocaleLowerCase();
+  const wanted = state.search.toLowerCase();
   const rows = one.numbers
     .map((_, row) => row)
     .filter(
       (row) =>
         (!concepted.of || !one.classes || one.classes[row] === concepted.of) &&
-        (!wanted || String(one.numbers[row]) === wanted || one.titles[row].toLocaleLowerCase().includes(wanted)),
+        (!wanted || String(one.numbers[row]) === wanted || one.titles[row].toLowerCase().includes(wanted)),
     );
   const scores = one.importance[concepted.k] ?? [];
   if (concepted.sort === "importance" && one.measured) rows.sort((a, b) => (scores[b] ?? -1) - (scores[a] ?? -1));
+  if (concepted.sort === "importance" && !one.measured)
+    rows.sort((a, b) => (one.titles[a] === "") - (one.titles[b] === ""));
   if (concepted.sort === "title")
     rows.sort((a, b) => (one.titles[a] === "") - (one.titles[b] === "") || one.titles[a].localeCompare(one.titles[b]));
   if (concepted.sort === "density") {
@@ -236,6 +244,8 @@ function cardOf(g, row) {
   const one = card(g, row),
     group = DATA.concepts[g],
     to = (n) => `#tab=concepts&g=${g}&c=${group.numbers.indexOf(n)}`;
+  const every = [...one.passages, ...(one.stretches ?? []).flatMap(([, found]) => found)];
+  const strongest = Math.max(one.largest ?? 0, ...every.map(([, , , value]) => Math.abs(value)));
   const strengths = one.words.some(([, value]) => value);
   const trust = [
     ...(one.scores ?? []),
@@ -243,7 +253,7 @@ function cardOf(g, row) {
     ...(typeof one.confidence === "number" ? [["confidence of the labeller", one.confidence]] : []),
   ];
   return [
-    one.title &&
+    (one.title || group.classes) &&
       h("p", { class: "ip-over" }, `Concept ${one.number}${group.classes ? ` of ${group.classes[row]}` : ""}`),
     h("h3", { dir: "auto" }, one.title || `Concept ${one.number}`),
     !one.labelled &&
@@ -280,8 +290,10 @@ function cardOf(g, row) {
         { class: "ip-fine" },
         `active in ${(100 * one.active).toFixed(2)}${THIN}% of the rows, up to ${number(one.largest)}`,
       ),
-    passages("Where it is most active", one.passages),
-    (one.stretches ?? []).map(([name, found]) => passages(`Examples from ${name}`, found)),
+    passages("Where it is most active", one.passages, strongest),
+    (one.stretches ?? []).map(([name, found]) =>
+      passages(`Examples from the stretch ${name} of its active rows`, found, strongest),
+    ),
     pairs("How much it matters", one.classes, false),
     effectsOf(one.effect),
     pairs("Tokens that it raises", one.raised, true),
@@ -305,9 +317,8 @@ function cardOf(g, row) {
 }
 
 // Each example shaded by how strong the concept is there, beside the strongest.
-function passages(title, found) {
+function passages(title, found, most) {
   if (!found?.length) return null;
-  const most = Math.max(...found.map(([, , , value]) => Math.abs(value)));
   return [
     h("h4", {}, title),
     h(
@@ -388,7 +399,7 @@ function effects() {
     h(
       "p",
       { class: "ip-read" },
-      "The model was run again with the concepts changed. A concept that matters to an answer must move it when it is taken away. An interval that holds 0 says that the change may do nothing.",
+      "The model was run again with the concepts changed. A concept that matters to an answer must move it when it is taken away. An interval that holds 0 says that the change may do nothing; one that does not may still be what any direction of that size does, so compare with a random one, or one learnt from shuffled labels.",
     ),
     h(
       "div",

@@ -12,15 +12,6 @@ function line(place) {
 
 const bytes = (packed) => Uint8Array.from(atob(packed), (c) => c.charCodeAt(0));
 const floats = (packed) => new Float32Array(bytes(packed).buffer);
-function halves(packed, largest) {
-  return Float64Array.from(new Uint16Array(bytes(packed).buffer), (half) => {
-    const power = (half >> 10) & 31,
-      rest = half & 1023;
-    const size = power ? 2 ** (power - 15) * (1 + rest / 1024) : 2 ** -14 * (rest / 1024);
-    return largest * (half >> 15 ? -size : size);
-  });
-}
-
 // A text with its numbers unpacked: for each method `scores[target][unit]`, NaN where a unit cannot count.
 function text(place) {
   const found = line(1 + place);
@@ -28,7 +19,7 @@ function text(place) {
     for (const view of found.views) {
       const units = found.cuts[view.cut].units,
         flat = floats(view.scores);
-      const errors = view.error ? halves(view.error, view.errors) : null;
+      const errors = view.error ? floats(view.error) : null;
       const rows = (values) => view.targets.map((_, k) => values.subarray(k * units.length, (k + 1) * units.length));
       Object.assign(view, {
         units,
@@ -67,9 +58,20 @@ function said(view, target, unit) {
 }
 
 // Where the reader is; the address follows.
-const state = { tab: "", t: 0, k: null, g: 0, c: null, w: null, m: 0, scale: "answer", layout: "stacked", search: "" };
-const IN_ADDRESS = ["tab", "t", "k", "g", "c", "w"];
-const fromAddress = () => readAddress(new URLSearchParams(location.hash.slice(1)));
+const state = {
+  tab: "",
+  t: 0,
+  ct: 0,
+  k: null,
+  n: 0,
+  g: 0,
+  c: null,
+  w: null,
+  m: 0,
+  scale: "answer",
+  layout: "stacked",
+  search: "",
+};
 function readAddress(given) {
   if (!given.size) return;
   const whole = (name, most) => {
@@ -77,8 +79,12 @@ function readAddress(given) {
     return value >= 0 && value < most ? value : null;
   };
   if (given.has("t")) state.t = (whole("t", DATA.texts.length + 1) ?? 1) - 1;
-  state.t = Math.max(0, state.t);
+  state.t = state.ct = Math.max(0, state.t);
   state.k = given.get("k");
+  state.n = whole("n", 1e6) ?? 0;
+  state.m = whole("m", DATA.words.length) ?? state.m;
+  if (state.k !== null)
+    concepted.k = Math.max(0, (DATA.concepts[whole("g", DATA.concepts.length) ?? 0]?.targets ?? []).indexOf(state.k));
   state.w = given.get("w");
   if (given.has("g")) state.g = whole("g", DATA.concepts.length) ?? 0;
   const group = DATA.concepts[state.g];
@@ -88,16 +94,20 @@ function readAddress(given) {
 }
 function address() {
   const held =
-    { texts: ["t", "k"], words: ["k", "w"], concepts: ["g", "c", "k"], components: ["t", "k"] }[state.tab] ?? [];
+    { texts: ["t", "k", "n"], words: ["m", "k", "w"], concepts: ["g", "c", "k"], components: ["t", "k", "n"] }[
+      state.tab
+    ] ?? [];
   const parts = [["tab", state.tab]];
   for (const name of held) {
-    if (state[name] !== null && state[name] !== undefined) parts.push([name, name === "t" ? state.t + 1 : state[name]]);
+    if (state[name] !== null && state[name] !== undefined && !(state[name] === 0 && (name === "n" || name === "m")))
+      parts.push([name, name === "t" ? (state.tab === "components" ? state.ct : state.t) + 1 : state[name]]);
   }
   return `#${new URLSearchParams(parts)}`;
 }
-function remember() {
+function remember(anew = false) {
   try {
-    history.replaceState(null, "", address());
+    if (anew && address() !== location.hash) history.pushState(null, "", address());
+    else history.replaceState(null, "", address());
   } catch {
     /* a page inside of another has no address */
   }

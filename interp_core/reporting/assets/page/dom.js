@@ -22,6 +22,7 @@ const MINUS = "\u2212",
   THIN = "\u202f";
 function number(value) {
   if (typeof value !== "number") return value === null || value === undefined ? "\u2013" : String(value);
+  if (!Number.isFinite(value)) return String(value).replace("-", MINUS);
   const size = Math.abs(value);
   let text;
   if (size === 0) return "0";

@@ -22,7 +22,49 @@ function paper() {
       .filter((group) => group.measured)
       .slice(0, 2)
       .map(paperConcepts),
-    DATA.benchmarks.map((one) => h("p", {}, one.verdict)),
+    DATA.benchmarks.map((one) => [
+      h("p", {}, one.verdict),
+      paperTable(
+        ["Method", ...one.metrics.map((metric) => metric.name)],
+        one.lines
+          .slice(0, PAPER.measures)
+          .map((row) => [
+            row.method,
+            ...(row.failure ? [row.failure] : row.places.map((each) => each.value || each.failure)),
+          ]),
+      ),
+    ]),
+    DATA.effects.length > 0 &&
+      h(
+        "section",
+        {},
+        h("h2", {}, "What changing concepts does"),
+        paperTable(
+          ["Change", "Answer", "Its score moves by", `95${THIN}% interval`],
+          DATA.effects
+            .flatMap((one) => one.rows.map((row) => [one.change, row.target, row.mean, row.interval]))
+            .slice(0, PAPER.measures),
+        ),
+      ),
+    withComponents.slice(0, 1).map(paperComponents),
+    DATA.concepts
+      .filter((group) => !group.measured)
+      .slice(0, 2)
+      .map((group) =>
+        h(
+          "p",
+          {},
+          h("b", {}, group.title || "Concepts"),
+          ": ",
+          group.titles
+            .filter(Boolean)
+            .slice(0, 20)
+            .map((title) => cut(title, 60))
+            .join("; "),
+          `; ${counted(group.numbers.length, "concept")} on the page.`,
+        ),
+      ),
+    DATA.tables.map((one) => h("p", {}, h("b", {}, one.kind), `: ${one.line}`)),
     DATA.scores.length > 0 &&
       h(
         "section",
@@ -110,12 +152,13 @@ function paperText(place) {
       words.push("…");
       break;
     }
+    const shown = cut(piece, Math.max(room, 20));
     room -= piece.length;
     const value = unit < 0 ? 0 : view.values[target][unit];
     words.push(
       unit < 0
-        ? piece
-        : h("mark", { class: Number.isNaN(value) ? "na" : step(value, scale(unit), view.directed) }, piece),
+        ? shown
+        : h("mark", { class: Number.isNaN(value) ? "na" : step(value, scale(unit), view.directed) }, shown),
     );
   }
   return h(
@@ -167,5 +210,50 @@ function paperConcepts(group) {
         }),
       ),
     ),
+  );
+}
+
+const paperTable = (head, rows) =>
+  h(
+    "table",
+    { class: "ip-paper-table" },
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        head.map((name) => h("th", { scope: "col" }, cut(name, 40))),
+      ),
+    ),
+    h(
+      "tbody",
+      {},
+      rows.map((row) =>
+        h(
+          "tr",
+          {},
+          row.map((cell) => h("td", {}, cut(String(cell), 60))),
+        ),
+      ),
+    ),
+  );
+
+function paperComponents(place) {
+  const one = text(place),
+    view = one.views.find((each) => each.over),
+    { bars, directed } = barsOf(view, 0, null);
+  return h(
+    "section",
+    {},
+    h("h2", {}, "Components"),
+    h(
+      "p",
+      { class: "ip-fine" },
+      `Text ${place + 1}, ${view.method} for ${cut(one.choices[view.targets[0]].label, 40)}: ${view.about}`,
+    ),
+    h("p", {}, bars.map((each) => `${each.name} ${directed ? signed(each.value) : number(each.value)}`).join(", ")),
+    withComponents.length > 1 &&
+      h("p", { class: "ip-fine" }, `${counted(withComponents.length - 1, "more text")} on the page.`),
   );
 }

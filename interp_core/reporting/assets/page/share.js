@@ -1,6 +1,6 @@
 // Share: a link to what is shown, and what is shown as a file.
-const quoted = (cell) => (/[",\n\r]/.test(String(cell)) ? `"${String(cell).replaceAll('"', '""')}"` : String(cell));
-const harmless = (cell) => (typeof cell === "string" && /^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell); // no formula in a spreadsheet
+const quoted = (cell) => (/[",;\n\r]/.test(String(cell)) ? `"${String(cell).replaceAll('"', '""')}"` : String(cell));
+const harmless = (cell) => (typeof cell === "string" && /^[\s\u00a0]*[=+\-@＝＋－＠]/.test(cell) ? `'${cell}` : cell); // no formula in a spreadsheet
 const asCsv = ({ columns, rows }) =>
   [columns, ...rows].map((row) => row.map((cell) => quoted(harmless(cell))).join(",")).join("\r\n");
 const asJson = ({ columns, rows }) =>
@@ -22,16 +22,22 @@ const TEX = {
   "~": "\\textasciitilde{}",
   "^": "\\textasciicircum{}",
 };
-const tex = (cell) =>
-  typeof cell === "number"
-    ? `$${Number.isInteger(cell) ? cell : cell.toPrecision(3)}$`
-    : String(cell).replace(/[\\{}$&#%_~^]/g, (c) => TEX[c]);
+function tex(cell) {
+  if (typeof cell !== "number")
+    return String(cell)
+      .replace(/[\\{}$&#%_~^]/g, (c) => TEX[c])
+      .replace(/\s+/g, " ");
+  const [digits, power] = (Number.isInteger(cell) && Math.abs(cell) < 1e6 ? String(cell) : cell.toPrecision(3)).split(
+    "e",
+  );
+  return power ? `$${digits}\\times 10^{${Number(power)}}$` : `$${digits}$`;
+}
 const MOST_TEX = 40;
 function asLatex({ columns, rows }) {
   const numeric = columns.map(
     (_, i) => rows.length > 0 && rows.every((row) => typeof row[i] === "number" || row[i] === ""),
   );
-  const lines = rows.slice(0, MOST_TEX).map((row) => `${row.map(tex).join(" & ")} \\\\`);
+  const lines = rows.slice(0, MOST_TEX).map((row) => `{}${row.map(tex).join(" & ")} \\\\`);
   const more = rows.length > MOST_TEX ? [`% ${rows.length - MOST_TEX} more rows are left out`] : [];
   return [
     `\\begin{tabular}{${numeric.map((one) => (one ? "r" : "l")).join("")}}`,
@@ -88,9 +94,12 @@ function save(name, content, type) {
 function shareMenu(current) {
   const told = h("span", { class: "ip-fine", role: "status" });
   const file = (ending, make, type) => () => {
-    const table = current();
-    save(`${table.name}.${ending}`, make(table), type);
-    told.textContent = `${table.name}.${ending} is saved`;
+    const tables = [current()].flat();
+    for (const table of tables) save(`${table.name}.${ending}`, make(table), type);
+    const left = tables
+      .filter((table) => table.more > 0)
+      .map((table) => `${table.name} has ${counted(table.more, "row")} more`);
+    told.textContent = [`${tables.map((table) => `${table.name}.${ending}`).join(", ")} saved`, ...left].join("; ");
   };
   const link = async () => {
     try {

@@ -80,6 +80,7 @@ function curves(one) {
     every = [own, ...(random ? [random] : [])]
       .flatMap((band) => [...band.mean, ...band.low, ...band.high])
       .filter(Number.isFinite);
+  if (!every.length) return null;
   const [low, high] = [Math.min(...every), Math.max(...every)],
     x = (i, n) => L + (i / (n - 1 || 1)) * (W - L - 6),
     y = (v) => 6 + (1 - (v - low) / (high - low || 1)) * (H - B - 6);
@@ -287,23 +288,9 @@ function other(one) {
   );
 }
 
+// Every table of the tab, each a file of its own.
 function trustTable() {
-  if (!DATA.scores.length && DATA.tables.length)
-    return { name: DATA.tables[0].kind, columns: DATA.tables[0].columns, rows: DATA.tables[0].rows };
-  if (!DATA.scores.length && DATA.benchmarks.length) {
-    const one = DATA.benchmarks[0];
-    return {
-      name: "benchmark",
-      columns: ["method", ...one.metrics.map((m) => m.name), "time", "rows"],
-      rows: one.lines.map((row) => [
-        row.method,
-        ...(row.failure ? one.metrics.map(() => "failed") : row.places.map((p) => p.value || "failed")),
-        row.seconds,
-        row.rows,
-      ]),
-    };
-  }
-  return {
+  const measures = {
     name: "measures",
     columns: ["measure", "value", "low", "high", "random", "higher is better", "verdict", "definition"],
     rows: DATA.scores.map((s) => [
@@ -317,6 +304,18 @@ function trustTable() {
       s.definition,
     ]),
   };
+  const compared = DATA.benchmarks.map((one, i) => ({
+    name: DATA.benchmarks.length > 1 ? `benchmark-${i + 1}` : "benchmark",
+    columns: ["method", ...one.metrics.map((m) => m.name), "time", "rows"],
+    rows: one.lines.map((row) => [
+      row.method,
+      ...(row.failure ? one.metrics.map(() => "failed") : row.places.map((p) => p.value || "failed")),
+      row.seconds,
+      row.rows,
+    ]),
+  }));
+  const others = DATA.tables.map((one, i) => ({ ...one, name: `${one.kind}-${i + 1}` }));
+  return [...(DATA.scores.length ? [measures] : []), ...compared, ...others];
 }
 
 function drawMade(panel) {

@@ -43,7 +43,7 @@ function why(one, views, chosen, place) {
   const parts = [h("h3", { dir: "auto" }, "Why ", h("b", {}, cut(label, 40)))];
   if (view) {
     const target = targetOf(view, chosen),
-      bars = barsOf(view, target, one.choices[chosen].intact);
+      bars = barsOf(view, target, view.intact?.[target], one.blocks);
     parts.push(
       h("p", { class: "ip-fine" }, `${view.method}${view.space ? `, ${view.space}` : ""}`),
       waterfall(bars, label),
@@ -62,10 +62,11 @@ function why(one, views, chosen, place) {
   return parts;
 }
 
-// The strongest words, the others together, and what no word accounts for; from the baseline to the score of the whole text.
-function barsOf(view, target, intact) {
+// The strongest words, the others together, and the rest that no score accounts for; up to the score of the whole text.
+function barsOf(view, target, intact, blocks = []) {
+  const names = namesOf(view, blocks);
   const scores = [...view.values[target]]
-    .map((value, unit) => [view.units[unit].trim() || "␣", value])
+    .map((value, unit) => [names[unit].trim() || "␣", value])
     .filter(([, value]) => Number.isFinite(value));
   const order = [...scores].sort((a, b) => Math.abs(b[1]) - Math.abs(a[1])),
     strongest = order.slice(0, BARS),
@@ -76,6 +77,19 @@ function barsOf(view, target, intact) {
     bars.push({ name: counted(rest.length, "other word"), value: sum(rest), rest: true });
   if (!view.directed || typeof intact !== "number") return { bars, directed: view.directed };
   return { bars, directed: true, from: intact - sum(scores), to: intact };
+}
+
+// A long unit that is all of a document or message is called by the name of that.
+function namesOf(view, blocks) {
+  const held = new Map();
+  for (const [, unit, , where] of view.pieces)
+    if (unit >= 0 && where >= 0) held.set(where, (held.get(where) ?? new Set()).add(unit));
+  const names = [...view.units];
+  for (const [where, units] of held) {
+    const [unit] = units;
+    if (units.size === 1 && names[unit].length > 14) names[unit] = blocks[where] ?? names[unit];
+  }
+  return names;
 }
 
 const ROW = 24,
@@ -91,7 +105,7 @@ function waterfall({ bars, directed, from, to }, label) {
     if (steps) at += bar.value;
   }
   const rows = [
-    ...(steps ? [{ name: "without them", total: from }] : []),
+    ...(steps ? [{ name: "the rest", title: "the score less the sum of all scores of words", total: from }] : []),
     ...bars.map((bar, i) => ({ ...bar, span: ends[i] })),
     ...(steps ? [{ name: "score", total: to }] : []),
   ];
@@ -100,7 +114,7 @@ function waterfall({ bars, directed, from, to }, label) {
     high = Math.max(...points);
   const x = (value) => NAMES + ((value - low) / (high - low || 1)) * (WIDE - NAMES - NUMBERS);
   const title = steps
-    ? `From ${number(from)}, what no word accounts for, to ${number(to)}, the score of ${label}`
+    ? `From ${number(from)}, the score less the sum of all scores of words, to ${number(to)}, the score of ${label}`
     : `The words that matter most to ${label}`;
   return svg(
     "svg",
@@ -118,7 +132,12 @@ function waterfall({ bars, directed, from, to }, label) {
       return svg(
         "g",
         { class: `ip-step ${way}`, transform: `translate(0 ${i * ROW})` },
-        svg("text", { x: NAMES - 6, y: 16, "text-anchor": "end" }, cut(row.name, 14), svg("title", {}, row.name)),
+        svg(
+          "text",
+          { x: NAMES - 6, y: 16, "text-anchor": "end" },
+          cut(row.name, 14),
+          svg("title", {}, row.title ?? row.name),
+        ),
         svg("rect", { x: Math.min(x(a), x(b)), y: 5, height: ROW - 9, width: Math.max(1, Math.abs(x(b) - x(a))) }),
         svg(
           "text",
@@ -132,7 +151,8 @@ function waterfall({ bars, directed, from, to }, label) {
 
 function conceptsOf(one, label) {
   return one.concepts.map((held) => {
-    const pairs = held.targets[label] ?? Object.values(held.targets)[0] ?? [],
+    if (!Object.hasOwn(held.targets, label)) return null;
+    const pairs = held.targets[label],
       group = DATA.concepts[held.group];
     const most = Math.max(...pairs.map(([, value]) => Math.abs(value)), 0);
     return h(
@@ -201,9 +221,12 @@ function heatMap(one, view, chosen, again) {
 function heat(one, view, chosen, again) {
   const units = view.units.length,
     rows = Math.max(1, Math.min(view.targets.length, MOST_ROWS, Math.floor(MOST_CELLS / units)));
-  const most = Math.max(...view.values.slice(0, rows).map((row, k) => largestOf([...row], ownUnits(view, k))));
-  const lines = view.targets.slice(0, rows).map((choice, k) =>
-    h(
+  const first = targetOf(view, chosen);
+  const order = rows < view.targets.length && first >= 0 ? inOrder(view, first) : view.targets.map((_, k) => k);
+  const most = Math.max(...order.slice(0, rows).map((k) => largestOf([...view.values[k]], ownUnits(view, k))));
+  const lines = order.slice(0, rows).map((k) => {
+    const choice = view.targets[k];
+    return h(
       "tr",
       { class: choice === chosen ? "ip-chosen" : null },
       h(
@@ -215,8 +238,7 @@ function heat(one, view, chosen, again) {
             type: "button",
             class: "ip-link",
             onclick: () => {
-              state.k = one.choices[choice].label;
-              remember();
+              pickChoice(one, choice);
               again();
             },
           },
@@ -234,14 +256,14 @@ function heat(one, view, chosen, again) {
           h("span", { class: "ip-hidden" }, said(view, k, j)),
         );
       }),
-    ),
-  );
+    );
+  });
   return [
     rows < view.targets.length &&
       h(
         "p",
         { class: "ip-fine" },
-        `The first ${rows} of ${view.targets.length} answers; the others are in the CSV file (Share).`,
+        `${rows} of ${view.targets.length} answers, the chosen one first; the others are in the CSV file (Share).`,
       ),
     h(
       "div",

@@ -1,3 +1,4 @@
+const LISTED = 25;
 // Words: for each class those with the highest mean score over all texts, and the texts behind them.
 function drawWords(panel) {
   if (!DATA.words[state.m]) state.m = 0;
@@ -56,7 +57,7 @@ function drawWords(panel) {
             { "data-target": true },
           ),
     );
-    const wanted = state.search.toLocaleLowerCase(),
+    const wanted = state.search.toLowerCase(),
       words = each.words.filter((word) => word.word.includes(wanted));
     const points = words.flatMap((word) => word.dots.map(([score]) => score)),
       [low, high] = [Math.min(0, ...points), Math.max(0, ...points)];
@@ -65,7 +66,7 @@ function drawWords(panel) {
       h(
         "p",
         { class: "ip-fine" },
-        `${counted(each.texts, "text")}; mean score of a word by ${table().method}${table().directed ? "" : " (size; for or against is not said)"}, with its 95${THIN}% interval where it occurs five times or more. A word that is rare can be high by chance.`,
+        `${counted(each.texts, "text")}; mean score of a word by ${table().method}${table().directed ? "" : " (size; for or against is not said)"}, with its 95${THIN}% interval where it occurs five times or more. The ${LISTED} highest means of words that occur twice or more are listed; a word that is rare can be high by chance.`,
       ),
       h(
         "table",
@@ -82,6 +83,7 @@ function drawWords(panel) {
         h(
           "tbody",
           {},
+          words.length === 0 && h("tr", {}, h("td", { colspan: "4" }, "no word that is listed fits")),
           words.map((word) =>
             h(
               "tr",
@@ -175,6 +177,7 @@ const behindOf = (word) =>
 
 // Dots on a line from low to high, with the mean and the place of zero.
 function strip(values, low, high, mean, { interval = null, chance = null, title = "" } = {}) {
+  values = values.filter(Number.isFinite);
   const W = 220,
     x = (value) => 4 + ((value - low) / (high - low || 1)) * (W - 8);
   return svg(

@@ -44,6 +44,12 @@ def test_a_measure_keeps_the_curve_of_each_text_and_target(tmp_path) -> None:
     assert torch.allclose(torch.stack([area(curve) for curve in score.curves]), score.values)
     kept = interp.Score.load(score.save(tmp_path / "score.json")).curves
     assert all(torch.equal(a, b) for a, b in zip(kept, score.curves, strict=True))
+    assert score.chance_curves == ()
+    beside = interp.measure(explained, model, by="deletion", progress=False)
+    areas = torch.stack([area(curve) for curve in beside.chance_curves])  # an area is linear in its curve
+    assert float(areas.mean()) == pytest.approx(beside.chance, abs=1e-5)
+    kept = interp.Score.load(beside.save(tmp_path / "score.json")).chance_curves
+    assert all(torch.equal(a, b) for a, b in zip(kept, beside.chance_curves, strict=True))
 
 
 def test_of_all_orders_the_true_one_is_the_best() -> None:

@@ -24,7 +24,7 @@ from interp_core.cli import MethodName, check_destinations, parameters
     help="A parameter of the language model, such as base_url=….",
 )
 def demo(html: Path, llm: str | None, pairs: tuple[str, ...]) -> None:
-    """Run the demonstration on the emotion classifier that comes with interp-demo, offline, and write a report."""
+    """Tell the whole story on the emotion classifier that comes with interp-demo, offline, and write a report."""
     if pairs and llm is None:
         raise click.UsageError("--llm-set is a parameter of the language model; name the model with --llm.")
     check_destinations(html=html)
