@@ -247,7 +247,7 @@ def test_tokens_of_an_answer_are_chosen_in_the_text_and_the_prompt_has_a_scale_o
     said = find(driver, "[data-split]")[0].text.replace("\u202f", "")
     assert f"{round(100 * float(1 - own))}% of the size of all scores is on the prompt" in said
     find(driver, "[data-heat] summary")[0].click()
-    rows = driver.find_elements("css selector", ".ip-heat tbody tr")
+    rows = WebDriverWait(driver, 10).until(lambda _: driver.find_elements("css selector", ".ip-heat tbody tr"))
     assert [len(row.find_elements("css selector", "td")) for row in rows] == [len(one.units)] * 3
     rows[0].find_element("css selector", "button").click()
     assert find(driver, ".ip-now")[0].text.strip() == "ana"

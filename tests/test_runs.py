@@ -464,11 +464,15 @@ def test_a_folder_of_the_home_is_found_wherever_the_program_is(tmp_path: Path, m
         assert interp.load_results(tmp_path / name)
 
 
-def test_a_page_shows_some_of_a_folder(tmp_path: Path) -> None:
+def test_a_page_shows_some_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from interp_core.reporting import _contents
+
+    assert _contents.MOST >= 2000
+    monkeypatch.setattr(_contents, "MOST", 20)
     asked: dict[str, Any] = {"by": "occlusion", "progress": False}
     few = interp.attribute(planted_model(WORTHS), TEXTS, to=tmp_path / "few", **asked)
     assert interp.report(few).html == interp.report(few[:]).html
-    many = interp.attribute(planted_model(WORTHS), (f"sad {i}" for i in range(501)), to=tmp_path / "many", **asked)
+    many = interp.attribute(planted_model(WORTHS), (f"sad {i}" for i in range(21)), to=tmp_path / "many", **asked)
     with pytest.raises(InputError, match="too large; show some"):
         interp.report(many)
     assert interp.report(many[:5]).html == interp.report(list(many[:5])).html

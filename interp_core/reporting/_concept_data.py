@@ -43,6 +43,7 @@ class ConceptLines:
 
     def add_classes(self, classes: Sequence[tuple[ConceptSpace | None, Interpretation | None, Weights]]) -> None:
         """Add the concepts of single classes as one table; the one target of each weights is the class."""
+        several = sum(weights.scores.shape[1] for _, _, weights in classes) > FEW
         numbers: list[int] = []
         titles, names, importance, ways = [list[Any]() for _ in range(4)]
         for space, words, weights in classes:
@@ -52,7 +53,7 @@ class ConceptLines:
                 names.append(weights.targets[0])
                 importance.append(_score(weights, 0, concept.concept))
                 ways.append(_way(weights, 0, concept.concept))
-                self.lines.append(_card(concept, weights, None, len(classes) * 50 > FEW))
+                self.lines.append(_card(concept, weights, None, several))
         self.groups.append(
             {
                 "title": "A space of its own for each class",

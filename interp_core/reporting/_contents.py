@@ -191,10 +191,14 @@ class Contents:
     @property
     def values(self) -> list[Any]:
         """All values, including those of single classes."""
-        classwise = [part for one in self.class_concepts for part in one.parts]
-        learnt = [*self.activations, *self.spaces, *self.interpretations, *self.importances, *self.effects, *classwise]
         others = [value for value in self.others if isinstance(getattr(value, "made_by", None), MadeBy)]
-        return [*self.attributions, *learnt, *self.scores, *self.benchmarks, *others]
+        return [*self.attributions, *self.learnt, *self.scores, *self.benchmarks, *others]
+
+    @property
+    def learnt(self) -> list[Any]:
+        """What is known of concepts, including those of single classes."""
+        classwise = [part for one in self.class_concepts for part in one.parts]
+        return [*self.activations, *self.spaces, *self.interpretations, *self.importances, *self.effects, *classwise]
 
 
 def contents_of(results: Iterable[Any]) -> Contents:

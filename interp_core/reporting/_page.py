@@ -167,7 +167,7 @@ def page(
         models=models(contents),
         asked=asked(contents),
         findings=findings(contents),
-        data=Markup(page_data(contents, title, concepts)),
+        data=Markup(page_data(contents, concepts)),
         style=Markup("\n".join(_asset(name) for name in (*STYLES, "page.css"))),
         script=Markup(_script()),
         plain=_plain(contents, groups),
@@ -207,9 +207,6 @@ def _made(contents: Contents) -> dict[str, Any]:
 
 
 def _sections(contents: Contents, groups: list[Group]) -> dict[str, Any]:
-    classwise = [part for one in contents.class_concepts for part in one.parts]
-    learnt = [*contents.activations, *contents.spaces, *contents.interpretations, *contents.importances]
-    learnt += [*contents.effects, *classwise]
     shared = shared_notes(contents)
     views = text_views(contents.attributions, shared)
     return {
@@ -221,7 +218,7 @@ def _sections(contents: Contents, groups: list[Group]) -> dict[str, Any]:
         "groups": groups,
         "effects": [effect_view(e) for e in contents.effects],
         "corpora": contents.activations,
-        "concept_notes": notes_of(learnt),
+        "concept_notes": notes_of(contents.learnt),
         "scores": [score_view(s) for s in contents.scores],
         "benchmarks": [standings_of(b) for b in contents.benchmarks],
         "tables": [table_of(value) for value in contents.others],

@@ -23,12 +23,11 @@ from interp_core.reporting._trust_data import score_data, table_of
 from interp_core.reporting._word_data import word_tables
 
 
-def page_data(contents: Contents, title: str, concepts: ConceptLines | None = None) -> str:
+def page_data(contents: Contents, concepts: ConceptLines | None = None) -> str:
     """The lines, safe inside of a script element.
 
     Args:
         contents: what is shown.
-        title: of the page.
         concepts: those that are shown, where they are not the ones of the contents.
     """
     shared = shared_notes(contents)
@@ -40,16 +39,13 @@ def page_data(contents: Contents, title: str, concepts: ConceptLines | None = No
     concepts = concepts or concept_lines(contents)
     runs = runs_of(contents.values)
     records, references = records_of(runs)
-    classwise = [part for one in contents.class_concepts for part in one.parts]
-    learnt = [*contents.activations, *contents.spaces, *contents.interpretations, *contents.importances]
     index = {
-        "title": title,
         "texts": texts.listed,
         "largest": texts.largest,
         "word_notes": sorted(shared),
         "words": word_tables(contents.attributions, places),
         "concepts": concepts.groups,
-        "concept_notes": notes_of([*learnt, *contents.effects, *classwise]),
+        "concept_notes": notes_of(contents.learnt),
         "corpora": [_corpus(activations) for activations in contents.activations],
         "effects": [asdict(effect_view(effect)) for effect in contents.effects],
         "scores": [score_data(score) for score in contents.scores],

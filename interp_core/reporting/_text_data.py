@@ -39,17 +39,20 @@ class TextLines:
 
 def run_names(attributions: Sequence[Attribution]) -> dict[int, str]:
     """The method of each attribution by its `id`, with what tells it from other runs of the method."""
-    runs: dict[str, list[str]] = {}
+    runs: dict[tuple[str, str], set[str]] = {}
     parameters = {id(one): pairs(one.made_by.parameters) for one in attributions}
     for one in attributions:
-        known = runs.setdefault(one.made_by.method, [])
-        if parameters[id(one)] not in known:
-            known.append(parameters[id(one)])
-    several = {method for method, known in runs.items() if len(known) > 1}
-    return {
-        id(one): " ".join([one.made_by.method, *[f"({parameters[id(one)]})"] * (one.made_by.method in several)])
-        for one in attributions
-    }
+        runs.setdefault((one.made_by.method, _over(one)), set()).add(parameters[id(one)])
+    names = {}
+    for one in attributions:
+        told = parameters[id(one)] if len(runs[one.made_by.method, _over(one)]) > 1 else ""
+        names[id(one)] = f"{one.made_by.method} ({told})" if told else one.made_by.method
+    return names
+
+
+def _over(one: Attribution) -> str:
+    """The components that are the units, if they are."""
+    return one.encoded.over if isinstance(one.encoded, ComponentText) else ""
 
 
 def text_lines(attributions: Sequence[Attribution], shared: frozenset[str]) -> TextLines:
@@ -74,8 +77,7 @@ def _finite_size(scores: Tensor) -> float:
 
 def scale_of(one: Attribution, name: str) -> str:
     """What has scores that can be compared: those of one method in one score space, of components or of words."""
-    over = one.encoded.over if isinstance(one.encoded, ComponentText) else ""
-    return " ".join(part for part in (name, one.score_space, over) if part)
+    return " ".join(part for part in (name, one.score_space, _over(one)) if part)
 
 
 def packed_floats(values: Tensor) -> str:
@@ -133,7 +135,7 @@ def _line(held: Sequence[Attribution], shared: frozenset[str], names: dict[int, 
 def _view(
     one: Attribution, name: str, targets: Sequence[Target], shared: frozenset[str], cuts: list[Any]
 ) -> dict[str, Any]:
-    over = one.encoded.over if isinstance(one.encoded, ComponentText) else ""
+    over = _over(one)
     cut = _cut(one)
     if cut not in cuts:
         cuts.append(cut)

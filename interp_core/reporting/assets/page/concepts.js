@@ -39,6 +39,12 @@ function drawConcepts(panel) {
             { class: "ip-facts" },
             one.facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
           ),
+        one.directed &&
+          h(
+            "p",
+            { class: "ip-fine ip-keys" },
+            Object.values(WAYS).map(([sign, meaning]) => h("span", {}, `${sign} ${meaning}`)),
+          ),
       ],
     );
     list = new VirtualList("Concepts", 62, (row) => conceptRow(one, row), pick);

@@ -174,7 +174,7 @@ function viewOf(one, view, chosen, again, named) {
   let block = null,
     box = words;
   const draw = ([piece, unit, gap, where, side]) => {
-    if (one.blocks.length && where < 0 && !side && unit < 0 && !piece.trim()) return words.append(piece);
+    if (one.blocks.length && where < 0 && !side && unit < 0 && !piece.trim()) return box.append(piece);
     if (`${where} ${side}` !== block && one.blocks.length) {
       box = h(
         "div",
