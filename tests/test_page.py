@@ -62,6 +62,18 @@ def listed(driver: Any) -> list[int]:
     return found
 
 
+def scroll(driver: Any, top: float) -> None:
+    """Scrolls the list, which draws the rows there at once."""
+    script = "const list = document.querySelector('.ip-virtual'); list.scrollTop = arguments[0];"
+    driver.execute_script(f"{script} list.dispatchEvent(new Event('scroll'))", top)
+
+
+def unfold(driver: Any) -> None:
+    """Opens all that is folded, and waits until what that draws is there."""
+    driver.execute_script("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(() => arguments[0]()))")
+
+
 def tab(driver: Any, name: str) -> None:
     find(driver, f"[data-tab='{name}']")[0].click()
 
@@ -85,7 +97,7 @@ def test_axe_finds_nothing_on_any_tab_of_any_page(open_page: Any, axe: str, kind
     driver.execute_script(axe)
     for name in TABS[kind]:
         tab(driver, name)
-        driver.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+        unfold(driver)
         found = driver.execute_async_script("axe.run().then(arguments[0])")["violations"]
         told = [(one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in found]
         assert not told, (name, told)
@@ -107,7 +119,7 @@ def test_markup_in_values_stays_text_on_every_tab(open_page: Any) -> None:
     driver = open_page(html_of("hostile"))
     for name in TABS["hostile"]:
         tab(driver, name)
-        driver.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+        unfold(driver)
         shown = find(driver, "[role=tabpanel]")[0]
         assert not shown.find_elements("css selector", "img, script") and not driver.find_elements(
             "css selector", "img"
@@ -122,7 +134,7 @@ def test_choosing_a_text_and_an_answer_shows_their_scores(open_page: Any) -> Non
     values = many_classes()
     driver = open_page(report(values).html)
     for place in (0, 3, 6):
-        driver.execute_script("document.querySelector('.ip-virtual').scrollTop = arguments[0]", place * 56 - 56)
+        scroll(driver, place * 56 - 56)
         find(driver, f"[data-item='{place}']")[0].click()
         held = [one for one in values if one.text == values[place].text]
         for target in held[0].intact.argsort(descending=True).tolist()[:2]:
@@ -212,7 +224,7 @@ def test_an_address_opens_what_it_names_and_back_goes_back(open_page: Any) -> No
     find(driver, ".ip-findings a")[0].click()
     assert find(driver, "[role=tab][aria-selected=true]")[0].text == "Texts"
     driver.back()
-    assert texts(driver, ".ip-card h3") == ["label 2"]
+    WebDriverWait(driver, 10).until(lambda _: texts(driver, ".ip-card h3") == ["label 2"])
     assert texts(open_page(html_of("trust"), address="#tab=nowhere&t=99&c=x"), "[role=tab][aria-selected=true]") == [
         "Trust"
     ]
@@ -366,6 +378,8 @@ def test_measures_stand_on_axes_of_their_own_beside_random_orders(open_page: Any
     mean, random = (one.find_element("css selector", f".{name}") for name in ("ip-mean", "ip-random"))
     places = [(float(element.get_attribute("x1")) - 4) / 212 for element in (mean, random)]
     assert places == pytest.approx([0.7, 0.4])
+    ends = {one.get_attribute("data-measure"): one.text.split("\n") for one in find(driver, "[data-measure]")}
+    assert all("0" in lines for lines in ends.values()) and "12.0" in ends["l0"]  # no axis begins above zero
     assert len(one.find_elements("css selector", ".ip-each")) == 6
     assert (
         len(one.find_elements("css selector", ".ip-curve")) == 2
@@ -474,7 +488,7 @@ def test_a_page_of_thousands_is_small_and_draws_only_what_is_in_view(open_page: 
     assert len(html.encode()) < most
     driver = open_page(html)
     assert len(driver.find_elements("css selector", "*")) < 800
-    driver.execute_script("document.querySelector('.ip-virtual').scrollTop = 1e9")
+    scroll(driver, 1e9)
     assert listed(driver)[-1] == (399 if make is many_texts else listed(driver)[-1]) and len(listed(driver)) < 40
     for one in find(driver, "[role=tab]")[:-1]:
         one.click()

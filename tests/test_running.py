@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,7 @@ def test_a_compiled_model_can_be_sent_to_another_process(compiled_calls: list[An
         (tiny_classifier, interp.contrast(0, 1), True),
         (tiny_classifier, "all", False),
         (tiny_classifier, ["predicted", 0], False),
+        (partial(tiny_classifier, problem_type="multi_label_classification"), None, False),  # one class, or several
         (tiny_llama, [" happy"], True),
         (tiny_llama, [" happy today"], False),
     ],
