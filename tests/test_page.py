@@ -265,6 +265,22 @@ def test_tokens_of_an_answer_are_chosen_in_the_text_and_the_prompt_has_a_scale_o
     assert find(driver, ".ip-now")[0].text.strip() == "ana"
 
 
+def test_the_waterfall_goes_from_the_rest_to_the_score_by_the_words(open_page: Any) -> None:
+    one = attribution(0)
+    k = int(one.intact.argmax())
+    driver = open_page(report(one).html)
+    bars = [(bar.get_attribute("class"), bar.text.split("\n")) for bar in find(driver, ".ip-waterfall .ip-step")]
+    shown = [float(said[-1].replace("\u2212", "-")) for _, said in bars]
+    order = one.scores[k].abs().argsort(descending=True).tolist()
+    assert shown[0] == pytest.approx(float(one.intact[k] - one.scores[k].sum()), rel=0.01, abs=6e-4)
+    assert shown[1:11] == pytest.approx(one.scores[k, order].tolist()[:10], rel=0.01, abs=6e-4)
+    assert shown[-1] == pytest.approx(float(one.intact[k]), rel=0.01, abs=6e-4)
+    ways = [name.removeprefix("ip-step ") for name, _ in bars]
+    assert ways == ["total", *("for" if value > 0 else "against" for value in shown[1:-1]), "total"]
+    left = [float(rect.get_attribute("x")) for rect in find(driver, ".ip-waterfall rect")]
+    assert len(set(left)) > 5  # each bar begins where the one before ends
+
+
 def test_an_answer_with_the_same_word_twice_has_both(open_page: Any) -> None:
     (one,) = KINDS["generated"]()
     twice = replace(one, targets=(one.targets[0], one.targets[1], replace(one.targets[2], label=one.targets[0].label)))
@@ -352,6 +368,8 @@ def test_concepts_are_sorted_and_searched_and_the_card_says_all_that_is_known(op
     )
     assert [said for said in known if said not in card.text] == []
     assert "active in 20.00" in card.text and len(card.find_elements("css selector", ".ip-histogram rect")) == 3
+    shades = [one.get_attribute("class") for one in card.find_elements("css selector", ".ip-passages mark")]
+    assert shades == ["p7", "p1", "p3"]  # 1.5, 0.2 and 0.7 of 1.5
     card.find_element("css selector", ".ip-near a").click()
     assert texts(driver, ".ip-card h3") == ["label 2"]
     assert "A taken away" in find(driver, ".ip-effects")[0].text
@@ -386,6 +404,13 @@ def test_measures_stand_on_axes_of_their_own_beside_random_orders(open_page: Any
         and len(one.find_elements("css selector", ".ip-band")) == 2
     )
     assert "On tiny" in find(driver, ".ip-outcome")[0].text or "no " in find(driver, ".ip-outcome")[0].text.lower()
+    heights = [
+        float(y)
+        for y in re.findall(
+            r"[ML][\d.]+ ([\d.]+)", one.find_element("css selector", ".own .ip-curve").get_attribute("d")
+        )
+    ]
+    assert heights == sorted(heights, reverse=True) and heights[0] > heights[-1]  # it rises
     (failed,) = find(driver, ".ip-methods .ip-failed")
     assert failed.text == "failed: out of memory"
 
@@ -419,6 +444,8 @@ def test_what_is_shown_is_shared_as_files(open_page: Any) -> None:
     assert saved(driver, "SVG").startswith("<svg") and "hate" not in saved(driver, "SVG")
     find(driver, "[data-share=Link]")[0].click()
     assert re.search(r"copied|file:", find(driver, "[role=status]")[0].text)
+    formula = replace(value, units=(replace(value.units[0], text=" =1+1"), *value.units[1:]))
+    assert "' =1+1" in saved(open_page(report(formula).html), "CSV")
     driver = open_page(html_of("hostile"), address="#tab=words")
     assert "\\textbackslash" not in saved(driver, "LaTeX") and HOSTILE.casefold() in saved(driver, "CSV")
 

@@ -227,11 +227,11 @@ def test_runs_of_one_method_with_other_parameters_are_told_apart() -> None:
 
 
 def test_concepts_of_a_text_are_not_guessed_among_corpora_of_one_length() -> None:
-    per_text = torch.tensor([[[1.0, 2.0]], [[3.0, 0.5]]])
+    per_text = torch.tensor([[[1.0, -2.0]], [[3.0, 0.5]]])
     weights = Importance(per_text, ("1",), ("a", "b"), MadeBy("m"))
     corpora = [of_rows(torch.eye(2), ["so glad", last]) for last in ("never", "always")]
     known = lines(report(attribution(), weights, corpora[0]).html)[1]["concepts"]
-    assert known[0]["targets"] == {"1": [[1, 2.0], [0, 1.0]]}
+    assert known[0]["targets"] == {"1": [[1, -2.0], [0, 1.0]]}
     assert lines(report(attribution(), weights, *corpora).html)[1]["concepts"] == []
 
 
@@ -245,3 +245,10 @@ def test_references_become_bibtex() -> None:
     found = bibtex_of(["Smith, Ng 2017; Smith, Lee 2017", "Poché et al. 2025, arXiv:2501.05855", "nobody"])
     assert re.findall(r"@misc\{(\w+)", found) == ["smith2017", "smith2017b", "poche2025"]
     assert "author = {Poché and others}" in found and "eprint = {2501.05855}" in found
+
+
+def test_scores_of_a_text_are_those_of_one_space() -> None:
+    share = attribution(score_space="probability", intact=torch.tensor([0.2, 0.8]))
+    line = lines(report(attribution(intact=None), share).html)[1]
+    assert [choice["intact"] for choice in line["choices"]] == [None, None]  # the first method asked about logits
+    assert line["views"][1]["intact"] == pytest.approx([0.2, 0.8])
